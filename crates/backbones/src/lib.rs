@@ -1,0 +1,1 @@
+//! Networks that map images to embeddings, with Hub-style config.json and model.safetensors.

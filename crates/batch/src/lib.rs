@@ -1,0 +1,1 @@
+//! Which examples form a batch: N-pair, tuplet, triplet and balanced samplers, and greedy negative class mining.

@@ -1,0 +1,1 @@
+//! Unpublished: gradient checks, gradient reachability, golden files and strategies for npair's tests.

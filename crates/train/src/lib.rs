@@ -1,0 +1,1 @@
+//! The npair engine: configuration, training loop, optimisers, checkpoints, exact resume, evaluation protocols.
