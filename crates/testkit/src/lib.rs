@@ -1,1 +1,9 @@
-//! Unpublished: gradient checks, gradient reachability, golden files and strategies for npair's tests.
+//! What npair's own tests are made of: [`gradient`] checks against central differences, [`reach`]ability of every
+//! trainable variable, [`golden`] files of reference values, and seeded [`inputs`]. Unpublished, a dev-dependency.
+#![forbid(unsafe_code)]
+
+pub mod golden;
+pub mod gradient;
+pub mod inputs;
+pub mod reach;
+pub mod threads;
