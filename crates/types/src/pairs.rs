@@ -73,7 +73,10 @@ impl Pairs {
                     positives.push(p);
                 }
                 ref r => {
-                    let why = format!("class {class} has {} rows in the batch; N pairs need exactly 2 of every class", r.len());
+                    let why = format!(
+                        "class {class} has {} rows in the batch; N pairs need exactly 2 of every class",
+                        r.len()
+                    );
                     return Err(Error::Classes { what: "pair", at, why });
                 }
             }

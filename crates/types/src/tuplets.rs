@@ -25,7 +25,7 @@ impl Tuplets {
             return Err(Error::Length { what: "the list of positives", got: positives.len(), want: anchors.len() });
         }
         let per_anchor = negatives.len() / anchors.len();
-        if per_anchor == 0 || negatives.len() % anchors.len() != 0 {
+        if per_anchor == 0 || !negatives.len().is_multiple_of(anchors.len()) {
             let want = anchors.len() * per_anchor.max(1);
             return Err(Error::Length { what: "the list of negatives", got: negatives.len(), want });
         }

@@ -1,0 +1,61 @@
+use crate::{Error, Mask, Result};
+use candle_core::{D, DType, Tensor};
+use npair_types::Measure;
+
+/// Rows scaled to length 1, differentiably; a zero row stays zero (and passes its gradient on unscaled, where the true
+/// one would be infinite).
+pub(crate) fn normalised(rows: &Tensor) -> Result<Tensor> {
+    let squares = rows.sqr()?.sum_keepdim(D::Minus1)?;
+    let ones = squares.ones_like()?;
+    let safe = squares.gt(0f64)?.where_cond(&squares, &ones)?;
+    Ok(rows.broadcast_mul(&safe.powf(-0.5)?)?)
+}
+
+/// The closeness matrix (Q, G), differentiable in both sides.
+pub(crate) fn matrix(queries: &Tensor, gallery: &Tensor, measure: Measure) -> Result<Tensor> {
+    let product = |q: &Tensor, g: &Tensor| q.matmul(&g.t()?);
+    Ok(match measure {
+        Measure::Dot => product(queries, gallery)?,
+        Measure::Cosine => product(&normalised(queries)?, &normalised(gallery)?)?,
+        Measure::SquaredEuclidean => {
+            let q = queries.sqr()?.sum_keepdim(1)?;
+            let g = gallery.sqr()?.sum_keepdim(1)?.t()?;
+            let squares = (product(queries, gallery)? * -2.)?.broadcast_add(&q)?.broadcast_add(&g)?;
+            // Rounding may put equal rows a hair on the wrong side of 0.
+            squares.relu()?.neg()?
+        }
+    })
+}
+
+/// Two sides whose inner products are the closeness of `queries` and `gallery`, so that a reduction only has to know
+/// inner products: `-|q - g|^2 = [2q, -|q|^2, -1] . [g, 1, |g|^2]`.
+pub(crate) fn as_products(queries: &Tensor, gallery: &Tensor, measure: Measure) -> Result<(Tensor, Tensor)> {
+    Ok(match measure {
+        Measure::Dot => (queries.clone(), gallery.clone()),
+        Measure::Cosine => (normalised(queries)?, normalised(gallery)?),
+        Measure::SquaredEuclidean => {
+            let (q, g) = (queries.sqr()?.sum_keepdim(1)?, gallery.sqr()?.sum_keepdim(1)?);
+            let q = Tensor::cat(&[&(queries * 2.)?, &q.neg()?, &q.ones_like()?.neg()?], 1)?;
+            let g = Tensor::cat(&[gallery, &g.ones_like()?, &g], 1)?;
+            (q, g)
+        }
+    })
+}
+
+/// The mask as a matrix of 0 and 1, for devices without a streamed path.
+pub(crate) fn mask_matrix(mask: &Mask, rows: usize, columns: usize, like: &Tensor) -> Result<Tensor> {
+    let values: Vec<u8> = (0..rows).flat_map(|i| (0..columns).map(move |j| u8::from(mask.contains(i, j)))).collect();
+    Ok(Tensor::from_vec(values, (rows, columns), like.device())?)
+}
+
+/// An error unless the tensor is a matrix of f32 or f64.
+pub(crate) fn expect_matrix(what: &'static str, t: &Tensor) -> Result<(usize, usize)> {
+    if !matches!(t.dtype(), DType::F32 | DType::F64) {
+        return Err(Error::DType { what, dtype: format!("{:?}", t.dtype()) });
+    }
+    t.dims2().map_err(|_| Error::Shape {
+        what,
+        got: format!("shape {:?}", t.dims()),
+        want: "a matrix (rows, D)".to_owned(),
+    })
+}

@@ -1,0 +1,327 @@
+use crate::dense::{as_products, expect_matrix, mask_matrix, matrix};
+use crate::ranks::check_mask;
+use crate::reduction::{Kind, Reduction};
+use crate::{Error, Mask, Result};
+use candle_core::{D, DType, Tensor};
+use npair_types::Measure;
+
+/// A lazy view of the similarity matrix of two sets of embeddings: nothing is multiplied until something is asked for.
+///
+/// # Shapes
+/// `queries` (Q, D) and `gallery` (G, D), f32 or f64, on one device; the matrix is (Q, G).
+///
+/// # Examples
+/// ```
+/// # use candle_core::{Device, Tensor};
+/// # use npair_similarity::{Mask, Similarity};
+/// # use npair_types::Measure;
+/// let q = Tensor::new(&[[1f64, 0.], [0., 2.]], &Device::Cpu)?;
+/// let s = Similarity::new(&q, &q, Measure::Dot)?;
+/// assert_eq!(s.dense()?.to_vec2::<f64>()?, [[1., 0.], [0., 4.]]);
+/// // Row 0 without its diagonal holds only the entry 0: log exp 0 = 0.
+/// assert_eq!(s.log_sum_exp(&Mask::OffDiagonal)?.to_vec1::<f64>()?, [0., 0.]);
+/// # Ok::<(), npair_similarity::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Similarity {
+    queries: Tensor,
+    gallery: Tensor,
+    measure: Measure,
+}
+
+impl Similarity {
+    /// The view.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] or [`Error::DType`] if the sides are no matrices of one width and one float type.
+    pub fn new(queries: &Tensor, gallery: &Tensor, measure: Measure) -> Result<Self> {
+        let (_, d) = expect_matrix("queries", queries)?;
+        let (g, gallery_d) = expect_matrix("gallery", gallery)?;
+        if d != gallery_d || d == 0 {
+            let (got, want) = (format!("({g}, {gallery_d})"), format!("(G, {}) as in the queries", d.max(1)));
+            return Err(Error::Shape { what: "gallery", got, want });
+        }
+        if queries.dtype() != gallery.dtype() {
+            let dtype = format!("{:?} with {:?} queries", gallery.dtype(), queries.dtype());
+            return Err(Error::DType { what: "a gallery", dtype });
+        }
+        Ok(Self { queries: queries.clone(), gallery: gallery.clone(), measure })
+    }
+
+    /// The matrix (Q, G) itself, differentiable in both sides: 4 or 8 bytes per entry, several times over in a backward
+    /// pass. For looking at it, and for losses that need every entry.
+    ///
+    /// # Errors
+    /// Those of candle.
+    pub fn dense(&self) -> Result<Tensor> {
+        matrix(&self.queries, &self.gallery, self.measure)
+    }
+
+    /// Closeness of query i and gallery row i (Q).
+    ///
+    /// # Gradient
+    /// To both sides.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless both sides have the same number of rows.
+    pub fn diagonal(&self) -> Result<Tensor> {
+        if self.queries.dim(0)? != self.gallery.dim(0)? {
+            let (got, want) = (format!("{:?}", self.gallery.dims()), format!("{:?}", self.queries.dims()));
+            return Err(Error::Shape { what: "gallery for a diagonal", got, want });
+        }
+        let (q, g) = as_products(&self.queries, &self.gallery, self.measure)?;
+        Ok((q * g)?.sum(D::Minus1)?)
+    }
+
+    /// Log-sum-exp of every row under a mask.
+    ///
+    /// ```text
+    /// out_i = log sum_{j in mask(i)} exp(s_ij)
+    /// ```
+    /// # Shapes
+    /// Returns (Q); a row whose mask is empty is minus infinity.
+    ///
+    /// # Gradient
+    /// To both sides; the matrix is streamed again, not kept: O((Q + G) D) memory.
+    ///
+    /// # Numerics
+    /// Entries are shifted by the row's maximum and summed in f64.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the mask's labels do not fit, [`Error::NotFinite`] with the first bad row.
+    pub fn log_sum_exp(&self, mask: &Mask) -> Result<Tensor> {
+        self.reduce(Kind::LogSumExp, mask, None)
+    }
+
+    /// Soft margin of every row's entries above a reference of its own: the shape of the N-pair loss.
+    ///
+    /// ```text
+    /// out_i = log(1 + sum_{j in mask(i)} exp(s_ij - o_i))
+    /// ```
+    /// # Shapes
+    /// `reference` o (Q), of the queries' type; returns (Q), 0 where the mask is empty.
+    ///
+    /// # Gradient
+    /// To both sides and the reference.
+    ///
+    /// # Numerics
+    /// Entries are shifted by the row's maximum and summed in f64; a small sum keeps its digits (`ln_1p`).
+    ///
+    /// # Errors
+    /// As [`log_sum_exp`](Self::log_sum_exp), and [`Error::Shape`] if the reference does not fit.
+    pub fn log1p_sum_exp_above(&self, reference: &Tensor, mask: &Mask) -> Result<Tensor> {
+        self.reduce(Kind::Log1pSumExp, mask, Some(reference))
+    }
+
+    /// Sum of soft margins of every row's entries above a reference of its own: the shape of the one-vs-one loss.
+    ///
+    /// ```text
+    /// out_i = sum_{j in mask(i)} log(1 + exp(s_ij - o_i))
+    /// ```
+    /// Shapes, gradient, numerics and errors are those of [`log1p_sum_exp_above`](Self::log1p_sum_exp_above).
+    ///
+    /// # Errors
+    /// As [`log1p_sum_exp_above`](Self::log1p_sum_exp_above).
+    pub fn softplus_sum_above(&self, reference: &Tensor, mask: &Mask) -> Result<Tensor> {
+        self.reduce(Kind::SoftplusSum, mask, Some(reference))
+    }
+
+    fn reduce(&self, kind: Kind, mask: &Mask, reference: Option<&Tensor>) -> Result<Tensor> {
+        let (rows, columns) = (self.queries.dim(0)?, self.gallery.dim(0)?);
+        check_mask(mask, rows, columns)?;
+        let reference = match reference {
+            Some(o) if o.dims() == [rows] && o.dtype() == self.queries.dtype() => o.contiguous()?,
+            Some(o) => {
+                let (got, want) =
+                    (format!("{:?} of {:?}", o.dims(), o.dtype()), format!("({rows}) of {:?}", self.queries.dtype()));
+                return Err(Error::Shape { what: "reference", got, want });
+            }
+            None => Tensor::zeros(rows, self.queries.dtype(), self.queries.device())?,
+        };
+        for (side, t) in [("queries", &self.queries), ("gallery", &self.gallery), ("reference", &reference)] {
+            expect_finite(side, t)?;
+        }
+        let out = if self.queries.device().is_cpu() {
+            let (q, g) = as_products(&self.queries, &self.gallery, self.measure)?;
+            q.contiguous()?.apply_op3(&g.contiguous()?, &reference, Reduction::new(kind, mask.clone()))?
+        } else {
+            dense_reduce(&self.dense()?, kind, mask, &reference)?
+        };
+        if let Some(row) = first_row(&out, f64::is_nan)? {
+            return Err(Error::Overflow { row, dtype: if out.dtype() == DType::F32 { "f32" } else { "f64" } });
+        }
+        Ok(out)
+    }
+}
+
+/// The plain way, on the whole matrix: the oracle of the streamed one, and the path of devices that have none.
+fn dense_reduce(matrix: &Tensor, kind: Kind, mask: &Mask, reference: &Tensor) -> Result<Tensor> {
+    let above = matrix.broadcast_sub(&reference.unsqueeze(1)?)?;
+    let (rows, columns) = above.dims2()?;
+    let mask = mask_matrix(mask, rows, columns, matrix)?;
+    let zeros = above.zeros_like()?;
+    Ok(match kind {
+        Kind::SoftplusSum => {
+            let softplus = (above.relu()? + (above.abs()?.neg()?.exp()? + 1.)?.log()?)?;
+            mask.where_cond(&softplus, &zeros)?.sum(1)?
+        }
+        _ => {
+            let none = (zeros.ones_like()? * f64::NEG_INFINITY)?;
+            let mut kept = mask.where_cond(&above, &none)?;
+            if kind == Kind::Log1pSumExp {
+                kept = Tensor::cat(&[&Tensor::zeros((rows, 1), above.dtype(), above.device())?, &kept], 1)?;
+            }
+            let shift = kept.max_keepdim(1)?.detach();
+            let finite = shift.ge(f64::MIN)?.where_cond(&shift, &shift.zeros_like()?)?;
+            (kept.broadcast_sub(&finite)?.exp()?.sum(1)?.log()? + finite.squeeze(1)?)?
+        }
+    })
+}
+
+fn expect_finite(side: &'static str, t: &Tensor) -> Result<()> {
+    // One pass in the common case; the row is looked for only when there is one.
+    let values = t.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    let width = t.dims().get(1).copied().unwrap_or(1).max(1);
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(at) => Err(Error::NotFinite { side, row: at / width }),
+        None => Ok(()),
+    }
+}
+
+fn first_row(t: &Tensor, bad: impl Fn(f64) -> bool) -> Result<Option<usize>> {
+    Ok(t.detach().to_dtype(DType::F64)?.to_vec1::<f64>()?.into_iter().position(bad))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use npair_testkit::{gradient, inputs, threads};
+    use npair_types::Labels;
+    use proptest::prelude::*;
+
+    const KINDS: [Kind; 3] = [Kind::LogSumExp, Kind::Log1pSumExp, Kind::SoftplusSum];
+
+    fn masks(rows: usize, columns: usize) -> Vec<Mask> {
+        let classes = |n: usize| Labels::new((0..n).map(|i| (i * 7 % 5 / 2) as u32)).unwrap();
+        let (r, c) = (classes(rows), classes(columns));
+        let mut masks = vec![Mask::All, Mask::OffDiagonal, Mask::same_class(&r, &c), Mask::other_class(&r, &c)];
+        if rows == columns {
+            masks.push(Mask::positives(&r));
+        }
+        masks
+    }
+
+    fn both(q: &Tensor, g: &Tensor, o: &Tensor, measure: Measure, kind: Kind, mask: &Mask) -> [Vec<Vec<f64>>; 2] {
+        let streamed = |q: &Tensor, g: &Tensor, o: &Tensor| Similarity::new(q, g, measure)?.reduce(kind, mask, Some(o));
+        let dense = |q: &Tensor, g: &Tensor, o: &Tensor| dense_reduce(&matrix(q, g, measure)?, kind, mask, o);
+        let run = |f: &dyn Fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>| {
+            let vars = [q, g, o].map(|t| candle_core::Var::from_tensor(t).unwrap());
+            let out = f(&vars[0], &vars[1], &vars[2]).unwrap();
+            let values = out.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
+            // Rows without an entry are minus infinity: they take no part in the gradient.
+            let finite = out.ge(f64::MIN).unwrap();
+            let weights = inputs::normal(9, 1., out.shape(), out.dtype()).unwrap();
+            let loss =
+                finite.where_cond(&(out * weights).unwrap(), &o.zeros_like().unwrap()).unwrap().sum_all().unwrap();
+            let grads = loss.backward().unwrap();
+            let mut all = vec![values];
+            for v in &vars {
+                let g = grads.get(v).unwrap().to_dtype(DType::F64).unwrap().flatten_all().unwrap();
+                all.push(g.to_vec1::<f64>().unwrap());
+            }
+            all
+        };
+        [run(&streamed), run(&dense)]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn streamed_equals_dense(rows in 1usize..140, columns in 1usize..600, d in 1usize..9, seed in 0u64..1000, square: bool) {
+            let columns = if square { rows } else { columns };
+            let q = inputs::normal(seed, 0.8, (rows, d), DType::F64).unwrap();
+            let g = inputs::normal(seed + 1, 0.8, (columns, d), DType::F64).unwrap();
+            let o = inputs::normal(seed + 2, 1., rows, DType::F64).unwrap();
+            for measure in [Measure::Dot, Measure::Cosine, Measure::SquaredEuclidean] {
+                for kind in KINDS {
+                    for mask in masks(rows, columns) {
+                        // A row without an entry has the gradient of log 0 on the dense path.
+                        let empty = |i| (0..columns).all(|j| !mask.contains(i, j));
+                        if kind == Kind::LogSumExp && (0..rows).any(empty) {
+                            continue;
+                        }
+                        let [streamed, dense] = both(&q, &g, &o, measure, kind, &mask);
+                        for (s, d) in streamed.iter().zip(&dense) {
+                            let scale = d.iter().fold(1f64, |m, v| m.max(v.abs()));
+                            for (a, b) in s.iter().zip(d) {
+                                // Sums of up to 600 entries in f64.
+                                prop_assert!((a - b).abs() <= 1e-11 * scale, "{kind:?} {mask:?} {a} {b}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_agree_with_central_differences() {
+        let q = inputs::normal(1, 0.7, (6, 4), DType::F64).unwrap();
+        let g = inputs::normal(2, 0.7, (6, 4), DType::F64).unwrap();
+        let o = inputs::normal(3, 0.7, 6, DType::F64).unwrap();
+        for measure in [Measure::Dot, Measure::Cosine, Measure::SquaredEuclidean] {
+            for kind in KINDS {
+                gradient::check(&[q.clone(), g.clone(), o.clone()], |t| {
+                    let out = Similarity::new(&t[0], &t[1], measure)
+                        .and_then(|s| s.reduce(kind, &Mask::OffDiagonal, Some(&t[2])))
+                        .map_err(candle_core::Error::wrap)?;
+                    (out.sqr()?.sum_all()? * 0.1)?.sum_all()
+                })
+                .unwrap();
+            }
+            gradient::check(&[q.clone(), g.clone()], |t| {
+                let s = Similarity::new(&t[0], &t[1], measure).map_err(candle_core::Error::wrap)?;
+                let (m, d) =
+                    (s.dense().map_err(candle_core::Error::wrap)?, s.diagonal().map_err(candle_core::Error::wrap)?);
+                m.sqr()?.mean_all()? + d.sqr()?.mean_all()?
+            })
+            .unwrap();
+        }
+    }
+
+    #[test]
+    fn large_logits_are_finite_and_bad_rows_named() {
+        let q = Tensor::new(&[[100f32, 0.], [-100., 0.]], &candle_core::Device::Cpu).unwrap();
+        let s = Similarity::new(&q, &q, Measure::Dot).unwrap();
+        let o = Tensor::new(&[-1e4f32, 1e4], q.device()).unwrap();
+        assert_eq!(s.log_sum_exp(&Mask::All).unwrap().to_vec1::<f32>().unwrap(), [1e4, 1e4]);
+        assert_eq!(
+            s.log1p_sum_exp_above(&o, &Mask::All).unwrap().to_vec1::<f32>().unwrap(),
+            [2e4, std::f32::consts::LN_2]
+        );
+        assert_eq!(
+            s.softplus_sum_above(&o, &Mask::OffDiagonal).unwrap().to_vec1::<f32>().unwrap(),
+            [std::f32::consts::LN_2, 0.]
+        );
+        let bad = Tensor::new(&[[1f32, 0.], [f32::NAN, 0.]], q.device()).unwrap();
+        let error = Similarity::new(&q, &bad, Measure::Dot).unwrap().log_sum_exp(&Mask::All).unwrap_err();
+        assert!(error.to_string().starts_with("row 1 of the gallery is not finite"), "{error}");
+        let huge = Tensor::new(&[[2e38f32, 0.], [-2e38, 0.]], q.device()).unwrap();
+        let error = Similarity::new(&huge, &huge, Measure::Dot).unwrap().log_sum_exp(&Mask::All).unwrap_err();
+        assert!(error.to_string().contains("overflows"), "{error}");
+    }
+
+    #[test]
+    fn the_same_bits_with_one_and_two_threads() {
+        let q = inputs::normal(1, 0.3, (300, 32), DType::F32).unwrap();
+        let g = inputs::normal(2, 0.3, (900, 32), DType::F32).unwrap();
+        let bits = threads::with_threads(&[1, 2], || {
+            let (q, g) = (candle_core::Var::from_tensor(&q).unwrap(), candle_core::Var::from_tensor(&g).unwrap());
+            let out = Similarity::new(&q, &g, Measure::Cosine).unwrap().log_sum_exp(&Mask::All).unwrap();
+            let grads = out.sum_all().unwrap().backward().unwrap();
+            let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            [flat(&out), flat(grads.get(&q).unwrap()), flat(grads.get(&g).unwrap())].concat()
+        });
+        assert_eq!(bits[0], bits[1]);
+    }
+}
