@@ -1,0 +1,53 @@
+use npair_types::ClassId;
+
+/// Why a loss cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A tensor does not fit.
+    #[error("{what} has shape {got:?}, but {want} is needed")]
+    Shape {
+        /// Which tensor.
+        what: &'static str,
+        /// Its shape.
+        got: Vec<usize>,
+        /// The legal shape, in words.
+        want: String,
+    },
+    /// There is nothing to compare with.
+    #[error("{loss} needs at least {least} {what}, got {got}: draw a larger batch")]
+    TooFew {
+        /// Which loss.
+        loss: &'static str,
+        /// What is counted.
+        what: &'static str,
+        /// The least number.
+        least: usize,
+        /// The given number.
+        got: usize,
+    },
+    /// A setting is outside its range.
+    #[error("{what} is {got}, but has to be {range}")]
+    Setting {
+        /// Which setting.
+        what: &'static str,
+        /// Its value.
+        got: f64,
+        /// Its legal range.
+        range: &'static str,
+    },
+    /// The classifier was not made for this class.
+    #[error("class {0} is none of the classifier's: make it with all classes of the training split")]
+    UnknownClass(ClassId),
+    /// From the labels or index sets.
+    #[error(transparent)]
+    Types(#[from] npair_types::Error),
+    /// From the similarity matrix; names the first row that is not finite.
+    #[error(transparent)]
+    Similarity(#[from] npair_similarity::Error),
+    /// From candle.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,69 @@
+use crate::nca_style::with_a_positive;
+use crate::rows::{dots, expect_matrix, pick};
+use crate::stable::softplus;
+use crate::{Loss, LossValue, Result};
+use candle_core::Tensor;
+use npair_similarity::{Mask, Similarity};
+use npair_types::{Labels, Measure};
+
+/// N-pair loss for batches with any number of examples per class: every ordered (anchor, positive) of one class against all
+/// examples of the other classes.
+///
+/// ```text
+/// L = 1/|P|  sum_{(i, p) in P}  log(1 + sum_{n: y_n != y_i} exp(f_i . f_n - f_i . f_p))
+/// P = { (i, p): i != p, y_i = y_p }
+/// ```
+/// With two examples a class this is not [`NPairMc`](crate::NPairMc): there only the positives of other classes are
+/// negatives, here all of their examples are, as common in other code that goes by the name of N-pair.
+///
+/// # Shapes
+/// Embeddings f: (B, D) with their labels; a scalar. `terms` is |P|; a row alone in its class is a negative only.
+///
+/// # Units
+/// Nats.
+///
+/// # Numerics
+/// The negatives' log-sum-exp is streamed, once per row, however many positives the row has.
+///
+/// # Errors
+/// [`Error::TooFew`](crate::Error::TooFew) if P is empty or there is only one class.
+///
+/// # Source
+/// Generalises Sohn, NIPS 2016, equation 7.
+///
+/// # Examples
+/// ```
+/// # use candle_core::{DType, Device, Tensor};
+/// # use npair_losses::{Loss, MultiPositiveNPair};
+/// # use npair_types::Labels;
+/// let equal = Tensor::zeros((5, 2), DType::F64, &Device::Cpu)?;
+/// // 3 * 2 terms with two negatives each, 2 * 1 terms with three.
+/// let loss = MultiPositiveNPair.forward(&equal, &Labels::new([1, 1, 1, 2, 2])?)?;
+/// assert!((loss.to_f64()? - (6. * 3f64.ln() + 2. * 4f64.ln()) / 8.).abs() < 1e-15);
+/// # Ok::<(), npair_losses::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MultiPositiveNPair;
+
+impl Loss for MultiPositiveNPair {
+    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+        let (b, _) = expect_matrix("embeddings", embeddings)?;
+        labels.expect_len(b)?;
+        let rows = with_a_positive("multi-positive N-pair loss", labels)?;
+        let classes = labels.classes().len();
+        if classes < 2 {
+            let (loss, what) = ("multi-positive N-pair loss", "classes");
+            return Err(crate::Error::TooFew { loss, what, least: 2, got: classes });
+        }
+        let all = Similarity::new(embeddings, embeddings, Measure::Dot)?;
+        let negatives = all.log_sum_exp(&Mask::other_class(labels, labels))?;
+        let (anchors, positives): (Vec<_>, Vec<_>) = rows
+            .iter()
+            .flat_map(|&i| rows.iter().map(move |&p| (i, p)))
+            .filter(|&(i, p)| i != p && labels.same(i, p))
+            .unzip();
+        let own = dots(&pick(embeddings, &anchors)?, &pick(embeddings, &positives)?)?;
+        let above = (pick(&negatives.unsqueeze(1)?, &anchors)?.squeeze(1)? - own)?;
+        Ok(LossValue::smooth(softplus(&above)?.mean_all()?, anchors.len()))
+    }
+}

@@ -1,0 +1,44 @@
+use crate::loss::{expect_pairs, loss_of_pairs};
+use crate::{LossValue, PairLoss, Result};
+use candle_core::Tensor;
+use npair_similarity::{Mask, Similarity};
+use npair_types::Measure;
+
+/// One-vs-one N-pair loss: every query against the positive of each other class, one at a time.
+///
+/// ```text
+/// L = 1/N  sum_i  sum_{j != i} log(1 + exp(f_i . p_j - f_i . p_i))
+/// ```
+/// The inner sum is not divided by N - 1, as in the paper, so that the loss grows with N.
+///
+/// # Shapes
+/// `anchors` f and `positives` p: (N, D), row i of both from class i, N >= 2; a scalar.
+///
+/// # Units
+/// Nats; (N - 1) log 2 when all embeddings are equal.
+///
+/// # Source
+/// Sohn, NIPS 2016, equation 8.
+///
+/// # Examples
+/// ```
+/// # use candle_core::{Device, Tensor};
+/// # use npair_losses::{NPairOvo, PairLoss};
+/// let zeros = Tensor::zeros((3, 2), candle_core::DType::F64, &Device::Cpu)?;
+/// let loss = NPairOvo.of_pairs(&zeros, &zeros)?;
+/// assert!((loss.to_f64()? - 2. * 2f64.ln()).abs() < 1e-15);
+/// # Ok::<(), npair_losses::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NPairOvo;
+
+impl PairLoss for NPairOvo {
+    fn of_pairs(&self, anchors: &Tensor, positives: &Tensor) -> Result<LossValue> {
+        let n = expect_pairs("N-pair-ovo", anchors, positives)?;
+        let similarity = Similarity::new(anchors, positives, Measure::Dot)?;
+        let rows = similarity.softplus_sum_above(&similarity.diagonal()?, &Mask::OffDiagonal)?;
+        Ok(LossValue::smooth(rows.mean_all()?, n * (n - 1)))
+    }
+}
+
+loss_of_pairs!(NPairOvo);

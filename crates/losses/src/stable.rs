@@ -1,0 +1,42 @@
+use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
+
+/// `log(1 + exp(z))` of every entry: never overflows, and keeps the digits of a small result.
+pub(crate) fn softplus(z: &Tensor) -> Result<Tensor> {
+    if z.device().is_cpu() {
+        return z.contiguous()?.apply_op1(Softplus);
+    }
+    z.relu()? + (z.abs()?.neg()?.exp()? + 1.)?.log()?
+}
+
+/// `log sum exp` over the last dimension.
+pub(crate) fn log_sum_exp(z: &Tensor) -> Result<Tensor> {
+    let shift = z.max_keepdim(D::Minus1)?.detach();
+    z.broadcast_sub(&shift)?.exp()?.sum(D::Minus1)?.log()? + shift.squeeze(D::Minus1)?
+}
+
+/// candle has no `log1p`, and `log(1 + x)` of a small x has lost its digits.
+struct Softplus;
+
+impl CustomOp1 for Softplus {
+    fn name(&self) -> &'static str {
+        "npair-softplus"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let softplus = |x: f64| x.max(0.) + (-x.abs()).exp().ln_1p();
+        let Some((start, end)) = layout.contiguous_offsets() else { bail!("{}: not contiguous", self.name()) };
+        let out = match storage {
+            CpuStorage::F32(v) => {
+                CpuStorage::F32(v[start..end].iter().map(|&x| softplus(f64::from(x)) as f32).collect())
+            }
+            CpuStorage::F64(v) => CpuStorage::F64(v[start..end].iter().map(|&x| softplus(x)).collect()),
+            _ => bail!("{}: f32 or f64 is needed", self.name()),
+        };
+        Ok((out, layout.shape().clone()))
+    }
+
+    fn bwd(&self, z: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        // exp of a large -z is infinite and its reciprocal 0: the right limit.
+        Ok(Some((grad * (z.neg()?.exp()? + 1.)?.recip()?)?))
+    }
+}

@@ -1,0 +1,124 @@
+//! Losses and their gradients against the reference values of other programs, in f32 and in f64.
+//! `cargo xtask golden --check DIR` runs this on any folder of the same form.
+
+use candle_core::{DType, Result, Tensor, Var};
+use npair_losses::*;
+use npair_testkit::golden::{Golden, relative_error};
+use npair_types::{Labels, Pairs};
+use serde_json::Value;
+
+/// Largest errors allowed: of the value, and of gradients relative to their largest entry. The reference is stored in f32
+/// (2^-24 = 6e-8) and our f32 sums of up to a thousand products err by some 1e-6 of their size, so f64 cannot show more
+/// than storage precision.
+const F32: (f64, f64) = (1e-5, 1e-4);
+const F64: (f64, f64) = (2e-7, 2e-7);
+
+/// The loss of a row and the names of the tensors it depends on; `None` if the loss is not built yet.
+type Run<'a> = Box<dyn Fn(&[Tensor]) -> npair_losses::Result<Tensor> + 'a>;
+fn run<'a>(golden: &'a Golden, row: &'a Value) -> Result<Option<(Vec<&'static str>, Run<'a>)>> {
+    const PAIR: [&str; 2] = ["anchors", "positives"];
+    const TRIPLET: [&str; 3] = ["anchors", "positives", "negatives"];
+    let case = Golden::case(row);
+    let setting = |name: &str| row[name].as_f64().unwrap_or(f64::NAN);
+    let labels =
+        || -> Result<Labels> { Labels::from_i64(&golden.integers(case, "labels")?).map_err(candle_core::Error::wrap) };
+    fn triplets<'a>(loss: impl TripletLoss + 'a) -> Run<'a> {
+        Box::new(move |t| Ok(loss.of_triplets(&t[0], &t[1], &t[2])?.value))
+    }
+    Ok(Some(match case.split('/').next().unwrap_or(case) {
+        "n_pair_mc" => {
+            let weight = row["l2"].as_f64().unwrap_or(0.);
+            let run: Run = Box::new(move |t| {
+                let loss = NPairMc.of_pairs(&t[0], &t[1])?.value;
+                let penalty = NormPenalty::new(weight, NormForm::MeanSquare)?.of(&Tensor::cat(&[&t[0], &t[1]], 0)?)?;
+                Ok((loss + penalty)?)
+            });
+            (PAIR.to_vec(), run)
+        }
+        "n_pair_ovo" => (PAIR.to_vec(), Box::new(|t| Ok(NPairOvo.of_pairs(&t[0], &t[1])?.value))),
+        "n_pair_mc_symmetric" => (PAIR.to_vec(), Box::new(|t| Ok(SymmetricNPairMc.of_pairs(&t[0], &t[1])?.value))),
+        "tuplet" => (TRIPLET.to_vec(), Box::new(|t| Ok(NTuplet.of_tuplets(&t[0], &t[1], &t[2])?.value))),
+        "triplet" => {
+            (TRIPLET.to_vec(), triplets(TripletMargin::new(setting("margin")).map_err(candle_core::Error::wrap)?))
+        }
+        "triplet_smooth" => (TRIPLET.to_vec(), triplets(SmoothTriplet)),
+        "contrastive" => {
+            let same: Vec<bool> = golden.integers(case, "same")?.iter().map(|&s| s != 0).collect();
+            let margin = setting("margin");
+            (
+                vec!["left", "right"],
+                Box::new(move |t| Ok(Contrastive::new(margin)?.of_pairs(&t[0], &t[1], &same)?.value)),
+            )
+        }
+        "nca_style" => {
+            let labels = labels()?;
+            (vec!["embeddings"], Box::new(move |t| Ok(NcaStyle.forward(&t[0], &labels)?.value)))
+        }
+        // The reference keeps the first two rows of every class, in the order of the classes.
+        "n_pairs_pml_plain" | "n_pairs_pml_normalised" => {
+            let labels = labels()?;
+            let first = |nth: usize| -> Vec<usize> {
+                let nth_row = |c| (0..labels.len()).filter(|&i| labels.get(i) == c).nth(nth);
+                labels.classes().into_iter().filter_map(nth_row).collect()
+            };
+            let pairs = Pairs::new(first(0), first(1), &labels).map_err(candle_core::Error::wrap)?;
+            let normalise = case.ends_with("normalised");
+            let run: Run = Box::new(move |t| {
+                let norms = t[0].sqr()?.sum_keepdim(1)?.sqrt()?;
+                let x = if normalise { t[0].broadcast_div(&norms)? } else { t[0].clone() };
+                Ok(NPairMc.of_pairs_in(&x, &pairs)?.value)
+            });
+            (vec!["embeddings"], run)
+        }
+        "softmax" => {
+            let labels = labels()?;
+            let run: Run = Box::new(move |t| {
+                let classes = labels.classes();
+                Ok(SoftmaxClassifier::from_parts(&classes, &t[1], &t[2])?.forward(&t[0], &labels)?.value)
+            });
+            (vec!["embeddings", "weights", "bias"], run)
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Errors of value and of gradients.
+fn errors(golden: &Golden, row: &Value, names: &[&str], run: &Run, dtype: DType) -> Result<(f64, f64)> {
+    let case = Golden::case(row);
+    let vars = names.iter().map(|n| Var::from_tensor(&golden.tensor(case, n, dtype)?)).collect::<Result<Vec<_>>>()?;
+    let inputs: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+    let loss = run(&inputs).map_err(candle_core::Error::wrap)?;
+    let value = relative_error(&loss, &golden.tensor(case, "loss", DType::F64)?)?;
+    let grads = loss.backward()?;
+    let mut worst = 0f64;
+    for (name, input) in names.iter().zip(&inputs) {
+        let Some(grad) = grads.get(input) else { candle_core::bail!("{case}: no gradient reaches {name}") };
+        worst = worst.max(relative_error(grad, &golden.tensor(case, &format!("grad_{name}"), DType::F64)?)?);
+    }
+    Ok((value, worst))
+}
+
+#[test]
+fn losses_agree_with_the_golden_values() {
+    let golden = Golden::open("losses").unwrap();
+    println!("{:<34} {:>9} {:>9} {:>9} {:>9}", "case", "f32 value", "gradient", "f64 value", "gradient");
+    let (mut covered, mut wrong) = (0, Vec::new());
+    for row in &golden.rows {
+        let case = Golden::case(row);
+        let Some((names, run)) = run(&golden, row).unwrap() else {
+            println!("{case:<34} not covered: this loss is not built yet");
+            continue;
+        };
+        let (value32, grad32) = errors(&golden, row, &names, &run, DType::F32).unwrap();
+        let (value64, grad64) = errors(&golden, row, &names, &run, DType::F64).unwrap();
+        println!("{case:<34} {value32:9.1e} {grad32:9.1e} {value64:9.1e} {grad64:9.1e}");
+        covered += 1;
+        if value32 > F32.0 || grad32 > F32.1 || value64 > F64.0 || grad64 > F64.1 {
+            wrong.push(case);
+        }
+    }
+    println!("{covered} of {} cases covered", golden.rows.len());
+    assert!(wrong.is_empty(), "outside the tolerance: {wrong:?}");
+    let least = if std::env::var_os("NPAIR_GOLDEN").is_some() { 1 } else { 20 };
+    assert!(covered >= least, "only {covered} cases were compared");
+}
