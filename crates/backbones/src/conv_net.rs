@@ -1,0 +1,136 @@
+use crate::{Backbone, Error, InputSpec, Result};
+use candle_core::Tensor;
+use npair_nn::{
+    BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, Layer, MaxPool2d, Mode, Path, PoolConfig, Sequential,
+};
+use serde::{Deserialize, Serialize};
+
+/// Settings of [`ConvNet`]; [`Default`] gives the usual network for 28 x 28 grey images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConvNetConfig {
+    /// Channels of an image; 1.
+    #[serde(default = "ConvNetConfig::default_channels")]
+    pub channels: usize,
+    /// Height and width of an image in pixels; 28.
+    #[serde(default = "ConvNetConfig::default_size")]
+    pub size: usize,
+    /// Filters of every block; 64.
+    #[serde(default = "ConvNetConfig::default_width")]
+    pub width: usize,
+    /// Number of blocks; 4.
+    #[serde(default = "ConvNetConfig::default_blocks")]
+    pub blocks: usize,
+}
+
+impl Default for ConvNetConfig {
+    fn default() -> Self {
+        Self {
+            channels: Self::default_channels(),
+            size: Self::default_size(),
+            width: Self::default_width(),
+            blocks: Self::default_blocks(),
+        }
+    }
+}
+
+impl ConvNetConfig {
+    fn default_channels() -> usize {
+        1
+    }
+
+    fn default_size() -> usize {
+        28
+    }
+
+    fn default_width() -> usize {
+        64
+    }
+
+    fn default_blocks() -> usize {
+        4
+    }
+
+    /// Height and width of the last map: every block halves them, rounding down.
+    fn last(self) -> usize {
+        u32::try_from(self.blocks).ok().and_then(|n| self.size.checked_shr(n)).unwrap_or(0)
+    }
+
+    fn check(self) -> Result<()> {
+        let at_least_one = [("channels", self.channels), ("width", self.width), ("blocks", self.blocks)];
+        if let Some((name, got)) = at_least_one.into_iter().find(|(_, n)| *n == 0) {
+            return Err(Error::Setting { name, got: got.to_string(), want: "at least 1 is needed".to_owned() });
+        }
+        if self.last() == 0 {
+            let want = format!("{} blocks, each halving the image, need at least 2^{0} pixels a side", self.blocks);
+            return Err(Error::Setting { name: "size", got: self.size.to_string(), want });
+        }
+        Ok(())
+    }
+}
+
+/// The small convolutional network of few-shot learning: blocks of 3 x 3 convolution, batch norm, ReLU and 2 x 2
+/// max-pooling, all of the same width; the last map, flattened, is the features.
+///
+/// # Shapes    (B, channels, size, size) to (B, width s^2), where `s` is `size` halved once per block, rounded down:
+/// 28, 14, 7, 3, 1 for the usual four blocks.
+/// # Source    Vinyals et al., NIPS 2016, section 4.1; Snell et al., NIPS 2017, section 3.1.
+///
+/// ```
+/// # use npair_backbones::{Backbone, ConvNet, ConvNetConfig}; use npair_nn::Params; use npair_types::Streams;
+/// # use candle_core::{DType, Device};
+/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let net = ConvNet::new(&params.root(), ConvNetConfig::default())?;
+/// assert_eq!(net.features(), 64);
+/// // 9 x 64 and 3 x 9 x 64 x 64 weights of convolutions, 2 x 64 of each of four norms.
+/// assert_eq!(params.count(), 576 + 110_592 + 512);
+/// # Ok::<(), npair_backbones::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ConvNet {
+    config: ConvNetConfig,
+    blocks: Sequential,
+}
+
+impl ConvNet {
+    /// A network below `path`: `block1.conv.weight`, `block1.norm.weight` and so on.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is 0 or the image too small for the number of blocks.
+    pub fn new(path: &Path, config: ConvNetConfig) -> Result<Self> {
+        config.check()?;
+        let mut blocks = Sequential::new();
+        let mut inputs = config.channels;
+        for number in 1..=config.blocks {
+            let path = path.child(format_args!("block{number}"));
+            // No bias: the norm takes it out again.
+            let same = Conv2dConfig::square(3).padding(1).without_bias();
+            let norm = BatchNormConfig { relu: true, ..Default::default() };
+            blocks = blocks
+                .then(Conv2d::new(&path.child("conv"), inputs, config.width, same)?)
+                .then(BatchNorm2d::new(&path.child("norm"), config.width, norm)?)
+                .then(MaxPool2d::new(PoolConfig::square(2))?);
+            inputs = config.width;
+        }
+        Ok(Self { config, blocks })
+    }
+}
+
+impl Backbone for ConvNet {
+    fn forward(&self, pixels: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let InputSpec { channels, size } = self.input();
+        match pixels.dims() {
+            [_, c, h, w] if (*c, *h, *w) == (channels, size, size) => {}
+            got => return Err(Error::Input { got: got.to_vec(), channels, size }),
+        }
+        Ok(self.blocks.forward(pixels, mode)?.flatten_from(1)?)
+    }
+
+    fn features(&self) -> usize {
+        self.config.width * self.config.last() * self.config.last()
+    }
+
+    fn input(&self) -> InputSpec {
+        InputSpec { channels: self.config.channels, size: self.config.size }
+    }
+}

@@ -1,0 +1,67 @@
+use std::path::PathBuf;
+
+/// What cannot be built, saved or loaded; one line that names the thing, the cause and the cure.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting outside its legal range.
+    #[error("model setting {name} is {got}, but {want}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        got: String,
+        /// The legal range.
+        want: String,
+    },
+    /// Images of another shape than the network takes.
+    #[error("the images have shape {got:?}, but the network takes (batch, {channels}, {size}, {size}); resize them")]
+    Input {
+        /// Shape of the images.
+        got: Vec<usize>,
+        /// Channels that the network takes.
+        channels: usize,
+        /// Height and width that the network takes.
+        size: usize,
+    },
+    /// A file that cannot be read or written.
+    #[error("{}: {source}; {cure}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+        /// What to do.
+        cure: &'static str,
+    },
+    /// A file whose content is not what it should be.
+    #[error("{}: {cause}; {cure}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+        /// What to do.
+        cure: &'static str,
+    },
+    /// An error of a layer.
+    #[error(transparent)]
+    Layer(#[from] npair_nn::Error),
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Layer(error.into())
+    }
+}
+
+impl From<Error> for candle_core::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Layer(error) => error.into(),
+            other => candle_core::Error::msg(other),
+        }
+    }
+}
+
+/// Shorthand.
+pub type Result<T> = std::result::Result<T, Error>;

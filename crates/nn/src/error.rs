@@ -1,0 +1,62 @@
+/// What a layer or the parameter store refuses; every message names the thing, the cause and the cure.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An input whose shape does not fit the layer.
+    #[error("{layer}: the input has shape {got:?}, but {want}")]
+    Input {
+        /// Full name of the layer, or its kind if it has none.
+        layer: String,
+        /// Shape of the input.
+        got: Vec<usize>,
+        /// What the layer takes.
+        want: String,
+    },
+    /// A setting outside its legal range.
+    #[error("{layer}: {what}")]
+    Setting {
+        /// Full name of the layer, or its kind if it has none.
+        layer: String,
+        /// The setting, its value and the legal range.
+        what: String,
+    },
+    /// The layers compute on CPU only.
+    #[error("{layer}: no kernel for {device} yet; move the input and the parameters to the CPU")]
+    Device {
+        /// Full name of the layer, or its kind if it has none.
+        layer: String,
+        /// Where the input lies.
+        device: String,
+    },
+    /// The layers compute in f32 and f64 only.
+    #[error("{layer}: cannot compute in {dtype}; use f32 or f64")]
+    DType {
+        /// Full name of the layer, or its kind if it has none.
+        layer: String,
+        /// The number type of the input.
+        dtype: String,
+    },
+    /// Two parameters of one name.
+    #[error("parameter {name} exists already; give every layer a name of its own")]
+    Duplicate {
+        /// The full name.
+        name: String,
+    },
+    /// Tensors that are not those of the network.
+    #[error("the tensors are not those of this network: {0}; load them into the architecture they were saved from")]
+    Mismatch(String),
+    /// An error of candle.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+impl From<Error> for candle_core::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Candle(error) => error,
+            other => candle_core::Error::msg(other),
+        }
+    }
+}
+
+/// Shorthand.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,42 @@
+use crate::params::Path;
+use crate::{Error, Layer, Mode, Result};
+use candle_core::Tensor;
+use rand::Rng;
+
+/// Dropout: in training, every entry is 0 with probability p and else divided by 1 - p; in evaluation, the identity.
+///
+/// The mask depends on (seed, step, name of the layer) alone, see [`Mode`].
+///
+/// # Shapes    any; the result has the input's.
+/// # Gradient  through the mask.
+/// # Source    Srivastava et al., JMLR 2014.
+#[derive(Debug, Clone)]
+pub struct Dropout {
+    probability: f64,
+    key: u64,
+}
+
+impl Dropout {
+    /// Dropout with probability `probability`, its mask keyed by the name of `path`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] unless the probability lies in [0, 1).
+    pub fn new(path: &Path, probability: f64) -> Result<Self> {
+        if !(0. ..1.).contains(&probability) {
+            let what = format!("dropout probability {probability} does not lie in [0, 1)");
+            return Err(Error::Setting { layer: path.name().to_owned(), what });
+        }
+        Ok(Self { probability, key: path.key() })
+    }
+}
+
+impl Layer for Dropout {
+    fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let Some(mut rng) = mode.dropout(self.key).filter(|_| self.probability > 0.) else { return Ok(x.clone()) };
+        let kept = 1. / (1. - self.probability);
+        let mask: Vec<f64> =
+            (0..x.elem_count()).map(|_| if rng.random::<f64>() < self.probability { 0. } else { kept }).collect();
+        let mask = Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?;
+        Ok(x.mul(&mask)?)
+    }
+}

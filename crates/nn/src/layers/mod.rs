@@ -1,0 +1,16 @@
+//! The layers.
+
+mod batch_norm;
+mod conv2d;
+mod dropout;
+mod input;
+mod linear;
+mod pool;
+mod relu;
+
+pub use batch_norm::{BatchNorm2d, BatchNormConfig};
+pub use conv2d::{Conv2d, Conv2dConfig};
+pub use dropout::Dropout;
+pub use linear::Linear;
+pub use pool::{AvgPool2d, GlobalAvgPool, MaxPool2d, PoolConfig};
+pub use relu::Relu;
