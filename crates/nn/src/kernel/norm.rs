@@ -56,11 +56,11 @@ pub(crate) fn moments<T: Element>(p: Planes, x: &[T]) -> Moments {
         let (mut n, mut mean, mut squares) = (0f64, 0f64, 0f64);
         for block in p.of(x, c).flat_map(|plane| plane.chunks(BLOCK)) {
             let m = block.len() as f64;
-            let own_mean = lanes(block, block, |v, _| v) / m;
-            let centre = T::from_f64(own_mean);
-            let own_squares = lanes(block, block, |v, _| (v - centre) * (v - centre));
-            // The centre was rounded to T: take the square of the rounding error back out.
-            let own_squares = own_squares - m * (own_mean - centre.to_f64()).powi(2);
+            // A first mean, rounded as sums in T are; everything else is relative to it, so it need not be exact.
+            let centre = T::from_f64(lanes(block, block, |v, _| v) / m);
+            let rest = lanes(block, block, |v, _| v - centre);
+            let own_mean = centre.to_f64() + rest / m;
+            let own_squares = lanes(block, block, |v, _| (v - centre) * (v - centre)) - rest * rest / m;
             let delta = own_mean - mean;
             mean += delta * m / (n + m);
             squares += own_squares.max(0.) + delta * delta * n * m / (n + m);
