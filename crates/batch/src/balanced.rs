@@ -1,0 +1,89 @@
+use crate::deck::{Deck, Examples, parse, usable, write};
+use crate::{BatchPlan, BatchSampler, Error, Result, Roles};
+use npair_types::{ChaCha8Rng, ClassIndex, Labels};
+use serde::{Deserialize, Serialize};
+
+/// Balanced batches: M examples of each of C classes, class after class. Classes with fewer than M examples are left out.
+///
+/// # Source
+/// Sohn, NIPS 2016, table 4 (C x M at a fixed number of examples).
+///
+/// # Examples
+/// ```
+/// # use npair_batch::{BalancedSampler, BatchSampler};
+/// # use npair_types::{ClassIndex, Labels, Purpose, Streams};
+/// let index = ClassIndex::from_labels(&Labels::new([1, 1, 1, 2, 2, 2, 3, 3])?);
+/// let mut sampler = BalancedSampler::new(index, 2, 3, Streams::new(1).open(Purpose::Sampling, [0, 0]))?;
+/// assert_eq!((sampler.next_batch()?.ids.len(), sampler.left_out()), (6, 1));
+/// # Ok::<(), npair_batch::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct BalancedSampler {
+    index: ClassIndex,
+    usable: Vec<usize>,
+    classes: usize,
+    per_class: usize,
+    state: State,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct State {
+    rng: ChaCha8Rng,
+    classes: Deck,
+    examples: Examples,
+}
+
+impl BalancedSampler {
+    /// Batches of C = `classes` and M = `per_class`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if either is 0, [`Error::TooFewClasses`] if fewer than C classes have M examples.
+    pub fn new(index: ClassIndex, classes: usize, per_class: usize, rng: ChaCha8Rng) -> Result<Self> {
+        for (what, got) in [("C, the classes of a batch,", classes), ("M, the examples per class,", per_class)] {
+            if got == 0 {
+                return Err(Error::Setting { what, got, least: 1 });
+            }
+        }
+        let usable = usable(&index, per_class, classes)?;
+        let state = State { rng, classes: Deck::new(usable.len()), examples: Examples::new() };
+        Ok(Self { index, usable, classes, per_class, state })
+    }
+}
+
+impl BatchSampler for BalancedSampler {
+    fn next_batch(&mut self) -> Result<BatchPlan> {
+        let Self { index, usable, classes, per_class, state } = self;
+        let (mut ids, mut labels) = (Vec::new(), Vec::new());
+        for c in state.classes.draw(*classes, &mut state.rng) {
+            ids.extend(state.examples.draw(index, usable[c], *per_class, &mut state.rng));
+            labels.extend(std::iter::repeat_n(index.classes()[usable[c]], *per_class));
+        }
+        Ok(BatchPlan { ids, labels: Labels::from_ids(labels)?, roles: Roles::Labelled })
+    }
+
+    fn batch_size(&self) -> usize {
+        self.classes * self.per_class
+    }
+
+    fn batches_per_epoch(&self) -> usize {
+        self.usable.len().div_ceil(self.classes)
+    }
+
+    fn left_out(&self) -> usize {
+        self.index.len() - self.usable.len()
+    }
+
+    fn save(&self) -> Result<serde_json::Value> {
+        write(&self.state)
+    }
+
+    fn restore(&mut self, state: &serde_json::Value) -> Result<()> {
+        let state: State = parse(state)?;
+        state.examples.check(&self.index)?;
+        if !state.classes.is_of(self.usable.len()) {
+            return Err(Error::State("the number of classes differs".to_owned()));
+        }
+        self.state = state;
+        Ok(())
+    }
+}

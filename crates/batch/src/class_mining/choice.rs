@@ -1,0 +1,63 @@
+use super::mined::{Candidates, MinedClasses};
+use super::prototypes::Prototypes;
+use crate::deck::{Deck, Examples};
+use crate::{Error, Result};
+use npair_types::{ChaCha8Rng, ClassIndex};
+use serde::{Deserialize, Serialize};
+
+/// How the classes of a batch are chosen; places are among the usable classes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum ClassChoice {
+    Random(Deck),
+    Mined(MinedClasses),
+}
+
+impl ClassChoice {
+    pub(crate) fn random(classes: usize) -> Self {
+        Self::Random(Deck::new(classes))
+    }
+
+    pub(crate) fn draw(&mut self, n: usize, rng: &mut ChaCha8Rng) -> Result<Vec<usize>> {
+        match self {
+            Self::Random(deck) => Ok(deck.draw(n, rng)),
+            Self::Mined(mined) => mined.draw(n, rng),
+        }
+    }
+
+    pub(crate) fn batches_per_epoch(&self, classes: usize, n: usize) -> usize {
+        match self {
+            Self::Random(_) => classes.div_ceil(n),
+            Self::Mined(mined) => mined.batches_per_epoch(classes),
+        }
+    }
+
+    pub(crate) fn candidates(
+        &mut self,
+        index: &ClassIndex,
+        usable: &[usize],
+        examples: &mut Examples,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Candidates> {
+        match self {
+            Self::Random(_) => None,
+            Self::Mined(mined) => mined.candidates(index, usable, examples, rng),
+        }
+    }
+
+    pub(crate) fn supply(&mut self, prototypes: Prototypes) -> Result<()> {
+        match self {
+            Self::Random(_) => Ok(()),
+            Self::Mined(mined) => mined.supply(prototypes),
+        }
+    }
+
+    /// An error unless `later` is a later state of this.
+    pub(crate) fn check_successor(&self, later: &Self, classes: usize) -> Result<()> {
+        match (self, later) {
+            (Self::Random(_), Self::Random(deck)) if deck.is_of(classes) => Ok(()),
+            (Self::Random(_), Self::Random(_)) => Err(Error::State("the number of classes differs".to_owned())),
+            (Self::Mined(mined), Self::Mined(later)) => mined.check_successor(later, classes),
+            _ => Err(Error::State("one has class mining, the other has not".to_owned())),
+        }
+    }
+}

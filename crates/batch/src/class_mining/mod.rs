@@ -1,0 +1,11 @@
+//! Negative class mining: which classes meet in a batch, decided before the batch exists.
+
+mod choice;
+mod greedy;
+mod mined;
+mod prototypes;
+
+pub(crate) use choice::ClassChoice;
+pub use greedy::{ClassMiner, GreedyMiner, Mined, Violation};
+pub use mined::{Candidates, MinedClasses, Mining};
+pub use prototypes::Prototypes;

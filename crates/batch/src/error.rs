@@ -1,0 +1,60 @@
+/// Why a batch cannot be formed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data set has too few classes with enough examples.
+    #[error(
+        "a batch needs {need} classes with at least {least} examples each, the data has {have}: \
+         take a smaller batch or more data"
+    )]
+    TooFewClasses {
+        /// Classes per batch.
+        need: usize,
+        /// Examples needed of each.
+        least: usize,
+        /// Classes that have them.
+        have: usize,
+    },
+    /// A setting is outside its range.
+    #[error("{what} is {got}, but has to be at least {least}")]
+    Setting {
+        /// Which setting.
+        what: &'static str,
+        /// Its value.
+        got: usize,
+        /// Its least value.
+        least: usize,
+    },
+    /// Prototypes do not fit the candidates.
+    #[error("prototypes have shape {got:?}, but {want} is needed")]
+    Prototypes {
+        /// Their shape.
+        got: Vec<usize>,
+        /// The needed shape, in words.
+        want: String,
+    },
+    /// A prototype has a NaN or an infinity.
+    #[error(
+        "the prototype of candidate class {class} is not finite: look for a diverged model (lower the learning rate)"
+    )]
+    NotFinite {
+        /// The class.
+        class: npair_types::ClassId,
+    },
+    /// A mining sampler was asked for a batch before it had prototypes.
+    #[error(
+        "class mining has no prototypes yet: embed the examples of `candidates()` and hand them to `supply()` first"
+    )]
+    NoPrototypes,
+    /// A saved state is not this sampler's.
+    #[error("the saved sampler state does not fit: {0}; it was written by another sampler, version or data set")]
+    State(String),
+    /// From the index sets.
+    #[error(transparent)]
+    Types(#[from] npair_types::Error),
+    /// From candle.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,113 @@
+use crate::class_mining::{ClassChoice, Mining};
+use crate::deck::{Examples, parse, usable, write};
+use crate::{BatchPlan, BatchSampler, Candidates, Error, MinedClasses, Prototypes, Result, Roles};
+use npair_types::{ChaCha8Rng, ClassIndex, Labels, Pairs};
+use serde::{Deserialize, Serialize};
+
+/// N-pair batches: two examples of each of N classes, 2N pictures for N queries with N - 1 negatives each. Rows are the N
+/// anchors, then their N positives.
+///
+/// Every class with two examples is visited once per epoch, and every example of a class once per round through the class.
+///
+/// # Source
+/// Sohn, NIPS 2016, section 3.2 and figure 2.
+///
+/// # Examples
+/// ```
+/// # use npair_batch::{BatchSampler, NPairSampler};
+/// # use npair_types::{ClassIndex, Labels, Purpose, Streams};
+/// let index = ClassIndex::from_labels(&Labels::new([4, 4, 7, 7, 7, 9])?); // class 9 has no pair
+/// let mut sampler = NPairSampler::new(index, 2, Streams::new(1).open(Purpose::Sampling, [0, 0]))?;
+/// let batch = sampler.next_batch()?;
+/// assert_eq!((batch.ids.len(), batch.labels.classes().len(), sampler.left_out()), (4, 2, 1));
+/// # Ok::<(), npair_batch::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct NPairSampler {
+    index: ClassIndex,
+    usable: Vec<usize>,
+    n: usize,
+    state: State,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct State {
+    rng: ChaCha8Rng,
+    classes: ClassChoice,
+    examples: Examples,
+}
+
+impl NPairSampler {
+    /// Batches of N = `n` random classes.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if n < 2, [`Error::TooFewClasses`] if fewer than n classes have two examples.
+    pub fn new(index: ClassIndex, n: usize, rng: ChaCha8Rng) -> Result<Self> {
+        if n < 2 {
+            return Err(Error::Setting { what: "N, the number of pairs in a batch,", got: n, least: 2 });
+        }
+        let usable = usable(&index, 2, n)?;
+        let classes = ClassChoice::random(usable.len());
+        Ok(Self { index, n, state: State { rng, classes, examples: Examples::new() }, usable })
+    }
+
+    /// Batches of N = `n` classes that are hard for each other: greedy negative class mining.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`Error::Setting`] for mining settings outside their range.
+    pub fn mined(index: ClassIndex, n: usize, mining: Mining, rng: ChaCha8Rng) -> Result<Self> {
+        let mut sampler = Self::new(index, n, rng)?;
+        sampler.state.classes = ClassChoice::Mined(MinedClasses::new(mining, n, sampler.usable.len())?);
+        Ok(sampler)
+    }
+}
+
+impl BatchSampler for NPairSampler {
+    fn next_batch(&mut self) -> Result<BatchPlan> {
+        let Self { index, usable, n, state: State { rng, classes, examples } } = self;
+        let chosen = classes.draw(*n, rng)?;
+        let (mut ids, mut labels) = (vec![npair_types::ExampleId(0); 2 * *n], Vec::with_capacity(2 * *n));
+        for (i, &c) in chosen.iter().enumerate() {
+            let pair = examples.draw(index, usable[c], 2, rng);
+            (ids[i], ids[*n + i]) = (pair[0], pair[1]);
+            labels.push(index.classes()[usable[c]]);
+        }
+        labels.extend_from_within(..);
+        let labels = Labels::from_ids(labels)?;
+        let pairs = Pairs::new((0..*n).collect(), (*n..2 * *n).collect(), &labels)?;
+        Ok(BatchPlan { ids, labels, roles: Roles::Pairs(pairs) })
+    }
+
+    fn batch_size(&self) -> usize {
+        2 * self.n
+    }
+
+    fn batches_per_epoch(&self) -> usize {
+        self.state.classes.batches_per_epoch(self.usable.len(), self.n)
+    }
+
+    fn left_out(&self) -> usize {
+        self.index.len() - self.usable.len()
+    }
+
+    fn candidates(&mut self) -> Option<Candidates> {
+        let Self { index, usable, state: State { rng, classes, examples }, .. } = self;
+        classes.candidates(index, usable, examples, rng)
+    }
+
+    fn supply(&mut self, prototypes: Prototypes) -> Result<()> {
+        self.state.classes.supply(prototypes)
+    }
+
+    fn save(&self) -> Result<serde_json::Value> {
+        write(&self.state)
+    }
+
+    fn restore(&mut self, state: &serde_json::Value) -> Result<()> {
+        let state: State = parse(state)?;
+        state.examples.check(&self.index)?;
+        self.state.classes.check_successor(&state.classes, self.usable.len())?;
+        self.state = state;
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+use crate::{Candidates, Prototypes, Result};
+use npair_types::{ExampleId, Labels, Pairs, Triplets, Tuplets};
+
+/// The examples of one step, in the order of the batch's rows, and the part that each plays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchPlan {
+    /// Examples (B).
+    pub ids: Vec<ExampleId>,
+    /// Their classes (B).
+    pub labels: Labels,
+    /// What the rows are to each other.
+    pub roles: Roles,
+}
+
+/// What the rows of a batch are to each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Roles {
+    /// N pairs of N classes.
+    Pairs(Pairs),
+    /// Triplets.
+    Triplets(Triplets),
+    /// Queries with their own negatives.
+    Tuplets(Tuplets),
+    /// Nothing but their labels.
+    Labelled,
+}
+
+/// Yields whole batches, for ever.
+///
+/// A sampler owns its seeded generator; [`save`](Self::save) and [`restore`](Self::restore) carry everything over a stop,
+/// so that the batches after it are those of an uninterrupted run.
+pub trait BatchSampler: Send {
+    /// The next batch.
+    ///
+    /// # Errors
+    /// [`Error::NoPrototypes`](crate::Error::NoPrototypes) from a mining sampler that waits for [`supply`](Self::supply).
+    fn next_batch(&mut self) -> Result<BatchPlan>;
+
+    /// Examples of a batch (B).
+    fn batch_size(&self) -> usize;
+
+    /// Batches after which every usable class has been visited (rounded up). With class mining: candidate sets, times the
+    /// batches drawn from each, that visit every class.
+    fn batches_per_epoch(&self) -> usize;
+
+    /// Classes that are left out because they have too few examples.
+    fn left_out(&self) -> usize;
+
+    /// If this sampler mines and wants fresh prototypes before the next batch: the examples to embed.
+    fn candidates(&mut self) -> Option<Candidates> {
+        None
+    }
+
+    /// Takes the prototypes of the last [`candidates`](Self::candidates).
+    ///
+    /// # Errors
+    /// If they are not of those candidates.
+    fn supply(&mut self, prototypes: Prototypes) -> Result<()> {
+        let _ = prototypes;
+        Ok(())
+    }
+
+    /// Everything that changes from batch to batch.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    fn save(&self) -> Result<serde_json::Value>;
+
+    /// Goes on from a saved state.
+    ///
+    /// # Errors
+    /// [`Error::State`](crate::Error::State) if it is no state of this sampler on this data.
+    fn restore(&mut self, state: &serde_json::Value) -> Result<()>;
+}

@@ -1,0 +1,66 @@
+use crate::{BatchPlan, BatchSampler, Candidates, Mining, NPairSampler, Prototypes, Result, Roles};
+use npair_types::{ChaCha8Rng, ClassIndex, Triplets};
+
+/// Triplet batches as the paper's baseline forms them: the examples of an N-pair batch, in which the pairs of classes 2k and
+/// 2k + 1 make two triplets, each with the other's anchor as its negative. 2N examples make N triplets, the cost of N pairs.
+///
+/// # Source
+/// Sohn, NIPS 2016, section 4 and footnote 4 (mining is of classes here too, never of instances).
+#[derive(Debug, Clone)]
+pub struct TripletSampler(NPairSampler);
+
+impl TripletSampler {
+    /// Batches of `n` random classes.
+    ///
+    /// # Errors
+    /// As [`NPairSampler::new`].
+    pub fn new(index: ClassIndex, n: usize, rng: ChaCha8Rng) -> Result<Self> {
+        NPairSampler::new(index, n, rng).map(Self)
+    }
+
+    /// Batches of `n` classes that are hard for each other.
+    ///
+    /// # Errors
+    /// As [`NPairSampler::mined`].
+    pub fn mined(index: ClassIndex, n: usize, mining: Mining, rng: ChaCha8Rng) -> Result<Self> {
+        NPairSampler::mined(index, n, mining, rng).map(Self)
+    }
+}
+
+impl BatchSampler for TripletSampler {
+    fn next_batch(&mut self) -> Result<BatchPlan> {
+        let mut plan = self.0.next_batch()?;
+        if let Roles::Pairs(pairs) = &plan.roles {
+            plan.roles = Roles::Triplets(Triplets::from_pairs(pairs)?);
+        }
+        Ok(plan)
+    }
+
+    fn batch_size(&self) -> usize {
+        self.0.batch_size()
+    }
+
+    fn batches_per_epoch(&self) -> usize {
+        self.0.batches_per_epoch()
+    }
+
+    fn left_out(&self) -> usize {
+        self.0.left_out()
+    }
+
+    fn candidates(&mut self) -> Option<Candidates> {
+        self.0.candidates()
+    }
+
+    fn supply(&mut self, prototypes: Prototypes) -> Result<()> {
+        self.0.supply(prototypes)
+    }
+
+    fn save(&self) -> Result<serde_json::Value> {
+        self.0.save()
+    }
+
+    fn restore(&mut self, state: &serde_json::Value) -> Result<()> {
+        self.0.restore(state)
+    }
+}

@@ -1,0 +1,168 @@
+//! What samplers promise, at the edges too.
+#![allow(clippy::unwrap_used)]
+
+use npair_batch::*;
+use npair_types::{ChaCha8Rng, ClassId, ClassIndex, ExampleId, Labels, Purpose, Streams};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+fn rng(seed: u64) -> ChaCha8Rng {
+    Streams::new(seed).open(Purpose::Sampling, [0, 0])
+}
+
+/// An index with classes 5, 12, 19, ... of the given sizes, and the class of every example.
+fn index(sizes: &[usize]) -> (ClassIndex, Vec<ClassId>) {
+    let classes: Vec<ClassId> =
+        sizes.iter().enumerate().flat_map(|(c, &size)| vec![ClassId(5 + 7 * c as u32); size]).collect();
+    // Examples of a class are spread over the data set.
+    let mut order: Vec<usize> = (0..classes.len()).collect();
+    order.sort_by_key(|i| i * 7919 % 1009);
+    let classes: Vec<ClassId> = order.into_iter().map(|i| classes[i]).collect();
+    let index = ClassIndex::from_examples(classes.iter().enumerate().map(|(i, &c)| (ExampleId(i), c)));
+    (index, classes)
+}
+
+/// A prototype per class, made from its number: what a model would do.
+fn embed(ask: &Candidates) -> Prototypes {
+    let e = ask.ids.len() / ask.classes.len();
+    let rows: Vec<f32> =
+        ask.classes.iter().flat_map(|c| [(c.0 % 13) as f32 - 6., (c.0 % 5) as f32 - 2.].repeat(e)).collect();
+    let t = candle_core::Tensor::from_vec(rows, (ask.ids.len(), 2), &candle_core::Device::Cpu).unwrap();
+    Prototypes::new(&ask.classes, &t, ask.measure).unwrap()
+}
+
+fn next(sampler: &mut dyn BatchSampler) -> BatchPlan {
+    if let Some(ask) = sampler.candidates() {
+        sampler.supply(embed(&ask)).unwrap();
+    }
+    sampler.next_batch().unwrap()
+}
+
+fn check_labels(plan: &BatchPlan, classes: &[ClassId]) {
+    assert_eq!(plan.ids.len(), plan.labels.len());
+    for (id, &label) in plan.ids.iter().zip(plan.labels.as_slice()) {
+        assert_eq!(classes[id.0], label);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn n_pairs_visit_every_class_and_every_example(sizes in proptest::collection::vec(1usize..7, 3..25), n in 2usize..9, seed: u64, mine: bool) {
+        let (index, classes) = index(&sizes);
+        let usable: BTreeSet<ClassId> = index.with_at_least(2).iter().map(|&p| index.classes()[p]).collect();
+        let mining = Mining { candidates: 9, examples: 2, refresh: 2, ..Mining::default() };
+        let made = if mine { NPairSampler::mined(index.clone(), n, mining, rng(seed)) } else { NPairSampler::new(index.clone(), n, rng(seed)) };
+        if usable.len() < n {
+            let text = made.unwrap_err().to_string();
+            prop_assert!(text.contains(&format!("needs {n} classes")), "{}", text);
+            return Ok(());
+        }
+        let mut sampler = made.unwrap();
+        prop_assert_eq!(sampler.left_out(), index.len() - usable.len());
+        let mut seen = BTreeSet::new();
+        let mut visits = BTreeMap::<ExampleId, usize>::new();
+        // Enough rounds for the largest class to show all examples, two at a time.
+        for round in 0..4 {
+            let mut of_epoch = BTreeSet::new();
+            for _ in 0..sampler.batches_per_epoch() {
+                let plan = next(&mut sampler);
+                check_labels(&plan, &classes);
+                prop_assert_eq!(plan.labels.classes().len(), n);
+                let Roles::Pairs(pairs) = &plan.roles else { panic!("no pairs") };
+                prop_assert_eq!((pairs.len(), pairs.anchors()[0], pairs.positives()[0]), (n, 0, n));
+                of_epoch.extend(plan.labels.classes());
+                for id in &plan.ids {
+                    *visits.entry(*id).or_default() += 1;
+                }
+            }
+            seen.extend(of_epoch.iter().copied());
+            if !mine {
+                // A batch that ran over the end of the last epoch took some of this one's classes early.
+                prop_assert!(round > 0 || of_epoch == usable);
+            }
+        }
+        if !mine {
+            prop_assert_eq!(&seen, &usable);
+            for place in index.with_at_least(2) {
+                let counts: Vec<usize> = index.examples(place).iter().map(|e| visits.get(e).copied().unwrap_or(0)).collect();
+                let (low, high) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+                prop_assert!(high - low <= 1, "examples of a class: {:?}", counts);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_batches_and_a_stop_changes_none(seed: u64, steps in 1usize..12, kind in 0usize..6) {
+        let (index, _) = index(&[4, 2, 6, 3, 5, 2, 4, 2, 3]);
+        let mining = Mining { candidates: 7, examples: 2, refresh: 3, ..Mining::default() };
+        let make = || -> Box<dyn BatchSampler> {
+            let (index, rng) = (index.clone(), rng(seed));
+            match kind {
+                0 => Box::new(NPairSampler::new(index, 4, rng).unwrap()),
+                1 => Box::new(NPairSampler::mined(index, 4, mining, rng).unwrap()),
+                2 => Box::new(TripletSampler::new(index, 4, rng).unwrap()),
+                3 => Box::new(TripletSampler::mined(index, 3, mining, rng).unwrap()),
+                4 => Box::new(TupletSampler::new(index, 4, rng).unwrap()),
+                _ => Box::new(BalancedSampler::new(index, 2, 3, rng).unwrap()),
+            }
+        };
+        let (mut whole, mut first) = (make(), make());
+        for _ in 0..steps {
+            prop_assert_eq!(next(&mut *whole), next(&mut *first));
+        }
+        let text = first.save().unwrap().to_string();
+        let mut resumed = make();
+        resumed.restore(&serde_json::from_str(&text).unwrap()).unwrap();
+        for _ in 0..8 {
+            prop_assert_eq!(next(&mut *whole), next(&mut *resumed));
+        }
+    }
+
+    #[test]
+    fn tuplets_cost_what_they_cost(n in 2usize..7, seed: u64) {
+        let (index, classes) = index(&[3, 1, 2, 4, 1, 2, 2, 5, 2]);
+        let mut sampler = TupletSampler::new(index, n.min(6), rng(seed)).unwrap();
+        let n = n.min(6);
+        let plan = next(&mut sampler);
+        check_labels(&plan, &classes);
+        prop_assert_eq!((plan.ids.len(), sampler.batch_size()), ((n + 1) * n, (n + 1) * n));
+        let Roles::Tuplets(t) = plan.roles else { panic!("no tuplets") };
+        prop_assert_eq!((t.len(), t.per_anchor()), (n, n - 1));
+    }
+}
+
+#[test]
+fn triplets_are_the_papers() {
+    let (index, classes) = index(&[2, 2, 2, 2, 2]);
+    let mut sampler = TripletSampler::new(index, 4, rng(1)).unwrap();
+    let plan = next(&mut sampler);
+    check_labels(&plan, &classes);
+    let Roles::Triplets(t) = plan.roles else { panic!("no triplets") };
+    let rows: Vec<[usize; 3]> = (0..t.len()).map(|i| t.rows(i)).collect();
+    assert_eq!(rows, [[0, 4, 1], [1, 5, 0], [2, 6, 3], [3, 7, 2]]);
+}
+
+#[test]
+fn edges_are_said() {
+    let (index, _) = index(&[2, 2, 1, 3]);
+    let said = |r: Result<NPairSampler>| r.unwrap_err().to_string();
+    assert!(said(NPairSampler::new(index.clone(), 1, rng(0))).contains("at least 2"));
+    assert!(said(NPairSampler::new(index.clone(), 4, rng(0))).contains("the data has 3"));
+    let few = Mining { candidates: 2, ..Mining::default() };
+    assert!(said(NPairSampler::mined(index.clone(), 3, few, rng(0))).contains("mining.candidates"));
+    assert!(BalancedSampler::new(index.clone(), 2, 3, rng(0)).unwrap_err().to_string().contains("the data has 1"));
+    assert!(BalancedSampler::new(index.clone(), 0, 3, rng(0)).is_err());
+    assert!(TupletSampler::new(index.clone(), 4, rng(0)).is_err());
+    let mut mined = NPairSampler::mined(index.clone(), 2, Mining::default(), rng(0)).unwrap();
+    assert!(mined.next_batch().unwrap_err().to_string().contains("no prototypes"));
+    // More candidates asked for than there are classes: all of them.
+    assert_eq!(mined.candidates().unwrap().classes.len(), 3);
+    let mut plain = NPairSampler::new(index, 2, rng(0)).unwrap();
+    assert!(plain.restore(&mined.save().unwrap()).unwrap_err().to_string().contains("class mining"));
+    let other = ClassIndex::from_labels(&Labels::new([1, 1, 2, 2]).unwrap());
+    let mut other = NPairSampler::new(other, 2, rng(0)).unwrap();
+    next(&mut plain);
+    assert!(other.restore(&plain.save().unwrap()).is_err());
+    assert!(plain.restore(&serde_json::json!({"rng": 3})).is_err());
+}
