@@ -32,6 +32,15 @@ impl<'a, T: Element> Rows<'a, T> {
         }
     }
 
+    /// Rows of values that were checked before: no second pass over them.
+    ///
+    /// # Panics
+    /// If `width` is 0 or does not divide the number of values.
+    pub fn trusted(data: &'a [T], width: usize) -> Self {
+        assert!(width > 0 && data.len().is_multiple_of(width), "{} values are no rows of {width}", data.len());
+        Self { data, width }
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.data.len() / self.width

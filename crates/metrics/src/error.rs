@@ -1,0 +1,46 @@
+/// Why a score is not defined.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A rank or a count is outside its range.
+    #[error("{what} is {got}, but has to be {range}")]
+    Setting {
+        /// Which one.
+        what: &'static str,
+        /// Its value.
+        got: usize,
+        /// Its legal range, in words.
+        range: String,
+    },
+    /// No query has a positive, so there is nothing to average.
+    #[error("none of the {queries} queries has another example of its class: the score is not defined")]
+    NoPositive {
+        /// Number of queries.
+        queries: usize,
+    },
+    /// Verification needs pairs of both kinds.
+    #[error("{same} pairs of one class and {other} of two: verification needs both kinds")]
+    OneKindOfPair {
+        /// Pairs of one class.
+        same: usize,
+        /// Pairs of two classes.
+        other: usize,
+    },
+    /// A score is NaN or infinite.
+    #[error("score {at} is not finite")]
+    NotFinite {
+        /// Its place.
+        at: usize,
+    },
+    /// From labels.
+    #[error(transparent)]
+    Types(#[from] npair_types::Error),
+    /// From the similarity matrix.
+    #[error(transparent)]
+    Similarity(#[from] npair_similarity::Error),
+    /// From candle.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+}
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

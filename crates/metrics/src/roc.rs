@@ -1,0 +1,140 @@
+use crate::vrf::Closeness;
+use crate::{Embeddings, Error, Result};
+use npair_types::{ChaCha8Rng, ClassIndex, Measure};
+use rand::Rng;
+
+/// The ROC of a verifier that says "same" from a threshold on: false and true accept rates at every distinct score.
+///
+/// # Examples
+/// ```
+/// # use npair_metrics::Roc;
+/// let roc = Roc::new(&[0.9, 0.8, 0.7, 0.6], &[true, false, true, false])?;
+/// assert_eq!(roc.auc(), 0.75); // 3 of the 4 (same, other) pairs are in order
+/// assert_eq!(roc.eer(), 0.5);
+/// assert_eq!(roc.tar_at_far(0.), 0.5); // 0.9 alone
+/// # Ok::<(), npair_metrics::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Roc {
+    /// (false accepts, true accepts, threshold), from the highest threshold down; first (0, 0, infinity).
+    points: Vec<(usize, usize, f64)>,
+    same: usize,
+    other: usize,
+}
+
+impl Roc {
+    /// From scores (larger is nearer) and whether each is of one class.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the lengths differ, [`Error::NotFinite`], [`Error::OneKindOfPair`].
+    pub fn new(scores: &[f64], same: &[bool]) -> Result<Self> {
+        if scores.len() != same.len() {
+            let range = format!("{}, the number of scores", scores.len());
+            return Err(Error::Setting { what: "the number of same-or-not flags", got: same.len(), range });
+        }
+        if let Some(at) = scores.iter().position(|s| !s.is_finite()) {
+            return Err(Error::NotFinite { at });
+        }
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_unstable_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        let (mut accepts, mut points) = ((0usize, 0usize), vec![(0, 0, f64::INFINITY)]);
+        for (at, &i) in order.iter().enumerate() {
+            if same[i] {
+                accepts.1 += 1
+            } else {
+                accepts.0 += 1
+            }
+            // Equal scores are accepted together.
+            if order.get(at + 1).is_none_or(|&next| scores[next] != scores[i]) {
+                points.push((accepts.0, accepts.1, scores[i]));
+            }
+        }
+        let (other, same) = accepts;
+        if other == 0 || same == 0 {
+            return Err(Error::OneKindOfPair { same, other });
+        }
+        Ok(Self { points, same, other })
+    }
+
+    /// Over all pairs of a set, or over `most` pairs drawn at random (with replacement, half of them of one class) if there
+    /// are more.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_pairs(set: &Embeddings, measure: Measure, most: usize, rng: &mut ChaCha8Rng) -> Result<Self> {
+        let n = set.len();
+        let near = Closeness::new(set, measure);
+        let pairs: Vec<(usize, usize)> = if n * n.saturating_sub(1) / 2 <= most {
+            (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).collect()
+        } else {
+            drawn(set, most, rng)?
+        };
+        let scores: Vec<f64> = pairs.iter().map(|&(i, j)| near.of(i, j)).collect();
+        let same: Vec<bool> = pairs.iter().map(|&(i, j)| set.labels().same(i, j)).collect();
+        Self::new(&scores, &same)
+    }
+
+    fn rates(&self, point: (usize, usize, f64)) -> (f64, f64) {
+        (point.0 as f64 / self.other as f64, point.1 as f64 / self.same as f64)
+    }
+
+    /// (false accept rate, true accept rate) from (0, 0) to (1, 1).
+    pub fn curve(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.points.iter().map(|&p| self.rates(p))
+    }
+
+    /// Area under the curve: the chance that a pair of one class scores above one of two, a tie counting half.
+    pub fn auc(&self) -> f64 {
+        let trapezoid = |w: &[(usize, usize, f64)]| (w[1].0 - w[0].0) as f64 * (w[0].1 + w[1].1) as f64 / 2.;
+        self.points.windows(2).map(trapezoid).sum::<f64>() / (self.same as f64 * self.other as f64)
+    }
+
+    /// Equal error rate: the mean of false accept and false reject rate where they are nearest to each other.
+    pub fn eer(&self) -> f64 {
+        let gaps = self.curve().map(|(far, tar)| ((far - (1. - tar)).abs(), (far + 1. - tar) / 2.));
+        gaps.reduce(|best, gap| if gap.0 < best.0 { gap } else { best }).map_or(1., |(_, rate)| rate)
+    }
+
+    /// True accept rate at the lowest threshold whose false accept rate is at most `far`.
+    pub fn tar_at_far(&self, far: f64) -> f64 {
+        self.rates(self.at_far(far)).1
+    }
+
+    /// The lowest threshold whose false accept rate is at most `far`; infinite if even the best score would exceed it.
+    pub fn threshold_at_far(&self, far: f64) -> f64 {
+        self.at_far(far).2
+    }
+
+    fn at_far(&self, far: f64) -> (usize, usize, f64) {
+        let below = self.points.partition_point(|&p| self.rates(p).0 <= far);
+        // The first point has a rate of 0.
+        self.points[below.max(1) - 1]
+    }
+}
+
+fn drawn(set: &Embeddings, most: usize, rng: &mut ChaCha8Rng) -> Result<Vec<(usize, usize)>> {
+    let index = ClassIndex::from_labels(set.labels());
+    let with_pair = index.with_at_least(2);
+    if with_pair.is_empty() || index.len() < 2 {
+        return Err(Error::OneKindOfPair { same: 0, other: 0 });
+    }
+    let queries: Vec<(usize, usize)> =
+        with_pair.iter().flat_map(|&p| (0..index.examples(p).len()).map(move |at| (p, at))).collect();
+    let mut pairs = Vec::with_capacity(most);
+    while pairs.len() + 1 < most.max(2) {
+        let (place, at) = queries[rng.random_range(0..queries.len())];
+        let own = index.examples(place);
+        let other = rng.random_range(0..own.len() - 1);
+        pairs.push((own[at].0, own[if other < at { other } else { other + 1 }].0));
+        let i = rng.random_range(0..set.len());
+        // At least one other class exists, so this ends.
+        let j = loop {
+            let j = rng.random_range(0..set.len());
+            if !set.labels().same(i, j) {
+                break j;
+            }
+        };
+        pairs.push((i, j));
+    }
+    Ok(pairs)
+}

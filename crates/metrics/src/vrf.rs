@@ -1,0 +1,88 @@
+use crate::{Embeddings, Error, Mean, Result};
+use npair_types::{ChaCha8Rng, ClassIndex, Measure};
+use rand::Rng;
+use rand::seq::index::sample;
+
+/// VRF(k), verification with k negatives: a query, one positive of its class and k negatives of k other classes; success if
+/// the positive is nearer to the query than every negative. A tie is a failure. Chance is 1 / (k + 1).
+///
+/// Every example whose class has another is the query of `trials` trials; positive and negatives are drawn anew each time.
+/// Examples alone in their class serve as negatives.
+///
+/// # Units
+/// Share of the trials, in [0, 1].
+///
+/// # Errors
+/// [`Error::Setting`] if `trials` is 0 or there are not k other classes, [`Error::NoPositive`] if no class has two examples.
+///
+/// # Source
+/// Sohn, NIPS 2016, section 4.1 (k = 1 and k = N - 1); the number of trials and the rule for ties are ours.
+///
+/// # Examples
+/// ```
+/// # use npair_metrics::{Embeddings, vrf};
+/// # use npair_types::{Labels, Measure, Purpose, Streams};
+/// let set = Embeddings::new(&[0f64, 0.1, 5., 5.1, 9., 9.1], 1, Labels::new([1, 1, 2, 2, 3, 3])?)?;
+/// let mut rng = Streams::new(0).open(Purpose::Evaluation, [0, 0]);
+/// assert_eq!(vrf(&set, Measure::SquaredEuclidean, 2, 10, &mut rng)?.value, 1.);
+/// # Ok::<(), npair_metrics::Error>(())
+/// ```
+pub fn vrf(set: &Embeddings, measure: Measure, k: usize, trials: usize, rng: &mut ChaCha8Rng) -> Result<Mean> {
+    let index = ClassIndex::from_labels(set.labels());
+    if k == 0 || k >= index.len() {
+        let range = format!("from 1 to {}, one less than there are classes", index.len().saturating_sub(1));
+        return Err(Error::Setting { what: "k of VRF(k)", got: k, range });
+    }
+    if trials == 0 {
+        return Err(Error::Setting { what: "the number of trials per query", got: 0, range: "at least 1".to_owned() });
+    }
+    let near = Closeness::new(set, measure);
+    let mut success = Vec::new();
+    for place in index.with_at_least(2) {
+        let own = index.examples(place);
+        for (at, query) in own.iter().enumerate() {
+            for _ in 0..trials {
+                let other = rng.random_range(0..own.len() - 1);
+                let positive = own[if other < at { other } else { other + 1 }];
+                let bar = near.of(query.0, positive.0);
+                // k of the other classes: those behind the own one move up a place.
+                let negatives = sample(rng, index.len() - 1, k);
+                let mut won = true;
+                for c in negatives {
+                    let examples = index.examples(if c < place { c } else { c + 1 });
+                    let negative = examples[rng.random_range(0..examples.len())];
+                    won &= near.of(query.0, negative.0) < bar;
+                }
+                success.push(f64::from(u8::from(won)));
+            }
+        }
+    }
+    Mean::of(&success).ok_or(Error::NoPositive { queries: set.len() })
+}
+
+/// Closeness of single pairs.
+pub(crate) struct Closeness<'a> {
+    set: &'a Embeddings,
+    measure: Measure,
+    /// One over the length of every row; 0 for a zero row.
+    scale: Vec<f64>,
+}
+
+impl<'a> Closeness<'a> {
+    pub(crate) fn new(set: &'a Embeddings, measure: Measure) -> Self {
+        let length = |i| set.rows().row(i).iter().map(|v| v * v).sum::<f64>().sqrt();
+        let scale = (0..set.len()).map(length).map(|l| if l > 0. { 1. / l } else { 0. }).collect();
+        Self { set, measure, scale }
+    }
+
+    pub(crate) fn of(&self, i: usize, j: usize) -> f64 {
+        let (a, b) = (self.set.rows().row(i), self.set.rows().row(j));
+        match self.measure {
+            Measure::SquaredEuclidean => -a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>(),
+            _ => {
+                let dot = a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+                if self.measure == Measure::Cosine { dot * self.scale[i] * self.scale[j] } else { dot }
+            }
+        }
+    }
+}
