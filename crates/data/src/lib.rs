@@ -1,1 +1,53 @@
-//! Images for metric learning: data sets, class-disjoint splits, transforms, prefetch and a built-in procedural glyph set.
+//! Images for metric learning: data sets, class-disjoint splits, transforms, prefetch and a built-in procedural glyph
+//! set. Pixels leave this crate as `Vec<f32>` and a shape; tensors are the caller's.
+//!
+//! * **Where pictures come from**: a [`Dataset`] is cheap to open and decodes on demand. [`GlyphSet`] makes its own,
+//!   [`Omniglot`] reads the official folders or zips, [`ImageFolder`] takes a folder per class.
+//! * **Which of them**: a [`Subset`] is a view of chosen examples, [`split()`] and [`folds`] make disjoint ones,
+//!   [`RotatedClasses`] makes classes of the right-angle rotations, [`check()`] finds what does not decode.
+//! * **What a network sees**: a [`Pipeline`] turns a [`Picture`] into normalised f32 (C, H, W), with or without random
+//!   changes.
+//! * **In time**: [`Prefetch`] decodes and augments ahead of the step, [`load_batch`] does it now, [`Cached`] keeps
+//!   decoded pictures. None of the three changes a bit of what comes out.
+#![forbid(unsafe_code)]
+
+mod batch;
+mod cached;
+mod check;
+mod dataset;
+mod decode;
+mod draw;
+mod error;
+mod folder;
+mod glyphs;
+mod omniglot;
+mod picture;
+mod prefetch;
+mod rotated;
+mod split;
+mod subset;
+mod transform;
+mod turn;
+mod walk;
+
+pub mod sheet;
+
+pub use batch::{LoadedBatch, load_batch};
+pub use cached::Cached;
+pub use check::{BadExample, ClassCount, Report, Skipped, check, skip_bad};
+pub use dataset::Dataset;
+pub use decode::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE};
+pub use error::{Error, Result};
+pub use folder::ImageFolder;
+pub use glyphs::{GlyphConfig, GlyphSet};
+pub use omniglot::{Omniglot, Part};
+pub use picture::Picture;
+pub use prefetch::Prefetch;
+pub use rotated::RotatedClasses;
+pub use split::{Amount, Fold, Parts, SplitConfig, folds, split};
+pub use subset::Subset;
+pub use transform::{AugmentConfig, Channels, Fill, Filter, Pipeline, PipelineConfig, Resize};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

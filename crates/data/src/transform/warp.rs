@@ -1,0 +1,178 @@
+use super::{AugmentConfig, Fill};
+use crate::Picture;
+use crate::draw::{around, between, unit};
+use crate::turn::sin_cos_degrees;
+use npair_types::ChaCha8Rng;
+
+/// Where each sample of the result is taken from: sample (u, v) from `origin + u * right + v * down` of the picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Warp {
+    origin: [f32; 2],
+    right: [f32; 2],
+    down: [f32; 2],
+}
+
+impl Warp {
+    /// The middle `side` x `side` pixels as they are.
+    pub(crate) fn middle(picture: &Picture, side: u32) -> Self {
+        let offset = |length: u32| ((length - side) / 2) as f32;
+        let origin = [offset(picture.width()), offset(picture.height())];
+        Self { origin, right: [1.0, 0.0], down: [0.0, 1.0] }
+    }
+
+    /// The part that `change` cuts out, changed about its middle.
+    pub(crate) fn changed(change: &Change, picture: &Picture, side: u32) -> Self {
+        let (sin, cos) = sin_cos_degrees(change.degrees);
+        let (shear_sin, shear_cos) = sin_cos_degrees(change.shear);
+        let (slant, inverse) = (shear_sin / shear_cos, 1.0 / change.scale);
+        let mirror = if change.mirror { -1.0 } else { 1.0 };
+
+        // The picture is slanted, turned and scaled: F = scale R S. Samples go the other way: F^-1 = S^-1 R^T / scale.
+        let right = [mirror * inverse * (cos + slant * sin), mirror * inverse * -sin];
+        let down = [inverse * (sin - slant * cos), inverse * cos];
+        let middle = (side - 1) as f32 * 0.5;
+        let shift = change.shift.map(|part| part * side as f32);
+        let origin = [0, 1].map(|axis| {
+            let free = [picture.width(), picture.height()][axis] - side;
+            let offset = match change.place {
+                Some(place) => ((place[axis] * (free + 1) as f32) as u32).min(free),
+                None => free / 2,
+            };
+            let back = right[axis] * (middle + mirror * shift[0]) + down[axis] * (middle + shift[1]);
+            offset as f32 + (middle - back)
+        });
+        Self { origin, right, down }
+    }
+
+    /// Means of `k` x `k` samples of channel values (0 to 255) for every pixel of a `size` x `size` result, handed to
+    /// `put(channel, pixel, mean)`.
+    pub(crate) fn sample(
+        &self,
+        picture: &Picture,
+        fill: Fill,
+        size: u32,
+        k: u32,
+        mut put: impl FnMut(usize, usize, f32),
+    ) {
+        let channels = usize::from(picture.channels());
+        let source = Source::new(picture, fill);
+        let share = 1.0 / (k * k) as f32;
+        for y in 0..size {
+            for x in 0..size {
+                let mut sums = [0f32; 3];
+                for v in y * k..(y + 1) * k {
+                    for u in x * k..(x + 1) * k {
+                        let at = |axis: usize| {
+                            self.origin[axis] + (u as f32 * self.right[axis] + v as f32 * self.down[axis])
+                        };
+                        source.add(at(0), at(1), &mut sums[..channels]);
+                    }
+                }
+                for (channel, sum) in sums[..channels].iter().enumerate() {
+                    put(channel, (y * size + x) as usize, sum * share);
+                }
+            }
+        }
+    }
+}
+
+/// One draw of an [`AugmentConfig`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Change {
+    /// Clockwise turn.
+    pub(crate) degrees: f32,
+    pub(crate) scale: f32,
+    /// Slant, degrees.
+    pub(crate) shear: f32,
+    /// To the right and down, as parts of the side.
+    pub(crate) shift: [f32; 2],
+    /// Where to cut, from 0 to 1 of what is free; None is the middle.
+    pub(crate) place: Option<[f32; 2]>,
+    pub(crate) mirror: bool,
+}
+
+impl Change {
+    /// Always draws the same number of random numbers, so that one setting does not move another's.
+    pub(crate) fn random(config: &AugmentConfig, rng: &mut ChaCha8Rng) -> Self {
+        let degrees = around(rng, config.rotate);
+        let scale = between(rng, config.scale[0], config.scale[1]);
+        let shear = around(rng, config.shear);
+        let shift = [around(rng, config.shift), around(rng, config.shift)];
+        let place = [unit(rng), unit(rng)];
+        let mirror = unit(rng) < config.flip;
+        Self { degrees, scale, shear, shift, place: config.crop.then_some(place), mirror }
+    }
+}
+
+struct Source<'a> {
+    pixels: &'a [u8],
+    channels: usize,
+    width: i32,
+    height: i32,
+    /// None repeats the border.
+    fill: Option<f32>,
+}
+
+impl<'a> Source<'a> {
+    fn new(picture: &'a Picture, fill: Fill) -> Self {
+        let fill = match fill {
+            Fill::Edge => None,
+            Fill::Value(value) => Some(value * 255.0),
+        };
+        Self {
+            pixels: picture.pixels(),
+            channels: usize::from(picture.channels()),
+            // A prepared side is at most 8 * 8192 * 4 pixels.
+            width: picture.width() as i32,
+            height: picture.height() as i32,
+            fill,
+        }
+    }
+
+    /// Adds the bilinear value at (x, y) to the sums of its channels.
+    #[inline]
+    fn add(&self, x: f32, y: f32, sums: &mut [f32]) {
+        let (left, top) = (floor(x), floor(y));
+        let (fx, fy) = (x - left as f32, y - top as f32);
+        let inside = left >= 0 && top >= 0 && left < self.width - 1 && top < self.height - 1;
+        if inside {
+            let at = (top as usize * self.width as usize + left as usize) * self.channels;
+            let below = at + self.width as usize * self.channels;
+            for (c, sum) in sums.iter_mut().enumerate() {
+                let value = |i: usize| f32::from(self.pixels[i + c]);
+                *sum += blend(value(at), value(at + self.channels), value(below), value(below + self.channels), fx, fy);
+            }
+        } else {
+            for (c, sum) in sums.iter_mut().enumerate() {
+                let value = |dx: i32, dy: i32| self.value(left.saturating_add(dx), top.saturating_add(dy), c);
+                *sum += blend(value(0, 0), value(1, 0), value(0, 1), value(1, 1), fx, fy);
+            }
+        }
+    }
+
+    fn value(&self, x: i32, y: i32, channel: usize) -> f32 {
+        let (near_x, near_y) = (x.clamp(0, self.width - 1), y.clamp(0, self.height - 1));
+        match self.fill {
+            Some(fill) if (near_x, near_y) != (x, y) => fill,
+            _ => {
+                let at = (near_y as usize * self.width as usize + near_x as usize) * self.channels + channel;
+                f32::from(self.pixels[at])
+            }
+        }
+    }
+}
+
+/// Exact where the fractions are 0, so that a picture that is not moved comes out as it went in.
+#[inline]
+fn blend(a: f32, b: f32, c: f32, d: f32, fx: f32, fy: f32) -> f32 {
+    let top = a + (b - a) * fx;
+    let bottom = c + (d - c) * fx;
+    top + (bottom - top) * fy
+}
+
+/// The whole number below; without the library call that `f32::floor` is on plain x86-64.
+#[inline]
+fn floor(x: f32) -> i32 {
+    let towards_zero = x as i32;
+    towards_zero - i32::from(x < towards_zero as f32)
+}
