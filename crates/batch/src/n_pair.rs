@@ -90,6 +90,10 @@ impl BatchSampler for NPairSampler {
         self.index.len() - self.usable.len()
     }
 
+    fn wants_prototypes(&self) -> bool {
+        self.state.classes.wants_prototypes()
+    }
+
     fn candidates(&mut self) -> Option<Candidates> {
         let Self { index, usable, state: State { rng, classes, examples }, .. } = self;
         classes.candidates(index, usable, examples, rng)

@@ -46,6 +46,12 @@ pub trait BatchSampler: Send {
     /// Classes that are left out because they have too few examples.
     fn left_out(&self) -> usize;
 
+    /// Whether [`candidates`](Self::candidates) would ask for prototypes before the next batch. A trainer that plans ahead
+    /// stops planning here until the model is as far.
+    fn wants_prototypes(&self) -> bool {
+        false
+    }
+
     /// If this sampler mines and wants fresh prototypes before the next batch: the examples to embed.
     fn candidates(&mut self) -> Option<Candidates> {
         None

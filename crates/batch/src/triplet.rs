@@ -48,6 +48,10 @@ impl BatchSampler for TripletSampler {
         self.0.left_out()
     }
 
+    fn wants_prototypes(&self) -> bool {
+        self.0.wants_prototypes()
+    }
+
     fn candidates(&mut self) -> Option<Candidates> {
         self.0.candidates()
     }

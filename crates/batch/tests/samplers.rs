@@ -32,7 +32,10 @@ fn embed(ask: &Candidates) -> Prototypes {
 }
 
 fn next(sampler: &mut dyn BatchSampler) -> BatchPlan {
-    if let Some(ask) = sampler.candidates() {
+    let wants = sampler.wants_prototypes();
+    let asked = sampler.candidates();
+    assert_eq!(asked.is_some(), wants);
+    if let Some(ask) = asked {
         sampler.supply(embed(&ask)).unwrap();
     }
     sampler.next_batch().unwrap()

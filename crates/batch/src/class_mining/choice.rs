@@ -31,6 +31,10 @@ impl ClassChoice {
         }
     }
 
+    pub(crate) fn wants_prototypes(&self) -> bool {
+        matches!(self, Self::Mined(mined) if mined.wants_prototypes())
+    }
+
     pub(crate) fn candidates(
         &mut self,
         index: &ClassIndex,

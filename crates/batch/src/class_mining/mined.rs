@@ -80,6 +80,10 @@ impl MinedClasses {
         classes.div_ceil(self.mining.candidates.min(classes).max(1)) * self.mining.refresh
     }
 
+    pub(crate) fn wants_prototypes(&self) -> bool {
+        self.left == 0
+    }
+
     pub(crate) fn candidates(
         &mut self,
         index: &ClassIndex,
@@ -87,7 +91,7 @@ impl MinedClasses {
         examples: &mut Examples,
         rng: &mut ChaCha8Rng,
     ) -> Option<Candidates> {
-        if self.left > 0 {
+        if !self.wants_prototypes() {
             return None;
         }
         self.prototypes = None;
