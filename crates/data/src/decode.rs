@@ -1,7 +1,9 @@
 //! Bytes of a PNG, JPEG or WebP file to a [`Picture`], with the limits set before anything is decoded.
 
+mod jpeg;
+
 use crate::{Error, Picture, Result};
-use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::io::{Cursor, Read};
 use std::path::Path;
 
@@ -44,6 +46,9 @@ pub(crate) fn decode(bytes: &[u8], file: impl Fn() -> String) -> Result<Picture>
         .map_err(|e| Error::Decode { file: file(), why: e.to_string() })?;
     if reader.format().is_none() {
         return Err(Error::Decode { file: file(), why: "its content is neither PNG, JPEG nor WebP".into() });
+    }
+    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
+        return Err(Error::Decode { file: file(), why: "the JPEG ends before its end marker, it is truncated".into() });
     }
     // Widest pixel known: 4 channels of 16 bits.
     let mut limits = Limits::default();
@@ -122,6 +127,44 @@ mod tests {
         let middle = good.len() / 2;
         corrupt[middle] ^= 0xff;
         assert!(why(&corrupt).starts_with("a.png is no readable picture"));
+    }
+
+    fn encoded(format: ImageFormat) -> Vec<u8> {
+        let picture =
+            image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([(x * 4) as u8, (y * 5) as u8, (x * y) as u8]));
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    /// Of a JPEG or WebP cut anywhere, no half picture comes out.
+    #[test]
+    fn truncated_pictures_of_every_format_are_refused() {
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
+            let whole = encoded(format);
+            assert_eq!(decode(&whole, String::new).unwrap().width(), 64);
+            // The last bytes of a PNG are its empty end chunk, all pixels are there.
+            let least = if format == ImageFormat::Png { 16 } else { 2 };
+            for length in (0..whole.len() - least).step_by(7).chain([whole.len() - least]) {
+                assert!(
+                    decode(&whole[..length], String::new).is_err(),
+                    "{format:?} cut to {length} of {}",
+                    whole.len()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_camera_held_upright_gives_an_upright_picture() {
+        let plain = encoded(ImageFormat::Jpeg);
+        // One entry of an Exif directory: orientation (0x0112), short, 1 value, 6: turn clockwise to view.
+        let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+        let length = (exif.len() as u16 + 2).to_be_bytes();
+        exif.splice(0..0, [0xff, 0xe1, length[0], length[1]]);
+        let turned = [&plain[..2], &exif[..], &plain[2..]].concat();
+        let (plain, turned) = (decode(&plain, String::new).unwrap(), decode(&turned, String::new).unwrap());
+        assert_eq!(turned, plain.rotated(3));
     }
 
     /// A PNG whose header claims a huge picture, with a correct checksum.

@@ -1,4 +1,5 @@
 //! A folder per class, and what a check of it finds.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests may, as tests do
 
 use npair_data::{
     Dataset, ImageFolder, Picture, Pipeline, PipelineConfig, check, load_batch, sheet::encode_png, skip_bad,

@@ -1,4 +1,5 @@
 //! Omniglot from folders and archives: miniatures in the exact layout, and the real files where they are at hand.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests may, as tests do
 
 use npair_data::{Dataset, Omniglot, Part, Pipeline, PipelineConfig, RotatedClasses, Subset, load_batch};
 use npair_data::{Picture, sheet::encode_png};

@@ -1,0 +1,56 @@
+//! The settings as a run's TOML file holds them.
+
+use npair_data::{Amount, AugmentConfig, Channels, Fill, GlyphConfig, PipelineConfig, Resize, SplitConfig};
+
+#[test]
+fn a_pipeline_is_read_and_written() {
+    let text = r#"
+        channels = "rgb"
+        size = 224
+        resize = { short-side = 256 }
+        filter = "catmull-rom"
+        mean = [0.5]
+        [augment]
+        rotate = 10.0
+        scale = [0.9, 1.1]
+        crop = true
+        fill = { value = 1.0 }
+    "#;
+    let config: PipelineConfig = toml::from_str(text).unwrap();
+    let augment = AugmentConfig {
+        rotate: 10.0,
+        scale: [0.9, 1.1],
+        crop: true,
+        fill: Fill::Value(1.0),
+        ..AugmentConfig::default()
+    };
+    assert_eq!((config.channels, config.size, config.resize), (Channels::Rgb, 224, Resize::ShortSide(256)));
+    assert_eq!((config.augment, config.std.as_slice()), (augment, &[1.0][..]));
+    for config in [config, PipelineConfig::default(), PipelineConfig::strokes(28), PipelineConfig::photos(224)] {
+        assert_eq!(toml::from_str::<PipelineConfig>(&toml::to_string(&config).unwrap()).unwrap(), config);
+    }
+    let exact: PipelineConfig = toml::from_str("resize = \"exact\"\naugment = { fill = \"edge\" }").unwrap();
+    assert_eq!(exact, PipelineConfig::default());
+}
+
+#[test]
+fn unknown_keys_are_errors() {
+    let why = |text: &str| toml::from_str::<PipelineConfig>(text).unwrap_err().to_string();
+    assert!(why("sise = 28").contains("sise"));
+    assert!(why("[augment]\nrotation = 3.0").contains("rotation"));
+    assert!(toml::from_str::<GlyphConfig>("klasses = 3").is_err());
+    let wrong = "by = \"classes\"\ntest = 0.2\nvalidation = 3";
+    assert!(toml::from_str::<SplitConfig>(wrong).unwrap_err().to_string().contains("validation"));
+}
+
+#[test]
+fn amounts_are_numbers_or_fractions() {
+    let split: SplitConfig = toml::from_str("by = \"instances\"\nval = 2\ntest = 0.25").unwrap();
+    assert_eq!(split, SplitConfig::Instances { val: Amount::Count(2), test: Amount::Fraction(0.25) });
+    let split: SplitConfig = toml::from_str("by = \"groups\"\ntest = [\"Greek\"]").unwrap();
+    assert_eq!(split, SplitConfig::Groups { val: vec![], test: vec!["Greek".into()] });
+    for split in [split, SplitConfig::ClassNames { val: vec!["a".into()], test: vec![] }] {
+        assert_eq!(toml::from_str::<SplitConfig>(&toml::to_string(&split).unwrap()).unwrap(), split);
+    }
+    assert!(toml::from_str::<SplitConfig>("by = \"classes\"\ntest = \"many\"").is_err());
+}
