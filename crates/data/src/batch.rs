@@ -1,6 +1,7 @@
-use crate::{Dataset, Pipeline, Result};
+use crate::{Dataset, Error, Pipeline, Result};
 use npair_types::{ExampleId, Purpose, Streams};
 use rayon::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Pixels of a batch, ready to become a tensor.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +26,8 @@ pub fn load_batch(dataset: &dyn Dataset, pipeline: &Pipeline, ids: &[ExampleId])
         .zip(ids)
         .enumerate()
         .filter_map(|(row, (out, &id))| {
-            dataset.load(id).and_then(|picture| pipeline.evaluate(&picture, out)).err().map(|e| (row, e))
+            let load = || pipeline.evaluate(&dataset.load(id)?, out);
+            guarded(dataset, id, load).err().map(|e| (row, e))
         })
         .min_by_key(|(row, _)| *row);
     match first {
@@ -39,10 +41,21 @@ pub(crate) fn load_row(
     dataset: &dyn Dataset,
     pipeline: &Pipeline,
     streams: Streams,
-    [ticket, row]: [u64; 2],
+    place: [u64; 2],
     id: ExampleId,
     out: &mut [f32],
 ) -> Result<()> {
-    let picture = dataset.load(id)?;
-    pipeline.augment(&picture, &mut streams.open(Purpose::Augmentation, [ticket, row]), out)
+    guarded(dataset, id, || {
+        let picture = dataset.load(id)?;
+        pipeline.augment(&picture, &mut streams.open(Purpose::Augmentation, place), out)
+    })
+}
+
+/// What `load` gives for an example; a panic (of a decoder on hostile bytes, say) becomes an error that names the file.
+pub(crate) fn guarded<T>(dataset: &dyn Dataset, id: ExampleId, load: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
+        let why = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+        let why = why.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(Error::Panicked { file: dataset.describe(id), why: why.unwrap_or_else(|| "no message".into()) })
+    })
 }

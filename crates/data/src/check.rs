@@ -1,4 +1,5 @@
-use crate::{Dataset, Error, Picture, Result, Subset};
+use crate::batch::guarded;
+use crate::{Dataset, Error, Result, Subset};
 use npair_types::{ClassId, ExampleId};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -83,7 +84,8 @@ impl Report {
 pub fn check(dataset: &dyn Dataset) -> Report {
     let outcomes: Vec<Result<(u32, u32, u8)>> = (0..dataset.len())
         .into_par_iter()
-        .map(|i| dataset.load(ExampleId(i)).map(|p: Picture| (p.width(), p.height(), p.channels())))
+        .map(ExampleId)
+        .map(|e| guarded(dataset, e, || dataset.load(e)).map(|p| (p.width(), p.height(), p.channels())))
         .collect();
     let mut classes = BTreeMap::<ClassId, ClassCount>::new();
     let (mut bad, mut widths, mut heights, mut grey) = (Vec::new(), Vec::new(), Vec::new(), 0);

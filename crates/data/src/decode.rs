@@ -155,6 +155,19 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(256))]
+
+        /// Bytes changed anywhere: a picture or an error, never a panic.
+        #[test]
+        fn changed_bytes_do_no_harm(kind in 0usize..3, changes in proptest::collection::vec((0usize..2000, 0u8..=255), 1..6)) {
+            let mut bytes = encoded([ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP][kind]);
+            let length = bytes.len();
+            changes.into_iter().for_each(|(at, value)| bytes[at % length] = value);
+            let _ = decode(&bytes, String::new);
+        }
+    }
+
     #[test]
     fn a_camera_held_upright_gives_an_upright_picture() {
         let plain = encoded(ImageFormat::Jpeg);

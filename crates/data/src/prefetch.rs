@@ -6,7 +6,6 @@ use crate::batch::load_row;
 use crate::{Dataset, Error, LoadedBatch, Pipeline, Result};
 use npair_types::{ExampleId, Streams};
 use queue::{Queue, Task};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -129,18 +128,10 @@ impl Loader {
         let mut values = vec![0f32; task.ids.len() * num_values];
         for (i, (out, &id)) in values.chunks_exact_mut(num_values).zip(&task.ids).enumerate() {
             let row = task.first_row + i;
-            self.load_row([task.ticket, row as u64], id, out).map_err(|e| (row, e))?;
+            load_row(self.dataset.as_ref(), &self.pipeline, self.streams, [task.ticket, row as u64], id, out)
+                .map_err(|e| (row, e))?;
         }
         Ok(values)
-    }
-
-    fn load_row(&self, place: [u64; 2], id: ExampleId, out: &mut [f32]) -> Result<()> {
-        let load = || load_row(self.dataset.as_ref(), &self.pipeline, self.streams, place, id, out);
-        catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
-            let why = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-            let why = why.or_else(|| panic.downcast_ref::<String>().cloned());
-            Err(Error::Panicked { file: self.dataset.describe(id), why: why.unwrap_or_else(|| "no message".into()) })
-        })
     }
 }
 

@@ -103,6 +103,15 @@ fn faults_come_out_at_their_batch_and_nowhere_else() {
 }
 
 #[test]
+fn other_ways_to_load_survive_a_panic_too() {
+    let faulty = Faulty(glyphs());
+    let panicked = crate::load_batch(&faulty, &pipeline(), &[4, 5, 3].map(ExampleId)).unwrap_err().to_string();
+    assert!(panicked.starts_with("file-5.png") && panicked.contains("out of its depth"), "{panicked}");
+    let report = crate::check(&faulty);
+    assert_eq!(report.bad.iter().map(|b| b.file.as_str()).collect::<Vec<_>>(), ["file-3.png", "file-5.png"]);
+}
+
+#[test]
 fn dropping_it_early_ends_the_threads() {
     let mut prefetch = Prefetch::new(glyphs(), pipeline(), Streams::new(1), 2).unwrap();
     (0..50).for_each(|step| prefetch.submit(step, &ids(step)));

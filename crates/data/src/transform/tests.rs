@@ -184,6 +184,23 @@ fn beyond_the_border_is_what_was_asked_for() {
     assert_eq!((white[0], white[63], white[3 * 8 + 3], white[5 * 8 + 5]), (1.0, 1.0, 0.0, 0.0));
 }
 
+/// Pixels taken as they are have the bits of interpolated ones.
+#[test]
+fn the_short_way_gives_the_same_bits() {
+    let picture = noise(17, 15, 3);
+    for (mirror, place, k) in
+        [(false, None, 1), (true, None, 2), (false, Some([0.9, 0.1]), 2), (true, Some([0.3, 0.7]), 1)]
+    {
+        let change = Change { degrees: 0.0, scale: 1.0, shear: 0.0, shift: [0.0; 2], place, mirror };
+        let warp = Warp::changed(&change, &picture, 6 * k);
+        let (mut short, mut long) = (vec![0f32; 108], vec![0f32; 108]);
+        warp.sample(&picture, Fill::Value(0.5), 6, k, |c, i, v| short[c * 36 + i] = v);
+        warp.blend(&picture, Fill::Value(0.5), 6, k, |c, i, v| long[c * 36 + i] = v);
+        assert_eq!(short, long);
+        assert!(short.iter().any(|&v| v > 0.0));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 

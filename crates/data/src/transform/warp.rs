@@ -46,31 +46,67 @@ impl Warp {
 
     /// Means of `k` x `k` samples of channel values (0 to 255) for every pixel of a `size` x `size` result, handed to
     /// `put(channel, pixel, mean)`.
-    pub(crate) fn sample(
-        &self,
-        picture: &Picture,
-        fill: Fill,
-        size: u32,
-        k: u32,
-        mut put: impl FnMut(usize, usize, f32),
-    ) {
-        let channels = usize::from(picture.channels());
+    pub(crate) fn sample(&self, picture: &Picture, fill: Fill, size: u32, k: u32, put: impl FnMut(usize, usize, f32)) {
+        match self.straight(picture, size * k) {
+            Some((left, top, mirror)) => {
+                let (width, channels) = (picture.width() as usize, usize::from(picture.channels()));
+                let last = (size * k - 1) as usize;
+                let take = |u: u32, v: u32, sums: &mut [f32]| {
+                    let x = left + if mirror { last - u as usize } else { u as usize };
+                    let at = ((top + v as usize) * width + x) * channels;
+                    sums.iter_mut().zip(&picture.pixels()[at..]).for_each(|(sum, &byte)| *sum += f32::from(byte));
+                };
+                means(size, k, channels, take, put);
+            }
+            None => self.blend(picture, fill, size, k, put),
+        }
+    }
+
+    /// As [`sample`](Self::sample), by interpolation whether it is needed or not.
+    pub(crate) fn blend(&self, picture: &Picture, fill: Fill, size: u32, k: u32, put: impl FnMut(usize, usize, f32)) {
         let source = Source::new(picture, fill);
-        let share = 1.0 / (k * k) as f32;
-        for y in 0..size {
-            for x in 0..size {
-                let mut sums = [0f32; 3];
-                for v in y * k..(y + 1) * k {
-                    for u in x * k..(x + 1) * k {
-                        let at = |axis: usize| {
-                            self.origin[axis] + (u as f32 * self.right[axis] + v as f32 * self.down[axis])
-                        };
-                        source.add(at(0), at(1), &mut sums[..channels]);
-                    }
+        let take = |u: u32, v: u32, sums: &mut [f32]| {
+            let (u, v) = (u as f32, v as f32);
+            let at = |axis: usize| self.origin[axis] + (u * self.right[axis] + v * self.down[axis]);
+            source.add(at(0), at(1), sums);
+        };
+        means(size, k, usize::from(picture.channels()), take, put);
+    }
+
+    /// Left and upper border and whether it is mirrored, if the samples are just `side` x `side` pixels of the picture.
+    fn straight(&self, picture: &Picture, side: u32) -> Option<(usize, usize, bool)> {
+        let mirror = self.right[0] == -1.0;
+        if self.right[0].abs() != 1.0 || self.right[1] != 0.0 || self.down != [0.0, 1.0] {
+            return None;
+        }
+        let left = self.origin[0] - if mirror { (side - 1) as f32 } else { 0.0 };
+        let whole = |offset: f32, length: u32| {
+            let fits = offset >= 0.0 && offset.trunc() == offset && offset + side as f32 <= length as f32;
+            fits.then_some(offset as usize)
+        };
+        Some((whole(left, picture.width())?, whole(self.origin[1], picture.height())?, mirror))
+    }
+}
+
+/// Calls `take(u, v, sums)` for the `k` x `k` samples of each pixel, and `put` with their means.
+fn means(
+    size: u32,
+    k: u32,
+    channels: usize,
+    take: impl Fn(u32, u32, &mut [f32]),
+    mut put: impl FnMut(usize, usize, f32),
+) {
+    let share = 1.0 / (k * k) as f32;
+    for y in 0..size {
+        for x in 0..size {
+            let mut sums = [0f32; 3];
+            for v in y * k..(y + 1) * k {
+                for u in x * k..(x + 1) * k {
+                    take(u, v, &mut sums[..channels]);
                 }
-                for (channel, sum) in sums[..channels].iter().enumerate() {
-                    put(channel, (y * size + x) as usize, sum * share);
-                }
+            }
+            for (channel, sum) in sums[..channels].iter().enumerate() {
+                put(channel, (y * size + x) as usize, sum * share);
             }
         }
     }
