@@ -1,8 +1,6 @@
 use crate::{Backbone, Error, InputSpec, Result};
 use candle_core::Tensor;
-use npair_nn::{
-    BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, Layer, MaxPool2d, Mode, Path, PoolConfig, Sequential,
-};
+use npair_nn::{ConvBlock, Layer, Mode, Path, Sequential};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`ConvNet`]; [`Default`] gives the usual network for 28 x 28 grey images.
@@ -103,13 +101,7 @@ impl ConvNet {
         let mut inputs = config.channels;
         for number in 1..=config.blocks {
             let path = path.child(format_args!("block{number}"));
-            // No bias: the norm takes it out again.
-            let same = Conv2dConfig::square(3).padding(1).without_bias();
-            let norm = BatchNormConfig { relu: true, ..Default::default() };
-            blocks = blocks
-                .then(Conv2d::new(&path.child("conv"), inputs, config.width, same)?)
-                .then(BatchNorm2d::new(&path.child("norm"), config.width, norm)?)
-                .then(MaxPool2d::new(PoolConfig::square(2))?);
+            blocks = blocks.then(ConvBlock::new(&path, inputs, config.width)?);
             inputs = config.width;
         }
         Ok(Self { config, blocks })

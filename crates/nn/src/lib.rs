@@ -19,8 +19,8 @@ mod params;
 pub use error::{Error, Result};
 pub use layer::{Layer, Sequential};
 pub use layers::{
-    AvgPool2d, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, Dropout, GlobalAvgPool, Linear, MaxPool2d,
-    PoolConfig, Relu,
+    AvgPool2d, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvBlock, Dropout, GlobalAvgPool, Linear,
+    MaxPool2d, PoolConfig, Relu,
 };
 pub use mode::Mode;
 pub use params::{Init, Params, Path};

@@ -1,11 +1,13 @@
 //! The arithmetic of the layers on plain slices; nothing here knows candle's graph.
 
+pub(crate) mod block;
 pub(crate) mod conv;
 mod element;
 pub(crate) mod matrix;
 pub(crate) mod norm;
 mod parts;
 pub(crate) mod pool;
+pub(crate) mod simd;
 
 pub(crate) use element::{Element, by_dtype};
 pub(crate) use parts::parts;

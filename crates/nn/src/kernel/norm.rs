@@ -1,6 +1,6 @@
 //! Batch normalisation of (batch, channels, pixels), over all but the channels.
 
-use super::Element;
+use super::{Element, simd};
 use rayon::prelude::*;
 
 /// Extents: batch, channels, pixels of a plane.
@@ -37,7 +37,8 @@ const LANES: usize = 16;
 const BLOCK: usize = 1024;
 
 /// Sum over a block in a fixed order: lane by lane, then over the lanes.
-fn lanes<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
+#[inline(always)]
+pub(super) fn lanes<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
     let mut sums = [T::ZERO; LANES];
     let (mut left, mut right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     for (a, b) in (&mut left).zip(&mut right) {
@@ -53,23 +54,30 @@ fn lanes<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
 /// squares while it is in the cache, and blocks are joined in f64 (Chan, Golub and LeVeque, 1983), so nothing cancels.
 pub(crate) fn moments<T: Element>(p: Planes, x: &[T]) -> Moments {
     let channel = |c: usize| {
-        let (mut n, mut mean, mut squares) = (0f64, 0f64, 0f64);
-        for block in p.of(x, c).flat_map(|plane| plane.chunks(BLOCK)) {
+        let block = |block: &[T]| {
             let m = block.len() as f64;
             // A first mean, rounded as sums in T are; everything else is relative to it, so it need not be exact.
             let centre = T::from_f64(lanes(block, block, |v, _| v) / m);
             let rest = lanes(block, block, |v, _| v - centre);
-            let own_mean = centre.to_f64() + rest / m;
-            let own_squares = lanes(block, block, |v, _| (v - centre) * (v - centre)) - rest * rest / m;
-            let delta = own_mean - mean;
-            mean += delta * m / (n + m);
-            squares += own_squares.max(0.) + delta * delta * n * m / (n + m);
-            n += m;
-        }
-        (mean, squares / n)
+            let squares = lanes(block, block, |v, _| (v - centre) * (v - centre)) - rest * rest / m;
+            [m, centre.to_f64() + rest / m, squares.max(0.)]
+        };
+        join(p.of(x, c).flat_map(|plane| plane.chunks(BLOCK)).map(block))
     };
-    let (mean, variance) = (0..p.channels).into_par_iter().map(channel).unzip();
+    let (mean, variance) = (0..p.channels).into_par_iter().map(|c| simd::run(|| channel(c))).unzip();
     Moments { mean, variance }
+}
+
+/// Mean and variance of what is in parts, each with its count, mean and centred sum of squares.
+fn join(parts: impl Iterator<Item = [f64; 3]>) -> (f64, f64) {
+    let (mut n, mut mean, mut squares) = (0f64, 0f64, 0f64);
+    for [m, own_mean, own_squares] in parts {
+        let delta = own_mean - mean;
+        mean += delta * m / (n + m);
+        squares += own_squares + delta * delta * n * m / (n + m);
+        n += m;
+    }
+    (mean, squares / n)
 }
 
 /// `(x - centre) * scale + shift` per channel, then ReLU if asked for.
@@ -123,6 +131,12 @@ impl<T: Element> Affine<T> {
 }
 
 impl Moments {
+    /// Joins the parts of each channel in their order: (part, channel) to count, mean and centred sum of squares.
+    pub(crate) fn join(channels: usize, parts: &[Vec<[f64; 3]>]) -> Self {
+        let (mean, variance) = (0..channels).map(|c| join(parts.iter().map(|part| part[c]))).unzip();
+        Self { mean, variance }
+    }
+
     /// `1 / sqrt(variance + epsilon)` of every channel.
     pub(crate) fn inverse_deviation(&self, epsilon: f64) -> Vec<f64> {
         self.variance.iter().map(|v| 1. / (v + epsilon).sqrt()).collect()
@@ -163,7 +177,7 @@ pub(crate) fn sums<T: Element>(p: Planes, x: &[T], grad: &[T], out: Option<&[T]>
         }
         (plain, centred - lost * plain)
     };
-    let (plain, centred) = (0..p.channels).into_par_iter().map(channel).unzip();
+    let (plain, centred) = (0..p.channels).into_par_iter().map(|c| simd::run(|| channel(c))).unzip();
     Sums { plain, centred }
 }
 

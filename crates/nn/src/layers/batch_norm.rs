@@ -49,7 +49,15 @@ pub struct BatchNorm2d {
     variance: Var,
 }
 
+/// Where a training pass leaves the statistics of its batch.
+type Cell = Arc<OnceLock<Moments>>;
+
 impl BatchNorm2d {
+    /// Epsilon, and weight and bias as two rows.
+    pub(super) fn rows(&self) -> Result<(f64, Tensor)> {
+        Ok((self.config.epsilon, Tensor::stack(&[&self.weight, &self.bias], 0)?))
+    }
+
     /// A layer for `channels` channels: `weight` (1) and `bias` (0), and the buffers `running_mean` (0) and
     /// `running_var` (1), below `path`.
     ///
@@ -77,8 +85,22 @@ impl BatchNorm2d {
         Ok(Moments { mean: values(&self.mean)?, variance: values(&self.variance)? })
     }
 
-    /// Moves the running statistics towards those of a batch with `count` values per channel.
-    fn follow(&self, batch: &Moments, count: usize) -> Result<()> {
+    /// Where a pass over `count` values per channel takes its statistics from, and where those of a batch will be.
+    pub(super) fn statistics(&self, mode: &Mode, count: usize, dims: &[usize]) -> Result<(Statistics, Cell)> {
+        let cell = Cell::default();
+        if !mode.is_train() || self.config.frozen {
+            return Ok((Statistics::Given(self.running()?), cell));
+        }
+        if count < 2 {
+            let want = "training needs at least two values per channel: take a larger batch, or freeze the layer";
+            return Err(Error::Input { layer: self.name.clone(), got: dims.to_vec(), want: want.to_owned() });
+        }
+        Ok((Statistics::Batch(cell.clone()), cell))
+    }
+
+    /// Moves the running statistics towards those of a batch with `count` values per channel, if there was one.
+    pub(super) fn follow(&self, cell: &Cell, count: usize) -> Result<()> {
+        let Some(batch) = cell.get() else { return Ok(()) };
         let (n, momentum) = (count as f64, self.config.momentum);
         let old = self.running()?;
         let step = |old: &[f64], new: &[f64], factor: f64| -> Vec<f64> {
@@ -97,18 +119,10 @@ impl Layer for BatchNorm2d {
     fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
         let (x, [batch, channels, h, w]) = input::images(&self.name, x, Some(self.weight.elem_count()))?;
         let planes = Planes { batch, channels, pixels: h * w };
-        let cell = Arc::new(OnceLock::new());
-        let learns = mode.is_train() && !self.config.frozen;
-        if learns && planes.count() < 2 {
-            let want = "training needs at least two values per channel: take a larger batch, or freeze the layer";
-            return Err(Error::Input { layer: self.name.clone(), got: x.dims().to_vec(), want: want.to_owned() });
-        }
-        let statistics = if learns { Statistics::Batch(cell.clone()) } else { Statistics::Given(self.running()?) };
+        let (statistics, cell) = self.statistics(mode, planes.count(), x.dims())?;
         let op = Normalisation { planes, statistics, epsilon: self.config.epsilon, relu: self.config.relu };
         let out = x.apply_op3(&self.weight, &self.bias, op)?;
-        if let Some(moments) = cell.get() {
-            self.follow(moments, planes.count())?;
-        }
+        self.follow(&cell, planes.count())?;
         Ok(out)
     }
 }

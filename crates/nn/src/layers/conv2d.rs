@@ -118,7 +118,13 @@ impl Conv2d {
         Ok(Self { name, config, weight, bias })
     }
 
-    fn geometry(&self, dims: [usize; 4]) -> Result<Geometry> {
+    /// The weight's own tensor.
+    pub(super) fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// Extents for an input of `dims`.
+    pub(super) fn geometry(&self, dims: [usize; 4]) -> Result<Geometry> {
         let [batch, inputs, h, w] = dims;
         let Conv2dConfig { kernel, stride, padding, dilation, groups, .. } = self.config;
         let along = |extent: usize, k: usize, s: usize, p: usize, d: usize| {

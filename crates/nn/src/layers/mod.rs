@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod conv2d;
+mod conv_block;
 mod dropout;
 mod input;
 mod linear;
@@ -9,6 +10,7 @@ mod pool;
 mod relu;
 
 pub use batch_norm::{BatchNorm2d, BatchNormConfig};
+pub use conv_block::ConvBlock;
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use dropout::Dropout;
 pub use linear::Linear;

@@ -1,20 +1,32 @@
 //! Convolution as three products of matrices over patches of one image at a time.
 
+pub(crate) mod direct;
 mod geometry;
 mod patches;
 
 pub(crate) use geometry::Geometry;
+
+use direct::Direct;
 
 use super::matrix::{Place, product};
 use super::{Element, parts};
 use rayon::prelude::*;
 
 /// Parts of the batch that the weight gradient is summed over first.
-const PARTS: usize = 16;
+pub(crate) const PARTS: usize = 16;
+
+/// What the vector kernels make of f32 values, if they can.
+fn direct<T: Element>(g: &Geometry, x: &[T], f: impl Fn(&Direct, &[f32]) -> Option<Vec<f32>>) -> Option<Vec<T>> {
+    let x = T::as_f32(x)?;
+    T::from_f32(f(&Direct::new(g, 0)?, x)?)
+}
 
 /// Output planes: `out[b, o] = bias[o] + sum over patch entries of w[o, k] patch[b, k]`.
 pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
     let (outputs, patch, pixels) = (g.group_outputs(), g.patch(), g.map_pixels());
+    if let Some(out) = direct(g, x, |d, x| Some(d.forward(x, T::as_f32(w)?, bias.and_then(T::as_f32)))) {
+        return out;
+    }
     let mut out = vec![T::ZERO; g.batch * g.outputs * pixels];
     if out.is_empty() {
         return out;
@@ -47,6 +59,9 @@ pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&
 /// Gradient of the input, from the gradient of the output.
 pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> Vec<T> {
     let (outputs, patch, pixels) = (g.group_outputs(), g.patch(), g.map_pixels());
+    if let Some(dx) = direct(g, dout, |d, dout| Some(d.input_gradient(T::as_f32(w)?, dout))) {
+        return dx;
+    }
     let mut dx = vec![T::ZERO; g.batch * g.inputs * g.pixels()];
     if dx.is_empty() || dout.is_empty() {
         return dx;
@@ -76,6 +91,9 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
 /// on the number of threads.
 pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> Vec<T> {
     let (outputs, patch, pixels) = (g.group_outputs(), g.patch(), g.map_pixels());
+    if let Some(dw) = direct(g, x, |d, x| Some(d.weight_gradient(x, T::as_f32(dout)?))) {
+        return dw;
+    }
     let zeros = || vec![T::ZERO; g.outputs * patch];
     if pixels == 0 {
         return zeros();
@@ -119,7 +137,7 @@ pub(crate) fn bias_gradient<T: Element>(g: &Geometry, dout: &[T]) -> Vec<T> {
     (0..g.outputs).into_par_iter().map(sum).collect()
 }
 
-fn add<T: Element>(mut sum: Vec<T>, part: Vec<T>) -> Vec<T> {
+pub(crate) fn add<T: Element>(mut sum: Vec<T>, part: Vec<T>) -> Vec<T> {
     for (s, p) in sum.iter_mut().zip(part) {
         *s += p;
     }

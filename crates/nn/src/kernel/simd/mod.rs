@@ -1,0 +1,64 @@
+//! Vector instructions, chosen at run time.
+
+mod vector;
+
+pub(crate) use vector::Vector;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use vector::{Avx2, Avx512};
+
+/// The widest vector instructions that this crate has kernels for and that the machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// What the target has at least.
+    Baseline,
+    /// AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512: foundation, byte and word, double and quad word, vector length.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Level {
+    /// What this machine has; the standard library asks it once and remembers.
+    pub(crate) fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let wide = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl");
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return if wide { Self::Avx512 } else { Self::Avx2 };
+            }
+        }
+        Self::Baseline
+    }
+}
+
+/// Runs `f` compiled for the machine's vector instructions, for loops that the compiler vectorises by itself. The
+/// result is the same bits: without being asked, the compiler neither fuses nor reorders floating-point operations.
+#[inline]
+pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
+    match Level::detect() {
+        Level::Baseline => f(),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the machine has AVX2 and FMA (`Level::detect`).
+        Level::Avx2 => unsafe { run_avx2(f) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the machine has these parts of AVX-512 (`Level::detect`).
+        Level::Avx512 => unsafe { run_avx512(f) },
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn run_avx512<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
