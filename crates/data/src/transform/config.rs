@@ -84,7 +84,8 @@ pub struct PipelineConfig {
     /// Kernel of the scaling.
     pub filter: Filter,
     /// Samples per pixel and axis, 1 to 4: pictures are kept this many times larger, and every pixel of the result is
-    /// the mean of `supersample` x `supersample` samples. 2 keeps thin strokes sharp when they are turned.
+    /// the mean of `supersample` x `supersample` samples. 2 keeps thin strokes sharp when they are turned, if the files
+    /// hold them finer than `size` (a glyph set of twice the size, say).
     pub supersample: u32,
     /// Takes `1 - v` first, so that dark ink on white paper becomes 1 on 0.
     pub invert: bool,
