@@ -1,5 +1,5 @@
 use super::{BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, MaxPool2d, PoolConfig, input};
-use crate::kernel::block::Block;
+use crate::kernel::block::{Block, Memory};
 use crate::op::Fused;
 use crate::params::Path;
 use crate::{Layer, Mode, Result};
@@ -22,6 +22,7 @@ pub struct ConvBlock {
     norm: BatchNorm2d,
     pool: MaxPool2d,
     inputs: usize,
+    memory: Memory,
 }
 
 impl ConvBlock {
@@ -39,6 +40,7 @@ impl ConvBlock {
             norm: BatchNorm2d::new(&path.child("norm"), outputs, norm)?,
             pool: MaxPool2d::new(PoolConfig::square(2))?,
             inputs,
+            memory: Memory::default(),
         })
     }
 
@@ -58,7 +60,7 @@ impl Layer for ConvBlock {
         let weight = self.convolution.weight();
         let geometry = self.convolution.geometry(dims)?;
         let alike = x.dtype() == DType::F32 && weight.dtype() == DType::F32;
-        let Some(block) = alike.then(|| Block::new(&geometry)).flatten() else {
+        let Some(block) = alike.then(|| Block::new(&geometry, self.memory.clone())).flatten() else {
             return self.forward_by_layers(&x, mode);
         };
         let count = geometry.batch * geometry.pixels();

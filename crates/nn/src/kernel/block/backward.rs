@@ -2,7 +2,7 @@ use super::pooling::NONE;
 use super::{Block, Scratch, Trace};
 use crate::kernel::conv::{PARTS, add, direct::Part};
 use crate::kernel::norm::{Linear, Sums, lanes};
-use crate::kernel::{parts, simd};
+use crate::kernel::{aligned, parts, simd};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -52,20 +52,21 @@ impl Block {
             let first = work[range.start].first;
             for at in range {
                 let part = work[at];
-                self.direct.lay_out(x, g.inputs, part, true, &mut s.planes);
+                let planes = self.direct.lay_out(x, g.inputs, part, true, &mut s.planes);
                 let long = match &trace.kept {
                     Some(kept) => &kept[at * self.long()..][..self.long()],
                     None => {
-                        s.long.resize(self.long(), 0.);
-                        self.direct.convolve_into((&s.planes, g.inputs), &forward, &mut s.long);
-                        &s.long
+                        let long = aligned(&mut s.long, self.long());
+                        self.direct.convolve_into((planes, g.inputs), &forward, long);
+                        long
                     }
                 };
-                self.gradient_planes(part, long, &linear, trace, grad, &mut s.grads);
-                self.direct.add_weight_gradient(&s.planes, &s.grads, &mut dw);
+                let grads = aligned(&mut s.grads, g.outputs * self.direct.layout.stride);
+                self.gradient_planes(part, long, &linear, trace, grad, grads);
+                self.direct.add_weight_gradient(planes, grads, &mut dw);
                 if wants_x {
                     let dx = &mut dx[(part.first - first) * image..][..part.images * image];
-                    self.direct.convolve((&s.grads, g.outputs), &backward, g.inputs, &mut s.block, |c, long| {
+                    self.direct.convolve((grads, g.outputs), &backward, g.inputs, &mut s.block, |c, long| {
                         self.direct.copy_rows(part, c, g.inputs, long, dx);
                     });
                 }
@@ -112,11 +113,10 @@ impl Block {
         linear: &Linear<f32>,
         trace: &Trace,
         grad: &[f32],
-        planes: &mut Vec<f32>,
+        planes: &mut [f32],
     ) {
         let (layout, channels) = (&self.direct.layout, self.direct.geometry.outputs);
         let (rows, columns) = self.pooled;
-        planes.resize(channels * layout.stride, 0.);
         let used = layout.row(part.images, 0).min(self.mask.len());
         for (c, (plane, long)) in planes.chunks_exact_mut(layout.stride).zip(long.chunks_exact(layout.flat)).enumerate()
         {

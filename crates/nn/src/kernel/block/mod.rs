@@ -5,11 +5,14 @@
 
 mod backward;
 mod pooling;
+mod recycled;
+
+use recycled::{Pool, Recycled};
 
 use super::conv::Geometry;
 use super::conv::direct::{Direct, Part};
 use super::norm::{Affine, Moments};
-use super::simd;
+use super::{aligned, simd};
 use rayon::prelude::*;
 
 /// Largest image that is worked on whole.
@@ -26,18 +29,27 @@ pub(crate) struct Block {
     /// 1 at pixels, 0 at the border, for one channel of a full long row.
     mask: Vec<f32>,
     pooled: (usize, usize),
+    memory: Memory,
 }
 
 /// What a training pass keeps for its backward pass.
 #[derive(Debug)]
 pub(crate) struct Trace {
     /// The convolution's long rows, (unit, channel, place); none if they are cheap to make again.
-    kept: Option<Vec<f32>>,
+    kept: Option<Recycled<f32>>,
     /// Which of a window's four values won; [`pooling::NONE`] if none is positive.
-    winner: Vec<u8>,
+    winner: Recycled<u8>,
     /// The convolution's value there.
-    value: Vec<f32>,
+    value: Recycled<f32>,
     pub moments: Moments,
+}
+
+/// Memory that the traces of a layer's steps take turns in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Memory {
+    kept: Pool<f32>,
+    winner: Pool<u8>,
+    value: Pool<f32>,
 }
 
 #[derive(Default)]
@@ -50,7 +62,7 @@ struct Scratch {
 
 impl Block {
     /// None if the machine or the geometry is not one for the vector kernels.
-    pub(crate) fn new(g: &Geometry) -> Option<Self> {
+    pub(crate) fn new(g: &Geometry, memory: Memory) -> Option<Self> {
         let pooled = (g.image.0 / 2, g.image.1 / 2);
         if pooled.0 * pooled.1 * g.batch == 0 || g.pixels() > LARGEST {
             return None;
@@ -63,7 +75,7 @@ impl Block {
                 mask[at..at + g.image.1].fill(1.);
             }
         }
-        Some(Self { direct, mask, pooled })
+        Some(Self { direct, mask, pooled, memory })
     }
 
     /// Values of an output image.
@@ -84,7 +96,7 @@ impl Block {
     /// Convolution of a part into long rows.
     fn convolve(&self, x: &[f32], packed: &[f32], part: Part, planes: &mut Vec<f32>, long: &mut [f32]) {
         let inputs = self.direct.geometry.inputs;
-        self.direct.lay_out(x, inputs, part, true, planes);
+        let planes = self.direct.lay_out(x, inputs, part, true, planes);
         self.direct.convolve_into((planes, inputs), packed, long);
     }
 
@@ -93,14 +105,11 @@ impl Block {
         let packed = self.direct.forward_weights(w);
         let work = self.work();
         let keep = self.direct.geometry.patch() > CHEAP;
-        let mut kept = vec![0.; if keep { work.len() * self.long() } else { 0 }];
+        let mut kept = self.memory.kept.take(if keep { work.len() * self.long() } else { 0 });
         let statistics = |scratch: &mut Scratch, part: Part, kept: Option<&mut [f32]>| {
             let long = match kept {
                 Some(kept) => kept,
-                None => {
-                    scratch.long.resize(self.long(), 0.);
-                    &mut scratch.long
-                }
+                None => aligned(&mut scratch.long, self.long()),
             };
             self.convolve(x, &packed, part, &mut scratch.planes, long);
             self.moments(part, long)
@@ -126,7 +135,7 @@ impl Block {
         chunks.for_each_init(Scratch::default, |scratch, (out, part)| {
             let Scratch { planes, block, .. } = scratch;
             let inputs = self.direct.geometry.inputs;
-            self.direct.lay_out(x, inputs, part, true, planes);
+            let planes = self.direct.lay_out(x, inputs, part, true, planes);
             self.direct.convolve((planes, inputs), &packed, self.direct.geometry.outputs, block, |c, long| {
                 simd::run(|| pooling::maxima(self, part, c, long, affine, out));
             });
@@ -147,9 +156,9 @@ impl Block {
         packed: &[f32],
         affine: &Affine<f32>,
         kept: Option<&[f32]>,
-    ) -> (Vec<f32>, Vec<u8>, Vec<f32>) {
+    ) -> (Vec<f32>, Recycled<u8>, Recycled<f32>) {
         let n = self.direct.geometry.batch * self.out_image();
-        let (mut out, mut winner, mut value) = (vec![0.; n], vec![0; n], vec![0.; n]);
+        let (mut out, mut winner, mut value) = (vec![0.; n], self.memory.winner.take(n), self.memory.value.take(n));
         let step = self.direct.layout.images * self.out_image();
         let chunks = out.par_chunks_mut(step).zip(winner.par_chunks_mut(step)).zip(value.par_chunks_mut(step));
         let work = self.work().into_par_iter().enumerate().zip(chunks);
@@ -157,9 +166,9 @@ impl Block {
             let long = match kept {
                 Some(kept) => &kept[at * self.long()..][..self.long()],
                 None => {
-                    scratch.long.resize(self.long(), 0.);
-                    self.convolve(x, packed, part, &mut scratch.planes, &mut scratch.long);
-                    &scratch.long
+                    let long = aligned(&mut scratch.long, self.long());
+                    self.convolve(x, packed, part, &mut scratch.planes, long);
+                    long
                 }
             };
             for (c, long) in long.chunks_exact(self.direct.layout.flat).take(affine.scale.len()).enumerate() {

@@ -7,6 +7,9 @@ use crate::kernel::norm::{Affine, lanes};
 /// No value of the window is positive: its gradient goes nowhere.
 pub(super) const NONE: u8 = 4;
 
+/// Windows that are worked on at one time; the loops over them become vector code.
+const WINDOWS: usize = 16;
+
 /// Count, mean and centred sum of squares over the pixels (mask 1).
 #[inline(always)]
 pub(super) fn moments(long: &[f32], mask: &[f32], count: f64) -> [f64; 3] {
@@ -17,40 +20,91 @@ pub(super) fn moments(long: &[f32], mask: &[f32], count: f64) -> [f64; 3] {
     [count, f64::from(centre) + rest / count, squares.max(0.)]
 }
 
-/// Rows of windows: where their results go, and their upper and lower row.
+/// Normalised, rectified maxima of some windows, the place of the first in each, and its value before the norm.
+struct Maxima {
+    best: [f32; WINDOWS],
+    place: [u8; WINDOWS],
+    before: [f32; WINDOWS],
+}
+
+impl Maxima {
+    #[allow(clippy::neg_cmp_op_on_partial_ord, reason = "NaN wins, as in PyTorch; said otherwise it is no vector code")]
+    #[inline(always)]
+    fn new(upper: &[f32; 2 * WINDOWS], lower: &[f32; 2 * WINDOWS], (centre, scale, shift): (f32, f32, f32)) -> Self {
+        let (mut best, mut before, mut at) = ([0f32; WINDOWS], [0f32; WINDOWS], [u32::from(NONE); WINDOWS]);
+        for (place, row, column) in [(0, upper, 0), (1, upper, 1), (2, lower, 0), (3, lower, 1)] {
+            for j in 0..WINDOWS {
+                let y = row[2 * j + column];
+                let v = (y - centre) * scale + shift;
+                let wins = !(v <= best[j]);
+                best[j] = if wins { v } else { best[j] };
+                before[j] = if wins { y } else { before[j] };
+                at[j] = if wins { place } else { at[j] };
+            }
+        }
+        Self { best, place: at.map(|place| place as u8), before }
+    }
+}
+
+/// Pools a channel: hands each group of windows, and where its results go, to `put`, in ascending order. The number is
+/// that of the windows that are there; the others are to be overwritten or left.
 #[inline(always)]
-fn windows<'a>(
-    block: &'a Block,
+fn pool(
+    block: &Block,
     part: Part,
     c: usize,
-    long: &'a [f32],
-) -> impl Iterator<Item = (std::ops::Range<usize>, &'a [f32], &'a [f32])> {
+    long: &[f32],
+    affine: &Affine<f32>,
+    mut put: impl FnMut(usize, usize, &Maxima),
+) {
     let (rows, columns) = block.pooled;
     let (layout, channels) = (&block.direct.layout, block.direct.geometry.outputs);
-    (0..part.images).flat_map(move |image| {
-        (0..rows).map(move |y| {
-            let to = ((image * channels + c) * rows + y) * columns;
-            let row = |y: usize| &long[layout.row(image, y)..][..2 * columns];
-            (to..to + columns, row(2 * y), row(2 * y + 1))
-        })
-    })
+    let affine = (affine.centre[c], affine.scale[c], affine.shift[c]);
+    for image in 0..part.images {
+        let plane = (image * channels + c) * rows * columns;
+        for y in 0..rows {
+            for x in (0..columns).step_by(WINDOWS) {
+                let from = |y: usize| layout.row(image, y) + 2 * x;
+                let (upper, lower) = (row(long, from(2 * y)), row(long, from(2 * y + 1)));
+                let there = (columns - x).min(WINDOWS);
+                let at = y * columns + x;
+                // Where there is room in the plane, all results may be written: later groups overwrite them.
+                let room = if at + WINDOWS <= rows * columns { WINDOWS } else { there };
+                put(plane + at, room, &Maxima::new(&upper, &lower, affine));
+            }
+        }
+    }
+}
+
+/// The values from a place on, 0 beyond the end.
+#[inline(always)]
+fn row(long: &[f32], from: usize) -> [f32; 2 * WINDOWS] {
+    match long[from..].first_chunk() {
+        Some(row) => *row,
+        None => {
+            let mut row = [0.; 2 * WINDOWS];
+            row[..long.len() - from].copy_from_slice(&long[from..]);
+            row
+        }
+    }
+}
+
+#[inline(always)]
+fn put<T: Copy>(out: &mut [T], at: usize, room: usize, values: &[T; WINDOWS]) {
+    if room == WINDOWS {
+        // Of fixed length: one store.
+        out[at..at + WINDOWS].copy_from_slice(values);
+    } else {
+        for (o, v) in out[at..at + room].iter_mut().zip(values) {
+            *o = *v;
+        }
+    }
 }
 
 /// The normalised, rectified maximum of every window.
 #[inline(always)]
 pub(super) fn maxima(block: &Block, part: Part, c: usize, long: &[f32], affine: &Affine<f32>, out: &mut [f32]) {
-    let (centre, scale, shift) = (affine.centre[c], affine.scale[c], affine.shift[c]);
-    for (to, upper, lower) in windows(block, part, c, long) {
-        for ((out, upper), lower) in out[to].iter_mut().zip(upper.chunks_exact(2)).zip(lower.chunks_exact(2)) {
-            let mut best = 0.;
-            for y in [upper[0], upper[1], lower[0], lower[1]] {
-                let v = (y - centre) * scale + shift;
-                // NaN wins, as in PyTorch.
-                best = if v > best || v.is_nan() { v } else { best };
-            }
-            *out = best;
-        }
-    }
+    pool(block, part, c, long, affine, |at, room, maxima| put(out, at, room, &maxima.best));
 }
 
 /// The same with the place of the first maximum and the value there before the norm.
@@ -63,19 +117,9 @@ pub(super) fn winners(
     affine: &Affine<f32>,
     (out, winner, value): (&mut [f32], &mut [u8], &mut [f32]),
 ) {
-    let (centre, scale, shift) = (affine.centre[c], affine.scale[c], affine.shift[c]);
-    for (to, upper, lower) in windows(block, part, c, long) {
-        let places = out[to.clone()].iter_mut().zip(&mut winner[to.clone()]).zip(&mut value[to]);
-        for (((out, winner), value), (upper, lower)) in places.zip(upper.chunks_exact(2).zip(lower.chunks_exact(2))) {
-            let (mut best, mut at, mut before) = (0., u32::from(NONE), 0.);
-            for (place, y) in [(0, upper[0]), (1, upper[1]), (2, lower[0]), (3, lower[1])] {
-                let v = (y - centre) * scale + shift;
-                let wins = v > best || v.is_nan();
-                best = if wins { v } else { best };
-                at = if wins { place } else { at };
-                before = if wins { y } else { before };
-            }
-            (*out, *winner, *value) = (best, at as u8, before);
-        }
-    }
+    pool(block, part, c, long, affine, |at, room, maxima| {
+        put(out, at, room, &maxima.best);
+        put(winner, at, room, &maxima.place);
+        put(value, at, room, &maxima.before);
+    });
 }

@@ -17,8 +17,6 @@ pub(crate) unsafe trait Vector: Copy {
     unsafe fn store(self, to: *mut f32);
     /// `a b + self` with one rounding.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
-    /// Sum of the lanes, in a fixed order.
-    unsafe fn sum(self) -> f32;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -66,12 +64,6 @@ mod x86 {
             // SAFETY: the caller vouches for AVX-512F.
             Self(unsafe { _mm512_fmadd_ps(a.0, b.0, self.0) })
         }
-
-        #[inline(always)]
-        unsafe fn sum(self) -> f32 {
-            // SAFETY: the caller vouches for AVX-512F.
-            unsafe { _mm512_reduce_add_ps(self.0) }
-        }
     }
 
     /// 8 lanes; needs AVX2 and FMA.
@@ -110,15 +102,6 @@ mod x86 {
         unsafe fn add_product(self, a: Self, b: Self) -> Self {
             // SAFETY: the caller vouches for FMA.
             Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
-        }
-
-        #[inline(always)]
-        unsafe fn sum(self) -> f32 {
-            let mut lanes = [0f32; 8];
-            // SAFETY: the caller vouches for AVX; the array has 8 values.
-            unsafe { self.store(lanes.as_mut_ptr()) };
-            let pair = |i: usize| lanes[i] + lanes[i + 4];
-            (pair(0) + pair(2)) + (pair(1) + pair(3))
         }
     }
 }

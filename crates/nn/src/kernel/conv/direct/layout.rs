@@ -26,6 +26,8 @@ pub(crate) struct Layout {
     pub flat: usize,
     /// From one channel to the next.
     pub stride: usize,
+    /// Values before the first tap of the first pixel, so that the pixel itself lies at a cache line's border.
+    lead: usize,
 }
 
 impl Layout {
@@ -41,18 +43,20 @@ impl Layout {
         let rows = g.image.0.div_ceil(g.image.0.div_ceil(rows));
         let used = if images > 1 { images * image } else { rows * width };
         let flat = used.next_multiple_of(tile);
-        let stride = (flat + (g.kernel.0 - 1) * width + g.kernel.1 - 1).next_multiple_of(16);
-        Self { images, rows, width, kernel: g.kernel, columns, image, flat, stride }
+        let before = g.kernel.0 / 2 * width + g.kernel.1 / 2;
+        let lead = before.next_multiple_of(16) - before;
+        let stride = (lead + flat + 2 * before).next_multiple_of(16);
+        Self { images, rows, width, kernel: g.kernel, columns, image, flat, stride, lead }
     }
 
-    /// Where the first pixel lies: places count from its first tap.
+    /// Where the first pixel lies in a plane.
     pub(crate) fn centre(&self) -> usize {
-        self.kernel.0 / 2 * self.width + self.kernel.1 / 2
+        self.lead + self.kernel.0 / 2 * self.width + self.kernel.1 / 2
     }
 
-    /// Distances of the taps from the first, row by row.
+    /// Where the first pixel's taps lie in a plane, row by row.
     pub(super) fn taps(&self) -> Vec<usize> {
-        (0..self.kernel.0).flat_map(|y| (0..self.kernel.1).map(move |x| y * self.width + x)).collect()
+        (0..self.kernel.0).flat_map(|y| (0..self.kernel.1).map(move |x| self.lead + y * self.width + x)).collect()
     }
 
     /// The flat place of row `y` of image `image`.

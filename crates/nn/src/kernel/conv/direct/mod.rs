@@ -8,7 +8,7 @@ pub(crate) use layout::Layout;
 use tile::{Kernel, Planes};
 
 use super::{Geometry, PARTS};
-use crate::kernel::parts;
+use crate::kernel::{aligned, parts};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -75,14 +75,22 @@ impl Direct {
     }
 
     /// Lays out the images of a part, (batch, channels, height, width), with what lies around a band.
-    pub(crate) fn lay_out(&self, x: &[f32], channels: usize, part: Part, halo: bool, planes: &mut Vec<f32>) {
+    pub(crate) fn lay_out<'a>(
+        &self,
+        x: &[f32],
+        channels: usize,
+        part: Part,
+        halo: bool,
+        planes: &'a mut Vec<f32>,
+    ) -> &'a [f32] {
         let (height, width) = self.geometry.image;
-        planes.resize(channels * self.layout.stride, 0.);
+        let planes = aligned(planes, channels * self.layout.stride);
         for (c, plane) in planes.chunks_exact_mut(self.layout.stride).enumerate() {
             self.layout.fill(plane, part.images, part.rows, height, halo, |image, y| {
                 &x[(((part.first + image) * channels + c) * height + y) * width..][..width]
             });
         }
+        planes
     }
 
     /// Convolves laid-out planes of `from` channels with packed weights and hands each of `to` channels to `take`:
@@ -96,7 +104,7 @@ impl Direct {
         mut take: impl FnMut(usize, &[f32]),
     ) {
         let (flat, step) = (self.layout.flat, self.kernel.block());
-        block.resize(step * flat, 0.);
+        let block = aligned(block, step * flat);
         let planes = Planes { data: planes, stride: self.layout.stride, channels: from };
         for (at, weights) in packed.chunks_exact(from * self.taps.len() * step).enumerate() {
             self.kernel.correlate(planes, &self.taps, weights, block, flat);
@@ -153,8 +161,8 @@ impl Direct {
         let chunks = out.par_chunks_mut(self.layout.images * to * height * width).zip(units);
         chunks.for_each_init(Scratch::default, |scratch, (out, unit)| {
             for part in self.parts(unit) {
-                self.lay_out(x, from, part, true, &mut scratch.planes);
-                self.convolve((&scratch.planes, from), packed, to, &mut scratch.block, |c, long| {
+                let planes = self.lay_out(x, from, part, true, &mut scratch.planes);
+                self.convolve((planes, from), packed, to, &mut scratch.block, |c, long| {
                     let Some(bias) = bias else { return self.copy_rows(part, c, to, long, out) };
                     for (image, y, row) in self.rows(part, long) {
                         let out = &mut out[((image * to + c) * height + y) * width..][..width];
@@ -183,9 +191,9 @@ impl Direct {
         let sum_of = |range: Range<usize>| {
             let (mut dw, mut scratch) = (vec![0.; g.outputs * g.patch()], Scratch::default());
             for part in units[range].iter().flat_map(|unit| self.parts(unit.clone())) {
-                self.lay_out(x, g.inputs, part, true, &mut scratch.planes);
-                self.lay_out(dout, g.outputs, part, false, &mut scratch.grads);
-                self.add_weight_gradient(&scratch.planes, &scratch.grads, &mut dw);
+                let planes = self.lay_out(x, g.inputs, part, true, &mut scratch.planes);
+                let grads = self.lay_out(dout, g.outputs, part, false, &mut scratch.grads);
+                self.add_weight_gradient(planes, grads, &mut dw);
             }
             dw
         };

@@ -251,10 +251,36 @@ unsafe fn dots_of<V: Vector, const C: usize, const E: usize>(
                 }
             }
         }
+        let mut lanes = [0f32; MOST];
         for c in 0..C {
             for e in 0..E {
-                *out.add(c * entries + e) += sums[c][e].sum();
+                sums[c][e].store(lanes.as_mut_ptr().add((c * E + e) * V::LANES));
             }
         }
+        for c in 0..C {
+            add_lanes::<E>(
+                &lanes[c * E * V::LANES..],
+                V::LANES,
+                std::slice::from_raw_parts_mut(out.add(c * entries), E),
+            );
+        }
+    }
+}
+
+/// Values of the largest tile's sums.
+const MOST: usize = 16 * 4 * ENTRIES;
+
+/// Adds the lanes of each sum, in a fixed order. A function of its own: inlined, it makes the compiler keep the sums
+/// of the loop before it on the stack.
+#[inline(never)]
+fn add_lanes<const E: usize>(lanes: &[f32], width: usize, out: &mut [f32]) {
+    for (out, lanes) in out.iter_mut().zip(lanes.chunks_exact(width)).take(E) {
+        let mut sums = [0f32; 4];
+        for four in lanes.chunks_exact(4) {
+            for i in 0..4 {
+                sums[i] += four[i];
+            }
+        }
+        *out += (sums[0] + sums[1]) + (sums[2] + sums[3]);
     }
 }
