@@ -1,1 +1,40 @@
-//! The npair engine: configuration, training loop, optimisers, checkpoints, exact resume, evaluation protocols.
+//! The engine of npair as a library: configuration, the training loop, optimisers, checkpoints with exact resume, and the
+//! protocols that judge a run. The `npair` command is a thin shell around it.
+//!
+//! A run is one folder: `config.toml` (resolved), `metrics.jsonl`, `checkpoints/last/` and `checkpoints/best/`, each with a
+//! Hub-style `config.json` and `model.safetensors` that other tools can read.
+#![forbid(unsafe_code)]
+
+pub mod config;
+
+mod checkpoint;
+mod embed;
+mod error;
+mod evaluate;
+mod files;
+mod journal;
+mod neighbours;
+mod objective;
+mod optimiser;
+mod plan;
+mod probe;
+mod run;
+mod sampler;
+mod schedule;
+mod sides;
+mod trainer;
+mod vectors;
+
+pub use config::Config;
+pub use embed::{embed, predictor};
+pub use error::{Error, Kind, Result};
+pub use evaluate::{Score, Scores, judge, judge_known};
+pub use neighbours::neighbour_sheet;
+pub use run::{Run, Which};
+pub use sides::{Side, Sides};
+pub use trainer::{Outcome, StepReport, Trainer, Watch};
+pub use vectors::{Vectors, read_labels};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,60 @@
+//! The settings of a run, as `config.toml` holds them. Every setting has a default, unknown keys are errors.
+
+mod data;
+mod learning;
+mod loss;
+mod read;
+mod scoring;
+
+pub use data::{DataConfig, DataSource};
+pub use learning::{ModelConfig, OptimiserConfig, OptimiserName, ScheduleConfig, ScheduleName, TrainingConfig};
+pub use loss::{BatchConfig, LossConfig, NormPenaltyConfig, NormPenaltyForm};
+pub use scoring::EvaluationConfig;
+
+use npair_data::PipelineConfig;
+use serde::{Deserialize, Serialize};
+
+/// All settings of a run.
+///
+/// ```
+/// # use npair_train::Config;
+/// let config = Config::parse("here", "seed = 3\n[loss]\nname = \"n-pair-ovo\"", &["batch.classes=12".into()])?;
+/// assert_eq!((config.seed, config.batch.classes), (3, 12));
+/// let wrong = Config::parse("here", "[training]\nstep = 100", &[]).unwrap_err().to_string();
+/// assert_eq!(wrong, "here: unknown key `step` in [training]; did you mean `steps`?");
+/// # Ok::<(), npair_train::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Seed of everything random: weights, batches, mining, augmentation, dropout, splits.
+    pub seed: u64,
+    /// Where pictures come from, and their split.
+    pub data: DataConfig,
+    /// From picture to pixels. Without it: pen strokes at 28 x 28 for the glyph set and Omniglot, colour photographs at
+    /// 64 x 64 for a folder.
+    pub images: Option<PipelineConfig>,
+    /// The network.
+    pub model: ModelConfig,
+    /// The loss.
+    pub loss: LossConfig,
+    /// Regularisation of the embeddings' norms.
+    pub norm_penalty: NormPenaltyConfig,
+    /// Batches and class mining.
+    pub batch: BatchConfig,
+    /// The optimiser.
+    pub optimiser: OptimiserConfig,
+    /// The learning rate over the steps.
+    pub schedule: ScheduleConfig,
+    /// How long, and how often to look.
+    pub training: TrainingConfig,
+    /// How a run is judged.
+    pub evaluation: EvaluationConfig,
+}
+
+impl Config {
+    /// The image pipeline: the given one, or the source's usual one.
+    pub fn images(&self) -> PipelineConfig {
+        self.images.clone().unwrap_or_else(|| self.data.source.usual_images())
+    }
+}

@@ -1,0 +1,39 @@
+use npair_types::Measure;
+use serde::{Deserialize, Serialize};
+
+/// How embeddings are judged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluationConfig {
+    /// `cosine` as the paper's verification, `dot`, or `squared-euclidean`.
+    pub measure: Measure,
+    /// K of recall@K; those beyond the gallery are left out.
+    pub recall_at: Vec<usize>,
+    /// Numbers of negatives of VRF; 0 stands for N - 1.
+    pub vrf: Vec<usize>,
+    /// VRF trials per query.
+    pub vrf_trials: usize,
+    /// k of the kNN classifier.
+    pub knn: usize,
+    /// k-means runs for NMI and F1; 0 for none.
+    pub k_means_runs: usize,
+    /// Most pairs for EER and TAR@FAR.
+    pub pairs: usize,
+    /// Batches of pairs on which the N-pair loss is probed.
+    pub probe_batches: usize,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self {
+            measure: Measure::Cosine,
+            recall_at: vec![1, 2, 4, 8, 10, 100],
+            vrf: vec![1, 0],
+            vrf_trials: 5,
+            knn: 1,
+            k_means_runs: 3,
+            pairs: 2_000_000,
+            probe_batches: 4,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+use crate::{Error, Result};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Writes a file beside its place and renames it, so that a kill or a full disk leaves the old one whole.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = beside(path, "new");
+    let written = fs::File::create(&beside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    });
+    written.map_err(|e| {
+        // Best effort: the half-written file is of no use.
+        let _ = fs::remove_file(&beside);
+        Error::file(path, format!("cannot be written: {e}; check the folder, its permissions and the space left"))
+    })
+}
+
+/// Puts a finished folder in the place of an old one. Between the two renames the old one is there as `NAME.old`, which
+/// [`present`] finds.
+pub(crate) fn replace(new: &Path, place: &Path) -> Result<()> {
+    let old = beside(place, "old");
+    let moved = || -> std::io::Result<()> {
+        remove(&old)?;
+        if place.exists() {
+            fs::rename(place, &old)?;
+        }
+        fs::rename(new, place)?;
+        remove(&old)
+    };
+    moved().map_err(|e| Error::file(place, format!("cannot be replaced: {e}; check permissions and the space left")))
+}
+
+/// Where a folder written by [`replace`] is: in its place, or, after a kill in the wrong moment, beside it.
+pub(crate) fn present(place: &Path) -> Option<PathBuf> {
+    [place.to_owned(), beside(place, "old")].into_iter().find(|p| p.is_dir())
+}
+
+/// An empty folder to be filled and handed to [`replace`].
+pub(crate) fn fresh(place: &Path) -> Result<PathBuf> {
+    let new = beside(place, "new");
+    remove(&new)
+        .and_then(|()| fs::create_dir_all(&new))
+        .map_err(|e| Error::file(&new, format!("cannot be made: {e}; check permissions and the space left")))?;
+    Ok(new)
+}
+
+fn remove(folder: &Path) -> std::io::Result<()> {
+    if folder.exists() { fs::remove_dir_all(folder) } else { Ok(()) }
+}
+
+fn beside(path: &Path, what: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(what);
+    path.with_file_name(name)
+}
+
+/// Reads a text file of a run.
+pub(crate) fn read(path: &Path, cure: &str) -> Result<String> {
+    fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}; {cure}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_old_survives_a_kill_at_any_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path().join("last");
+        let fill = |text: &str| {
+            let new = fresh(&place).unwrap();
+            write(&new.join("x"), text.as_bytes()).unwrap();
+            new
+        };
+        replace(&fill("1"), &place).unwrap();
+        // Killed while the next one is written.
+        fill("2");
+        assert_eq!(fs::read_to_string(present(&place).unwrap().join("x")).unwrap(), "1");
+        // Killed between the renames.
+        fs::rename(&place, beside(&place, "old")).unwrap();
+        assert_eq!(fs::read_to_string(present(&place).unwrap().join("x")).unwrap(), "1");
+        replace(&fill("3"), &place).unwrap();
+        assert_eq!(fs::read_to_string(present(&place).unwrap().join("x")).unwrap(), "3");
+        assert!(!beside(&place, "old").exists() && !beside(&place, "new").exists());
+    }
+}

@@ -1,0 +1,21 @@
+use super::{Cell, Rule};
+
+/// Gradient descent with momentum: `u = momentum u + g`, `x -= rate u`, as PyTorch's without dampening.
+pub(super) struct Sgd {
+    pub(super) momentum: f64,
+}
+
+impl Rule for Sgd {
+    fn memory(&self) -> &'static [&'static str] {
+        &["velocity"]
+    }
+
+    fn update(&self, cell: Cell, rate: f64, _step: u64) {
+        let [velocity] = cell.memory else { return };
+        for ((x, &g), u) in cell.value.iter_mut().zip(cell.grad).zip(velocity) {
+            let moved = self.momentum * f64::from(*u) + f64::from(g);
+            *u = moved as f32;
+            *x = (f64::from(*x) - rate * moved) as f32;
+        }
+    }
+}
