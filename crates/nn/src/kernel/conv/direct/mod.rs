@@ -40,12 +40,15 @@ struct Scratch {
 impl Direct {
     /// Images of up to `whole` pixels are not cut into bands. None if the machine lacks the instructions or the convolution is of another kind.
     pub(crate) fn new(g: &Geometry, whole: usize) -> Option<Self> {
+        Self::with(g, whole, Kernel::detect()?)
+    }
+
+    fn with(g: &Geometry, whole: usize, kernel: Kernel) -> Option<Self> {
         let same = |k: usize, p: usize| k % 2 == 1 && p == k / 2;
         let suits = g.stride == (1, 1) && g.dilation == (1, 1) && g.groups == 1 && g.kernel != (1, 1);
         if !suits || !same(g.kernel.0, g.padding.0) || !same(g.kernel.1, g.padding.1) {
             return None;
         }
-        let kernel = Kernel::detect()?;
         let layout = Layout::new(g, kernel.tile(), whole);
         Some(Self { geometry: *g, layout, kernel, taps: layout.taps() })
     }
@@ -199,5 +202,85 @@ impl Direct {
         };
         let sums: Vec<Vec<f32>> = parts(units.len(), PARTS).into_par_iter().map(sum_of).collect();
         sums.into_iter().reduce(super::add).unwrap_or_else(|| vec![0.; g.outputs * g.patch()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::conv;
+    use npair_testkit::inputs;
+    use proptest::prelude::*;
+
+    fn values(seed: u64, n: usize) -> Vec<f32> {
+        let values = inputs::normal(seed, 1., n, candle_core::DType::F32).unwrap();
+        values.to_vec1().unwrap()
+    }
+
+    fn wide(x: &[f32]) -> Vec<f64> {
+        x.iter().map(|&v| f64::from(v)).collect()
+    }
+
+    /// Every kernel that this machine can run, not only the one it would choose, against the products of patches in f64.
+    fn compare(g: &Geometry, whole: usize) {
+        let x = values(1, g.batch * g.inputs * g.pixels());
+        let dout = values(2, g.batch * g.outputs * g.pixels());
+        let (w, bias) = (values(3, g.outputs * g.patch()), values(4, g.outputs));
+        for kernel in Kernel::available() {
+            let direct = Direct::with(g, whole, kernel).unwrap();
+            let close = |got: Vec<f32>, want: Vec<f64>, terms: usize| {
+                assert_eq!(got.len(), want.len());
+                for (g, w) in got.iter().zip(want) {
+                    // n products of order 1 (at most 36, as inputs do not exceed 6), each rounding at most n of the sum's
+                    // units; in fact errors have no common sign, and five times the root of their number is never met.
+                    let bound = 5. * f64::from(f32::EPSILON) * terms as f64;
+                    assert!((f64::from(*g) - w).abs() <= bound, "{kernel:?}: {g:e}, not {w:e} (+- {bound:e})");
+                }
+            };
+            let (patch, pixels) = (g.patch() * g.outputs.max(g.inputs), g.batch * g.pixels());
+            let (wx, ww, wd) = (wide(&x), wide(&w), wide(&dout));
+            close(direct.forward(&x, &w, Some(&bias)), conv::forward(g, &wx, &ww, Some(&wide(&bias))), patch + 1);
+            close(direct.input_gradient(&w, &dout), conv::input_gradient(g, &ww, &wd), patch);
+            close(direct.weight_gradient(&x, &dout), conv::weight_gradient(g, &wx, &wd), pixels);
+        }
+    }
+
+    fn geometry(
+        batch: usize,
+        (inputs, outputs): (usize, usize),
+        image: (usize, usize),
+        kernel: (usize, usize),
+    ) -> Geometry {
+        let padding = (kernel.0 / 2, kernel.1 / 2);
+        let (one, groups) = ((1, 1), 1);
+        Geometry { batch, inputs, outputs, image, kernel, stride: one, padding, dilation: one, groups, map: image }
+    }
+
+    #[test]
+    fn this_machine_is_tested_on_its_kernels() {
+        assert_eq!(Kernel::available().last().is_some(), Kernel::detect().is_some());
+    }
+
+    #[test]
+    fn large_images_come_in_bands() {
+        for (image, kernel) in [((50, 41), (3, 3)), ((64, 30), (5, 5)), ((33, 70), (1, 3)), ((70, 33), (7, 1))] {
+            let g = geometry(2, (3, 9), image, kernel);
+            compare(&g, 0);
+            compare(&g, usize::MAX);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn every_kernel_is_the_plain_path(
+            batch in 1..=6usize,
+            channels in (1..=20usize, 1..=20usize),
+            image in (1..=20usize, 1..=20usize),
+            taps in prop_oneof![Just((3, 3)), Just((5, 5)), Just((3, 1)), Just((1, 7))],
+        ) {
+            compare(&geometry(batch, channels, image, taps), 0);
+        }
     }
 }

@@ -39,6 +39,18 @@ impl Kernel {
         }
     }
 
+    /// Those that this machine can run, the best last.
+    #[cfg(test)]
+    pub(super) fn available() -> Vec<Self> {
+        let mut all = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.extend((Level::detect() != Level::Baseline).then_some(Self::Avx2));
+            all.extend((Level::detect() == Level::Avx512).then_some(Self::Avx512));
+        }
+        all
+    }
+
     /// Output channels of a tile: weights are packed in blocks of as many.
     pub(super) fn block(self) -> usize {
         match self {
