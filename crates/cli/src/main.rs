@@ -1,1 +1,37 @@
-fn main() {}
+//! The `npair` command: parse, call the engine, print. No mathematics.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a command prints
+
+mod args;
+mod data;
+mod embed;
+mod eval;
+mod fail;
+mod progress;
+mod source;
+mod table;
+mod train;
+
+use args::{Command, Npair};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = Npair::parse();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail::report(&error),
+    }
+}
+
+fn run(args: &Npair) -> anyhow::Result<()> {
+    if let Some(threads) = args.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
+    }
+    match &args.command {
+        Command::Train(train) => train::run(train, args.json),
+        Command::Eval(eval) => eval::run(eval, args.json),
+        Command::Embed(embed) => embed::run(embed, args.json),
+        Command::Data(data) => data::run(data, args.json),
+    }
+}

@@ -1,0 +1,153 @@
+use clap::{Args, Parser, Subcommand};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// Train, judge and use image embeddings: deep metric learning with the multi-class N-pair loss.
+///
+/// Exit codes: 0 done, 2 a wrong argument or setting, 3 data or files that cannot be used, 4 a failure while running,
+/// 130 stopped by Ctrl-C (a checkpoint was saved).
+#[derive(Debug, Parser)]
+#[command(name = "npair", version, propagate_version = true, max_term_width = 110)]
+pub struct Npair {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print results as JSON, one object per line.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Threads to use; all cores by default. Results do not depend on it.
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train an embedding on N pairs.
+    Train(Train),
+    /// Judge a run, or any embeddings: recall@K, R-precision, MAP@R, NMI, F1, VRF, EER.
+    Eval(Eval),
+    /// Embed pictures with a trained run.
+    Embed(Embed),
+    /// Look at a data set.
+    #[command(subcommand)]
+    Data(Data),
+}
+
+/// Settings, from a file and from the command line.
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// TOML file with settings; every key has a default.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Set one key: --set training.steps=500 --set loss.name=triplet
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Seed of everything random.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// Train an embedding on N pairs.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair train --data photos/ --out runs/first
+  npair train --data glyphs --out runs/glyphs --set batch.classes=40
+  npair train --data omniglot=images_background.zip --out runs/omniglot --set data.rotations=true
+  npair train --resume runs/first
+
+The run's folder holds config.toml, metrics.jsonl and checkpoints/{last,best}.")]
+pub struct Train {
+    /// Where pictures come from: a folder with a folder per class, `omniglot=PATH`, or `glyphs` (built in).
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Option<String>,
+    /// Folder of the new run.
+    #[arg(long, value_name = "DIR", required_unless_present = "resume")]
+    pub out: Option<PathBuf>,
+    /// Go on with a stopped run, to the same bits as if it had not been stopped.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "data", "config", "sets", "seed"])]
+    pub resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// Judge a run, or any embeddings.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair eval runs/first                                  the test split of the run's own data
+  npair eval runs/first --split val --json
+  npair eval runs/first --data photos/ --split all       other pictures, all of them
+  npair eval --embeddings x.npy --labels y.npy           any model's embeddings
+  npair eval runs/first --sheet neighbours.png           a picture of queries and what they find")]
+pub struct Eval {
+    /// Folder of a run.
+    #[arg(value_name = "RUN", required_unless_present = "embeddings")]
+    pub run: Option<PathBuf>,
+    /// Embeddings of any model: .npy (rows, D) or .safetensors with `embeddings`.
+    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    pub embeddings: Option<PathBuf>,
+    /// Their labels: .npy of whole numbers, or .safetensors with `labels`.
+    #[arg(long, value_name = "FILE", requires = "embeddings")]
+    pub labels: Option<PathBuf>,
+    /// Other data than the run's own.
+    #[arg(long, value_name = "SOURCE", requires = "run")]
+    pub data: Option<String>,
+    /// train, val, test (unseen classes), known (unseen examples of training classes) or all.
+    #[arg(long, default_value = "test")]
+    pub split: String,
+    /// best or last.
+    #[arg(long, default_value = "best")]
+    pub checkpoint: String,
+    /// cosine, dot or squared-euclidean.
+    #[arg(long)]
+    pub measure: Option<String>,
+    /// Write a picture of queries and their nearest neighbours.
+    #[arg(long, value_name = "PNG", requires = "run")]
+    pub sheet: Option<PathBuf>,
+    /// Settings of the evaluation: --set evaluation.recall_at=[1,10]
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+}
+
+/// Embed pictures with a trained run.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair embed runs/first --data new/ --out new.npy          and new.labels.npy, new.csv beside it
+  npair embed runs/first --split test --out test.safetensors")]
+pub struct Embed {
+    /// Folder of a run, or a model folder (config.json, model.safetensors).
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Pictures to embed; the run's own data by default.
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Option<String>,
+    /// train, val, test, known or all.
+    #[arg(long, default_value = "all")]
+    pub split: String,
+    /// best or last.
+    #[arg(long, default_value = "best")]
+    pub checkpoint: String,
+    /// Where to write: .npy or .safetensors.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Data {
+    /// Decode every picture and list what is wrong.
+    Check(Check),
+}
+
+/// Decode every picture and list what is wrong.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair data check photos/
+  npair data check omniglot=images_background.zip --json
+
+Exit code 3 if any picture cannot be decoded.")]
+pub struct Check {
+    /// A folder with a folder per class, `omniglot=PATH`, or `glyphs`.
+    #[arg(value_name = "SOURCE")]
+    pub data: String,
+    /// Write a picture of the first examples of some classes.
+    #[arg(long, value_name = "PNG")]
+    pub sheet: Option<PathBuf>,
+}

@@ -1,0 +1,65 @@
+use crate::args::{Check, Data};
+use crate::fail::BadPictures;
+use anyhow::{Context, Result};
+use npair_data::sheet::{contact_sheet, encode_png};
+use npair_data::{Dataset, GlyphConfig, GlyphSet, ImageFolder, Omniglot, Report, check};
+use npair_train::config::DataSource;
+
+pub fn run(args: &Data, json: bool) -> Result<()> {
+    let Data::Check(args) = args;
+    let data: Box<dyn Dataset> = match DataSource::from(args.data.clone()) {
+        DataSource::Glyphs => Box::new(GlyphSet::new(GlyphConfig::default())?),
+        DataSource::Omniglot(path) => Box::new(Omniglot::open(path, &[])?),
+        DataSource::Folder(path) => Box::new(ImageFolder::open(path)?),
+    };
+    let report = check(data.as_ref());
+    if json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print(&report);
+    }
+    if args.sheet.is_some() {
+        sheet(data.as_ref(), args)?;
+    }
+    if report.is_clean() { Ok(()) } else { Err(BadPictures(report.bad.len()).into()) }
+}
+
+fn print(report: &Report) {
+    let classes = report.classes.len();
+    println!("{}: {} pictures of {classes} classes", report.dataset, report.examples);
+    let counts: Vec<usize> = {
+        let mut counts: Vec<usize> = report.classes.iter().map(|c| c.good).collect();
+        counts.sort_unstable();
+        counts
+    };
+    if let (Some(least), Some(most)) = (counts.first(), counts.last()) {
+        println!("  per class: {least} to {most}, median {}", counts[counts.len() / 2]);
+    }
+    for (what, spread) in [("width", report.width), ("height", report.height)] {
+        if let Some([low, median, high]) = spread {
+            println!("  {what}: {low} to {high} pixels, median {median}");
+        }
+    }
+    println!("  {} grey, {} colour", report.grey, report.rgb);
+    for text in report.notes.iter().chain(&report.warnings()) {
+        println!("  note: {text}");
+    }
+    for bad in &report.bad {
+        println!("  bad: {}", bad.error);
+    }
+}
+
+fn sheet(data: &dyn Dataset, args: &Check) -> Result<()> {
+    let Some(path) = &args.sheet else { return Ok(()) };
+    let index = data.class_index();
+    let rows = index.len().min(12);
+    let columns = (0..rows).map(|i| index.examples(i * index.len() / rows).len()).min().unwrap_or(1).min(12);
+    let mut pictures = Vec::new();
+    for i in 0..rows {
+        for &id in &index.examples(i * index.len() / rows)[..columns] {
+            pictures.push(data.load(id)?);
+        }
+    }
+    let png = encode_png(&contact_sheet(&pictures, columns, &[])?)?;
+    std::fs::write(path, png).with_context(|| format!("{} cannot be written", path.display()))
+}

@@ -1,0 +1,21 @@
+use crate::args::Embed;
+use crate::{progress, source};
+use anyhow::Result;
+use npair_train::embed;
+
+pub fn run(args: &Embed, json: bool) -> Result<()> {
+    let loaded = source::load(&args.run, &args.checkpoint, args.data.as_deref(), &[])?;
+    let side = loaded.sides.named(&args.split)?;
+    let bar = progress::bar(side.len() as u64, "embed");
+    let vectors = embed(&loaded.net, side.as_ref(), &loaded.pipeline, &mut |n| bar.set_position(n as u64))?;
+    bar.finish_and_clear();
+    let written = vectors.write(&args.out)?;
+    let rows = vectors.values.len() / vectors.width;
+    if json {
+        println!("{}", serde_json::json!({ "rows": rows, "width": vectors.width, "files": written }));
+    } else {
+        let files: Vec<String> = written.iter().map(|p| p.display().to_string()).collect();
+        println!("{rows} embeddings of width {} in {}", vectors.width, files.join(", "));
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+use crate::args::Eval;
+use crate::{progress, source, table};
+use anyhow::{Context, Result};
+use npair_train::{Config, Scores, Side, Vectors, embed, judge, judge_known, neighbour_sheet, read_labels};
+use npair_types::Streams;
+
+pub fn run(args: &Eval, json: bool) -> Result<()> {
+    let mut sets = args.sets.clone();
+    sets.extend(args.measure.iter().map(|m| format!("evaluation.measure={m}")));
+    let scores = match (&args.run, &args.embeddings) {
+        (Some(folder), _) => of_run(folder, args, &sets)?,
+        (None, Some(file)) => {
+            let config = Config::read(None, &sets)?;
+            let mut vectors = Vectors::read(file)?;
+            if let Some(labels) = &args.labels {
+                vectors.labels = Some(read_labels(labels)?);
+            }
+            let name = file.display().to_string();
+            judge(&name, &vectors.labelled()?, &config.evaluation, config.batch.classes, Streams::new(config.seed))?
+        }
+        (None, None) => return Err(source::usage("RUN", "give a run's folder, or --embeddings".to_owned())),
+    };
+    if json {
+        println!("{}", serde_json::to_string(&scores)?);
+    } else {
+        table::print(&scores);
+    }
+    Ok(())
+}
+
+fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String]) -> Result<Scores> {
+    let loaded = source::load(folder, &args.checkpoint, args.data.as_deref(), sets)?;
+    let source::Loaded { config, net, pipeline, sides } = &loaded;
+    let vectors = |side: &Side| -> Result<Vectors> {
+        let bar = progress::bar(side.len() as u64, "embed");
+        let vectors = embed(net, side.as_ref(), pipeline, &mut |n| bar.set_position(n as u64));
+        bar.finish_and_clear();
+        Ok(vectors?)
+    };
+    let side = sides.named(&args.split)?;
+    let rows = vectors(side)?;
+    let (n, streams) = (config.batch.classes, Streams::new(config.seed));
+    if let Some(path) = &args.sheet {
+        let png = neighbour_sheet(side.as_ref(), &rows, config.evaluation.measure, 10, 10)?;
+        std::fs::write(path, png).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    let scores = if args.split == "known" {
+        let gallery = vectors(&sides.gallery)?.labelled()?;
+        judge_known(side.name(), &gallery, &rows.labelled()?, &config.evaluation, n, streams)
+    } else {
+        judge(side.name(), &rows.labelled()?, &config.evaluation, n, streams)
+    };
+    Ok(scores?)
+}

@@ -1,0 +1,56 @@
+use npair_train::{Error, Kind};
+use std::fmt;
+use std::process::ExitCode;
+
+/// Pictures that cannot be decoded were found, and listed.
+#[derive(Debug)]
+pub struct BadPictures(pub usize);
+
+impl fmt::Display for BadPictures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (n, s) = (self.0, if self.0 == 1 { "" } else { "s" });
+        write!(f, "{n} picture{s} cannot be decoded: replace or remove them, or train with --set data.skip_bad=true")
+    }
+}
+
+impl std::error::Error for BadPictures {}
+
+/// Ctrl-C, after everything was saved.
+#[derive(Debug)]
+pub struct Stopped(pub String);
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// One line on standard error, and the exit code of its kind.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    // Causes that only repeat their effect are left out.
+    let mut line = String::new();
+    for cause in error.chain().map(|c| c.to_string().replace('\n', " ")) {
+        if !line.contains(&cause) {
+            line = if line.is_empty() { cause } else { format!("{line}: {cause}") };
+        }
+    }
+    if error.is::<Stopped>() {
+        eprintln!("{line}");
+        return ExitCode::from(130);
+    }
+    eprintln!("error: {line}");
+    let kind = if error.is::<BadPictures>() {
+        Kind::Data
+    } else if let Some(data) = error.downcast_ref::<npair_data::Error>() {
+        if matches!(data, npair_data::Error::Setting { .. }) { Kind::Usage } else { Kind::Data }
+    } else {
+        error.downcast_ref::<Error>().map_or(Kind::Runtime, Error::kind)
+    };
+    ExitCode::from(match kind {
+        Kind::Usage => 2,
+        Kind::Data => 3,
+        Kind::Runtime => 4,
+    })
+}

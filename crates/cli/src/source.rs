@@ -1,0 +1,61 @@
+use crate::args::Settings;
+use anyhow::Result;
+use npair_train::config::DataSource;
+use npair_train::{Config, Error, Run, Sides, Which, predictor};
+use std::path::{Path, PathBuf};
+
+/// The configuration of a new run.
+pub fn config(settings: &Settings, data: Option<&str>) -> Result<Config> {
+    let mut config = Config::read(settings.config.as_deref(), &settings.sets)?;
+    if let Some(data) = data {
+        config.data.source = DataSource::from(data.to_owned());
+    }
+    if let Some(seed) = settings.seed {
+        config.seed = seed;
+    }
+    Ok(config)
+}
+
+/// A trained network, the pipeline that goes with it, and pictures for it.
+pub struct Loaded {
+    pub config: Config,
+    pub net: npair_backbones::EmbeddingNet,
+    pub pipeline: npair_data::Pipeline,
+    pub sides: Sides,
+}
+
+/// Opens a run (or a bare model folder, which then needs `data`) and the pictures to use it on.
+pub fn load(folder: &Path, checkpoint: &str, data: Option<&str>, sets: &[String]) -> Result<Loaded> {
+    let which = match checkpoint {
+        "best" => Which::Best,
+        "last" => Which::Last,
+        other => return Err(usage("--checkpoint", format!("`{other}` is neither best nor last"))),
+    };
+    let (mut config, model): (Config, PathBuf) = if folder.join("config.json").is_file() {
+        if data.is_none() {
+            return Err(usage("--data", "a model folder knows no pictures: give some".to_owned()));
+        }
+        (Config::default(), folder.to_owned())
+    } else {
+        let run = Run::open(folder)?;
+        (run.config()?, run.checkpoint(which)?)
+    };
+    if !sets.is_empty() {
+        config = Config::parse("config.toml", &config.to_toml()?, sets)?;
+    }
+    if let Some(data) = data {
+        let source = DataSource::from(data.to_owned());
+        if source != config.data.source {
+            // Parts and split were those of other pictures: of these, everything is there to be used.
+            config.data =
+                npair_train::config::DataConfig { source, skip_bad: config.data.skip_bad, ..Default::default() };
+        }
+    }
+    let (net, pipeline) = predictor(&model)?;
+    let sides = Sides::open(&config, &pipeline)?;
+    Ok(Loaded { config, net, pipeline, sides })
+}
+
+pub fn usage(setting: &'static str, why: String) -> anyhow::Error {
+    Error::Setting { setting, why }.into()
+}

@@ -1,0 +1,105 @@
+use crate::args::Train;
+use crate::fail::Stopped;
+use crate::{progress, source};
+use anyhow::Result;
+use indicatif::ProgressBar;
+use npair_train::{Scores, StepReport, Trainer, Watch};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+pub fn run(args: &Train, json: bool) -> Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let hear = stop.clone();
+    ctrlc::set_handler(move || hear.store(true, Ordering::Relaxed))?;
+    let (mut trainer, folder) = match (&args.resume, &args.out) {
+        (Some(folder), _) => (Trainer::resume(folder)?, folder),
+        (None, Some(folder)) => {
+            (Trainer::start(source::config(&args.settings, args.data.as_deref())?, folder)?, folder)
+        }
+        (None, None) => return Err(source::usage("--out", "give the folder of the new run".to_owned())),
+    };
+    let steps = trainer.config().training.steps;
+    if !json {
+        println!("{}", trainer.config().to_toml()?);
+        let (sides, net) = (trainer.sides(), trainer.net());
+        println!(
+            "{}: {} pictures of {} classes, {} a step; {} parameters; from step {} of {steps}",
+            sides.train.name(),
+            sides.train.len(),
+            sides.train.labels().classes().len(),
+            trainer.batch_size(),
+            net.params().count(),
+            trainer.steps_done(),
+        );
+    }
+    let mut live = Live::new(steps, trainer.steps_done(), stop, json);
+    let outcome = trainer.train(&mut live)?;
+    live.bar.finish_and_clear();
+    if outcome.step < outcome.steps {
+        let at = format!("stopped after step {} of {}, saved", outcome.step, outcome.steps);
+        return Err(Stopped(format!("{at}; go on with: npair train --resume {}", folder.display())).into());
+    }
+    if json {
+        println!("{}", serde_json::to_string(&outcome)?);
+    } else {
+        println!(
+            "{} steps in {:.1} s, of which {:.1} s waiting for pictures and {:.1} s class mining",
+            outcome.step, outcome.seconds, outcome.data_seconds, outcome.mining_seconds
+        );
+        println!("judge it with: npair eval {}", folder.display());
+    }
+    Ok(())
+}
+
+/// The progress bar, and what is told beside it.
+struct Live {
+    bar: ProgressBar,
+    stop: Arc<AtomicBool>,
+    json: bool,
+    loss: f64,
+    since: Instant,
+    examples: usize,
+}
+
+impl Live {
+    fn new(steps: u64, done: u64, stop: Arc<AtomicBool>, json: bool) -> Self {
+        let bar = progress::bar(steps, "train");
+        bar.set_position(done);
+        bar.reset_eta();
+        Self { bar, stop, json, loss: f64::NAN, since: Instant::now(), examples: 0 }
+    }
+
+    fn tell(&self, text: &str) {
+        if !self.json {
+            self.bar.suspend(|| println!("{text}"));
+        }
+    }
+}
+
+impl Watch for Live {
+    fn note(&mut self, text: &str) {
+        self.tell(text);
+    }
+
+    fn step(&mut self, r: &StepReport) {
+        self.loss = if self.loss.is_nan() { r.loss } else { 0.95 * self.loss + 0.05 * r.loss };
+        self.examples += r.examples;
+        let rate = self.examples as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
+        self.bar.set_message(format!("loss {:.4}  {rate:.0} examples/s", self.loss));
+        self.bar.set_position(r.step);
+        // Where there is no bar, a line now and then.
+        if self.bar.is_hidden() && (r.step.is_multiple_of((r.steps / 10).max(1)) || r.step == r.steps) {
+            self.tell(&format!("step {}/{}  loss {:.4}  {rate:.0} examples/s", r.step, r.steps, self.loss));
+        }
+    }
+
+    fn judged(&mut self, step: u64, scores: &Scores) {
+        let short: Vec<String> = scores.scores.iter().take(6).map(|s| format!("{} {:.4}", s.name, s.value)).collect();
+        self.tell(&format!("step {step}, {}: {}", scores.set, short.join("  ")));
+    }
+
+    fn stop(&mut self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
