@@ -1,7 +1,7 @@
 use crate::kernel::conv::Geometry;
 
 /// Flat pixels that a part of the work has about: a layer of 64 channels of it stays in the second-level cache.
-const PIXELS: usize = 960;
+const PIXELS: usize = 1440;
 
 /// Planes with a border of zeros, several images of a channel in *one long row*.
 ///
@@ -37,7 +37,9 @@ impl Layout {
         let (border, columns) = (g.padding.0, g.image.1);
         let width = columns + g.padding.1;
         let image = (g.image.0 + border) * width;
-        let images = (PIXELS / image).clamp(1, g.batch.max(1));
+        let most = (PIXELS / image).clamp(1, g.batch.max(1));
+        // Units of nearly equal length, rather than a small last one.
+        let images = g.batch.div_ceil(g.batch.div_ceil(most).max(1)).max(1);
         let rows = if images > 1 || g.pixels() <= whole { g.image.0 } else { (PIXELS / width).clamp(1, g.image.0) };
         // A band that leaves a small rest is no gain.
         let rows = g.image.0.div_ceil(g.image.0.div_ceil(rows));
