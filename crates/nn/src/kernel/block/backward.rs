@@ -85,23 +85,32 @@ impl Block {
     /// Sums of the gradient and of gradient times centred value, over the winners: nothing else has one.
     fn sums(&self, trace: &Trace, grad: &[f32]) -> Sums {
         let (channels, window) = (self.direct.geometry.outputs, self.pooled.0 * self.pooled.1);
-        let channel = |c: usize| {
-            let mean = trace.moments.mean[c];
-            let centre = mean as f32;
-            let (mut plain, mut centred) = (0f64, 0f64);
+        // Part by part, as memory lies, and then over the parts in their order.
+        let of_part = |part: &Part| {
+            let mut sums = vec![[0f64; 2]; channels];
             let mut masked = vec![0f32; window];
-            for b in 0..self.direct.geometry.batch {
-                let range = (b * channels + c) * window..(b * channels + c + 1) * window;
-                let (g, winner) = (&grad[range.clone()], &trace.winner[range.clone()]);
+            let first = part.first * channels;
+            for (at, plane) in (first..first + part.images * channels).enumerate() {
+                let range = plane * window..(plane + 1) * window;
+                let (c, g, winner) = (at % channels, &grad[range.clone()], &trace.winner[range.clone()]);
+                let centre = trace.moments.mean[c] as f32;
                 for ((m, &g), &w) in masked.iter_mut().zip(g).zip(winner) {
                     *m = if w == NONE { 0. } else { g };
                 }
-                plain += lanes(&masked, &masked, |g, _| g);
-                centred += lanes(&masked, &trace.value[range], |g, v| g * (v - centre));
+                sums[c][0] += lanes(&masked, &masked, |g, _| g);
+                sums[c][1] += lanes(&masked, &trace.value[range], |g, v| g * (v - centre));
             }
-            (plain, centred - (mean - f64::from(centre)) * plain)
+            sums
         };
-        let (plain, centred) = (0..channels).into_par_iter().map(|c| simd::run(|| channel(c))).unzip();
+        let parts: Vec<_> = self.work().par_iter().map(|part| simd::run(|| of_part(part))).collect();
+        let channel = |c: usize| {
+            let mean = trace.moments.mean[c];
+            let add = |sum: [f64; 2], part: &Vec<[f64; 2]>| [sum[0] + part[c][0], sum[1] + part[c][1]];
+            let [plain, centred] = parts.iter().fold([0.; 2], add);
+            // The centre was rounded: what that changes is known.
+            (plain, centred - (mean - f64::from(mean as f32)) * plain)
+        };
+        let (plain, centred) = (0..channels).map(channel).unzip();
         Sums { plain, centred }
     }
 
