@@ -5,8 +5,8 @@
 //!
 //! There is no candle-nn here. Its variables come back in random order and its first values from a generator that
 //! cannot be seeded on CPU; its fused layer norm and soft-max cut gradients silently, pooling has no or wrong
-//! gradients, and convolution takes eight times as long as PyTorch's (see `docs/candle.md` of the project). What is
-//! left of it would be wrappers.
+//! gradients, and those of convolution take several times as long as they need (see `docs/candle.md` of the project).
+//! What is left of it would be wrappers.
 
 mod error;
 mod kernel;
