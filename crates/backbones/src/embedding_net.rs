@@ -1,6 +1,6 @@
 use crate::{Backbone, Error, InputSpec, ModelConfig, Output, Result};
 use candle_core::{D, DType, Device, Tensor};
-use npair_nn::{Dropout, Layer, Linear, Mode, Params};
+use npair_nn::{Dropout, Init, Layer, Linear, Mode, Params};
 use npair_types::Streams;
 
 /// Smallest squared norm that an embedding is divided by: keeps the derivative finite for an embedding of zeros.
@@ -41,7 +41,11 @@ impl EmbeddingNet {
         let root = params.root();
         let backbone = config.backbone.build(&root.child("backbone"))?;
         let dropout = Dropout::new(&root.child("dropout"), config.dropout)?;
-        let head = Linear::new(&root.child("head"), backbone.features(), config.embedding, true)?;
+        // So small that inner products of embeddings start at about 1: an N-pair loss that starts far above log N spends its
+        // first hundreds of steps on shrinking norms.
+        let (features, width) = (backbone.features() as f64, config.embedding as f64);
+        let init = Init::Normal((features * width.sqrt()).sqrt().recip());
+        let head = Linear::with_init(&root.child("head"), backbone.features(), config.embedding, true, init)?;
         Ok(Self { config, params, backbone, dropout, head })
     }
 
