@@ -1,0 +1,232 @@
+//! The same seed gives the same bits: twice, on any number of threads, and over a stop.
+#![allow(clippy::unwrap_used)]
+
+use npair_testkit::threads;
+use npair_train::{Config, Run, StepReport, Trainer, Watch, Which};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const SMALL: &str = r#"
+    seed = 5
+    [data]
+    known = 2
+    rotations = true
+    [data.glyphs]
+    classes = 30
+    instances = 6
+    size = 20
+    [data.split]
+    by = "classes"
+    val = 4
+    test = 6
+    [images]
+    size = 16
+    invert = true
+    [images.augment]
+    rotate = 10.0
+    shift = 0.1
+    fill = { value = 1.0 }
+    [model]
+    width = 6
+    blocks = 3
+    embedding = 5
+    dropout = 0.2
+    [batch]
+    classes = 6
+    [optimiser]
+    clip_norm = 0.5
+    weight_decay = 0.01
+    accumulate = 2
+    [training]
+    steps = 8
+    eval_every = 3
+    checkpoint_every = 4
+    probe_every = 2
+"#;
+
+/// Losses of all steps, and a wish to stop after one of them.
+#[derive(Default)]
+struct Losses {
+    seen: Vec<u64>,
+    stop_after: Option<u64>,
+}
+
+impl Watch for Losses {
+    fn step(&mut self, r: &StepReport) {
+        self.seen.push(r.loss.to_bits());
+    }
+    fn stop(&mut self) -> bool {
+        self.stop_after.is_some_and(|s| self.seen.len() as u64 >= s)
+    }
+}
+
+fn config(sets: &[&str]) -> Config {
+    let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+    Config::parse("test", SMALL, &sets).unwrap()
+}
+
+/// All bytes of the last checkpoint, by file, but for the times.
+fn checkpoint(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let place = Run::open(folder).unwrap().checkpoint(Which::Last).unwrap();
+    let files = std::fs::read_dir(place).unwrap().map(|f| f.unwrap().path());
+    files.map(|f| (f.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&f).unwrap())).collect()
+}
+
+/// The probes of a run's journal: they too have to be those of an uninterrupted run, each once.
+fn probes(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    text.lines().filter(|l| l.contains("\"probe\"")).map(str::to_owned).collect()
+}
+
+const KINDS: [&[&str]; 6] = [
+    &["loss.name=n-pair-mc"],
+    &["loss.name=n-pair-mc", "batch.mining.candidates=15", "batch.mining.refresh=3", "batch.mining.examples=2"],
+    &["loss.name=triplet", "batch.mining.candidates=15", "batch.mining.refresh=2"],
+    &["loss.name=tuplet", "batch.classes=4", "optimiser.name=sgd", "optimiser.learning_rate=0.05"],
+    &["loss.name=softmax", "schedule.name=step", "schedule.milestones=[3]"],
+    &["loss.name=nca-style", "batch.per_class=3", "schedule.warm_up=3"],
+];
+
+#[test]
+fn the_same_bits_twice_and_on_two_threads() {
+    for sets in KINDS {
+        let dir = tempfile::tempdir().unwrap();
+        let counter = std::sync::atomic::AtomicUsize::new(0);
+        let runs = threads::with_threads(&[1, 2, 2], || {
+            let nth = counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let folder = dir.path().join(nth.to_string());
+            let mut watch = Losses::default();
+            let mut trainer = Trainer::start(config(sets), &folder).unwrap();
+            trainer.train(&mut watch).unwrap();
+            (watch.seen, checkpoint(&folder), probes(&folder))
+        });
+        assert_eq!(runs[0].0.len(), 8);
+        assert!(runs[0] == runs[1], "{sets:?}: 1 and 2 threads differ");
+        assert!(runs[1] == runs[2], "{sets:?}: two equal runs differ");
+    }
+}
+
+#[test]
+fn resumed_equals_uninterrupted() {
+    for sets in KINDS {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = dir.path().join("whole");
+        let mut uninterrupted = Losses::default();
+        Trainer::start(config(sets), &whole).unwrap().train(&mut uninterrupted).unwrap();
+
+        // Stopped in an orderly way: batches under way are finished, a checkpoint is written.
+        let stopped = dir.path().join("stopped");
+        let mut first = Losses { stop_after: Some(2), ..Losses::default() };
+        let outcome = Trainer::start(config(sets), &stopped).unwrap().train(&mut first).unwrap();
+        assert!((2..8).contains(&outcome.step), "{sets:?}: stopped at {}", outcome.step);
+        let mut rest = Losses::default();
+        Trainer::resume(&stopped).unwrap().train(&mut rest).unwrap();
+        assert_eq!([first.seen, rest.seen].concat(), uninterrupted.seen, "{sets:?}: stopped");
+        assert!(checkpoint(&stopped) == checkpoint(&whole), "{sets:?}: stopped");
+        assert_eq!(probes(&stopped), probes(&whole), "{sets:?}: stopped");
+
+        // Killed between checkpoints: what happened after the last one is lost, and happens again.
+        let killed = dir.path().join("killed");
+        let mut first = Kill { after: 6, seen: Losses::default() };
+        let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            Trainer::start(config(sets), &killed).unwrap().train(&mut first).map(|_| ())
+        }));
+        assert!(run.is_err(), "the run was not killed");
+        let mut rest = Losses::default();
+        let mut trainer = Trainer::resume(&killed).unwrap();
+        assert_eq!(trainer.steps_done(), 4);
+        trainer.train(&mut rest).unwrap();
+        assert_eq!(rest.seen[..], uninterrupted.seen[4..], "{sets:?}: killed");
+        assert!(checkpoint(&killed) == checkpoint(&whole), "{sets:?}: killed");
+        assert_eq!(probes(&killed), probes(&whole), "{sets:?}: killed");
+    }
+}
+
+/// Dies in the middle of training without a word.
+struct Kill {
+    after: u64,
+    seen: Losses,
+}
+
+impl Watch for Kill {
+    fn step(&mut self, r: &StepReport) {
+        self.seen.step(r);
+        assert!(r.step < self.after, "killed");
+    }
+}
+
+#[test]
+fn every_loss_trains_and_every_variable_is_reached() {
+    // The trainer itself stops at step 1 if a variable is not reached.
+    for name in [
+        "n-pair-mc",
+        "n-pair-mc-symmetric",
+        "n-pair-ovo",
+        "triplet",
+        "triplet-margin-free",
+        "tuplet",
+        "nca-style",
+        "multi-positive-n-pair",
+        "softmax",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let set = format!("loss.name={name}");
+        let mut losses = Losses::default();
+        Trainer::start(config(&[&set, "training.steps=2"]), &dir.path().join("run"))
+            .unwrap()
+            .train(&mut losses)
+            .unwrap();
+        assert_eq!(losses.seen.len(), 2, "{name}");
+    }
+    for name in ["triplet-margin", "contrastive"] {
+        let dir = tempfile::tempdir().unwrap();
+        let set = format!("loss.name={name}");
+        let mut losses = Losses::default();
+        let config = config(&[&set, "loss.margin=0.5", "training.steps=2"]);
+        Trainer::start(config, &dir.path().join("run")).unwrap().train(&mut losses).unwrap();
+        assert_eq!(losses.seen.len(), 2, "{name}");
+    }
+}
+
+#[test]
+fn mistakes_leave_no_folder_and_harm_no_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("run");
+    let said = |sets: &[&str]| Trainer::start(config(sets), &folder).err().unwrap().to_string();
+    assert!(said(&["batch.classes=500"]).contains("needs 500 classes"));
+    assert!(said(&["training.steps=0"]).contains("training.steps"));
+    assert!(said(&["loss.name=tuplet", "batch.mining.candidates=9"]).contains("no class mining"));
+    assert!(said(&["batch.per_class=3"]).contains("exactly 2"));
+    assert!(said(&["optimiser.learning_rate=-1.0"]).contains("learning_rate"));
+    assert!(said(&["model.blocks=9"]).contains("blocks"));
+    assert!(!folder.exists());
+    Trainer::start(config(&["training.steps=1"]), &folder).unwrap().train(&mut Losses::default()).unwrap();
+    assert!(said(&[]).contains("there is a run already"));
+    // Weights and optimiser memory of another network or loss.
+    for (from, to) in [
+        ("width = 6", "width = 7"),
+        ("name = \"n-pair-mc\"", "name = \"softmax\""),
+        ("name = \"adam\"", "name = \"sgd\""),
+    ] {
+        let file = folder.join("config.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&file, text.replace(from, to)).unwrap();
+        let error = Trainer::resume(&folder).err().unwrap().to_string();
+        assert!(error.contains("describes another") && error.lines().count() == 1, "{error}");
+        std::fs::write(&file, text).unwrap();
+    }
+    // A diverging run says so and leaves its checkpoint whole.
+    let folder = dir.path().join("diverging");
+    let sets = [
+        "optimiser.name=sgd",
+        "optimiser.learning_rate=1e30",
+        "optimiser.clip_norm=0.0",
+        "training.checkpoint_every=1",
+        "training.eval_every=0",
+        "training.probe_every=0",
+    ];
+    let error = Trainer::start(config(&sets), &folder).unwrap().train(&mut Losses::default()).unwrap_err().to_string();
+    assert!(error.contains("finite") || error.contains("overflows"), "{error}");
+    Trainer::resume(&folder).unwrap();
+}
