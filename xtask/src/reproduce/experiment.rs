@@ -1,0 +1,94 @@
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+
+/// What is trained: the settings that all methods share, and the methods.
+pub struct Experiment {
+    /// The shared settings' file.
+    pub config: PathBuf,
+    /// `--data` of every run.
+    pub data: String,
+    /// What the data is, and what for it stands in.
+    pub description: String,
+    /// Settings beyond the file's, `key=value`.
+    pub sets: Vec<String>,
+    pub methods: Vec<Method>,
+}
+
+/// A method, and the settings in which it differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Method {
+    pub name: String,
+    pub sets: Vec<String>,
+}
+
+impl Experiment {
+    pub fn read(root: &Path, data: &str, config: Option<&Path>, steps: Option<u64>) -> Result<Self> {
+        let folder = root.join("xtask/experiments");
+        let (usual, data, description) = match data.split_once('=') {
+            _ if data == "glyphs" => (
+                Some("reproduce.toml"),
+                data.to_owned(),
+                "the built-in glyph set (made-up characters), a stand-in for the paper's data sets".to_owned(),
+            ),
+            Some(("omniglot", path)) => (
+                Some("omniglot.toml"),
+                format!("omniglot={}", absolute(path)?),
+                "Omniglot (Lake et al., 2015), a stand-in for the paper's data sets".to_owned(),
+            ),
+            _ => (None, absolute(data)?, "your own pictures, a stand-in for the paper's data sets".to_owned()),
+        };
+        let config = match (config, usual) {
+            (Some(file), _) => file.canonicalize().with_context(|| format!("{}: no such file", file.display()))?,
+            (None, Some(usual)) => folder.join(usual),
+            (None, None) => bail!("a folder of pictures has no usual experiment: give --config FILE"),
+        };
+        let file = folder.join("methods.toml");
+        let text = std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let methods = methods(&text).with_context(|| format!("{} is not understood", file.display()))?;
+        let sets = steps.iter().map(|n| format!("training.steps={n}")).collect();
+        Ok(Self { config, data, description, sets, methods })
+    }
+}
+
+/// The file is the same for every run, wherever it is called from.
+fn absolute(path: &str) -> Result<String> {
+    let path = Path::new(path).canonicalize().with_context(|| format!("{path}: no such file or folder"))?;
+    Ok(path.display().to_string())
+}
+
+/// Tables of `set`, in the paper's order of columns.
+fn methods(text: &str) -> Result<Vec<Method>> {
+    let tables: toml::Table = text.parse()?;
+    let order = ["triplet", "triplet-nm", "n-pair-ovo", "n-pair-mc", "softmax"];
+    if let Some(name) = tables.keys().find(|name| !order.contains(&name.as_str())) {
+        bail!("`{name}` is no method; there are {}", order.join(", "));
+    }
+    let read = |name: &str| -> Result<Method> {
+        let list = tables.get(name).and_then(|t| t.get("set")).and_then(|s| s.as_array());
+        let list = list.with_context(|| format!("[{name}] has no list `set`"))?;
+        let words = list.iter().map(|v| v.as_str().map(str::to_owned).context("an entry of `set` is no string"));
+        Ok(Method { name: name.to_owned(), sets: words.collect::<Result<_>>()? })
+    };
+    order.iter().map(|name| read(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_the_project_are_read() {
+        let root = crate::tree::root().unwrap();
+        let experiment = Experiment::read(&root, "glyphs", None, Some(7)).unwrap();
+        assert_eq!(experiment.methods.len(), 5);
+        assert!(experiment.methods[1].sets.iter().any(|s| s.starts_with("batch.mining.")));
+        assert_eq!(experiment.sets, ["training.steps=7"]);
+        assert!(Experiment::read(&root, ".", None, None).is_err());
+    }
+
+    #[test]
+    fn methods_are_those_of_the_paper() {
+        assert!(methods("[other]\nset = []").unwrap_err().to_string().contains("`other` is no method"));
+        assert!(methods("[triplet]\nset = []").unwrap_err().to_string().contains("[triplet-nm] has no list"));
+    }
+}

@@ -1,0 +1,148 @@
+use super::experiment::{Experiment, Method};
+use super::measured::Measured;
+use crate::shell;
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::hash::{DefaultHasher, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Trains and judges runs with the program; what is finished, and was asked for in the same words, is not done again.
+pub struct Runner<'a> {
+    binary: PathBuf,
+    experiment: &'a Experiment,
+    out: &'a Path,
+    /// What the results of a run depend on besides its own settings.
+    fixed: Value,
+}
+
+impl<'a> Runner<'a> {
+    pub fn new(binary: PathBuf, experiment: &'a Experiment, out: &'a Path) -> Result<Self> {
+        let bytes = std::fs::read(&binary).with_context(|| format!("{} cannot be read", binary.display()))?;
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&bytes);
+        let config = &experiment.config;
+        let settings =
+            std::fs::read_to_string(config).with_context(|| format!("{} cannot be read", config.display()))?;
+        // Only the settings count, not what is said about them.
+        let settings: toml::Table = settings.parse().with_context(|| format!("{}", config.display()))?;
+        let fixed = json!({ "program": format!("{:016x}", hasher.finish()), "settings": settings });
+        Ok(Self { binary, experiment, out, fixed })
+    }
+
+    /// The measurements of a run; trains and judges it if that is not done yet.
+    pub fn measure(&self, method: &Method, seed: u64) -> Result<Measured> {
+        let name = format!("{}-{seed}", method.name);
+        let run = self.out.join("runs").join(&name);
+        self.train(method, seed, &name, &run)?;
+        let sheet = (method.name == "n-pair-mc" && seed == 1).then(|| self.out.join("neighbours.png"));
+        let known = self.judge(&name, &run, "known", None)?;
+        let unseen = self.judge(&name, &run, "test", sheet.as_deref())?;
+        Measured::read(&method.name, seed, &run, &known, &unseen)
+    }
+
+    fn train(&self, method: &Method, seed: u64, name: &str, run: &Path) -> Result<()> {
+        let mut words: Vec<String> = vec!["train".into(), "--json".into()];
+        words.extend(["--config".into(), self.experiment.config.display().to_string()]);
+        words.extend(["--data".into(), self.experiment.data.clone()]);
+        for set in self.experiment.sets.iter().chain(&method.sets) {
+            words.extend(["--set".into(), set.clone()]);
+        }
+        words.extend(["--seed".into(), seed.to_string()]);
+        let asked = json!({ "fixed": self.fixed, "words": words }).to_string();
+        let note = self.beside(name, "asked.json");
+        let is_same =
+            std::fs::read_to_string(&note).is_ok_and(|text| text == asked) && run.join("config.toml").is_file();
+        let mut command = Command::new(&self.binary);
+        if is_same {
+            if is_finished(run) {
+                println!("  {name} is trained already");
+                return Ok(());
+            }
+            println!("  {name} goes on where it was stopped");
+            command.args(["train", "--json", "--resume"]).arg(run);
+        } else {
+            for old in [run.to_owned(), note.clone(), self.beside(name, "known.json"), self.beside(name, "test.json")] {
+                remove(&old)?;
+            }
+            command.args(&words).arg("--out").arg(run);
+            write(&note, &asked)?;
+        }
+        let line = shell::line(&command);
+        let status = command.stdout(Stdio::null()).status().with_context(|| format!("`{line}` cannot be started"))?;
+        if !status.success() {
+            bail!("`{line}` failed ({status}): see the message above");
+        }
+        Ok(())
+    }
+
+    /// The scores of a split; kept beside the run.
+    fn judge(&self, name: &str, run: &Path, split: &str, sheet: Option<&Path>) -> Result<Value> {
+        let kept = self.beside(name, &format!("{split}.json"));
+        if let Ok(text) = std::fs::read_to_string(&kept)
+            && sheet.is_none_or(Path::exists)
+            && let Ok(scores) = serde_json::from_str(&text)
+        {
+            return Ok(scores);
+        }
+        let mut command = Command::new(&self.binary);
+        command.arg("eval").arg(run).args(["--checkpoint", "last", "--split", split, "--json"]);
+        if let Some(sheet) = sheet {
+            command.arg("--sheet").arg(sheet);
+        }
+        let text = shell::text(&mut command)?;
+        let scores = serde_json::from_str(&text).with_context(|| format!("the scores of {name} are no JSON"))?;
+        write(&kept, &text)?;
+        Ok(scores)
+    }
+
+    fn beside(&self, name: &str, what: &str) -> PathBuf {
+        self.out.join("runs").join(format!("{name}.{what}"))
+    }
+}
+
+/// Whether the last checkpoint is that of the last step.
+fn is_finished(run: &Path) -> bool {
+    let state = std::fs::read_to_string(run.join("checkpoints/last/training.json")).unwrap_or_default();
+    let step = serde_json::from_str::<Value>(&state).ok().and_then(|v| v["step"].as_u64());
+    let config = std::fs::read_to_string(run.join("config.toml")).unwrap_or_default();
+    let config = config.parse::<toml::Table>().ok();
+    let steps = config.as_ref().and_then(|c| c.get("training")?.get("steps")?.as_integer());
+    steps.is_some() && steps.and_then(|s| u64::try_from(s).ok()) == step
+}
+
+fn remove(path: &Path) -> Result<()> {
+    let gone = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match gone {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("{} cannot be removed", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes beside and renames: a killed process leaves no half of a file.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let part = path.with_extension("part");
+    let done = std::fs::write(&part, text).and_then(|()| std::fs::rename(&part, path));
+    done.with_context(|| format!("{} cannot be written", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_finished_at_its_last_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path();
+        assert!(!is_finished(run));
+        std::fs::create_dir_all(run.join("checkpoints/last")).unwrap();
+        std::fs::write(run.join("config.toml"), "[training]\nsteps = 30\n").unwrap();
+        let state = |step| std::fs::write(run.join("checkpoints/last/training.json"), format!("{{\"step\":{step}}}"));
+        state(20).unwrap();
+        assert!(!is_finished(run));
+        state(30).unwrap();
+        assert!(is_finished(run));
+    }
+}

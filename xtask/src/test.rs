@@ -1,0 +1,63 @@
+//! `cargo xtask test`: everything that has to hold before a commit.
+
+use crate::{shell, tidy, tree};
+use anyhow::{Result, bail};
+use std::path::Path;
+use std::time::Instant;
+
+/// Format, lint, tidy, all tests of the workspace in one build, doctests; stops at the first failure.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask test                   everything
+  cargo xtask test -p npair-losses   one crate alone, as a job of the CI matrix does")]
+pub struct Args {
+    /// This crate alone (and not the invariants, which are the workspace's).
+    #[arg(short, long, value_name = "CRATE")]
+    package: Option<String>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let root = tree::root()?;
+    let start = Instant::now();
+    let package = args.package.as_deref();
+    if let Some(name) = package {
+        let packages = tree::Metadata::read(&root)?.packages;
+        if !packages.iter().any(|p| p.name == name) {
+            let names: Vec<_> = packages.iter().map(|p| p.name.as_str()).collect();
+            bail!("there is no crate `{name}`; there are {}", names.join(", "));
+        }
+    }
+    let (which, fmt) = match package {
+        Some(name) => (vec!["-p", name], vec!["fmt", "-p", name, "--", "--check"]),
+        None => (vec!["--workspace"], vec!["fmt", "--all", "--", "--check"]),
+    };
+    let cargo = |verb: &[&str], last: &[&str]| {
+        let args: Vec<&str> = verb.iter().chain(&which).chain(last).copied().collect();
+        shell::cargo(&root, &args)
+    };
+    shell::step(&mut shell::cargo(&root, &fmt), "run `cargo fmt --all` (missing? `rustup component add rustfmt`)")?;
+    if package.is_none() {
+        invariants(&root)?;
+    }
+    let cure = "mend what clippy names above (missing? `rustup component add clippy`)";
+    shell::step(&mut cargo(&["clippy"], &["--all-targets", "--", "-D", "warnings"]), cure)?;
+    let cure = "mend the tests named above; one alone: cargo test -p CRATE NAME";
+    shell::step(&mut cargo(&["test"], &["--lib", "--bins", "--tests", "--no-fail-fast"]), cure)?;
+    if package.is_none_or(|name| has_library(&root, name)) {
+        shell::step(&mut cargo(&["test"], &["--doc"]), "mend the examples in the documentation named above")?;
+    }
+    println!("xtask: all passed in {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn invariants(root: &Path) -> Result<()> {
+    println!("xtask: tidy");
+    let start = Instant::now();
+    tidy::report(root)?;
+    println!("xtask: done in {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn has_library(root: &Path, name: &str) -> bool {
+    tree::Metadata::read(root).is_ok_and(|m| m.packages.iter().any(|p| p.name == name && p.has_library()))
+}
