@@ -33,3 +33,7 @@ pub use tuplet::TupletSampler;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/writing-a-sampler.md")]
+struct Guide;
