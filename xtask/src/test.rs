@@ -42,8 +42,11 @@ pub fn run(args: &Args) -> Result<()> {
     let cure = "mend what clippy names above (missing? `rustup component add clippy`)";
     shell::step(&mut cargo(&["clippy"], &["--all-targets", "--", "-D", "warnings"]), cure)?;
     let cure = "mend the tests named above; one alone: cargo test -p CRATE NAME";
-    shell::step(&mut cargo(&["test"], &["--lib", "--bins", "--tests", "--no-fail-fast"]), cure)?;
-    if package.is_none_or(|name| has_library(&root, name)) {
+    // Cargo refuses `--lib` of a crate that is a program alone.
+    let has_library = package.is_none_or(|name| has_library(&root, name));
+    let targets: &[&str] = if has_library { &["--lib", "--bins", "--tests"] } else { &["--bins", "--tests"] };
+    shell::step(&mut cargo(&["test", "--no-fail-fast"], targets), cure)?;
+    if has_library {
         shell::step(&mut cargo(&["test"], &["--doc"]), "mend the examples in the documentation named above")?;
     }
     println!("xtask: all passed in {:.0} s", start.elapsed().as_secs_f64());

@@ -75,16 +75,20 @@ impl Package {
 
 /// All files of a tree that git does not ignore, relative to its root; of a tree without git all but build folders.
 pub fn files(root: &Path) -> Result<Vec<String>> {
-    let mut files = if root.join(".git").exists() {
-        let mut git = Command::new("git");
-        git.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-        let listed = shell::output(&mut git)?.stdout;
-        let names = listed.split(|b| *b == 0).filter(|n| !n.is_empty());
-        names.map(|n| String::from_utf8_lossy(n).into_owned()).collect()
-    } else {
-        let mut found = Vec::new();
-        walk(root, root, &mut found)?;
-        found
+    let mut git = Command::new("git");
+    git.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let listed = if root.join(".git").exists() { shell::output(&mut git).ok() } else { None };
+    let mut files = match listed {
+        Some(listed) => {
+            let names = listed.stdout.split(|b| *b == 0).filter(|n| !n.is_empty());
+            names.map(|n| String::from_utf8_lossy(n).into_owned()).collect()
+        }
+        // An exported tree, or one whose owner git does not trust.
+        None => {
+            let mut found = Vec::new();
+            walk(root, root, &mut found)?;
+            found
+        }
     };
     files.retain(|f| root.join(f).is_file());
     files.sort();

@@ -5,6 +5,7 @@ use super::measured::{Measured, On};
 use super::statistics::Mean;
 use super::{of_method, table};
 use anyhow::{Context, Result, anyhow};
+use plotters::coord::combinators::BindKeyPoints;
 use plotters::prelude::*;
 use std::path::Path;
 
@@ -30,6 +31,8 @@ pub fn convergence(measured: &[Measured], path: &Path) -> Result<()> {
     if points().next().is_none() {
         return Ok(());
     }
+    let decades = (-4..5).flat_map(|e| [1., 2., 5.].map(|m| m * 10f64.powi(e)));
+    let marks: Vec<f64> = decades.filter(|m| (least..most).contains(m)).collect();
     let draw = || -> Result<(), Box<dyn std::error::Error>> {
         let area = SVGBackend::new(path, SIZE).into_drawing_area();
         area.fill(&WHITE)?;
@@ -38,7 +41,7 @@ pub fn convergence(measured: &[Measured], path: &Path) -> Result<()> {
             .caption("N-pair loss on held-out pairs", ("sans-serif", 19))
             .x_label_area_size(44)
             .y_label_area_size(60)
-            .build_cartesian_2d(0f64..end, (least..most).log_scale())?;
+            .build_cartesian_2d(0f64..end, (least..most).log_scale().with_key_points(marks))?;
         chart
             .configure_mesh()
             .light_line_style(WHITE)
@@ -46,7 +49,7 @@ pub fn convergence(measured: &[Measured], path: &Path) -> Result<()> {
             .y_desc("nats, logarithmic")
             .label_style(FONT)
             .x_label_formatter(&|x| format!("{x:.0}"))
-            .y_label_formatter(&|y| if *y < 0.1 { format!("{y:.3}") } else { format!("{y:.2}") })
+            .y_label_formatter(&|y| y.to_string())
             .draw()?;
         for ((name, curve), colour) in curves.iter().zip(COLOURS) {
             let lower = curve.iter().map(|&(x, [low, _, _])| (x, low.max(least)));

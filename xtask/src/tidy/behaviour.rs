@@ -83,9 +83,13 @@ pub fn voices(tree: &Tree) -> Vec<Finding> {
             findings.push(floors::finding(tree, package, "anyhow", what, why, cure));
         }
         if package.has_library() && package.is_published() && !has_error(tree, &folder) {
-            let what = format!("{} has no `pub enum Error` made with thiserror", package.name);
-            let why = "every library has one error that names the thing, the cause and the cure";
-            findings.push(floors::finding(tree, package, "thiserror", what, why, "add src/error.rs"));
+            findings.push(Finding {
+                file: format!("{folder}/src/error.rs"),
+                line: 1,
+                what: format!("{} has no `pub enum Error` made with thiserror", package.name),
+                why: "every library has one error that names the thing, the cause and the cure",
+                cure: "write it here",
+            });
         }
     }
     findings
