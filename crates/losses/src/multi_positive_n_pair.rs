@@ -1,10 +1,8 @@
-use crate::nca_style::with_a_positive;
-use crate::rows::{dots, expect_matrix, pick};
-use crate::stable::softplus;
+use crate::positives::against_negatives;
+use crate::rows::{dots, pick};
 use crate::{Loss, LossValue, Result};
 use candle_core::Tensor;
-use npair_similarity::{Mask, Similarity};
-use npair_types::{Labels, Measure};
+use npair_types::Labels;
 
 /// N-pair loss for batches with any number of examples per class: every ordered (anchor, positive) of one class against all
 /// examples of the other classes.
@@ -47,23 +45,8 @@ pub struct MultiPositiveNPair;
 
 impl Loss for MultiPositiveNPair {
     fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let (b, _) = expect_matrix("embeddings", embeddings)?;
-        labels.expect_len(b)?;
-        let rows = with_a_positive("multi-positive N-pair loss", labels)?;
-        let classes = labels.classes().len();
-        if classes < 2 {
-            let (loss, what) = ("multi-positive N-pair loss", "classes");
-            return Err(crate::Error::TooFew { loss, what, least: 2, got: classes });
-        }
-        let all = Similarity::new(embeddings, embeddings, Measure::Dot)?;
-        let negatives = all.log_sum_exp(&Mask::other_class(labels, labels))?;
-        let (anchors, positives): (Vec<_>, Vec<_>) = rows
-            .iter()
-            .flat_map(|&i| rows.iter().map(move |&p| (i, p)))
-            .filter(|&(i, p)| i != p && labels.same(i, p))
-            .unzip();
-        let own = dots(&pick(embeddings, &anchors)?, &pick(embeddings, &positives)?)?;
-        let above = (pick(&negatives.unsqueeze(1)?, &anchors)?.squeeze(1)? - own)?;
-        Ok(LossValue::smooth(softplus(&above)?.mean_all()?, anchors.len()))
+        against_negatives("multi-positive N-pair loss", embeddings, labels, |anchors, positives| {
+            dots(&pick(embeddings, anchors)?, &pick(embeddings, positives)?)
+        })
     }
 }

@@ -39,3 +39,16 @@ pub(crate) fn dots(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 pub(crate) fn squared_distances(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Ok((a - b)?.sqr()?.sum(candle_core::D::Minus1)?)
 }
+
+/// Rows scaled to length 1, at any length that the number type holds; a zero row stays zero and passes its gradient on
+/// unscaled, where the true one would be infinite.
+pub(crate) fn unit_rows(rows: &Tensor) -> Result<Tensor> {
+    // The result does not depend on a row's scale, so the scale may be a constant: squares then neither overflow nor
+    // vanish.
+    let largest = rows.detach().abs()?.max_keepdim(candle_core::D::Minus1)?;
+    let scale = largest.gt(0f64)?.where_cond(&largest, &largest.ones_like()?)?;
+    let rows = rows.broadcast_div(&scale)?;
+    let squares = rows.sqr()?.sum_keepdim(candle_core::D::Minus1)?;
+    let safe = squares.gt(0f64)?.where_cond(&squares, &squares.ones_like()?)?;
+    Ok(rows.broadcast_mul(&safe.powf(-0.5)?)?)
+}

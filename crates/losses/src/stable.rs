@@ -14,6 +14,24 @@ pub(crate) fn log_sum_exp(z: &Tensor) -> Result<Tensor> {
     z.broadcast_sub(&shift)?.exp()?.sum(D::Minus1)?.log()? + shift.squeeze(D::Minus1)?
 }
 
+/// Cross-entropy terms (B) of logits (B, C) in which the one of the own class is `own` of itself:
+/// `log(1 + sum over the others exp(z - own))`.
+pub(crate) fn own_logit(
+    logits: &Tensor,
+    places: &[usize],
+    own: impl FnOnce(&Tensor) -> crate::Result<Tensor>,
+) -> crate::Result<Tensor> {
+    let (b, c) = logits.dims2()?;
+    let at = Tensor::from_vec(places.iter().map(|&p| p as u32).collect::<Vec<_>>(), (b, 1), logits.device())?;
+    let own = own(&logits.gather(&at, 1)?.squeeze(1)?)?.unsqueeze(1)?;
+    let is_own: Vec<u8> = places.iter().flat_map(|&p| (0..c).map(move |j| u8::from(j == p))).collect();
+    let is_own = Tensor::from_vec(is_own, (b, c), logits.device())?;
+    // The own entry is minus infinity in the sum and has no part in its gradient.
+    let none = (logits.ones_like()? * f64::NEG_INFINITY)?;
+    let above = is_own.where_cond(&none, &logits.broadcast_sub(&own)?)?;
+    Ok(softplus(&log_sum_exp(&above)?)?)
+}
+
 /// candle has no `log1p`, and `log(1 + x)` of a small x has lost its digits.
 struct Softplus;
 

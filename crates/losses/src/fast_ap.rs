@@ -1,0 +1,127 @@
+use crate::pair_matrix::{Entry, PairMatrix};
+use crate::positives::with_both;
+use crate::{Error, Loss, LossValue, Result};
+use candle_core::Tensor;
+use npair_types::Labels;
+
+/// FastAP: average precision of every row's ranking, smoothed by a histogram of its squared distances.
+///
+/// ```text
+/// L = 1/B'  sum_i  1 - 1/|P_i|  sum_l  h+_l H+_l / H_l
+/// h_l = sum_j max(0, 1 - |s_ij - 4 l / K| K / 4),  l = 0..K;   H_l = h_0 + ... + h_l;   + counts positives only
+/// ```
+/// s is the squared distance of rows of length 1, which is in [0, 4]; P_i the other rows of i's class.
+///
+/// # Shapes
+/// Embeddings: (B, D) with their labels; a scalar. B' and `terms` count the rows with a positive; the others are only
+/// ranked.
+///
+/// # Units
+/// 1 less a precision: 0 is a perfect ranking.
+///
+/// # Gradient
+/// That of the histogram's straight pieces; at an edge between two, of the farther one. Finite everywhere.
+///
+/// # Numerics
+/// In f64, O(B^2 + B K) time and O(B^2) memory: an entry lies in two bins only.
+///
+/// # Errors
+/// [`Error::TooFew`] if no row has a positive or there is only one class (any ranking would be perfect).
+///
+/// # Source
+/// Cakir et al., CVPR 2019, equation 7. Values as pytorch-metric-learning's `FastAPLoss`.
+///
+/// # Examples
+/// ```
+/// # use candle_core::{Device, Tensor};
+/// # use npair_losses::{FastAp, Loss};
+/// # use npair_types::Labels;
+/// let x = Tensor::new(&[[1f64, 0.], [-1., 0.], [0., 3.]], &Device::Cpu)?;
+/// let loss = FastAp::new(2)?.forward(&x, &Labels::new([1, 1, 2])?)?;
+/// // Bins at 0, 2, 4. Rows 0 and 1: the negative in bin 1, the positive in bin 2: precision 1/2.
+/// assert!((loss.to_f64()? - 0.5).abs() < 1e-15);
+/// # Ok::<(), npair_losses::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct FastAp {
+    bins: usize,
+}
+
+impl FastAp {
+    /// With K >= 1 bins.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for no bins.
+    pub fn new(bins: usize) -> Result<Self> {
+        if bins == 0 {
+            return Err(Error::Setting { what: "the number of bins", got: 0., range: "a whole number above 0" });
+        }
+        Ok(Self { bins })
+    }
+}
+
+impl Default for FastAp {
+    /// K = 10: the paper's and pytorch-metric-learning's.
+    fn default() -> Self {
+        Self { bins: 10 }
+    }
+}
+
+impl Loss for FastAp {
+    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+        let with = with_both("FastAP", embeddings, labels)?;
+        let matrix = PairMatrix::new(embeddings, Entry::SquaredDistance)?;
+        let width = 4. / self.bins as f64;
+        let place = |squared: f64| {
+            let bin = ((squared / width) as usize).min(self.bins - 1);
+            (bin, squared / width - bin as f64)
+        };
+        let mut slopes = matrix.slopes();
+        let mut sum = 0.;
+        for &i in &with {
+            let (squares, slope) = (matrix.row(i), slopes.row(i));
+            let (mut own, mut other) = (vec![0.; self.bins + 1], vec![0.; self.bins + 1]);
+            let mut positives = 0.;
+            for j in (0..labels.len()).filter(|&j| j != i) {
+                let same = labels.same(i, j);
+                positives += f64::from(u8::from(same));
+                let histogram = if same { &mut own } else { &mut other };
+                let (bin, share) = place(squares[j]);
+                histogram[bin] += 1. - share;
+                histogram[bin + 1] += share;
+            }
+            let (precision, by_own, by_other) = average_precision(&own, &other);
+            sum += 1. - precision / positives;
+            for j in (0..labels.len()).filter(|&j| j != i) {
+                let by = if labels.same(i, j) { &by_own } else { &by_other };
+                let (bin, _) = place(squares[j]);
+                slope[j] -= (by[bin + 1] - by[bin]) / (width * positives);
+            }
+        }
+        let factor = 1. / with.len() as f64;
+        Ok(LossValue::smooth(matrix.attach(sum * factor, factor, slopes)?, with.len()))
+    }
+}
+
+/// `sum_l h+_l H+_l / H_l` of histograms of positives and negatives, and its slopes by their bins.
+fn average_precision(own: &[f64], other: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {
+    let (mut own_so_far, mut all_so_far, mut precision) = (0., 0., 0.);
+    let mut pieces = Vec::with_capacity(own.len());
+    for (h, n) in own.iter().zip(other) {
+        own_so_far += h;
+        all_so_far += h + n;
+        // An empty start of the ranking has no part.
+        let inverse = if all_so_far > 0. { 1. / all_so_far } else { 0. };
+        precision += h * own_so_far * inverse;
+        pieces.push((own_so_far * inverse, h * inverse, h * own_so_far * inverse * inverse));
+    }
+    let (mut by_own, mut by_other) = (vec![0.; own.len()], vec![0.; own.len()]);
+    let (mut through_own, mut through_all) = (0., 0.);
+    for (l, (direct, own_sum, all_sum)) in pieces.into_iter().enumerate().rev() {
+        through_own += own_sum;
+        through_all += all_sum;
+        by_own[l] = direct + through_own - through_all;
+        by_other[l] = -through_all;
+    }
+    (precision, by_own, by_other)
+}

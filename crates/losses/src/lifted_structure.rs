@@ -1,0 +1,104 @@
+use crate::pair_matrix::{Entry, PairMatrix, log_sum_exp};
+use crate::positives::with_both;
+use crate::setting::finite;
+use crate::{Loss, LossValue, Result};
+use candle_core::Tensor;
+use npair_types::Labels;
+
+/// Lifted structure loss: every positive pair against the negatives of both its ends.
+///
+/// ```text
+/// L = 1/(2 |P|)  sum_{(i, j) in P}  max(0, J_ij)^2
+/// J_ij = log( sum_{n in N_i} exp(m- - d_in) + sum_{n in N_j} exp(m- - d_jn) ) + d_ij - m+
+/// ```
+/// P are the unordered pairs of one class, d the distance of rows of length 1, N the rows of other classes.
+///
+/// # Shapes
+/// Embeddings: (B, D) with their labels; a scalar. `terms` is |P|, `active` counts the terms above 0.
+///
+/// # Units
+/// Squared nats. Embeddings are normalised here (the paper's are not).
+///
+/// # Gradient
+/// 0 between equal rows, which have no direction; finite everywhere.
+///
+/// # Numerics
+/// In f64, O(B^2) time and memory: a row's sum over negatives is taken once.
+///
+/// # Errors
+/// [`Error::TooFew`](crate::Error::TooFew) if P is empty or there is only one class.
+///
+/// # Source
+/// Oh Song et al., CVPR 2016 (arXiv 1511.06452), equation 4. Values as pytorch-metric-learning's `LiftedStructureLoss`.
+///
+/// # Examples
+/// ```
+/// # use candle_core::{Device, Tensor};
+/// # use npair_losses::{LiftedStructure, Loss};
+/// # use npair_types::Labels;
+/// let x = Tensor::new(&[[1f64, 0.], [2., 0.], [-2., 0.]], &Device::Cpu)?;
+/// let loss = LiftedStructure::new(3., 0.)?.forward(&x, &Labels::new([1, 1, 2])?)?;
+/// // J = log(e^(3 - 2) + e^(3 - 2)) + 0 - 0
+/// assert!((loss.to_f64()? - (1. + 2f64.ln()).powi(2) / 2.).abs() < 1e-7);
+/// # Ok::<(), npair_losses::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct LiftedStructure {
+    negative: f64,
+    positive: f64,
+}
+
+impl LiftedStructure {
+    /// With margins m- and m+.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if a margin is not finite.
+    pub fn new(negative: f64, positive: f64) -> Result<Self> {
+        let negative = finite("the margin of negatives", negative)?;
+        Ok(Self { negative, positive: finite("the margin of positives", positive)? })
+    }
+}
+
+impl Default for LiftedStructure {
+    /// m- = 1, m+ = 0: the paper's and pytorch-metric-learning's.
+    fn default() -> Self {
+        Self { negative: 1., positive: 0. }
+    }
+}
+
+impl Loss for LiftedStructure {
+    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+        let with = with_both("lifted structure loss", embeddings, labels)?;
+        let matrix = PairMatrix::new(embeddings, Entry::Distance)?;
+        let b = labels.len();
+        let lift =
+            |i: usize| log_sum_exp((0..b).filter(|&n| !labels.same(i, n)).map(|n| self.negative - matrix.row(i)[n]));
+        let lifts: Vec<f64> = (0..b).map(lift).collect();
+        let mut slopes = matrix.slopes();
+        // How much of the loss's slope falls on each row's sum over negatives.
+        let mut on_lift = vec![0.; b];
+        let (mut sum, mut terms, mut active) = (0., 0, 0);
+        for (at, &i) in with.iter().enumerate() {
+            for &j in with[at + 1..].iter().filter(|&&j| labels.same(i, j)) {
+                terms += 1;
+                let both = log_sum_exp([lifts[i], lifts[j]].into_iter());
+                let above = both + matrix.row(i)[j] - self.positive;
+                if above > 0. {
+                    active += 1;
+                    sum += above.powi(2) / 2.;
+                    slopes.row(i)[j] += above;
+                    on_lift[i] += above * (lifts[i] - both).exp();
+                    on_lift[j] += above * (lifts[j] - both).exp();
+                }
+            }
+        }
+        for i in with {
+            let (distances, slope) = (matrix.row(i), slopes.row(i));
+            for n in (0..b).filter(|&n| !labels.same(i, n)) {
+                slope[n] -= on_lift[i] * (self.negative - distances[n] - lifts[i]).exp();
+            }
+        }
+        let factor = 1. / terms as f64;
+        Ok(LossValue { value: matrix.attach(sum * factor, factor, slopes)?, terms, active })
+    }
+}

@@ -1,0 +1,103 @@
+use crate::class_weights::{ClassWeights, one_row_per_class, setting};
+use crate::rows::{dots, unit_rows};
+use crate::setting::above_zero;
+use crate::{Error, Loss, LossValue, Result};
+use candle_core::{DType, Tensor, Var};
+use npair_types::Labels;
+
+/// SphereFace (angular softmax): softmax with weights of length 1, the own class's angle multiplied by a whole number.
+///
+/// ```text
+/// L = 1/B  sum_i  log(1 + sum_{c != y_i} exp(s |x_i| (cos(theta_ic) - psi(theta_{i y_i}))))
+/// psi(theta) = (-1)^k cos(m theta) - 2 k,   k = floor(m theta / pi)
+/// ```
+/// m = 4 and s = 1 unless set: the paper's and pytorch-metric-learning's.
+///
+/// # Shapes
+/// Embeddings x: (B, D) with labels among the C classes; weights: (C, D), trained; a scalar. Embeddings keep their length.
+///
+/// # Units
+/// Nats.
+///
+/// # Gradient
+/// To embeddings and weights, finite everywhere: `cos(m theta)` is a polynomial of the cosine.
+///
+/// # Numerics
+/// Streamed over the classes: O((B + C) D) memory.
+///
+/// # Errors
+/// [`Error::UnknownClass`](crate::Error::UnknownClass) for a label outside the C classes.
+///
+/// # Source
+/// Liu et al., CVPR 2017 (arXiv 1704.08063), equation 7. Values as pytorch-metric-learning's `SphereFaceLoss`.
+///
+/// # Examples
+/// ```
+/// # use candle_core::{Device, Tensor};
+/// # use npair_losses::{Loss, SphereFace};
+/// # use npair_types::{ClassId, Labels};
+/// let weights = Tensor::new(&[[2f64, 0.], [0., 1.]], &Device::Cpu)?;
+/// let x = Tensor::new(&[[1f64, 3f64.sqrt()]], &Device::Cpu)?;
+/// let loss = SphereFace::from_parts(&[ClassId(1), ClassId(2)], &weights)?.with_margin(2)?;
+/// let loss = loss.forward(&x, &Labels::new([1])?)?; // |x| = 2; 60 degrees, so k = 0 and psi = cos 120
+/// assert!((loss.to_f64()? - (2. * (0.75f64.sqrt() + 0.5)).exp().ln_1p()).abs() < 1e-14);
+/// # Ok::<(), npair_losses::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct SphereFace {
+    weights: ClassWeights,
+    margin: u32,
+    scale: f64,
+}
+
+one_row_per_class!(SphereFace, "SphereFace", { margin: 4, scale: 1. });
+setting!(SphereFace, with_scale, scale, |s| above_zero("the scale", s), "With scale s > 0.");
+
+impl SphereFace {
+    /// With the angle taken `margin` times, m >= 1.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a margin of 0.
+    pub fn with_margin(self, margin: u32) -> Result<Self> {
+        if margin == 0 {
+            return Err(Error::Setting { what: "the margin", got: 0., range: "a whole number above 0" });
+        }
+        Ok(Self { margin, ..self })
+    }
+
+    /// psi of cosines in f64.
+    fn psi(&self, cosines: &Tensor) -> Result<Tensor> {
+        let m = self.margin;
+        // cos(m theta) by cos((j + 1) theta) = 2 cos(theta) cos(j theta) - cos((j - 1) theta).
+        let (mut before, mut multiple) = (cosines.ones_like()?, cosines.clone());
+        for _ in 1..m {
+            let next = ((cosines * &multiple)? * 2.)?.sub(&before)?;
+            (before, multiple) = (multiple, next);
+        }
+        let turn = |c: f64| {
+            let k = (c.clamp(-1., 1.).acos() * f64::from(m) / std::f64::consts::PI).floor();
+            k.min(f64::from(m - 1))
+        };
+        let turns: Vec<f64> = cosines.detach().to_vec1::<f64>()?.into_iter().map(turn).collect();
+        let signs = turns.iter().map(|k| if k % 2. == 0. { 1. } else { -1. }).collect::<Vec<f64>>();
+        let of = |v: Vec<f64>| Tensor::from_vec(v, cosines.shape(), cosines.device());
+        Ok(((multiple * of(signs)?)? - (of(turns)? * 2.)?)?)
+    }
+}
+
+impl Loss for SphereFace {
+    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+        let places = self.weights.places(embeddings, labels)?;
+        let rows = embeddings.to_dtype(DType::F64)?;
+        let unit = unit_rows(&rows)?;
+        // The length as x . x / |x|: its slope at a zero row is 0 here, not NaN.
+        let lengths = dots(&rows, &unit)?;
+        let psi = self.psi(&self.weights.own_cosines(&unit, &places)?)?;
+        let own = ((psi * lengths)? * self.scale)?;
+        self.weights.cross_entropy(&(rows * self.scale)?, &own, labels, embeddings.dtype())
+    }
+
+    fn variables(&self) -> Vec<(&'static str, Var)> {
+        self.weights.variables("weights")
+    }
+}
