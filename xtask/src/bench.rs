@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let line = format!("cargo xtask bench{}", args.name.as_ref().map_or(String::new(), |n| format!(" {n}")));
     let origin = Origin::of(&root, &line);
-    let start = SystemTime::now();
+    let (start, load) = (SystemTime::now(), machine::load());
     shell::step(&mut command, "mend what is named above")?;
     let target = tree::Metadata::read(&root)?.target_directory;
     let measured = collect(&target.join("criterion"), start)?;
@@ -62,15 +62,16 @@ pub fn run(args: &Args) -> Result<()> {
     let summary = summary(&measured);
     write("raw.json", format!("{}\n", serde_json::to_string(&measured)?))?;
     write("summary.md", format!("# Medians\n\n{summary}"))?;
-    write("README.md", readme(&origin))?;
+    write("README.md", readme(&origin, load))?;
     println!("{summary}\nWritten: {}", out.display());
     Ok(())
 }
 
-fn readme(origin: &Origin) -> String {
+fn readme(origin: &Origin, load: Option<f64>) -> String {
+    let load = load.map_or("unknown".to_owned(), |l| format!("{l:.2} (1 for each core that is busy)"));
     format!(
-        "# What was measured\n\n{}\nTimes of summary.md are medians with their 95 % interval (criterion); raw.json has every sample, \
-         in seconds per iteration. The machine did nothing else that we know of; absolute times drift from machine to machine.\n",
+        "# What was measured\n\n{}- load before: {load}\n\nTimes of summary.md are medians with their 95 % interval (criterion); \
+         raw.json has every sample, in seconds per iteration. Absolute times drift from machine to machine, and on a busy one.\n",
         origin.markdown()
     )
 }

@@ -59,6 +59,11 @@ fn cpu() -> String {
     mac.unwrap_or_else(|_| format!("{} ({})", std::env::consts::ARCH, std::env::consts::OS))
 }
 
+/// How many programs wanted to run, on average of the last minute; where the system says.
+pub fn load() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
 /// A name for folders: lower case, words joined by hyphens.
 pub fn slug(text: &str) -> String {
     let plain = text.replace("(R)", "").replace("(TM)", "").to_lowercase();
