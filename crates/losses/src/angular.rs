@@ -29,7 +29,7 @@ use npair_types::{ClassId, Labels, Measure};
 /// [`Error::TooFew`](crate::Error::TooFew) if P is empty or there is only one class.
 ///
 /// # Source
-/// Wang et al., ICCV 2017 (arXiv 1708.01682), equation 8, on rows of length 1 as there. pytorch-metric-learning's `AngularLoss` keeps the
+/// Wang et al., ICCV 2017 (arXiv 1708.01682), on rows of length 1 as there. pytorch-metric-learning's `AngularLoss` keeps the
 /// negatives' length: see [`against`](Self::against).
 ///
 /// # Examples

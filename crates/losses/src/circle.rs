@@ -30,7 +30,7 @@ use npair_types::Labels;
 /// [`Error::TooFew`](crate::Error::TooFew) if no row has a positive or there is only one class.
 ///
 /// # Source
-/// Sun et al., CVPR 2020 (arXiv 2002.10857), equations 4 to 8. Values as pytorch-metric-learning's `CircleLoss`.
+/// Sun et al., CVPR 2020 (arXiv 2002.10857). Values as pytorch-metric-learning's `CircleLoss`.
 ///
 /// # Examples
 /// ```

@@ -147,7 +147,12 @@ impl ClassWeights {
     }
 }
 
-fn check_classes(loss: &'static str, classes: &[ClassId], per_class: usize) -> Result<HashMap<ClassId, usize>> {
+/// The place of every class, once there are at least two of them and none twice.
+pub(crate) fn check_classes(
+    loss: &'static str,
+    classes: &[ClassId],
+    per_class: usize,
+) -> Result<HashMap<ClassId, usize>> {
     let places: HashMap<ClassId, usize> = classes.iter().zip(0..).map(|(&c, at)| (c, at)).collect();
     if places.len() < 2 || places.len() != classes.len() {
         return Err(Error::TooFew { loss, what: "distinct classes", least: 2, got: places.len() });

@@ -29,7 +29,7 @@ use npair_types::Labels;
 /// [`Error::TooFew`] if no row has a positive or there is only one class (any ranking would be perfect).
 ///
 /// # Source
-/// Cakir et al., CVPR 2019, equation 7. Values as pytorch-metric-learning's `FastAPLoss`.
+/// Cakir et al., CVPR 2019. Values as pytorch-metric-learning's `FastAPLoss`.
 ///
 /// # Examples
 /// ```

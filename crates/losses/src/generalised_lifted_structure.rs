@@ -29,7 +29,7 @@ use npair_types::Labels;
 /// [`Error::TooFew`](crate::Error::TooFew) if no row has a positive or there is only one class.
 ///
 /// # Source
-/// Hermans et al., 2017 (arXiv 1703.07737), equation 7. Values as pytorch-metric-learning's
+/// Hermans et al., 2017 (arXiv 1703.07737). Values as pytorch-metric-learning's
 /// `GeneralizedLiftedStructureLoss`.
 ///
 /// # Examples

@@ -28,21 +28,25 @@
 //! | [`Angular`], [`TupletMargin`] | 2017, 2019 | pairs of one class | O(P D) |
 //! | [`GeneralisedLiftedStructure`] | 2017 | examples | O(B^2) |
 //! | [`TripletMarginAll`], [`ContrastiveAll`] | | all triplets, all pairs, reduced by a [`Reducer`] | O(B^2) |
-//! | [`FastAp`] | 2019 | examples | O(B^2) |
+//! | [`Histogram`] | 2016 | all pairs | O(B^2) |
+//! | [`FastAp`], [`SmoothAp`] | 2019, 2020 | examples | O(B^2) |
+//! | [`RankedList`] | 2019 | examples | O(B^2) |
 //! | [`MultiSimilarity`] | 2019 | examples | O(B D) |
 //! | [`Circle`] | 2020 | examples | O(B^2) |
 //! | [`NtXent`] | 2020 | pairs of one class, ordered | O(P D) |
 //! | [`SupCon`] | 2020 | examples | O(B D) |
 //!
-//! And those with weights of their own for every class, which an optimiser has to be given (`variables()`):
+//! And those with variables of their own, most for every class, which an optimiser has to be given (`variables()`):
 //!
-//! | loss | year | weights | memory beyond inputs and gradients |
+//! | loss | year | variables | memory beyond inputs and gradients |
 //! |---|---|---|---|
 //! | [`SphereFace`], [`CosFace`], [`ArcFace`] | 2017, 2018, 2019 | directions | O((B + C) D) |
 //! | [`SubCentreArcFace`] | 2020 | K directions each | O(B C K) |
 //! | [`NormalisedSoftmax`] | 2019 | directions | O((B + C) D) |
 //! | [`ProxyNca`], [`ProxyAnchor`] | 2017, 2020 | proxies | O((B + C) D) |
 //! | [`SoftTriple`] | 2019 | K centres each | O(B C K) |
+//! | [`MarginLoss`] | 2017 | a boundary each | O(B^2) |
+//! | [`SigLip`] | 2023 | temperature and bias, one for all | O(N D), N pairs |
 #![forbid(unsafe_code)]
 
 mod angle;
@@ -56,9 +60,11 @@ mod cos_face;
 mod error;
 mod fast_ap;
 mod generalised_lifted_structure;
+mod histogram;
 mod lifted_structure;
 mod loss;
 mod margin_free_triplet;
+mod margin_loss;
 mod multi_positive_n_pair;
 mod multi_similarity;
 mod n_pair_mc;
@@ -72,9 +78,12 @@ mod pair_matrix;
 mod positives;
 mod proxy_anchor;
 mod proxy_nca;
+mod ranked_list;
 mod reducer;
 mod rows;
 mod setting;
+mod sig_lip;
+mod smooth_ap;
 mod smooth_triplet;
 mod soft_triple;
 mod softmax_classifier;
@@ -96,9 +105,11 @@ pub use cos_face::CosFace;
 pub use error::{Error, Result};
 pub use fast_ap::FastAp;
 pub use generalised_lifted_structure::GeneralisedLiftedStructure;
+pub use histogram::Histogram;
 pub use lifted_structure::LiftedStructure;
 pub use loss::{Loss, LossValue, PairLoss, TripletLoss};
 pub use margin_free_triplet::MarginFreeTriplet;
+pub use margin_loss::MarginLoss;
 pub use multi_positive_n_pair::MultiPositiveNPair;
 pub use multi_similarity::MultiSimilarity;
 pub use n_pair_mc::NPairMc;
@@ -110,7 +121,10 @@ pub use normalised_softmax::NormalisedSoftmax;
 pub use nt_xent::NtXent;
 pub use proxy_anchor::ProxyAnchor;
 pub use proxy_nca::ProxyNca;
+pub use ranked_list::RankedList;
 pub use reducer::Reducer;
+pub use sig_lip::SigLip;
+pub use smooth_ap::SmoothAp;
 pub use smooth_triplet::SmoothTriplet;
 pub use soft_triple::SoftTriple;
 pub use softmax_classifier::SoftmaxClassifier;

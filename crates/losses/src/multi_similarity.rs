@@ -28,7 +28,7 @@ use npair_types::{Labels, Measure};
 /// [`Error::TooFew`] for a single row.
 ///
 /// # Source
-/// Wang et al., CVPR 2019 (arXiv 1904.06627), equation 16. Values as pytorch-metric-learning's `MultiSimilarityLoss`.
+/// Wang et al., CVPR 2019 (arXiv 1904.06627). Values as pytorch-metric-learning's `MultiSimilarityLoss`.
 ///
 /// # Examples
 /// ```

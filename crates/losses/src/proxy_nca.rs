@@ -29,7 +29,7 @@ use npair_types::Labels;
 /// [`Error::UnknownClass`](crate::Error::UnknownClass) for a label outside the C classes.
 ///
 /// # Source
-/// Movshovitz-Attias et al., ICCV 2017 (arXiv 1703.07464), equation 4. Values as pytorch-metric-learning's `ProxyNCALoss`.
+/// Movshovitz-Attias et al., ICCV 2017 (arXiv 1703.07464). Values as pytorch-metric-learning's `ProxyNCALoss`.
 ///
 /// # Examples
 /// ```

@@ -31,7 +31,7 @@ use rand_chacha::ChaCha8Rng;
 /// [`Error::UnknownClass`](crate::Error::UnknownClass) for a label outside the C classes.
 ///
 /// # Source
-/// Qian et al., ICCV 2019 (arXiv 1909.05235), equation 7. Values as pytorch-metric-learning's `SoftTripleLoss`.
+/// Qian et al., ICCV 2019 (arXiv 1909.05235). Values as pytorch-metric-learning's `SoftTripleLoss`.
 ///
 /// # Examples
 /// ```

@@ -28,7 +28,7 @@ use npair_types::Labels;
 /// [`Error::TooFew`](crate::Error::TooFew) if P is empty or there is only one class.
 ///
 /// # Source
-/// Yu and Tao, ICCV 2019, equation 6. Values as pytorch-metric-learning's `TupletMarginLoss`.
+/// Yu and Tao, ICCV 2019. Values as pytorch-metric-learning's `TupletMarginLoss`.
 ///
 /// # Examples
 /// ```

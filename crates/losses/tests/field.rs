@@ -24,6 +24,9 @@ fn plain() -> Vec<(&'static str, Box<dyn Loss>)> {
         ("generalised lifted", Box::<GeneralisedLiftedStructure>::default()),
         ("circle", Box::<Circle>::default()),
         ("fast-ap", Box::<FastAp>::default()),
+        ("smooth-ap", Box::<SmoothAp>::default()),
+        ("histogram", Box::<Histogram>::default()),
+        ("ranked list", Box::<RankedList>::default()),
     ]
 }
 
@@ -69,6 +72,10 @@ fn gradients_agree_with_central_differences() {
         ("lifted", Box::<LiftedStructure>::default()),
         ("generalised lifted", Box::<GeneralisedLiftedStructure>::default()),
         ("fast-ap", Box::<FastAp>::default()),
+        ("smooth-ap", Box::new(SmoothAp::new(0.2).unwrap())),
+        ("histogram", Box::new(Histogram::new(9).unwrap())),
+        // Without weights, which are constants in the gradient.
+        ("ranked list", Box::new(RankedList::new(1.2, 0.4, 0., 0.3).unwrap())),
     ];
     for (name, loss) in &mild {
         gradient::check(std::slice::from_ref(&x), |t| wrap(loss.forward(&t[0], &y)))
@@ -76,6 +83,19 @@ fn gradients_agree_with_central_differences() {
     }
     let other = inputs::normal(22, 0.7, (7, 4), DType::F64).unwrap();
     gradient::check(&[x.clone(), other], |t| wrap(Angular::default().against(&t[0], &t[1], &y))).unwrap();
+    let boundaries = Tensor::new(&[1.1f64, 1.2, 1.3], &Device::Cpu).unwrap();
+    for reducer in [Reducer::Mean, Reducer::MeanOfNonZero] {
+        gradient::check(&[x.clone(), boundaries.clone()], |t| {
+            wrap(MarginLoss::from_parts(&CLASSES, &t[1]).and_then(|l| l.with_reducer(reducer).forward(&t[0], &y)))
+        })
+        .unwrap();
+    }
+    let scalars = [0.7f64, -0.4].map(|v| Tensor::new(v, &Device::Cpu).unwrap());
+    let positives = inputs::normal(24, 0.7, (7, 4), DType::F64).unwrap();
+    gradient::check(&[x.clone(), positives, scalars[0].clone(), scalars[1].clone()], |t| {
+        wrap(SigLip::from_parts(&t[2], &t[3]).and_then(|l| l.of_pairs(&t[0], &t[1])))
+    })
+    .unwrap();
     let made: Vec<(&str, usize, Made)> = vec![
         ("normalised softmax", 1, |w| Ok(Box::new(NormalisedSoftmax::from_parts(&CLASSES, w)?.with_temperature(0.3)?))),
         ("cosface", 1, |w| Ok(Box::new(CosFace::from_parts(&CLASSES, w)?.with_scale(3.)?))),
@@ -111,6 +131,111 @@ fn one_centre_is_arcface_and_no_margin_is_normalised_softmax() {
     for other in [value(cos.forward(&x, &y)), value(triple.forward(&x, &y))] {
         assert!((plain - other).abs() < 1e-12 * plain, "{plain} {other}");
     }
+}
+
+/// Rows of length 1, their cosines and distances.
+fn cosines(x: &Tensor) -> Vec<Vec<f64>> {
+    let rows: Vec<Vec<f64>> = x.to_vec2::<f64>().unwrap();
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(p, q)| p * q).sum::<f64>();
+    let cosine = |a: &Vec<f64>, b: &Vec<f64>| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+    rows.iter().map(|a| rows.iter().map(|b| cosine(a, b)).collect()).collect()
+}
+
+fn close(got: npair_losses::Result<LossValue>, want: f64) {
+    let got = got.unwrap().to_f64().unwrap();
+    assert!((got - want).abs() <= 1e-11 * want.abs().max(1e-3), "{got} instead of {want}");
+}
+
+#[test]
+fn losses_without_golden_values_equal_loops() {
+    for seed in 0..20 {
+        let n = 6 + seed as usize % 5;
+        let y = Labels::new((0..n).map(|i| [5, 5, 2, 9, 5, 2, 2, 5, 9, 5][i])).unwrap();
+        let x = inputs::normal(100 + seed, 1., (n, 5), DType::F64).unwrap();
+        let c = cosines(&x);
+        let d = |i: usize, j: usize| (2. - 2. * c[i][j]).sqrt();
+        let all = || (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).filter(|(i, j)| i != j);
+        let step = |z: f64| 1. / (1. + (-z).exp());
+
+        let mut terms = Vec::new();
+        for i in 0..n {
+            let positives: Vec<usize> = (0..n).filter(|&j| j != i && y.same(i, j)).collect();
+            let rank = |j: usize, own: bool| -> f64 {
+                let ranked = (0..n).filter(|&k| k != i && k != j && (!own || y.same(i, k)));
+                1. + ranked.map(|k| step((c[i][k] - c[i][j]) / 0.05)).sum::<f64>()
+            };
+            if !positives.is_empty() {
+                let ap = positives.iter().map(|&j| rank(j, true) / rank(j, false)).sum::<f64>();
+                terms.push(1. - ap / positives.len() as f64);
+            }
+        }
+        close(SmoothAp::new(0.05).unwrap().forward(&x, &y), terms.iter().sum::<f64>() / terms.len() as f64);
+
+        let nodes = 11;
+        let kernel = |c: f64, r: usize| (1. - (c - (-1. + 0.2 * r as f64)).abs() / 0.2).max(0.);
+        let h = |same: bool, r: usize| {
+            let of: Vec<f64> = all().filter(|&(i, j)| y.same(i, j) == same).map(|(i, j)| kernel(c[i][j], r)).collect();
+            of.iter().sum::<f64>() / of.len() as f64
+        };
+        let want = (0..nodes).map(|r| h(false, r) * (0..=r).map(|q| h(true, q)).sum::<f64>()).sum();
+        close(Histogram::new(nodes).unwrap().forward(&x, &y), want);
+
+        let mean = |v: Vec<f64>| if v.is_empty() { 0. } else { v.iter().sum::<f64>() / v.len() as f64 };
+        let row = |i: usize| {
+            let own = (0..n).filter(|&p| p != i && y.same(i, p) && d(i, p) > 0.8);
+            let others: Vec<f64> = (0..n).filter(|&k| !y.same(i, k) && d(i, k) < 1.2).map(|k| 1.2 - d(i, k)).collect();
+            let weights = others.iter().map(|o| (10. * o).exp()).sum::<f64>();
+            let far = others.iter().map(|o| o * (10. * o).exp() / weights).sum::<f64>();
+            0.5 * mean(own.map(|p| d(i, p) - 0.8).collect()) + 0.5 * far
+        };
+        close(RankedList::default().forward(&x, &y), (0..n).map(row).sum::<f64>() / n as f64);
+
+        let boundary = |i: usize| if y.get(i) == ClassId(2) { 1.1 } else { 1.3 };
+        let hinge = |(i, j): (usize, usize)| {
+            (0.2 + if y.same(i, j) { d(i, j) - boundary(i) } else { boundary(i) - d(i, j) }).max(0.)
+        };
+        let boundaries = Tensor::new(&[1.1f64, 1.3, 1.3], &Device::Cpu).unwrap();
+        let loss = MarginLoss::from_parts(&CLASSES, &boundaries).unwrap();
+        close(loss.forward(&x, &y), mean(all().map(hinge).filter(|&t| t > 0.).collect()));
+        close(loss.with_reducer(Reducer::Mean).forward(&x, &y), mean(all().map(hinge).collect()));
+
+        let both = Tensor::cat(&[&x, &inputs::normal(200 + seed, 1., (n, 5), DType::F64).unwrap()], 0).unwrap();
+        let c = cosines(&both);
+        let z = |i: usize, j: usize| 0.7f64.exp() * c[i][n + j] - 0.4;
+        let row = |i: usize| (0..n).map(|j| if i == j { (-z(i, j)).exp() } else { z(i, j).exp() }.ln_1p()).sum::<f64>();
+        let scalars = [0.7f64, -0.4].map(|v| Tensor::new(v, &Device::Cpu).unwrap());
+        let loss = SigLip::from_parts(&scalars[0], &scalars[1]).unwrap();
+        let halves = [both.narrow(0, 0, n).unwrap(), both.narrow(0, n, n).unwrap()];
+        close(loss.of_pairs(&halves[0], &halves[1]), (0..n).map(row).sum::<f64>() / n as f64);
+    }
+}
+
+#[test]
+fn the_ranked_lists_weights_are_constants_in_its_gradient() {
+    let y = labels(&[5, 5, 2, 9, 5, 2]);
+    let x = Var::from_tensor(&inputs::normal(51, 1., (6, 3), DType::F64).unwrap()).unwrap();
+    let c = cosines(&x);
+    let d = |i: usize, j: usize| (2. - 2. * c[i][j]).sqrt();
+    // The same as a weighted sum of distances with numbers for weights.
+    let mut weights = vec![0.; 36];
+    for i in 0..6 {
+        let own: Vec<usize> = (0..6).filter(|&p| p != i && y.same(i, p) && d(i, p) > 0.8).collect();
+        let others: Vec<usize> = (0..6).filter(|&n| !y.same(i, n) && d(i, n) < 1.2).collect();
+        let total: f64 = others.iter().map(|&n| (-10. * d(i, n)).exp()).sum();
+        own.iter().for_each(|&p| weights[i * 6 + p] = 0.5 / own.len() as f64 / 6.);
+        others.iter().for_each(|&n| weights[i * 6 + n] = -0.5 * (-10. * d(i, n)).exp() / total / 6.);
+    }
+    let weights = Tensor::from_vec(weights, (6, 6), &Device::Cpu).unwrap();
+    let norms = x.sqr().unwrap().sum_keepdim(1).unwrap().sqrt().unwrap();
+    let unit = x.broadcast_div(&norms).unwrap();
+    let gap = unit.unsqueeze(1).unwrap().broadcast_sub(&unit.unsqueeze(0).unwrap()).unwrap();
+    // The diagonal has no weight; the 1 keeps its root from the slope at 0.
+    let squares = (gap.sqr().unwrap().sum(2).unwrap() + Tensor::eye(6, DType::F64, &Device::Cpu).unwrap()).unwrap();
+    let plain = (squares.sqrt().unwrap() * weights).unwrap().sum_all().unwrap();
+    let grad = |t: &Tensor| t.backward().unwrap().get(&x).unwrap().clone();
+    let got = grad(&RankedList::default().forward(&x, &y).unwrap().value);
+    let error = npair_testkit::golden::relative_error(&got, &grad(&plain)).unwrap();
+    assert!(error < 1e-12, "{error}");
 }
 
 #[test]
@@ -159,14 +284,23 @@ fn extreme_inputs_give_finite_values_and_gradients() {
         for (name, loss) in plain() {
             finite(name, &loss.forward(&x, &y).unwrap(), &[&x]);
         }
-        // SphereFace keeps lengths: 1e30 times them is beyond f32, and said so by name; logits of 1e4 are fine.
-        let moderate = Var::from_tensor(&all.narrow(0, 0, 7).unwrap()).unwrap();
-        let some = labels(&[2, 5, 2, 5, 5, 9, 9]);
+        let margin = MarginLoss::new(&CLASSES, dtype, &Device::Cpu).unwrap();
+        finite("margin", &margin.forward(&x, &y).unwrap(), &[&x, &margin.variables()[0].1]);
+        let pairs = labels(&[1, 2, 2, 3, 3, 4, 4, 1]);
+        let eight = x.narrow(0, 0, 8).unwrap();
+        // The second with logits of 1e4.
+        let hot = [1e4f64.ln(), -1e4].map(|v| Tensor::new(v, &Device::Cpu).unwrap().to_dtype(dtype).unwrap());
+        for loss in [SigLip::new(dtype, &Device::Cpu).unwrap(), SigLip::from_parts(&hot[0], &hot[1]).unwrap()] {
+            let vars = loss.variables();
+            let vars: Vec<&Var> = vars.iter().map(|(_, v)| v).chain([&x]).collect();
+            finite("siglip", &loss.forward(&eight, &pairs).unwrap(), &vars);
+        }
+        // SphereFace keeps lengths: its logits are up to 1e30.
         for (name, per_class, made) in weighted() {
             let w = [[3f32, 0.], [0., 0.], [-2., 0.], [3., 0.], [0., 1.], [1., 1.]];
             let w = Tensor::new(&w, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
             let w = Var::from_tensor(&w.narrow(0, 0, 3 * per_class).unwrap()).unwrap();
-            finite(name, &made(&w).unwrap().forward(&moderate, &some).unwrap(), &[&moderate, &w]);
+            finite(name, &made(&w).unwrap().forward(&x, &y).unwrap(), &[&x, &w]);
         }
     }
 }
@@ -203,6 +337,24 @@ fn own_variables_are_reached_and_unknown_classes_refused() {
         let bad = Tensor::new(&[[1f32, 0., 0., 0.], [0., f32::NAN, 0., 0.]], cpu).unwrap();
         assert!(said(loss.forward(&bad, &labels(&[9, 2]))).contains("row 1 of the"));
     }
+    let margin = MarginLoss::new(&CLASSES, t, cpu).unwrap();
+    // Boundaries of classes with as many positives above 0 as negatives have no slope: these have not.
+    let (y, near) = (labels(&[9, 2, 9, 5]), Tensor::ones((4, 2), t, cpu).unwrap());
+    let value = margin.forward(&near, &y).unwrap();
+    let vars = margin.variables();
+    assert_eq!(reach::dead(&value.value, vars.iter().map(|(n, v)| (*n, v))).unwrap(), Vec::<String>::new());
+    let unknown = margin.forward(&near, &labels(&[9, 2, 3, 5])).unwrap_err().to_string();
+    assert!(unknown.contains("class 3 is none"), "{unknown}");
+    assert!(margin.forward(&near.narrow(0, 0, 1).unwrap(), &labels(&[9])).unwrap_err().to_string().contains("least 2"));
+    assert!(MarginLoss::from_parts(&CLASSES, &near).unwrap_err().to_string().contains("(3)"));
+    let siglip = SigLip::new(t, cpu).unwrap();
+    let value = siglip.of_pairs(&x, &x.flip(&[0]).unwrap()).unwrap();
+    let vars = siglip.variables();
+    let named = vars.iter().map(|(n, v)| (*n, v)).chain([("embeddings", &x)]);
+    assert_eq!(reach::dead(&value.value, named).unwrap(), Vec::<String>::new());
+    let one = x.narrow(0, 0, 1).unwrap();
+    assert!(siglip.of_pairs(&one, &one).unwrap_err().to_string().contains("at least 2 pairs"));
+    assert!(SigLip::from_parts(&near, &near).unwrap_err().to_string().contains("a scalar"));
     assert!(CosFace::new(&[ClassId(1)], 4, &mut rng(), t, cpu).unwrap_err().to_string().contains("distinct classes"));
     assert!(CosFace::new(&CLASSES, 0, &mut rng(), t, cpu).unwrap_err().to_string().contains("embedding dimensions"));
     assert!(SoftTriple::new(&CLASSES, 0, 4, &mut rng(), t, cpu).unwrap_err().to_string().contains("centres"));
@@ -222,9 +374,11 @@ fn batches_with_nothing_to_compare_are_refused_by_name() {
         let bad = Tensor::new(&[[1f32, 0.], [f32::NAN, 0.], [0., 1.], [0., 1.]], &Device::Cpu).unwrap();
         let bad = said(&bad, &[1, 2, 1, 2]).unwrap_err().to_string();
         assert!(bad.contains("row 1 of the") && bad.contains("not finite"), "{name}: {bad}");
-        if matches!(name, "multi-similarity" | "contrastive") {
-            // Either half is a loss of its own.
-            assert!(said(&x, &[1, 1, 1, 1]).unwrap() > 0. && said(&x, &[1, 2, 3, 4]).unwrap() > 0., "{name}");
+        if matches!(name, "multi-similarity" | "contrastive" | "ranked list") {
+            // Either half is a loss of its own; the ranked list finds nothing to pull together in one near class.
+            let one = loss.forward(&x, &labels(&[1, 1, 1, 1])).unwrap();
+            assert!(one.to_f64().unwrap() > 0. || (name, one.active) == ("ranked list", 0), "{name}");
+            assert!(said(&x, &[1, 2, 3, 4]).unwrap() > 0., "{name}");
         } else {
             assert!(said(&x, &[1, 1, 1, 1]).unwrap_err().to_string().contains("at least 2 classes"), "{name}");
             assert!(said(&x, &[1, 2, 3, 4]).unwrap_err().to_string().contains("examples of one class"), "{name}");
@@ -233,7 +387,9 @@ fn batches_with_nothing_to_compare_are_refused_by_name() {
     // Two classes far apart and each in one place: all hinges are satisfied, and that is said.
     let x = Var::new(&[[1f64, 0.], [1., 0.], [-1., 0.], [-1., 0.]], &Device::Cpu).unwrap();
     let y = labels(&[1, 1, 2, 2]);
-    let hinged: [&dyn Loss; 2] = [&TripletMarginAll::default(), &ContrastiveAll::default()];
+    let learned = MarginLoss::new(&[ClassId(1), ClassId(2)], DType::F64, &Device::Cpu).unwrap();
+    let hinged: [&dyn Loss; 4] =
+        [&TripletMarginAll::default(), &ContrastiveAll::default(), &RankedList::default(), &learned];
     for loss in hinged {
         let value = loss.forward(&x, &y).unwrap();
         assert_eq!((value.to_f64().unwrap(), value.active), (0., 0));
@@ -259,6 +415,10 @@ fn settings_out_of_range_are_named() {
         said(GeneralisedLiftedStructure::new(1., nan).unwrap_err()),
         said(Circle::new(1.5, 80.).unwrap_err()),
         said(FastAp::new(0).unwrap_err()),
+        said(SmoothAp::new(0.).unwrap_err()),
+        said(Histogram::new(1).unwrap_err()),
+        said(RankedList::new(1.2, 1.3, 10., 0.5).unwrap_err()),
+        said(RankedList::new(2.1, 1.3, 10., 0.5).unwrap_err()),
         said(NormalisedSoftmax::from_parts(&CLASSES, &w).unwrap().with_temperature(0.).unwrap_err()),
         said(CosFace::from_parts(&CLASSES, &w).unwrap().with_margin(-1.).unwrap_err()),
         said(ArcFace::from_parts(&CLASSES, &w).unwrap().with_margin(180.).unwrap_err()),
