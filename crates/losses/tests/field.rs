@@ -1,11 +1,11 @@
 //! The losses of the field beyond the paper's: gradients against central differences, extreme inputs, and what is said
-//! when a batch has nothing to compare. Values are compared in `golden.rs` and, where that has none, here with loops.
+//! when a batch has nothing to compare. Values are compared in `golden.rs` and `field_oracle.rs`.
 
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device, Tensor, Var};
 use npair_losses::*;
-use npair_testkit::{gradient, inputs, reach};
+use npair_testkit::{gradient, inputs, reach, threads};
 use npair_types::{ClassId, Labels, Purpose, Streams};
 
 const CLASSES: [ClassId; 3] = [ClassId(2), ClassId(5), ClassId(9)];
@@ -131,135 +131,6 @@ fn one_centre_is_arcface_and_no_margin_is_normalised_softmax() {
     for other in [value(cos.forward(&x, &y)), value(triple.forward(&x, &y))] {
         assert!((plain - other).abs() < 1e-12 * plain, "{plain} {other}");
     }
-}
-
-/// Rows of length 1, their cosines and distances.
-fn cosines(x: &Tensor) -> Vec<Vec<f64>> {
-    let rows: Vec<Vec<f64>> = x.to_vec2::<f64>().unwrap();
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(p, q)| p * q).sum::<f64>();
-    let cosine = |a: &Vec<f64>, b: &Vec<f64>| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
-    rows.iter().map(|a| rows.iter().map(|b| cosine(a, b)).collect()).collect()
-}
-
-fn close(got: npair_losses::Result<LossValue>, want: f64) {
-    let got = got.unwrap().to_f64().unwrap();
-    assert!((got - want).abs() <= 1e-11 * want.abs().max(1e-3), "{got} instead of {want}");
-}
-
-#[test]
-fn losses_without_golden_values_equal_loops() {
-    for seed in 0..20 {
-        let n = 6 + seed as usize % 5;
-        let y = Labels::new((0..n).map(|i| [5, 5, 2, 9, 5, 2, 2, 5, 9, 5][i])).unwrap();
-        let x = inputs::normal(100 + seed, 1., (n, 5), DType::F64).unwrap();
-        let c = cosines(&x);
-        let d = |i: usize, j: usize| (2. - 2. * c[i][j]).sqrt();
-        let all = || (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).filter(|(i, j)| i != j);
-        let step = |z: f64| 1. / (1. + (-z).exp());
-
-        let mut terms = Vec::new();
-        for i in 0..n {
-            let positives: Vec<usize> = (0..n).filter(|&j| j != i && y.same(i, j)).collect();
-            let rank = |j: usize, own: bool| -> f64 {
-                let ranked = (0..n).filter(|&k| k != i && k != j && (!own || y.same(i, k)));
-                1. + ranked.map(|k| step((c[i][k] - c[i][j]) / 0.05)).sum::<f64>()
-            };
-            if !positives.is_empty() {
-                let ap = positives.iter().map(|&j| rank(j, true) / rank(j, false)).sum::<f64>();
-                terms.push(1. - ap / positives.len() as f64);
-            }
-        }
-        close(SmoothAp::new(0.05).unwrap().forward(&x, &y), terms.iter().sum::<f64>() / terms.len() as f64);
-
-        let nodes = 11;
-        let kernel = |c: f64, r: usize| (1. - (c - (-1. + 0.2 * r as f64)).abs() / 0.2).max(0.);
-        let h = |same: bool, r: usize| {
-            let of: Vec<f64> = all().filter(|&(i, j)| y.same(i, j) == same).map(|(i, j)| kernel(c[i][j], r)).collect();
-            of.iter().sum::<f64>() / of.len() as f64
-        };
-        let want = (0..nodes).map(|r| h(false, r) * (0..=r).map(|q| h(true, q)).sum::<f64>()).sum();
-        close(Histogram::new(nodes).unwrap().forward(&x, &y), want);
-
-        let mean = |v: Vec<f64>| if v.is_empty() { 0. } else { v.iter().sum::<f64>() / v.len() as f64 };
-        let row = |i: usize| {
-            let own = (0..n).filter(|&p| p != i && y.same(i, p) && d(i, p) > 0.8);
-            let others: Vec<f64> = (0..n).filter(|&k| !y.same(i, k) && d(i, k) < 1.2).map(|k| 1.2 - d(i, k)).collect();
-            let weights = others.iter().map(|o| (10. * o).exp()).sum::<f64>();
-            let far = others.iter().map(|o| o * (10. * o).exp() / weights).sum::<f64>();
-            0.5 * mean(own.map(|p| d(i, p) - 0.8).collect()) + 0.5 * far
-        };
-        close(RankedList::default().forward(&x, &y), (0..n).map(row).sum::<f64>() / n as f64);
-
-        let boundary = |i: usize| if y.get(i) == ClassId(2) { 1.1 } else { 1.3 };
-        let hinge = |(i, j): (usize, usize)| {
-            (0.2 + if y.same(i, j) { d(i, j) - boundary(i) } else { boundary(i) - d(i, j) }).max(0.)
-        };
-        let boundaries = Tensor::new(&[1.1f64, 1.3, 1.3], &Device::Cpu).unwrap();
-        let loss = MarginLoss::from_parts(&CLASSES, &boundaries).unwrap();
-        close(loss.forward(&x, &y), mean(all().map(hinge).filter(|&t| t > 0.).collect()));
-        close(loss.with_reducer(Reducer::Mean).forward(&x, &y), mean(all().map(hinge).collect()));
-
-        let both = Tensor::cat(&[&x, &inputs::normal(200 + seed, 1., (n, 5), DType::F64).unwrap()], 0).unwrap();
-        let c = cosines(&both);
-        let z = |i: usize, j: usize| 0.7f64.exp() * c[i][n + j] - 0.4;
-        let row = |i: usize| (0..n).map(|j| if i == j { (-z(i, j)).exp() } else { z(i, j).exp() }.ln_1p()).sum::<f64>();
-        let scalars = [0.7f64, -0.4].map(|v| Tensor::new(v, &Device::Cpu).unwrap());
-        let loss = SigLip::from_parts(&scalars[0], &scalars[1]).unwrap();
-        let halves = [both.narrow(0, 0, n).unwrap(), both.narrow(0, n, n).unwrap()];
-        close(loss.of_pairs(&halves[0], &halves[1]), (0..n).map(row).sum::<f64>() / n as f64);
-    }
-}
-
-#[test]
-fn the_ranked_lists_weights_are_constants_in_its_gradient() {
-    let y = labels(&[5, 5, 2, 9, 5, 2]);
-    let x = Var::from_tensor(&inputs::normal(51, 1., (6, 3), DType::F64).unwrap()).unwrap();
-    let c = cosines(&x);
-    let d = |i: usize, j: usize| (2. - 2. * c[i][j]).sqrt();
-    // The same as a weighted sum of distances with numbers for weights.
-    let mut weights = vec![0.; 36];
-    for i in 0..6 {
-        let own: Vec<usize> = (0..6).filter(|&p| p != i && y.same(i, p) && d(i, p) > 0.8).collect();
-        let others: Vec<usize> = (0..6).filter(|&n| !y.same(i, n) && d(i, n) < 1.2).collect();
-        let total: f64 = others.iter().map(|&n| (-10. * d(i, n)).exp()).sum();
-        own.iter().for_each(|&p| weights[i * 6 + p] = 0.5 / own.len() as f64 / 6.);
-        others.iter().for_each(|&n| weights[i * 6 + n] = -0.5 * (-10. * d(i, n)).exp() / total / 6.);
-    }
-    let weights = Tensor::from_vec(weights, (6, 6), &Device::Cpu).unwrap();
-    let norms = x.sqr().unwrap().sum_keepdim(1).unwrap().sqrt().unwrap();
-    let unit = x.broadcast_div(&norms).unwrap();
-    let gap = unit.unsqueeze(1).unwrap().broadcast_sub(&unit.unsqueeze(0).unwrap()).unwrap();
-    // The diagonal has no weight; the 1 keeps its root from the slope at 0.
-    let squares = (gap.sqr().unwrap().sum(2).unwrap() + Tensor::eye(6, DType::F64, &Device::Cpu).unwrap()).unwrap();
-    let plain = (squares.sqrt().unwrap() * weights).unwrap().sum_all().unwrap();
-    let grad = |t: &Tensor| t.backward().unwrap().get(&x).unwrap().clone();
-    let got = grad(&RankedList::default().forward(&x, &y).unwrap().value);
-    let error = npair_testkit::golden::relative_error(&got, &grad(&plain)).unwrap();
-    assert!(error < 1e-12, "{error}");
-}
-
-#[test]
-fn angular_loss_equals_a_loop() {
-    let y = labels(&[5, 5, 2, 5, 9, 2]);
-    let x = inputs::normal(41, 1., (6, 3), DType::F64).unwrap();
-    let rows: Vec<Vec<f64>> = x.to_vec2::<f64>().unwrap();
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(p, q)| p * q).sum::<f64>();
-    let unit: Vec<Vec<f64>> =
-        rows.iter().map(|r| r.iter().map(|v| v / dot(r, r).sqrt()).collect::<Vec<f64>>()).collect();
-    let t = 36f64.to_radians().tan().powi(2);
-    let mut terms = Vec::new();
-    for a in 0..6 {
-        for p in (0..6).filter(|&p| p != a && y.same(a, p)) {
-            let others = (0..6).filter(|&n| !y.same(n, a));
-            let z = |n: usize| {
-                4. * t * (dot(&unit[a], &unit[n]) + dot(&unit[p], &unit[n])) - 2. * (1. + t) * dot(&unit[a], &unit[p])
-            };
-            terms.push(others.map(|n| z(n).exp()).sum::<f64>().ln_1p());
-        }
-    }
-    let want = terms.iter().sum::<f64>() / terms.len() as f64;
-    let got = Angular::new(36.).unwrap().forward(&x, &y).unwrap().to_f64().unwrap();
-    assert!((got - want).abs() < 1e-12 * want, "{got} {want}");
 }
 
 #[test]
@@ -428,4 +299,29 @@ fn settings_out_of_range_are_named() {
         said(SoftTriple::from_parts(&CLASSES, 1, &w).unwrap().with_gamma(0.).unwrap_err()),
     ];
     assert!(all.iter().all(|e| e.contains("but has to be")), "{all:?}");
+}
+
+#[test]
+fn the_same_bits_with_one_and_two_threads() {
+    let x = inputs::normal(61, 1., (150, 24), DType::F32).unwrap();
+    let y = Labels::new((0..150).map(|i| [2, 5, 9][i % 3])).unwrap();
+    let bits = |loss: &dyn Loss, vars: &[&Var]| {
+        let value = loss.forward(vars[0], &y).unwrap();
+        let grads = value.value.backward().unwrap();
+        let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let all = vars.iter().map(|v| flat(grads.get(v).unwrap())).chain([flat(&value.value)]).collect::<Vec<_>>();
+        all.concat().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    for (name, loss) in plain() {
+        let all = threads::with_threads(&[1, 2], || bits(&*loss, &[&Var::from_tensor(&x).unwrap()]));
+        assert_eq!(all[0], all[1], "{name}");
+    }
+    for (name, per_class, made) in weighted() {
+        let w = inputs::normal(62, 1., (3 * per_class, 24), DType::F32).unwrap();
+        let all = threads::with_threads(&[1, 2], || {
+            let w = Var::from_tensor(&w).unwrap();
+            bits(&*made(&w).unwrap(), &[&Var::from_tensor(&x).unwrap(), &w])
+        });
+        assert_eq!(all[0], all[1], "{name}");
+    }
 }
