@@ -76,9 +76,9 @@ fn compare(measured: &[Measured], score: &str, a: &str, sign: &str, b: &str, all
     };
     let verdict = Difference::of(Mean { value: x.value + allowance, ..x }, y).verdict;
     let d = Difference::of(x, y);
-    let error = d.error.map_or("one seed, no standard error".to_owned(), |e| format!("{:.2}", 100. * e));
+    let error = d.error.map_or(", one seed".to_owned(), |e| format!(" ± {:.2}", 100. * e));
     let numbers =
-        format!("{:.2} % against {:.2} %, difference {:+.2} ± {error}", 100. * x.value, 100. * y.value, 100. * d.value);
+        format!("{:.2} % against {:.2} %, difference {:+.2}{error}", 100. * x.value, 100. * y.value, 100. * d.value);
     Part { says, numbers, verdict }
 }
 
@@ -114,8 +114,8 @@ fn steps(measured: &[Measured]) -> Vec<Part> {
     let bound = |says: &str, bound: f64| {
         let ratio = Mean::of(&ratios);
         let text = ratio.map_or(String::new(), |r| {
-            let error = r.error.map_or("one seed".to_owned(), |e| format!("{e:.4}"));
-            format!("ratio {:.4} ± {error}, 1/{:.1}", r.value, 1. / r.value)
+            let error = r.error.map_or(String::new(), |e| format!(" ± {e:.4}"));
+            format!("ratio {:.4}{error}, 1/{:.1}", r.value, 1. / r.value)
         });
         let found = ratio.map_or(Verdict::Undecided, |r| Difference::of(Mean::exact(bound), r).verdict);
         Part { says: says.to_owned(), numbers: numbers(text), verdict: verdict.unwrap_or(found) }

@@ -50,6 +50,18 @@ impl Experiment {
     }
 }
 
+impl Experiment {
+    /// Keeps the methods of these names; all of them if there are none.
+    pub fn keep(&mut self, names: &[String]) -> Result<()> {
+        let known: Vec<&str> = self.methods.iter().map(|m| m.name.as_str()).collect();
+        if let Some(name) = names.iter().find(|n| !known.contains(&n.as_str())) {
+            bail!("`{name}` is no method; there are {}", known.join(", "));
+        }
+        self.methods.retain(|m| names.is_empty() || names.contains(&m.name));
+        Ok(())
+    }
+}
+
 /// The file is the same for every run, wherever it is called from.
 fn absolute(path: &str) -> Result<String> {
     let path = Path::new(path).canonicalize().with_context(|| format!("{path}: no such file or folder"))?;

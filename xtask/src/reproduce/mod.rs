@@ -45,6 +45,9 @@ pub struct Args {
     /// Steps of every run, instead of the experiment's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
+    /// Only these methods: --methods triplet,n-pair-mc [default: all].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    methods: Vec<String>,
     /// 30 steps, to see that everything runs; no verdict is worth anything.
     #[arg(long, conflicts_with = "steps")]
     quick: bool,
@@ -55,7 +58,8 @@ pub fn run(args: &Args) -> Result<()> {
     let root = tree::root()?;
     let out = args.out.clone().unwrap_or_else(|| root.join("target/reproduce"));
     let steps = if args.quick { Some(30) } else { args.steps };
-    let experiment = Experiment::read(&root, &args.data, args.config.as_deref(), steps)?;
+    let mut experiment = Experiment::read(&root, &args.data, args.config.as_deref(), steps)?;
+    experiment.keep(&args.methods)?;
     std::fs::create_dir_all(out.join("runs")).with_context(|| format!("{} cannot be made", out.display()))?;
     let out = out.canonicalize()?;
 
@@ -79,7 +83,7 @@ pub fn run(args: &Args) -> Result<()> {
     let results = Results {
         origin: Origin::of(&root, &command()),
         data: experiment.description.clone(),
-        source: args.data.clone(),
+        source: portable(&args.data),
         seeds: (1..=args.seeds).collect(),
         quick: args.quick,
         build_seconds: built,
@@ -99,13 +103,38 @@ fn files(out: &Path) -> Vec<String> {
     names.iter().map(|n| out.join(n)).filter(|p| p.exists()).map(|p| p.display().to_string()).collect()
 }
 
-/// The command as it was typed.
+/// The command as it was typed, but for places that mean nothing on another machine.
 fn command() -> String {
-    let words = std::env::args().skip(1).map(|w| if w.contains(' ') { format!("'{w}'") } else { w });
+    let words = std::env::args().skip(1).map(|w| {
+        let w = portable(&w);
+        if w.contains(' ') { format!("'{w}'") } else { w }
+    });
     format!("cargo xtask {}", words.collect::<Vec<_>>().join(" "))
+}
+
+/// A word of the command line with absolute paths left out.
+fn portable(word: &str) -> String {
+    match word.split_once('=') {
+        Some((key, value)) if Path::new(value).is_absolute() => format!("{key}=PATH"),
+        Some((key, value)) if value.contains('=') => format!("{key}={}", portable(value)),
+        _ if Path::new(word).is_absolute() => "PATH".to_owned(),
+        _ => word.to_owned(),
+    }
 }
 
 /// Measurements of one method, in the order of seeds.
 fn of_method<'a>(measured: &'a [Measured], name: &str) -> Vec<&'a Measured> {
     measured.iter().filter(|m| m.method == name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_machine_is_named() {
+        let words = ["--quick", "/a/b", "omniglot=/a/b", "--data=omniglot=/a/b", "omniglot=data", "--seeds=3"];
+        let shown = ["--quick", "PATH", "omniglot=PATH", "--data=omniglot=PATH", "omniglot=data", "--seeds=3"];
+        assert_eq!(words.map(portable), shown);
+    }
 }

@@ -9,9 +9,16 @@ use plotters::coord::combinators::BindKeyPoints;
 use plotters::prelude::*;
 use std::path::Path;
 
-/// Colours that differ for the colour-blind too (Okabe and Ito), one for each method in order.
-const COLOURS: [RGBColor; 5] =
-    [RGBColor(0, 114, 178), RGBColor(86, 180, 233), RGBColor(230, 159, 0), RGBColor(213, 94, 0), RGBColor(0, 158, 115)];
+/// A method's colour, whichever others stand beside it; they differ for the colour-blind too (Okabe and Ito).
+fn colour(method: &str) -> RGBColor {
+    match method {
+        "triplet" => RGBColor(0, 114, 178),
+        "triplet-nm" => RGBColor(86, 180, 233),
+        "n-pair-ovo" => RGBColor(230, 159, 0),
+        "n-pair-mc" => RGBColor(213, 94, 0),
+        _ => RGBColor(0, 158, 115),
+    }
+}
 
 const SIZE: (u32, u32) = (840, 480);
 const FONT: (&str, i32) = ("sans-serif", 15);
@@ -51,7 +58,8 @@ pub fn convergence(measured: &[Measured], path: &Path) -> Result<()> {
             .x_label_formatter(&|x| format!("{x:.0}"))
             .y_label_formatter(&|y| y.to_string())
             .draw()?;
-        for ((name, curve), colour) in curves.iter().zip(COLOURS) {
+        for (name, curve) in &curves {
+            let colour = colour(name);
             let lower = curve.iter().map(|&(x, [low, _, _])| (x, low.max(least)));
             let upper = curve.iter().rev().map(|&(x, [_, _, high])| (x, high));
             chart.draw_series([Polygon::new(lower.chain(upper).collect::<Vec<_>>(), colour.mix(0.2))])?;
@@ -99,7 +107,8 @@ pub fn recall(measured: &[Measured], path: &Path) -> Result<()> {
             .y_label_formatter(&|y| format!("{y:.0}"))
             .label_style(FONT)
             .draw()?;
-        for (i, (name, colour)) in methods.iter().zip(COLOURS).enumerate() {
+        for (i, name) in methods.iter().enumerate() {
+            let colour = colour(name);
             let bars: Vec<(f64, Mean)> = RECALLS
                 .iter()
                 .enumerate()

@@ -14,6 +14,8 @@ pub struct Runner<'a> {
     out: &'a Path,
     /// What the results of a run depend on besides its own settings.
     fixed: Value,
+    /// Whether examples of the training classes are kept back, to be recognised.
+    keeps_known: bool,
 }
 
 impl<'a> Runner<'a> {
@@ -26,8 +28,10 @@ impl<'a> Runner<'a> {
             std::fs::read_to_string(config).with_context(|| format!("{} cannot be read", config.display()))?;
         // Only the settings count, not what is said about them.
         let settings: toml::Table = settings.parse().with_context(|| format!("{}", config.display()))?;
+        let known = settings.get("data").and_then(|d| d.get("known"));
+        let keeps_known = known.is_some_and(|k| k.as_integer() != Some(0) && k.as_float() != Some(0.));
         let fixed = json!({ "program": format!("{:016x}", hasher.finish()), "settings": settings });
-        Ok(Self { binary, experiment, out, fixed })
+        Ok(Self { binary, experiment, out, fixed, keeps_known })
     }
 
     /// The measurements of a run; trains and judges it if that is not done yet.
@@ -36,7 +40,7 @@ impl<'a> Runner<'a> {
         let run = self.out.join("runs").join(&name);
         self.train(method, seed, &name, &run)?;
         let sheet = (method.name == "n-pair-mc" && seed == 1).then(|| self.out.join("neighbours.png"));
-        let known = self.judge(&name, &run, "known", None)?;
+        let known = if self.keeps_known { self.judge(&name, &run, "known", None)? } else { Value::Null };
         let unseen = self.judge(&name, &run, "test", sheet.as_deref())?;
         Measured::read(&method.name, seed, &run, &known, &unseen)
     }
