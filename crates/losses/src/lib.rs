@@ -139,3 +139,7 @@ pub use tuplet_margin::TupletMargin;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/writing-a-loss.md")]
+struct Guide;

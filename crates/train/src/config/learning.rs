@@ -59,7 +59,7 @@ impl Default for OptimiserConfig {
     fn default() -> Self {
         Self {
             name: OptimiserName::Adam,
-            learning_rate: 1e-3,
+            learning_rate: 3e-3,
             betas: [0.9, 0.999],
             epsilon: 1e-8,
             momentum: 0.9,
