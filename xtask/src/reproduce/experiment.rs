@@ -19,6 +19,8 @@ pub struct Experiment {
 pub struct Method {
     pub name: String,
     pub sets: Vec<String>,
+    /// Whether it is run when no methods are named.
+    pub is_usual: bool,
 }
 
 impl Experiment {
@@ -51,13 +53,13 @@ impl Experiment {
 }
 
 impl Experiment {
-    /// Keeps the methods of these names; all of them if there are none.
+    /// Keeps the methods of these names; the usual ones if there are none.
     pub fn keep(&mut self, names: &[String]) -> Result<()> {
         let known: Vec<&str> = self.methods.iter().map(|m| m.name.as_str()).collect();
         if let Some(name) = names.iter().find(|n| !known.contains(&n.as_str())) {
             bail!("`{name}` is no method; there are {}", known.join(", "));
         }
-        self.methods.retain(|m| names.is_empty() || names.contains(&m.name));
+        self.methods.retain(|m| if names.is_empty() { m.is_usual } else { names.contains(&m.name) });
         Ok(())
     }
 }
@@ -71,7 +73,7 @@ fn absolute(path: &str) -> Result<String> {
 /// Tables of `set`, in the paper's order of columns.
 fn methods(text: &str) -> Result<Vec<Method>> {
     let tables: toml::Table = text.parse()?;
-    let order = ["triplet", "triplet-nm", "n-pair-ovo", "n-pair-mc", "softmax"];
+    let order = ["triplet", "triplet-nm", "n-pair-ovo", "n-pair-mc", "softmax", "n-pair-mc-symmetric"];
     if let Some(name) = tables.keys().find(|name| !order.contains(&name.as_str())) {
         bail!("`{name}` is no method; there are {}", order.join(", "));
     }
@@ -79,7 +81,8 @@ fn methods(text: &str) -> Result<Vec<Method>> {
         let list = tables.get(name).and_then(|t| t.get("set")).and_then(|s| s.as_array());
         let list = list.with_context(|| format!("[{name}] has no list `set`"))?;
         let words = list.iter().map(|v| v.as_str().map(str::to_owned).context("an entry of `set` is no string"));
-        Ok(Method { name: name.to_owned(), sets: words.collect::<Result<_>>()? })
+        let is_usual = tables.get(name).and_then(|t| t.get("usual")?.as_bool()).unwrap_or(true);
+        Ok(Method { name: name.to_owned(), sets: words.collect::<Result<_>>()?, is_usual })
     };
     order.iter().map(|name| read(name)).collect()
 }
@@ -91,7 +94,11 @@ mod tests {
     #[test]
     fn the_files_of_the_project_are_read() {
         let root = crate::tree::root().unwrap();
-        let experiment = Experiment::read(&root, "glyphs", None, Some(7)).unwrap();
+        let mut experiment = Experiment::read(&root, "glyphs", None, Some(7)).unwrap();
+        assert_eq!(experiment.methods.len(), 6);
+        assert!(experiment.keep(&["mc".to_owned()]).unwrap_err().to_string().contains("`mc` is no method"));
+        experiment.keep(&[]).unwrap();
+        // The paper's five, unless others are named.
         assert_eq!(experiment.methods.len(), 5);
         assert!(experiment.methods[1].sets.iter().any(|s| s.starts_with("batch.mining.")));
         assert_eq!(experiment.sets, ["training.steps=7"]);
