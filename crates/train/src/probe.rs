@@ -7,10 +7,11 @@ use npair_losses::{NPairMc, PairLoss};
 use npair_types::{Purpose, Streams};
 use serde::Serialize;
 
-/// Fixed batches of held-out pairs on which the N-pair loss is measured while training with any loss: the paper's yardstick
+/// Fixed batches of pairs, held out if any are, on which the N-pair loss is measured while training with any loss: the paper's yardstick
 /// of convergence (figure 3).
 pub(crate) struct Probe {
     side: Side,
+    pairs: &'static str,
     plans: Vec<BatchPlan>,
 }
 
@@ -25,7 +26,7 @@ pub(crate) struct Probed {
 
 impl Probe {
     /// `batches` batches of up to `n` pairs of a side; `None` if it has no two classes with pairs.
-    pub(crate) fn new(side: &Side, n: usize, batches: usize, seed: u64) -> Result<Option<Self>> {
+    pub(crate) fn new(side: &Side, pairs: &'static str, n: usize, batches: usize, seed: u64) -> Result<Option<Self>> {
         let index = side.class_index();
         let n = n.min(index.with_at_least(2).len());
         if n < 2 {
@@ -33,7 +34,12 @@ impl Probe {
         }
         let mut sampler = NPairSampler::new(index, n, Streams::new(seed).open(Purpose::Evaluation, [1, 0]))?;
         let plans = (0..batches).map(|_| Ok(sampler.next_batch()?)).collect::<Result<_>>()?;
-        Ok(Some(Self { side: side.clone(), plans }))
+        Ok(Some(Self { side: side.clone(), pairs, plans }))
+    }
+
+    /// The split whose pairs they are.
+    pub(crate) fn pairs(&self) -> &'static str {
+        self.pairs
     }
 
     pub(crate) fn measure(&self, net: &EmbeddingNet, pipeline: &Pipeline) -> Result<Probed> {

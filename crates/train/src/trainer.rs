@@ -301,7 +301,7 @@ impl Trainer {
         if let Some(probe) = self.probe.as_ref().filter(|_| self.config.training.probe_every > 0) {
             let seen = probe.measure(&self.net, &self.pipeline)?;
             self.journal.write(&json!({
-                "kind": "probe", "step": self.step,
+                "kind": "probe", "step": self.step, "pairs": probe.pairs(),
                 "n_pair_loss": seen.n_pair_loss, "n_way_accuracy": seen.n_way_accuracy,
             }))?;
         }
@@ -375,10 +375,14 @@ impl Parts {
         vars.extend(objective.variables());
         let optimiser = Optimiser::new(vars, config.optimiser)?;
         let sampler = sampler::build(config, index)?;
-        let held_out = sides.known.as_ref().or(sides.val.as_ref());
-        let probe = match held_out.filter(|_| config.training.probe_every > 0) {
-            Some(side) => Probe::new(side, config.batch.classes, config.evaluation.probe_batches, config.seed)?,
-            None => None,
+        let (pairs, side) = match (&sides.known, &sides.val) {
+            (Some(known), _) => ("known", known),
+            (None, Some(val)) => ("val", val),
+            (None, None) => ("train", &sides.gallery),
+        };
+        let probe = match config.training.probe_every {
+            0 => None,
+            _ => Probe::new(side, pairs, config.batch.classes, config.evaluation.probe_batches, config.seed)?,
         };
         Ok(Self { sides, pipeline, net, objective, optimiser, sampler, probe })
     }

@@ -23,8 +23,10 @@ pub struct Measured {
     pub known: Judged,
     /// Unseen classes.
     pub unseen: Judged,
-    /// The N-pair loss on held-out pairs.
+    /// The N-pair loss on fixed pairs.
     pub probes: Vec<Probe>,
+    /// The split whose pairs they are: known, val or train; none if nothing was probed.
+    pub probed: Option<String>,
 }
 
 /// The scores of a set.
@@ -71,6 +73,7 @@ impl Measured {
             known: Judged::new(known, n),
             unseen: Judged::new(unseen, n),
             probes: kind("probe").filter_map(probe).collect(),
+            probed: kind("probe").find_map(|l| l["pairs"].as_str().map(str::to_owned)),
         }
     }
 
@@ -89,13 +92,12 @@ impl Measured {
 
     /// A line about it.
     pub fn summary(&self) -> String {
-        let percent = |on, name| self.score(on, name).map_or("-".to_owned(), |v| format!("{:.2} %", 100. * v));
-        format!(
-            "recognition {}, recall@1 on unseen classes {}, {:.0} ms a step",
-            percent(On::Known, "recognition"),
-            percent(On::Unseen, "recall@1"),
-            1e3 * self.seconds_per_step
-        )
+        let percent = |on, name, says: &str| {
+            self.score(on, name).map_or(String::new(), |v| format!("{says} {:.2} %, ", 100. * v))
+        };
+        let recognition = percent(On::Known, "recognition", "recognition");
+        let recall = percent(On::Unseen, "recall@1", "recall@1 on unseen classes");
+        format!("{recognition}{recall}{:.0} ms a step", 1e3 * self.seconds_per_step)
     }
 }
 
@@ -134,6 +136,6 @@ mod tests {
         assert_eq!(got.score(On::Known, "VRF(N-1)"), Some(0.5));
         assert_eq!(got.score(On::Known, "VRF(1)"), Some(0.9));
         assert_eq!(got.score(On::Unseen, "recall@1"), None);
-        assert!(got.summary().starts_with("recognition 70.00 %, recall@1 on unseen classes -, 200 ms"));
+        assert!(got.summary().starts_with("recognition 70.00 %, 200 ms a step"));
     }
 }

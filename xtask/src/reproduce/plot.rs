@@ -45,7 +45,7 @@ pub fn convergence(measured: &[Measured], path: &Path) -> Result<()> {
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
             .margin(16)
-            .caption("N-pair loss on held-out pairs", ("sans-serif", 19))
+            .caption("N-pair loss while training", ("sans-serif", 19))
             .x_label_area_size(44)
             .y_label_area_size(60)
             .build_cartesian_2d(0f64..end, (least..most).log_scale().with_key_points(marks))?;
@@ -173,6 +173,7 @@ mod tests {
             known: Judged::default(),
             unseen: Judged { examples: 4, classes: 2, scores: std::collections::BTreeMap::clone(&scores) },
             probes: losses.iter().enumerate().map(|(i, &loss)| Probe { step: i as f64, loss }).collect(),
+            probed: None,
         };
         let runs = [run("triplet", &[3., 0.]), run("n-pair-mc", &[3., 1.])];
         convergence(&runs, &curves).unwrap();

@@ -1,6 +1,6 @@
 use super::claims::{self, Claim};
-use super::measured::Measured;
-use super::{plot, table};
+use super::measured::{Measured, On};
+use super::{of_method, plot, table};
 use crate::machine::Origin;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -55,17 +55,35 @@ impl Results {
 
     fn tables(&self) -> String {
         let Some(first) = self.measured.first() else { return String::new() };
-        let mut text = format!(
-            "Unseen instances of known classes ({} pictures of {} classes), %; N-pair loss on pairs of them, nats:\n\n",
-            first.known.examples, first.known.classes
-        );
-        text += &table::known(&self.measured);
+        let probed = match first.probed.as_deref() {
+            Some("known") | None => "pairs of unseen instances",
+            Some("val") => "pairs of validation classes",
+            Some(_) => "training pairs",
+        };
+        let mut text = if first.known.examples > 0 {
+            let (pictures, classes) = (first.known.examples, first.known.classes);
+            format!("Unseen instances of known classes ({pictures} pictures of {classes} classes), %:\n\n")
+                + &table::known(&self.measured)
+                + "\n"
+        } else {
+            String::new()
+        };
+        let _ = writeln!(text, "Training: N-pair loss at the end, on {probed}, nats:\n");
+        text += &table::training(&self.measured);
         let _ = writeln!(
             text,
             "\nUnseen classes ({} pictures of {} classes), %:\n",
             first.unseen.examples, first.unseen.classes
         );
-        text + &table::unseen(&self.measured)
+        text += &table::unseen(&self.measured);
+        text += "\nrecall@1 on unseen classes, seed by seed, %: ";
+        let of = |name: &&str| {
+            let runs = of_method(&self.measured, name).into_iter();
+            let values = runs.filter_map(|m| m.score(On::Unseen, "recall@1")).map(|v| format!("{:.2}", 100. * v));
+            format!("{name} {}", values.collect::<Vec<_>>().join(", "))
+        };
+        text += &table::methods(&self.measured).iter().map(of).collect::<Vec<_>>().join("; ");
+        text + ".\n"
     }
 
     fn markdown(&self, out: &Path) -> Result<String> {
@@ -98,7 +116,7 @@ impl Results {
         }
         text += "## Pictures\n\n";
         for (name, what) in [
-            ("convergence.svg", "N-pair loss on held-out pairs while training, mean and range over seeds"),
+            ("convergence.svg", "N-pair loss while training, on the pairs named above, mean and range over seeds"),
             ("recall.svg", "recall@K on unseen classes"),
             ("neighbours.png", "queries of unseen classes and what N-pair-mc (seed 1) finds nearest"),
         ] {

@@ -15,10 +15,9 @@ macro_rules! percent {
     };
 }
 
-const KNOWN: [Column; 5] = [
-    percent!(Known, "recognition"),
-    percent!(Known, "VRF(1)"),
-    percent!(Known, "VRF(N-1)"),
+const KNOWN: [Column; 3] = [percent!(Known, "recognition"), percent!(Known, "VRF(1)"), percent!(Known, "VRF(N-1)")];
+
+const TRAINING: [Column; 2] = [
     Column { title: "N-pair loss", value: Measured::final_loss, decimals: 3 },
     Column { title: "ms per step", value: |m| Some(1e3 * m.seconds_per_step), decimals: 1 },
 ];
@@ -33,9 +32,14 @@ const UNSEEN: [Column; 7] = [
     percent!(Unseen, "VRF(N-1)"),
 ];
 
-/// Unseen instances of known classes, and training.
+/// Unseen instances of known classes.
 pub fn known(measured: &[Measured]) -> String {
     markdown(measured, &KNOWN)
+}
+
+/// Where training ended, and what a step took.
+pub fn training(measured: &[Measured]) -> String {
+    markdown(measured, &TRAINING)
 }
 
 /// Unseen classes.

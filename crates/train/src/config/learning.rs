@@ -114,7 +114,8 @@ pub struct TrainingConfig {
     pub eval_every: u64,
     /// Steps between checkpoints; the last step always makes one.
     pub checkpoint_every: u64,
-    /// Steps between measurements of the N-pair loss on held-out pairs, from step 0 on; 0 for none.
+    /// Steps between measurements of the N-pair loss on fixed pairs (of `known` examples, else of `val`, else of `train`), from
+    /// step 0 on; 0 for none.
     pub probe_every: u64,
 }
 
