@@ -1,6 +1,5 @@
-use crate::Result;
-use candle_core::Tensor;
-use npair_nn::Mode;
+use crate::{Error, Result};
+use npair_nn::{Pass, Value};
 
 /// What images a network takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,15 +10,31 @@ pub struct InputSpec {
     pub size: usize,
 }
 
+impl InputSpec {
+    /// That images within a pass, (B, H, W, C), are those that the network takes.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if they are not.
+    pub fn check(self, pixels: &Value) -> Result<()> {
+        let Self { channels, size } = self;
+        match *pixels.dims() {
+            [_, h, w, c] if (c, h, w) == (channels, size, size) => Ok(()),
+            // The message speaks of images as they came in.
+            [b, h, w, c] => Err(Error::Input { got: vec![b, c, h, w], channels, size }),
+            _ => Err(Error::Input { got: pixels.dims().to_vec(), channels, size }),
+        }
+    }
+}
+
 /// A network from images to features.
 pub trait Backbone: Send + Sync {
-    /// Features of images.
+    /// Features of images, which are channels last within a pass.
     ///
-    /// # Shapes    (B, C, H, W) to (B, F).
+    /// # Shapes    (B, H, W, C) to (B, F).
     ///
     /// # Errors
     /// [`crate::Error::Input`] if the images are not those of [`Self::input`].
-    fn forward(&self, pixels: &Tensor, mode: &Mode) -> Result<Tensor>;
+    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value>;
 
     /// F, the number of features.
     fn features(&self) -> usize;

@@ -1,6 +1,5 @@
 use crate::{Backbone, Error, InputSpec, Result};
-use candle_core::Tensor;
-use npair_nn::{ConvBlock, Layer, Mode, Path, Sequential};
+use npair_nn::{ConvBlock, Flatten, Layer, Pass, Path, Sequential, ToChannelsFirst, Value};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`ConvNet`]; [`Default`] gives the usual network for 28 x 28 grey images.
@@ -70,7 +69,7 @@ impl ConvNetConfig {
 /// The small convolutional network of few-shot learning: blocks of 3 x 3 convolution, batch norm, ReLU and 2 x 2
 /// max-pooling, all of the same width; the last map, flattened, is the features.
 ///
-/// # Shapes    (B, channels, size, size) to (B, width s^2), where `s` is `size` halved once per block, rounded down:
+/// # Shapes    (B, size, size, channels) to (B, width s^2), channel by channel, where `s` is `size` halved once per block, rounded down:
 /// 28, 14, 7, 3, 1 for the usual four blocks.
 /// # Source    Vinyals et al., NIPS 2016, section 4.1; Snell et al., NIPS 2017, section 3.1.
 ///
@@ -109,13 +108,10 @@ impl ConvNet {
 }
 
 impl Backbone for ConvNet {
-    fn forward(&self, pixels: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let InputSpec { channels, size } = self.input();
-        match pixels.dims() {
-            [_, c, h, w] if (*c, *h, *w) == (channels, size, size) => {}
-            got => return Err(Error::Input { got: got.to_vec(), channels, size }),
-        }
-        Ok(self.blocks.forward(pixels, mode)?.flatten_from(1)?)
+    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value> {
+        self.input().check(pixels)?;
+        let maps = ToChannelsFirst.forward(&self.blocks.forward(pixels, pass)?, pass)?;
+        Ok(Flatten.forward(&maps, pass)?)
     }
 
     fn features(&self) -> usize {

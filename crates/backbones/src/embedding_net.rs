@@ -1,6 +1,6 @@
 use crate::{Backbone, Error, InputSpec, ModelConfig, Output, Result};
 use candle_core::{D, DType, Device, Tensor};
-use npair_nn::{Dropout, Init, Layer, Linear, Mode, Params};
+use npair_nn::{Dropout, Init, Layer, Linear, Mode, Params, Pass, ToChannelsLast, Value, differentiable, infer};
 use npair_types::Streams;
 
 /// Smallest squared norm that an embedding is divided by: keeps the derivative finite for an embedding of zeros.
@@ -49,13 +49,28 @@ impl EmbeddingNet {
         Ok(Self { config, params, backbone, dropout, head })
     }
 
-    /// Embeddings of images.
+    /// Embeddings of images. In training candle can differentiate them, once; in evaluation nothing is kept for that.
     ///
     /// # Errors
     /// [`Error::Input`] if the images are not those that [`Self::input`] asks for.
     pub fn forward(&self, pixels: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let features = self.dropout.forward(&self.backbone.forward(pixels, mode)?, mode)?;
-        let raw = self.head.forward(&features, mode)?;
+        let &[_, channels, height, width] = pixels.dims() else {
+            let InputSpec { channels, size } = self.input();
+            return Err(Error::Input { got: pixels.dims().to_vec(), channels, size });
+        };
+        let wanted = self.input();
+        if (channels, height, width) != (wanted.channels, wanted.size, wanted.size) {
+            return Err(Error::Input { got: pixels.dims().to_vec(), channels: wanted.channels, size: wanted.size });
+        }
+        let run = |pixels: &Value, pass: &mut Pass| -> npair_nn::Result<Value> {
+            let images = ToChannelsLast.forward(pixels, pass)?;
+            let features = self.backbone.forward(&images, pass).map_err(candle_core::Error::from)?;
+            self.head.forward(&self.dropout.forward(&features, pass)?, pass)
+        };
+        let raw = match mode {
+            Mode::Eval => infer(pixels, run)?,
+            Mode::Train { .. } => differentiable(pixels, mode, run)?,
+        };
         match self.config.output {
             Output::Raw => Ok(raw),
             Output::UnitLength => {

@@ -30,17 +30,17 @@ fn bits(t: &Tensor) -> Vec<u32> {
 #[test]
 fn one_backward_pass_reaches_every_variable() {
     for output in [Output::Raw, Output::UnitLength] {
-        for mode in [train(), Mode::Eval] {
-            let net = net(ModelConfig { dropout: 0.3, output, ..config() }, DType::F32);
-            let out = net.forward(&pixels(DType::F32), &mode).unwrap();
-            assert_eq!(out.dims(), [6, 6]);
-            // A random weighting: of unit vectors, the plain sum of squares is a constant.
-            let loss = (out * inputs::normal(5, 1., (6, 6), DType::F32).unwrap()).unwrap().sum_all().unwrap();
-            let vars = net.params().trainable();
-            assert_eq!(vars.len(), 4 * 3 + 2);
-            let dead = reach::dead(&loss, vars.iter().map(|(name, var)| (name.as_str(), var))).unwrap();
-            assert_eq!(dead, Vec::<String>::new());
-        }
+        let net = net(ModelConfig { dropout: 0.3, output, ..config() }, DType::F32);
+        let out = net.forward(&pixels(DType::F32), &train()).unwrap();
+        assert_eq!(out.dims(), [6, 6]);
+        // A random weighting: of unit vectors, the plain sum of squares is a constant.
+        let loss = (out * inputs::normal(5, 1., (6, 6), DType::F32).unwrap()).unwrap().sum_all().unwrap();
+        let vars = net.params().trainable();
+        assert_eq!(vars.len(), 4 * 3 + 2);
+        let dead = reach::dead(&loss, vars.iter().map(|(name, var)| (name.as_str(), var))).unwrap();
+        assert_eq!(dead, Vec::<String>::new());
+        // Evaluation keeps nothing.
+        assert!(!net.forward(&pixels(DType::F32), &Mode::Eval).unwrap().track_op());
     }
 }
 

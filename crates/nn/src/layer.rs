@@ -1,13 +1,31 @@
-use crate::{Mode, Result};
+use crate::{Mode, Pass, Result, Value, differentiable, infer};
 use candle_core::Tensor;
 
 /// A function of one tensor, with parameters that train.
+///
+/// Images are channels last, (B, H, W, C): see [`crate::ToChannelsLast`].
 pub trait Layer: Send + Sync {
-    /// Applies the layer.
+    /// Applies the layer within a pass.
     ///
     /// # Errors
     /// If the input does not fit the layer; the message names the layer.
-    fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor>;
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value>;
+
+    /// A pass of this layer alone, which candle can differentiate: see [`differentiable`].
+    ///
+    /// # Errors
+    /// Those of [`Self::forward`].
+    fn apply(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        differentiable(x, mode, |x, pass| self.forward(x, pass))
+    }
+
+    /// A pass of this layer alone in evaluation, of which nothing is kept: see [`infer`].
+    ///
+    /// # Errors
+    /// Those of [`Self::forward`].
+    fn infer(&self, x: &Tensor) -> Result<Tensor> {
+        infer(x, |x, pass| self.forward(x, pass))
+    }
 }
 
 /// Layers one after the other.
@@ -44,7 +62,7 @@ impl std::fmt::Debug for Sequential {
 }
 
 impl Layer for Sequential {
-    fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        self.0.iter().try_fold(x.clone(), |x, layer| layer.forward(&x, mode))
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        self.0.iter().try_fold(x.clone(), |x, layer| layer.forward(&x, pass))
     }
 }

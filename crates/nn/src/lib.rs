@@ -1,7 +1,9 @@
 //! Layers that really train on candle: convolution, pooling, batch norm, dropout, with complete gradients on CPU.
 //!
-//! Parameters live in [`Params`], by name; layers are built below a [`Path`] of it and take what a pass is for, the
-//! [`Mode`], with every call. They compute in f32 and f64, on the CPU, with the same bits for any number of threads.
+//! Parameters live in [`Params`], by name; layers are built below a [`Path`] of it. A network runs within a [`Pass`],
+//! which knows what it is for (the [`Mode`]) and keeps what gradients need; [`differentiable`] makes the result a
+//! tensor that candle differentiates like any other. They compute in f32 and f64, on the CPU, with the same bits for
+//! any number of threads. Images inside a network are channels last, (B, H, W, C).
 //!
 //! There is no candle-nn here. Its variables come back in random order and its first values from a generator that
 //! cannot be seeded on CPU; its fused layer norm and soft-max cut gradients silently, pooling has no or wrong
@@ -15,15 +17,17 @@ mod layers;
 mod mode;
 mod op;
 mod params;
+mod pass;
 
 pub use error::{Error, Result};
 pub use layer::{Layer, Sequential};
 pub use layers::{
-    AvgPool2d, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvBlock, Dropout, GlobalAvgPool, Linear,
-    MaxPool2d, PoolConfig, Relu,
+    Activation, AvgPool2d, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvBlock, ConvUnit, Dropout, Flatten,
+    GlobalAvgPool, Linear, MaxPool2d, PoolConfig, Relu, ToChannelsFirst, ToChannelsLast, concat, sum,
 };
 pub use mode::Mode;
-pub use params::{Init, Params, Path};
+pub use params::{Init, Parameter, Params, Path};
+pub use pass::{Gradients, Pass, Source, Value, differentiable, infer};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -4,10 +4,10 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
-use npair_nn::{BatchNorm2d, BatchNormConfig, Layer, Mode, Params};
+use npair_nn::{BatchNorm2d, BatchNormConfig, Mode, Params};
 use npair_testkit::{inputs, threads};
 use npair_types::Streams;
-use support::{bits, check_gradients, params, values};
+use support::{Planes, bits, check_gradients, params, values};
 
 const CHANNELS: usize = 3;
 
@@ -55,13 +55,12 @@ fn moments(x: &Tensor) -> Vec<(f64, f64)> {
 }
 
 /// The formula, channel by channel.
-fn formula(x: &Tensor, moments: &[(f64, f64)], params: &Params, relu: bool) -> Vec<f64> {
+fn formula(x: &Tensor, moments: &[(f64, f64)], params: &Params) -> Vec<f64> {
     let (weight, bias) = (get(params, "weight"), get(params, "bias"));
     let pixels = x.dim(2).unwrap() * x.dim(3).unwrap();
     let value = |(at, v): (usize, f64)| {
         let c = at / pixels % CHANNELS;
-        let y = (v - moments[c].0) / (moments[c].1 + 1e-5).sqrt() * weight[c] + bias[c];
-        if relu { y.max(0.) } else { y }
+        (v - moments[c].0) / (moments[c].1 + 1e-5).sqrt() * weight[c] + bias[c]
     };
     values(x).into_iter().enumerate().map(value).collect()
 }
@@ -76,14 +75,14 @@ fn close(got: &[f64], want: &[f64], tolerance: f64) {
 #[test]
 fn training_uses_the_batch_and_moves_the_running_statistics() {
     for (dtype, unit) in [(DType::F64, f64::EPSILON), (DType::F32, f64::from(f32::EPSILON))] {
-        for relu in [false, true] {
-            let (layer, params) = layer(BatchNormConfig { relu, ..Default::default() }, dtype);
+        {
+            let (layer, params) = layer(BatchNormConfig::default(), dtype);
             let x = x(dtype);
             let (n, batch) = (60., moments(&x));
             let (mean, variance) = (get(&params, "running_mean"), get(&params, "running_var"));
-            let out = layer.forward(&x, &train()).unwrap();
+            let out = layer.planes(&x, &train()).unwrap();
             // Values up to about 10 in a sum of 60, normalised by about 2: some tens of roundings.
-            close(&values(&out), &formula(&x, &batch, &params, relu), 64. * unit);
+            close(&values(&out), &formula(&x, &batch, &params), 64. * unit);
             let moved = |old: &[f64], new: &dyn Fn(usize) -> f64| -> Vec<f64> {
                 old.iter().enumerate().map(|(c, o)| 0.9 * o + 0.1 * new(c)).collect()
             };
@@ -98,21 +97,19 @@ fn evaluation_and_frozen_training_use_the_running_statistics_and_leave_them() {
     for (frozen, mode) in [(false, Mode::Eval), (true, Mode::Eval), (true, train())] {
         let (layer, params) = layer(BatchNormConfig { frozen, ..Default::default() }, DType::F64);
         let (mean, variance) = (get(&params, "running_mean"), get(&params, "running_var"));
-        let out = layer.forward(&x(DType::F64), &mode).unwrap();
+        let out = layer.planes(&x(DType::F64), &mode).unwrap();
         let given: Vec<_> = mean.iter().copied().zip(variance.iter().copied()).collect();
-        close(&values(&out), &formula(&x(DType::F64), &given, &params, false), 64. * f64::EPSILON);
+        close(&values(&out), &formula(&x(DType::F64), &given, &params), 64. * f64::EPSILON);
         assert_eq!((get(&params, "running_mean"), get(&params, "running_var")), (mean, variance));
     }
 }
 
 #[test]
 fn central_differences() {
-    for relu in [false, true] {
-        for frozen in [false, true] {
-            for mode in [train(), Mode::Eval] {
-                let (layer, params) = layer(BatchNormConfig { relu, frozen, ..Default::default() }, DType::F64);
-                check_gradients(&layer, &params, &x(DType::F64), &mode);
-            }
+    for frozen in [false, true] {
+        for mode in [train(), Mode::Eval] {
+            let (layer, params) = layer(BatchNormConfig { frozen, ..Default::default() }, DType::F64);
+            check_gradients(&layer, &params, &x(DType::F64), &mode);
         }
     }
 }
@@ -120,7 +117,7 @@ fn central_differences() {
 #[test]
 fn f32_gradients_are_those_of_f64() {
     let run = |dtype: DType| {
-        let (layer, params) = layer(BatchNormConfig { relu: true, ..Default::default() }, dtype);
+        let (layer, params) = layer(BatchNormConfig::default(), dtype);
         // The same numbers in both types.
         let x = Var::from_tensor(&x(DType::F32).to_dtype(dtype).unwrap()).unwrap();
         for (_, var) in params.trainable() {
@@ -128,7 +125,7 @@ fn f32_gradients_are_those_of_f64() {
             var.set(&rounded.copy().unwrap()).unwrap();
         }
         let weights = inputs::normal(3, 1., x.shape(), DType::F32).unwrap().to_dtype(dtype).unwrap();
-        let loss = (layer.forward(&x, &train()).unwrap() * weights).unwrap().sum_all().unwrap();
+        let loss = (layer.planes(&x, &train()).unwrap() * weights).unwrap().sum_all().unwrap();
         let grads = loss.backward().unwrap();
         let vars = [x].into_iter().chain(params.trainable().into_iter().map(|(_, var)| var));
         vars.map(|var| values(grads.get(&var).unwrap())).collect::<Vec<_>>()
@@ -146,17 +143,17 @@ fn a_large_mean_does_not_cancel() {
     let noise = inputs::normal(6, 1., (8, CHANNELS, 40, 40), DType::F32).unwrap();
     let x = (noise + shift).unwrap();
     let (layer, params) = layer(BatchNormConfig::default(), DType::F32);
-    let out = values(&layer.forward(&x, &train()).unwrap());
+    let out = values(&layer.planes(&x, &train()).unwrap());
     // The input is exact; the result of order 1 comes out of a subtraction that is exact and a few roundings.
-    close(&out, &formula(&x, &moments(&x), &params, false), 32. * f64::from(f32::EPSILON));
+    close(&out, &formula(&x, &moments(&x), &params), 32. * f64::from(f32::EPSILON));
 }
 
 #[test]
 fn threads_do_not_change_a_bit() {
     let runs = threads::with_threads(&[1, 2, 3], || {
-        let (layer, params) = layer(BatchNormConfig { relu: true, ..Default::default() }, DType::F32);
+        let (layer, params) = layer(BatchNormConfig::default(), DType::F32);
         let x = Var::from_tensor(&inputs::normal(9, 2., (9, CHANNELS, 41, 30), DType::F32).unwrap()).unwrap();
-        let out = layer.forward(&x, &train()).unwrap();
+        let out = layer.planes(&x, &train()).unwrap();
         let grads = out.sqr().unwrap().sum_all().unwrap().backward().unwrap();
         let mut all = vec![bits(&out), bits(grads.get(&x).unwrap())];
         all.extend(params.trainable().iter().map(|(_, var)| bits(grads.get(var).unwrap())));
@@ -170,13 +167,13 @@ fn threads_do_not_change_a_bit() {
 fn what_does_not_fit_is_said() {
     let (one, _) = layer(BatchNormConfig::default(), DType::F32);
     let single = Tensor::zeros((1, CHANNELS, 1, 1), DType::F32, &Device::Cpu).unwrap();
-    let message = one.forward(&single, &train()).unwrap_err().to_string();
+    let message = one.planes(&single, &train()).unwrap_err().to_string();
     assert!(message.contains("at least two values per channel"), "{message}");
-    assert!(one.forward(&single, &Mode::Eval).is_ok());
+    assert!(one.planes(&single, &Mode::Eval).is_ok());
     let (frozen, _) = layer(BatchNormConfig { frozen: true, ..Default::default() }, DType::F32);
-    assert!(frozen.forward(&single, &train()).is_ok());
+    assert!(frozen.planes(&single, &train()).is_ok());
     let other = Tensor::zeros((2, 4, 2, 2), DType::F32, &Device::Cpu).unwrap();
-    assert!(one.forward(&other, &Mode::Eval).unwrap_err().to_string().contains("takes 3 channels"));
+    assert!(one.planes(&other, &Mode::Eval).unwrap_err().to_string().contains("takes 3 channels"));
     for config in [
         BatchNormConfig { epsilon: 0., ..Default::default() },
         BatchNormConfig { momentum: 1.1, ..Default::default() },

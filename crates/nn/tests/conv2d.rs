@@ -8,7 +8,7 @@ use npair_nn::{Conv2d, Conv2dConfig, Layer, Mode, Params};
 use npair_testkit::{inputs, threads};
 use proptest::prelude::*;
 use support::convolution::Naive;
-use support::{bits, check_gradients, gradients, params, values};
+use support::{Planes, bits, check_gradients, gradients, params, values};
 
 #[derive(Debug, Clone, Copy)]
 struct Case {
@@ -92,7 +92,7 @@ impl Case {
         let x = self.x(dtype);
         let grad = inputs::normal(3, 1., (self.batch, self.outputs, map.0, map.1), dtype).unwrap();
         let mut got = gradients(&layer, &params, &x, &grad, &Mode::Eval);
-        got.push(("output".to_owned(), values(&layer.forward(&x, &Mode::Eval).unwrap())));
+        got.push(("output".to_owned(), values(&layer.planes(&x, &Mode::Eval).unwrap())));
         got.sort_by(|a, b| a.0.cmp(&b.0));
         let unit = if dtype == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON } / 2.;
         // The longest of the sums: patches for the output, their number times the batch for the weight.
@@ -110,7 +110,7 @@ impl Case {
 
 fn any_case() -> impl Strategy<Value = Case> {
     let pair = |low: usize, high: usize| (low..=high, low..=high);
-    let channels = (1..=3usize, 1..=3usize, 1..=3usize);
+    let channels = (1..=3usize, 1..=5usize, 1..=5usize);
     let rest = (pair(1, 4), pair(1, 3), pair(0, 3), pair(1, 2), any::<bool>());
     (1..=3usize, channels, pair(1, 11), rest)
         .prop_map(|(batch, (groups, inputs, outputs), image, (kernel, stride, padding, dilation, bias))| Case {
@@ -191,7 +191,7 @@ fn an_image_without_a_gradient_gets_none() {
     let case = Case { batch: 2, inputs: 2, outputs: 3, image: (5, 5), config: Conv2dConfig::square(3) };
     let (layer, params) = case.layer(DType::F32);
     let x = case.x(DType::F32);
-    let grads = layer.forward(&x, &Mode::Eval).unwrap().sum_all().unwrap().backward().unwrap();
+    let grads = layer.planes(&x, &Mode::Eval).unwrap().sum_all().unwrap().backward().unwrap();
     assert!(grads.get(&x).is_none());
     assert!(params.trainable().iter().all(|(_, var)| grads.get(var).is_some()));
 }
@@ -202,7 +202,7 @@ fn strided_views_are_taken_as_they_are() {
     let (layer, _) = case.layer(DType::F64);
     let x = inputs::normal(1, 1., (2, 3, 5, 6), DType::F64).unwrap().transpose(2, 3).unwrap();
     let copied = x.contiguous().unwrap();
-    let out = |x: &Tensor| values(&layer.forward(x, &Mode::Eval).unwrap());
+    let out = |x: &Tensor| values(&layer.planes(x, &Mode::Eval).unwrap());
     assert_eq!(out(&x), out(&copied));
 }
 
@@ -217,7 +217,7 @@ fn threads_do_not_change_a_bit() {
         let runs = threads::with_threads(&[1, 2, 3], || {
             let (layer, params) = case.layer(DType::F32);
             let x = candle_core::Var::from_tensor(&case.x(DType::F32)).unwrap();
-            let out = layer.forward(&x, &Mode::Eval).unwrap();
+            let out = layer.planes(&x, &Mode::Eval).unwrap();
             let grads = out.sqr().unwrap().sum_all().unwrap().backward().unwrap();
             let mut all = vec![bits(&out), bits(grads.get(&x).unwrap())];
             all.extend(params.trainable().iter().map(|(_, var)| bits(grads.get(var).unwrap())));
@@ -232,18 +232,20 @@ fn what_does_not_fit_is_said() {
     let root = params(DType::F32).root().child("stem");
     let layer = Conv2d::new(&root, 3, 8, Conv2dConfig::square(7).padding(1)).unwrap();
     let message = |dims: &[usize], dtype: DType| {
-        layer.forward(&Tensor::zeros(dims, dtype, &Device::Cpu).unwrap(), &Mode::Eval).unwrap_err().to_string()
+        layer.planes(&Tensor::zeros(dims, dtype, &Device::Cpu).unwrap(), &Mode::Eval).unwrap_err().to_string()
     };
     let small = message(&[2, 3, 4, 20], DType::F32);
-    assert!(small.starts_with("stem: the input has shape [2, 3, 4, 20], but kernel (7, 7)"), "{small}");
+    assert!(small.starts_with("stem: the input has shape [2, 4, 20, 3], but kernel (7, 7)"), "{small}");
     assert!(message(&[2, 4, 9, 9], DType::F32).contains("takes 3 channels"));
-    assert!(message(&[3, 9, 9], DType::F32).contains("(batch, channels, height, width)"));
-    assert!(message(&[2, 3, 9, 9], DType::U8).contains("use f32 or f64"));
+    let flat = Tensor::zeros((3, 9, 9), DType::F32, &Device::Cpu).unwrap();
+    assert!(layer.infer(&flat).unwrap_err().to_string().contains("(batch, height, width, channels)"));
+    let bytes = Tensor::zeros((2, 9, 9, 3), DType::U8, &Device::Cpu).unwrap();
+    assert!(layer.infer(&bytes).unwrap_err().to_string().contains("use f32 or f64"));
     let refuse = |inputs, config| Conv2d::new(&params(DType::F32).root(), inputs, 4, config).unwrap_err().to_string();
     assert!(refuse(3, Conv2dConfig::square(3).groups(2)).contains("2 groups do not divide 3 inputs"));
     assert!(refuse(3, Conv2dConfig::square(0)).contains("only the padding may be 0"));
     assert!(refuse(3, Conv2dConfig::square(3).stride(0)).contains("only the padding may be 0"));
     // An empty batch is no error: it has an empty result.
     let empty = Tensor::zeros((0, 3, 9, 9), DType::F32, &Device::Cpu).unwrap();
-    assert_eq!(layer.forward(&empty, &Mode::Eval).unwrap().dims(), [0, 8, 5, 5]);
+    assert_eq!(layer.planes(&empty, &Mode::Eval).unwrap().dims(), [0, 8, 5, 5]);
 }

@@ -4,11 +4,11 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
-use npair_nn::{Dropout, Layer, Linear, Mode, Relu, Sequential};
+use npair_nn::{Dropout, Linear, Mode, Relu, Sequential};
 use npair_testkit::{inputs, threads};
 use npair_types::Streams;
 use proptest::prelude::*;
-use support::{bits, check_gradients, gradients, params, values};
+use support::{Planes, bits, check_gradients, gradients, params, values};
 
 fn train(step: u64) -> Mode {
     Mode::train(Streams::new(1), step)
@@ -36,7 +36,7 @@ proptest! {
         let dw: Vec<f64> = (0..o * i).map(|at| sum(rows, &|r| gs[r * o + at / i] * xs[r * i + at % i])).collect();
         let db: Vec<f64> = (0..o).map(|at| sum(rows, &|r| gs[r * o + at])).collect();
         let got = gradients(&layer, &params, &x, &g, &Mode::Eval);
-        let got_out = values(&layer.forward(&x, &Mode::Eval).unwrap());
+        let got_out = values(&layer.planes(&x, &Mode::Eval).unwrap());
         let want = if bias { vec![db, dw, dx] } else { vec![dw, dx] };
         for (got, want) in got.iter().map(|(_, v)| v).chain([&got_out]).zip(want.iter().chain([&out])) {
             prop_assert_eq!(got.len(), want.len());
@@ -53,9 +53,9 @@ fn linear_keeps_the_extents_in_front() {
     let params = params(DType::F64);
     let layer = Linear::new(&params.root(), 4, 5, true).unwrap();
     let x = inputs::normal(2, 1., (2, 3, 4), DType::F64).unwrap();
-    assert_eq!(layer.forward(&x, &Mode::Eval).unwrap().dims(), [2, 3, 5]);
+    assert_eq!(layer.planes(&x, &Mode::Eval).unwrap().dims(), [2, 3, 5]);
     check_gradients(&layer, &params, &x, &Mode::Eval);
-    let message = layer.forward(&x.transpose(1, 2).unwrap(), &Mode::Eval).unwrap_err().to_string();
+    let message = layer.planes(&x.transpose(1, 2).unwrap(), &Mode::Eval).unwrap_err().to_string();
     assert_eq!(message, "linear: the input has shape [2, 4, 3], but the layer takes 4 features in the last place");
     assert!(Linear::new(&params.root().child("none"), 0, 5, true).is_err());
 }
@@ -63,7 +63,7 @@ fn linear_keeps_the_extents_in_front() {
 #[test]
 fn relu_has_no_derivative_at_zero() {
     let x = Var::new(&[-1f32, 0., -0., 2., f32::NAN], &Device::Cpu).unwrap();
-    let out = Relu.forward(&x, &Mode::Eval).unwrap();
+    let out = Relu.planes(&x, &Mode::Eval).unwrap();
     let grads = out.sum_all().unwrap().backward().unwrap();
     assert_eq!(out.to_vec1::<f32>().unwrap()[..4], [0., 0., 0., 2.]);
     assert!(out.to_vec1::<f32>().unwrap()[4].is_nan());
@@ -76,13 +76,13 @@ fn dropout_drops_what_seed_step_and_name_say() {
     let root = params(DType::F32).root();
     let (a, b) = (Dropout::new(&root.child("a"), 0.25).unwrap(), Dropout::new(&root.child("b"), 0.25).unwrap());
     let x = Tensor::ones(20_000, DType::F32, &Device::Cpu).unwrap();
-    let run = |layer: &Dropout, mode: Mode| bits(&layer.forward(&x, &mode).unwrap());
+    let run = |layer: &Dropout, mode: Mode| bits(&layer.planes(&x, &mode).unwrap());
     assert_eq!(run(&a, train(3)), run(&a, train(3)));
     assert_ne!(run(&a, train(3)), run(&a, train(4)));
     assert_ne!(run(&a, train(3)), run(&b, train(3)));
     assert_ne!(run(&a, train(3)), run(&a, Mode::train(Streams::new(2), 3)));
     assert_eq!(run(&a, Mode::Eval), bits(&x));
-    let out = values(&a.forward(&x, &train(3)).unwrap());
+    let out = values(&a.planes(&x, &train(3)).unwrap());
     let dropped = out.iter().filter(|v| **v == 0.).count() as f64;
     // Five standard deviations of a binomial count.
     assert!((dropped - 5_000.).abs() < 5. * (20_000f64 * 0.25 * 0.75).sqrt(), "{dropped}");
@@ -106,7 +106,7 @@ fn layers_in_a_row() {
     let runs = threads::with_threads(&[1, 2], || {
         let params = support::params(DType::F32);
         let layer = Linear::new(&params.root(), 4, 70, true).unwrap();
-        let out = layer.forward(&x, &Mode::Eval).unwrap();
+        let out = layer.planes(&x, &Mode::Eval).unwrap();
         let grads = out.sqr().unwrap().sum_all().unwrap().backward().unwrap();
         (bits(&out), params.trainable().iter().map(|(_, v)| bits(grads.get(v).unwrap())).collect::<Vec<_>>())
     });

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use npair_nn::{AvgPool2d, GlobalAvgPool, Layer, MaxPool2d, Mode, PoolConfig};
 use npair_testkit::{inputs, threads};
 use proptest::prelude::*;
-use support::{bits, check_gradients, gradients, params, values};
+use support::{Planes, bits, check_gradients, gradients, params, values};
 
 /// Windows along one axis as PyTorch defines them: (first, end) in padded coordinates.
 fn windows(extent: usize, k: usize, s: usize, p: usize, ceil: bool) -> Vec<(usize, usize)> {
@@ -69,7 +69,7 @@ fn naive(x: &[f64], grad: &[f64], image: (usize, usize), c: &PoolConfig, kind: K
 
 fn compare(x: &Tensor, layer: &dyn Layer, config: &PoolConfig, kind: Kind) {
     let &[b, c, h, w] = x.dims() else { panic!() };
-    let out = layer.forward(x, &Mode::Eval).unwrap();
+    let out = layer.planes(x, &Mode::Eval).unwrap();
     let rows = windows(h, config.kernel.0, config.stride.0, config.padding.0, config.ceil).len();
     let columns = windows(w, config.kernel.1, config.stride.1, config.padding.1, config.ceil).len();
     assert_eq!(out.dims(), [b, c, rows, columns], "{config:?} on {h} x {w}");
@@ -135,7 +135,7 @@ fn sizes_of_pytorch() {
     ] {
         let config = PoolConfig { ceil, ..PoolConfig::square(k).stride(s).padding(p) };
         let x = Tensor::zeros((1, 1, n, n), DType::F32, &Device::Cpu).unwrap();
-        let out = MaxPool2d::new(config).unwrap().forward(&x, &Mode::Eval).unwrap();
+        let out = MaxPool2d::new(config).unwrap().planes(&x, &Mode::Eval).unwrap();
         assert_eq!(out.dims(), [1, 1, want, want], "{config:?} on {n}");
     }
 }
@@ -143,14 +143,14 @@ fn sizes_of_pytorch() {
 #[test]
 fn global_mean_by_hand() {
     let x = Tensor::new(&[[[[1f32, 2.], [3., 6.]], [[0., 0.], [0., -4.]]]], &Device::Cpu).unwrap();
-    assert_eq!(GlobalAvgPool.forward(&x, &Mode::Eval).unwrap().to_vec2::<f32>().unwrap(), [[3., -1.]]);
+    assert_eq!(GlobalAvgPool.planes(&x, &Mode::Eval).unwrap().to_vec2::<f32>().unwrap(), [[3., -1.]]);
 }
 
 #[test]
 fn not_a_number_wins_and_a_plane_of_minus_infinity_is_one() {
     let (nan, low) = (f32::NAN, f32::NEG_INFINITY);
     let x = Tensor::new(&[[[[1f32, nan], [2., 3.]]], [[[low, low], [low, low]]]], &Device::Cpu).unwrap();
-    let out = MaxPool2d::new(PoolConfig::square(2)).unwrap().forward(&x, &Mode::Eval).unwrap();
+    let out = MaxPool2d::new(PoolConfig::square(2)).unwrap().planes(&x, &Mode::Eval).unwrap();
     let out = out.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     assert!(out[0].is_nan() && out[1] == low);
 }
@@ -161,8 +161,8 @@ fn threads_do_not_change_a_bit() {
     let config = PoolConfig::square(3).stride(2).padding(1);
     let runs = threads::with_threads(&[1, 2], || {
         let x = candle_core::Var::from_tensor(&x).unwrap();
-        let max = MaxPool2d::new(config).unwrap().forward(&x, &Mode::Eval).unwrap();
-        let mean = AvgPool2d::new(config).unwrap().forward(&x, &Mode::Eval).unwrap();
+        let max = MaxPool2d::new(config).unwrap().planes(&x, &Mode::Eval).unwrap();
+        let mean = AvgPool2d::new(config).unwrap().planes(&x, &Mode::Eval).unwrap();
         let grads = (&max * &mean).unwrap().sum_all().unwrap().backward().unwrap();
         [bits(&max), bits(&mean), bits(grads.get(&x).unwrap())]
     });
@@ -172,8 +172,8 @@ fn threads_do_not_change_a_bit() {
 #[test]
 fn what_does_not_fit_is_said() {
     let x = Tensor::zeros((1, 1, 2, 9), DType::F32, &Device::Cpu).unwrap();
-    let small = MaxPool2d::new(PoolConfig::square(3)).unwrap().forward(&x, &Mode::Eval).unwrap_err().to_string();
-    assert!(small.contains("[1, 1, 2, 9], but a window of (3, 3) does not fit"), "{small}");
+    let small = MaxPool2d::new(PoolConfig::square(3)).unwrap().planes(&x, &Mode::Eval).unwrap_err().to_string();
+    assert!(small.contains("[1, 2, 9, 1], but a window of (3, 3) does not fit"), "{small}");
     let refuse = |config| AvgPool2d::new(config).unwrap_err().to_string();
     assert!(refuse(PoolConfig::square(3).padding(2)).contains("more than half of kernel (3, 3)"));
     assert!(refuse(PoolConfig::square(3).stride(0)).contains("at least 1"));

@@ -1,3 +1,5 @@
+use super::product::{self, Kernel};
+use super::simd::Level;
 use candle_core::WithDType;
 
 mod sealed {
@@ -14,38 +16,48 @@ pub(crate) trait Element: WithDType + sealed::Sealed {
 
     fn is_nan(self) -> bool;
 
-    /// The values, if they are f32: for kernels of that type alone.
-    fn as_f32(values: &[Self]) -> Option<&[f32]>;
+    /// The product's code for panels of `vectors` registers.
+    fn kernel(level: Level, vectors: usize) -> Kernel<Self>;
 
-    /// The reverse; none if the type is another.
-    fn from_f32(values: Vec<f32>) -> Option<Vec<Self>>;
+    /// Registers that a panel is at most wide.
+    fn widest(level: Level) -> usize;
 }
 
-macro_rules! element {
-    ($t:ty, $as_f32:expr, $from_f32:expr) => {
-        impl Element for $t {
-            const ZERO: Self = 0.;
-            const ONE: Self = 1.;
-            const NEG_INFINITY: Self = <$t>::NEG_INFINITY;
+impl Element for f32 {
+    const ZERO: Self = 0.;
+    const ONE: Self = 1.;
+    const NEG_INFINITY: Self = f32::NEG_INFINITY;
 
-            fn is_nan(self) -> bool {
-                <$t>::is_nan(self)
-            }
+    fn is_nan(self) -> bool {
+        f32::is_nan(self)
+    }
 
-            fn as_f32(values: &[Self]) -> Option<&[f32]> {
-                let as_f32: fn(&[Self]) -> Option<&[f32]> = $as_f32;
-                as_f32(values)
-            }
+    fn kernel(level: Level, vectors: usize) -> Kernel<Self> {
+        product::single(level, vectors)
+    }
 
-            fn from_f32(values: Vec<f32>) -> Option<Vec<Self>> {
-                let from_f32: fn(Vec<f32>) -> Option<Vec<Self>> = $from_f32;
-                from_f32(values)
-            }
-        }
-    };
+    fn widest(level: Level) -> usize {
+        product::widest(level)
+    }
 }
-element!(f32, |values| Some(values), |values| Some(values));
-element!(f64, |_| None, |_| None);
+
+impl Element for f64 {
+    const ZERO: Self = 0.;
+    const ONE: Self = 1.;
+    const NEG_INFINITY: Self = f64::NEG_INFINITY;
+
+    fn is_nan(self) -> bool {
+        f64::is_nan(self)
+    }
+
+    fn kernel(_: Level, vectors: usize) -> Kernel<Self> {
+        product::plain(vectors)
+    }
+
+    fn widest(_: Level) -> usize {
+        product::widest(Level::Baseline)
+    }
+}
 
 /// Runs `$body` with `$T` bound to the number type of candle's `$dtype`; other types are an error.
 macro_rules! by_dtype {
@@ -60,7 +72,8 @@ macro_rules! by_dtype {
                 $body
             }
             other => {
-                Err(candle_core::Error::msg(format_args!("{}: cannot compute in {other:?}; use f32 or f64", $name)))
+                Err(candle_core::Error::msg(format_args!("{}: cannot compute in {other:?}; use f32 or f64", $name))
+                    .into())
             }
         }
     };

@@ -1,15 +1,21 @@
-//! The arithmetic of the layers on plain slices; nothing here knows candle's graph.
+//! The arithmetic of the layers on plain slices; nothing here knows candle's graph or the tape.
 
-mod aligned;
-pub(crate) mod block;
+pub(crate) mod columns;
 pub(crate) mod conv;
 mod element;
+mod fill;
+pub(crate) mod linear;
 pub(crate) mod matrix;
 pub(crate) mod norm;
 mod parts;
 pub(crate) mod pool;
+pub(crate) mod product;
+mod shared;
 pub(crate) mod simd;
+mod sums;
 
-pub(crate) use aligned::aligned;
 pub(crate) use element::{Element, by_dtype};
+pub(crate) use fill::{fill_by_chunks, zip};
 pub(crate) use parts::parts;
+pub(crate) use shared::Shared;
+pub(crate) use sums::column_sums;

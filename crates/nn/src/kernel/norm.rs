@@ -1,27 +1,7 @@
-//! Batch normalisation of (batch, channels, pixels), over all but the channels.
+//! Batch normalisation of rows of channels.
 
 use super::{Element, simd};
 use rayon::prelude::*;
-
-/// Extents: batch, channels, pixels of a plane.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Planes {
-    pub batch: usize,
-    pub channels: usize,
-    pub pixels: usize,
-}
-
-impl Planes {
-    /// The planes of a channel, in the order of the batch.
-    fn of<T>(self, x: &[T], channel: usize) -> impl Iterator<Item = &[T]> {
-        (0..self.batch).map(move |b| &x[(b * self.channels + channel) * self.pixels..][..self.pixels])
-    }
-
-    /// Values per channel.
-    pub(crate) fn count(self) -> usize {
-        self.batch * self.pixels
-    }
-}
 
 /// Mean and variance (divided by n) of every channel.
 #[derive(Debug, Clone)]
@@ -30,84 +10,106 @@ pub(crate) struct Moments {
     pub variance: Vec<f64>,
 }
 
-/// Partial sums of this many independent lanes: vector code without reordering a sum.
-const LANES: usize = 16;
-
-/// Values that are summed in the number type itself before the sum goes on in f64.
-const BLOCK: usize = 1024;
-
-/// Sum over a block in a fixed order: lane by lane, then over the lanes.
-#[inline(always)]
-pub(super) fn lanes<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
-    let mut sums = [T::ZERO; LANES];
-    let (mut left, mut right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    for (a, b) in (&mut left).zip(&mut right) {
-        for lane in 0..LANES {
-            sums[lane] += f(a[lane], b[lane]);
-        }
+impl Moments {
+    /// `1 / sqrt(variance + epsilon)`.
+    pub(crate) fn inverse_deviation(&self, epsilon: f64) -> Vec<f64> {
+        self.variance.iter().map(|v| (v + epsilon).sqrt().recip()).collect()
     }
-    let tail: f64 = left.remainder().iter().zip(right.remainder()).map(|(&a, &b)| f(a, b).to_f64()).sum();
-    sums.iter().map(|s| s.to_f64()).sum::<f64>() + tail
 }
 
-/// Moments of every channel, in one pass over memory: each block of a plane gives its own mean and centred sum of
+/// Values that a task reads before it joins what it found: they stay in the first or second cache meanwhile.
+const BLOCK: usize = 1 << 13;
+
+/// Blocks that a task goes over, one after the other.
+const BLOCKS: usize = 8;
+
+/// Rows of a block.
+fn block(channels: usize) -> usize {
+    (BLOCK / channels).max(16)
+}
+
+/// Moments of every channel, in one pass over memory: each block of rows gives its own means and centred sums of
 /// squares while it is in the cache, and blocks are joined in f64 (Chan, Golub and LeVeque, 1983), so nothing cancels.
-pub(crate) fn moments<T: Element>(p: Planes, x: &[T]) -> Moments {
-    let channel = |c: usize| {
-        let block = |block: &[T]| {
-            let m = block.len() as f64;
-            // A first mean, rounded as sums in T are; everything else is relative to it, so it need not be exact.
-            let centre = T::from_f64(lanes(block, block, |v, _| v) / m);
-            let rest = lanes(block, block, |v, _| v - centre);
-            let squares = lanes(block, block, |v, _| (v - centre) * (v - centre)) - rest * rest / m;
-            [m, centre.to_f64() + rest / m, squares.max(0.)]
-        };
-        join(p.of(x, c).flat_map(|plane| plane.chunks(BLOCK)).map(block))
+pub(crate) fn moments<T: Element>(channels: usize, x: &[T]) -> Moments {
+    let rows = block(channels);
+    let task = |x: &[T]| {
+        let mut centre = vec![T::ZERO; channels];
+        let (mut rest, mut square) = (centre.clone(), centre.clone());
+        let (mut mean, mut squares) = (vec![0f64; channels], vec![0f64; channels]);
+        let mut all = Join::new(channels);
+        simd::run(|| {
+            for block in x.chunks(channels * rows) {
+                let n = (block.len() / channels) as f64;
+                let share = T::from_f64(1. / n);
+                centre.fill(T::ZERO);
+                rest.fill(T::ZERO);
+                square.fill(T::ZERO);
+                for row in block.chunks_exact(channels) {
+                    for (m, &v) in centre.iter_mut().zip(row) {
+                        *m += v;
+                    }
+                }
+                // A first mean, rounded as sums in T are; everything else is relative to it, so it need not be exact.
+                for m in &mut centre {
+                    *m *= share;
+                }
+                for row in block.chunks_exact(channels) {
+                    for (((r, s), &m), &v) in rest.iter_mut().zip(&mut square).zip(&centre).zip(row) {
+                        *r += v - m;
+                        *s += (v - m) * (v - m);
+                    }
+                }
+                for c in 0..channels {
+                    let rest = rest[c].to_f64();
+                    mean[c] = centre[c].to_f64() + rest / n;
+                    squares[c] = (square[c].to_f64() - rest * rest / n).max(0.);
+                }
+                all.add(n, &mean, &squares);
+            }
+        });
+        all
     };
-    let (mean, variance) = (0..p.channels).into_par_iter().map(|c| simd::run(|| channel(c))).unzip();
-    Moments { mean, variance }
+    let parts: Vec<Join> = x.par_chunks(channels * rows * BLOCKS).map(task).collect();
+    let mut all = Join::new(channels);
+    for part in &parts {
+        all.add(part.n, &part.mean, &part.squares);
+    }
+    let n = all.n.max(1.);
+    Moments { mean: all.mean, variance: all.squares.into_iter().map(|s| s / n).collect() }
 }
 
-/// Mean and variance of what is in parts, each with its count, mean and centred sum of squares.
-fn join(parts: impl Iterator<Item = [f64; 3]>) -> (f64, f64) {
-    let (mut n, mut mean, mut squares) = (0f64, 0f64, 0f64);
-    for [m, own_mean, own_squares] in parts {
-        let delta = own_mean - mean;
-        mean += delta * m / (n + m);
-        squares += own_squares + delta * delta * n * m / (n + m);
-        n += m;
-    }
-    (mean, squares / n)
+/// Counts, means and centred sums of squares of what was seen so far.
+struct Join {
+    n: f64,
+    mean: Vec<f64>,
+    squares: Vec<f64>,
 }
 
-/// `(x - centre) * scale + shift` per channel, then ReLU if asked for.
-pub(crate) fn apply<T: Element>(p: Planes, x: &[T], affine: &Affine<T>, relu: bool) -> Vec<T> {
-    let mut out = vec![T::ZERO; x.len()];
-    if out.is_empty() {
-        return out;
+impl Join {
+    fn new(channels: usize) -> Self {
+        Self { n: 0., mean: vec![0.; channels], squares: vec![0.; channels] }
     }
-    out.par_chunks_mut(p.pixels).zip(x.par_chunks(p.pixels)).with_min_len(16).enumerate().for_each(|(at, (out, x))| {
-        let c = at % p.channels;
-        let (centre, scale, shift) = (affine.centre[c], affine.scale[c], affine.shift[c]);
-        if relu {
-            for (o, &x) in out.iter_mut().zip(x) {
-                let y = (x - centre) * scale + shift;
-                // Written so that NaN passes, as it does in PyTorch.
-                *o = if y < T::ZERO { T::ZERO } else { y };
-            }
-        } else {
-            for (o, &x) in out.iter_mut().zip(x) {
-                *o = (x - centre) * scale + shift;
-            }
+
+    fn add(&mut self, m: f64, mean: &[f64], squares: &[f64]) {
+        let n = self.n;
+        let (share, spread) = (m / (n + m), n * m / (n + m));
+        for ((own, all), (own_squares, squares)) in
+            mean.iter().zip(&mut self.mean).zip(squares.iter().zip(&mut self.squares))
+        {
+            let delta = own - *all;
+            *all += delta * share;
+            *squares += own_squares + delta * delta * spread;
         }
-    });
-    out
+        self.n += m;
+    }
 }
 
-/// What [`apply`] does to each channel.
+/// `(x - centre) * scale + shift` per channel.
 #[derive(Debug, Clone)]
 pub(crate) struct Affine<T> {
     pub centre: Vec<T>,
+    /// What rounding added to the centre.
+    rounded: Vec<f64>,
     pub scale: Vec<T>,
     pub shift: Vec<T>,
 }
@@ -116,136 +118,151 @@ impl<T: Element> Affine<T> {
     /// Normalises with `moments`, then scales by `gamma` and adds `beta`.
     pub(crate) fn new(moments: &Moments, epsilon: f64, gamma: &[T], beta: &[T]) -> Self {
         let inverse = moments.inverse_deviation(epsilon);
-        Self {
-            centre: moments.mean.iter().map(|&m| T::from_f64(m)).collect(),
-            scale: inverse.iter().zip(gamma).map(|(i, g)| T::from_f64(i * g.to_f64())).collect(),
-            // The rounding error of the centre goes into the shift.
-            shift: (0..beta.len())
-                .map(|c| {
-                    let lost = moments.mean[c] - T::from_f64(moments.mean[c]).to_f64();
-                    T::from_f64(beta[c].to_f64() - lost * inverse[c] * gamma[c].to_f64())
-                })
-                .collect(),
-        }
+        let centre: Vec<T> = moments.mean.iter().map(|&m| T::from_f64(m)).collect();
+        let scale: Vec<f64> = inverse.iter().zip(gamma).map(|(&i, g)| i * g.to_f64()).collect();
+        // What rounding the centre took is given back by the shift.
+        let rounded: Vec<f64> = moments.mean.iter().zip(&centre).map(|(m, c)| c.to_f64() - m).collect();
+        let shift = beta.iter().zip(&scale).zip(&rounded).map(|((b, s), r)| T::from_f64(b.to_f64() + s * r)).collect();
+        Self { centre, rounded, scale: scale.into_iter().map(T::from_f64).collect(), shift }
     }
 }
 
-impl Moments {
-    /// Joins the parts of each channel in their order: (part, channel) to count, mean and centred sum of squares.
-    pub(crate) fn join(channels: usize, parts: &[Vec<[f64; 3]>]) -> Self {
-        let (mean, variance) = (0..channels).map(|c| join(parts.iter().map(|part| part[c]))).unzip();
-        Self { mean, variance }
-    }
-
-    /// `1 / sqrt(variance + epsilon)` of every channel.
-    pub(crate) fn inverse_deviation(&self, epsilon: f64) -> Vec<f64> {
-        self.variance.iter().map(|v| 1. / (v + epsilon).sqrt()).collect()
-    }
+/// What follows a normalisation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct After<'a, T> {
+    /// Rows that are added.
+    pub shortcut: Option<&'a [T]>,
+    pub relu: bool,
 }
 
-/// What the backward pass needs of every channel: `sum g` and `sum g (x - mean)`.
-#[derive(Debug, Clone)]
-pub(crate) struct Sums {
-    pub plain: Vec<f64>,
-    pub centred: Vec<f64>,
+#[inline(always)]
+fn rectify<T: Element>(v: T) -> T {
+    // Written so that NaN passes, as it does in PyTorch.
+    if v < T::ZERO { T::ZERO } else { v }
 }
 
-/// The sums over `grad`, which is taken as 0 where `out` (of a ReLU) is not positive.
-pub(crate) fn sums<T: Element>(p: Planes, x: &[T], grad: &[T], out: Option<&[T]>, mean: &[f64]) -> Sums {
-    let channel = |c: usize| {
-        let centre = T::from_f64(mean[c]);
-        let lost = mean[c] - centre.to_f64();
-        let (mut plain, mut centred) = (0f64, 0f64);
-        let mut masked = [T::ZERO; BLOCK];
-        for b in 0..p.batch {
-            let start = (b * p.channels + c) * p.pixels;
-            for from in (0..p.pixels).step_by(BLOCK) {
-                let range = start + from..start + (from + BLOCK).min(p.pixels);
-                let g = match out {
-                    None => &grad[range.clone()],
-                    Some(out) => {
-                        let masked = &mut masked[..range.len()];
-                        for ((m, &g), &o) in masked.iter_mut().zip(&grad[range.clone()]).zip(&out[range.clone()]) {
-                            *m = if o <= T::ZERO { T::ZERO } else { g };
-                        }
-                        masked
+/// Normalises rows.
+pub(crate) fn apply<T: Element>(channels: usize, x: &[T], affine: &Affine<T>, after: After<T>) -> Vec<T> {
+    let size = channels * block(channels);
+    super::fill_by_chunks(x.len(), size, |at, out| {
+        let x = &x[at..at + out.len()];
+        let (a, s, b) = (&affine.centre[..], &affine.scale[..], &affine.shift[..]);
+        let relu = after.relu;
+        simd::run(|| match after.shortcut {
+            None => {
+                for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+                    for c in 0..channels {
+                        let y = (x[c] - a[c]) * s[c] + b[c];
+                        out[c] = if relu { rectify(y) } else { y };
                     }
-                };
-                plain += lanes(g, g, |g, _| g);
-                centred += lanes(g, &x[range], |g, x| g * (x - centre));
+                }
             }
-        }
-        (plain, centred - lost * plain)
-    };
-    let (plain, centred) = (0..p.channels).into_par_iter().map(|c| simd::run(|| channel(c))).unzip();
-    Sums { plain, centred }
+            Some(shortcut) => {
+                let shortcut = shortcut[at..at + out.len()].chunks_exact(channels);
+                for ((out, x), add) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(shortcut) {
+                    for c in 0..channels {
+                        let y = (x[c] - a[c]) * s[c] + b[c] + add[c];
+                        out[c] = if relu { rectify(y) } else { y };
+                    }
+                }
+            }
+        });
+    })
 }
 
-/// `dx = a (g - b - (x - mean) c)` per channel, with `g` taken as 0 where `out` (of a ReLU) is not positive.
-pub(crate) fn input_gradient<T: Element>(
-    p: Planes,
+/// Where a gradient stops at a ReLU behind the normalisation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mask {
+    /// Nowhere: there is none, or the gradient has been stopped already.
+    Nowhere,
+    /// Where the normalised value, made again from the input, is not above 0.
+    Normalised,
+}
+
+/// Gradients of input, gamma and beta, from the gradient behind the normalisation.
+pub(crate) struct Gradient<T> {
+    pub gamma: Vec<T>,
+    pub beta: Vec<T>,
+    pub input: Option<Vec<T>>,
+}
+
+/// Backward half of [`apply`]. `batch` says that the moments are those of `x` itself.
+pub(crate) fn gradient<T: Element>(
+    channels: usize,
     x: &[T],
     grad: &[T],
-    out: Option<&[T]>,
-    linear: &Linear<T>,
-) -> Vec<T> {
-    let mut dx = vec![T::ZERO; x.len()];
-    if dx.is_empty() {
-        return dx;
-    }
-    dx.par_chunks_mut(p.pixels).enumerate().with_min_len(16).for_each(|(at, dx)| {
-        let c = at % p.channels;
-        let range = at * p.pixels..(at + 1) * p.pixels;
-        let (grad, x) = (&grad[range.clone()], &x[range.clone()]);
-        let (gain, slope, constant) = (linear.gain[c], linear.slope[c], linear.constant[c]);
-        let centre = linear.centre[c];
-        match out {
-            None => {
-                for ((d, &g), &x) in dx.iter_mut().zip(grad).zip(x) {
-                    *d = g * gain + (x - centre) * slope + constant;
+    affine: &Affine<T>,
+    inverse: &[f64],
+    mask: Mask,
+    batch: bool,
+    wanted: bool,
+) -> Gradient<T> {
+    let size = channels * block(channels);
+    let (a, s, b) = (&affine.centre[..], &affine.scale[..], &affine.shift[..]);
+    let masked = matches!(mask, Mask::Normalised);
+    let stopped =
+        |x: T, g: T, c: usize| -> T { if masked && (x - a[c]) * s[c] + b[c] <= T::ZERO { T::ZERO } else { g } };
+    let sums: Vec<Vec<f64>> = x
+        .par_chunks(size * BLOCKS)
+        .zip(grad.par_chunks(size * BLOCKS))
+        .map(|(x, grad)| {
+            let mut total = vec![0f64; 2 * channels];
+            let (mut plain, mut scaled) = (vec![T::ZERO; channels], vec![T::ZERO; channels]);
+            simd::run(|| {
+                for (x, grad) in x.chunks(size).zip(grad.chunks(size)) {
+                    plain.fill(T::ZERO);
+                    scaled.fill(T::ZERO);
+                    let (plain, scaled) = (&mut plain[..channels], &mut scaled[..channels]);
+                    for (x, grad) in x.chunks_exact(channels).zip(grad.chunks_exact(channels)) {
+                        for c in 0..channels {
+                            let g = stopped(x[c], grad[c], c);
+                            plain[c] += g;
+                            scaled[c] += g * (x[c] - a[c]);
+                        }
+                    }
+                    for c in 0..channels {
+                        total[c] += plain[c].to_f64();
+                        total[channels + c] += scaled[c].to_f64();
+                    }
                 }
-            }
-            Some(out) => {
-                for (((d, &g), &x), &o) in dx.iter_mut().zip(grad).zip(x).zip(&out[range]) {
-                    let g = if o <= T::ZERO { T::ZERO } else { g };
-                    *d = g * gain + (x - centre) * slope + constant;
-                }
-            }
+            });
+            total
+        })
+        .collect();
+    let mut total = vec![0f64; 2 * channels];
+    for sum in sums {
+        for (t, s) in total.iter_mut().zip(sum) {
+            *t += s;
         }
+    }
+    let (plain, scaled) = total.split_at_mut(channels);
+    // The sums were taken around the rounded centre.
+    for ((s, p), r) in scaled.iter_mut().zip(&*plain).zip(&affine.rounded) {
+        *s += p * r;
+    }
+    let n = if batch { (x.len() / channels) as f64 } else { f64::INFINITY };
+    // dx = scale (g - mean g - (x - centre) inverse^2 mean(g (x - centre))): the means vanish for constant moments.
+    let slope: Vec<f64> = scaled.iter().zip(inverse).map(|(v, i)| v * i * i / n).collect();
+    let mean = plain.iter().zip(&slope).zip(&affine.rounded).map(|((v, s), r)| T::from_f64(v / n + s * r));
+    let (mean, slope): (Vec<T>, Vec<T>) = (mean.collect(), slope.iter().map(|&s| T::from_f64(s)).collect());
+    let input = wanted.then(|| {
+        super::fill_by_chunks(x.len(), size, |at, out| {
+            let (x, grad) = (&x[at..at + out.len()], &grad[at..at + out.len()]);
+            let (mean, slope) = (&mean[..channels], &slope[..channels]);
+            simd::run(|| {
+                let rows =
+                    out.chunks_exact_mut(channels).zip(x.chunks_exact(channels).zip(grad.chunks_exact(channels)));
+                for (out, (x, grad)) in rows {
+                    for c in 0..channels {
+                        out[c] = s[c] * (stopped(x[c], grad[c], c) - mean[c] - (x[c] - a[c]) * slope[c]);
+                    }
+                }
+            });
+        })
     });
-    dx
-}
-
-/// The input gradient as a linear function of gradient and input: `dx = gain g + slope (x - centre) + constant`.
-#[derive(Debug, Clone)]
-pub(crate) struct Linear<T> {
-    pub centre: Vec<T>,
-    pub gain: Vec<T>,
-    pub slope: Vec<T>,
-    pub constant: Vec<T>,
-}
-
-impl<T: Element> Linear<T> {
-    /// Statistics of the batch: they depend on x, too.
-    pub(crate) fn of_batch(moments: &Moments, sums: &Sums, count: usize, epsilon: f64, gamma: &[T]) -> Self {
-        let inverse = moments.inverse_deviation(epsilon);
-        let n = count as f64;
-        let centre = |c: usize| T::from_f64(moments.mean[c]).to_f64();
-        let gain = |c: usize| inverse[c] * gamma[c].to_f64();
-        let slope = |c: usize| -gain(c) * inverse[c] * inverse[c] * sums.centred[c] / n;
-        let constant = |c: usize| -gain(c) * sums.plain[c] / n - slope(c) * (moments.mean[c] - centre(c));
-        let all = |f: &dyn Fn(usize) -> f64| (0..gamma.len()).map(|c| T::from_f64(f(c))).collect();
-        Self { centre: all(&centre), gain: all(&gain), slope: all(&slope), constant: all(&constant) }
-    }
-
-    /// Statistics that are constants.
-    pub(crate) fn of_constants(moments: &Moments, epsilon: f64, gamma: &[T]) -> Self {
-        let inverse = moments.inverse_deviation(epsilon);
-        Self {
-            centre: vec![T::ZERO; gamma.len()],
-            gain: inverse.iter().zip(gamma).map(|(i, g)| T::from_f64(i * g.to_f64())).collect(),
-            slope: vec![T::ZERO; gamma.len()],
-            constant: vec![T::ZERO; gamma.len()],
-        }
+    Gradient {
+        gamma: scaled.iter().zip(inverse).map(|(v, i)| T::from_f64(v * i)).collect(),
+        beta: plain.iter().map(|&v| T::from_f64(v)).collect(),
+        input,
     }
 }

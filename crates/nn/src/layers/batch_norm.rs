@@ -1,10 +1,10 @@
-use super::input;
-use crate::kernel::norm::{Moments, Planes};
-use crate::op::{Normalisation, Statistics};
-use crate::params::{Init, Path};
-use crate::{Error, Layer, Mode, Result};
+use super::{input, relu};
+use crate::kernel::by_dtype;
+use crate::kernel::norm::{self, Affine, After, Mask, Moments};
+use crate::op::{shaped, tensor, with};
+use crate::params::{Init, Parameter, Path};
+use crate::{Error, Layer, Pass, Result, Value};
 use candle_core::{DType, Device, Tensor, Var};
-use std::sync::{Arc, OnceLock};
 
 /// Settings of a batch norm; [`Default`] gives PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,15 +13,13 @@ pub struct BatchNormConfig {
     pub epsilon: f64,
     /// Weight of a batch in the running statistics; 0.1.
     pub momentum: f64,
-    /// Whether a ReLU follows, in the same pass over memory; no.
-    pub relu: bool,
     /// Whether the running statistics are used, and left alone, in training too; no.
     pub frozen: bool,
 }
 
 impl Default for BatchNormConfig {
     fn default() -> Self {
-        Self { epsilon: 1e-5, momentum: 0.1, relu: false, frozen: false }
+        Self { epsilon: 1e-5, momentum: 0.1, frozen: false }
     }
 }
 
@@ -34,7 +32,7 @@ impl Default for BatchNormConfig {
 /// by `momentum` towards the batch's (the variance divided by n - 1). In evaluation, and always if frozen, they are the
 /// running statistics, constants for the gradient.
 ///
-/// # Shapes    (B, C, H, W); the result has the input's.
+/// # Shapes    (B, H, W, C); the result has the input's.
 /// # Gradient  to input, weight and bias, through the batch's statistics in training.
 /// # Numerics  statistics are joined in f64 from blocks centred on their own means.
 /// # Errors    [`Error::Input`] if the channels differ, or a channel has a single value in training.
@@ -43,21 +41,13 @@ impl Default for BatchNormConfig {
 pub struct BatchNorm2d {
     name: String,
     config: BatchNormConfig,
-    weight: Tensor,
-    bias: Tensor,
+    weight: Parameter,
+    bias: Parameter,
     mean: Var,
     variance: Var,
 }
 
-/// Where a training pass leaves the statistics of its batch.
-type Cell = Arc<OnceLock<Moments>>;
-
 impl BatchNorm2d {
-    /// Epsilon, and weight and bias as two rows.
-    pub(super) fn rows(&self) -> Result<(f64, Tensor)> {
-        Ok((self.config.epsilon, Tensor::stack(&[&self.weight, &self.bias], 0)?))
-    }
-
     /// A layer for `channels` channels: `weight` (1) and `bias` (0), and the buffers `running_mean` (0) and
     /// `running_var` (1), below `path`.
     ///
@@ -85,22 +75,85 @@ impl BatchNorm2d {
         Ok(Moments { mean: values(&self.mean)?, variance: values(&self.variance)? })
     }
 
-    /// Where a pass over `count` values per channel takes its statistics from, and where those of a batch will be.
-    pub(super) fn statistics(&self, mode: &Mode, count: usize, dims: &[usize]) -> Result<(Statistics, Cell)> {
-        let cell = Cell::default();
-        if !mode.is_train() || self.config.frozen {
-            return Ok((Statistics::Given(self.running()?), cell));
-        }
-        if count < 2 {
-            let want = "training needs at least two values per channel: take a larger batch, or freeze the layer";
-            return Err(Error::Input { layer: self.name.clone(), got: dims.to_vec(), want: want.to_owned() });
-        }
-        Ok((Statistics::Batch(cell.clone()), cell))
+    /// C, the number of channels.
+    pub(super) fn channels(&self) -> usize {
+        self.weight.dims()[0]
     }
 
-    /// Moves the running statistics towards those of a batch with `count` values per channel, if there was one.
-    pub(super) fn follow(&self, cell: &Cell, count: usize) -> Result<()> {
-        let Some(batch) = cell.get() else { return Ok(()) };
+    /// Scale and shift per channel that do what the layer does in evaluation.
+    pub(super) fn folded(&self) -> Result<(Vec<f64>, Vec<f64>)> {
+        let values = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
+        let (gamma, beta, running) = (values(self.weight.tensor())?, values(self.bias.tensor())?, self.running()?);
+        let scale: Vec<f64> =
+            running.inverse_deviation(self.config.epsilon).iter().zip(gamma).map(|(i, g)| i * g).collect();
+        let shift = beta.iter().zip(&running.mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
+        Ok((scale, shift))
+    }
+
+    /// Whether a pass takes the statistics of its batch.
+    pub(super) fn follows(&self, pass: &Pass) -> bool {
+        pass.mode().is_train() && !self.config.frozen
+    }
+
+    /// Normalises, adds `shortcut` if there is one, and applies a ReLU if asked for, in one pass over memory.
+    pub(super) fn normalise(&self, x: &Value, shortcut: Option<&Value>, relu: bool, pass: &mut Pass) -> Result<Value> {
+        let [batch, h, w, channels] = input::images(&self.name, x, Some(self.weight.tensor().elem_count()))?;
+        if let Some(other) = shortcut.filter(|other| other.dims() != x.dims()) {
+            let want = format!("what is added to it has shape {:?}", other.dims());
+            return Err(input::wrong(&self.name, x, want));
+        }
+        let (count, batch_moments) = (batch * h * w, self.follows(pass));
+        if batch_moments && count < 2 {
+            let want = "training needs at least two values per channel: take a larger batch, or freeze the layer";
+            return Err(input::wrong(&self.name, x, want));
+        }
+        let (name, kept) = (&self.name, x.tensor().clone());
+        by_dtype!(kept.dtype(), name, T => {
+            let moments = match batch_moments {
+                true => with(&kept, |x: &[T]| Ok(norm::moments(channels, x)))?,
+                false => self.running()?,
+            };
+            let affine = with(self.weight.tensor(), |gamma: &[T]| with(self.bias.tensor(), |beta| {
+                Ok(Affine::new(&moments, self.config.epsilon, gamma, beta))
+            }))?;
+            let out = with(&kept, |x: &[T]| match shortcut {
+                None => shaped(norm::apply(channels, x, &affine, After { shortcut: None, relu }), &kept),
+                Some(other) => with(other.tensor(), |other: &[T]| {
+                    shaped(norm::apply(channels, x, &affine, After { shortcut: Some(other), relu }), &kept)
+                }),
+            })?;
+            if batch_moments {
+                self.follow(&moments, count)?;
+            }
+            let inverse = moments.inverse_deviation(self.config.epsilon);
+            let (source, added) = (x.source(), shortcut.map(Value::source));
+            // With a shortcut the ReLU is undone by its own result; without, by what it was made of.
+            let result = (relu && added.is_some()).then(|| out.clone());
+            let (layer, inputs) = (self.clone(), [Some(x), shortcut].into_iter().flatten().collect::<Vec<_>>());
+            Ok::<_, Error>(pass.record(out, &inputs, &[&self.weight, &self.bias], move |grad, to| {
+                let grad = match result {
+                    Some(out) => relu::stopped(&out, &grad)?,
+                    None => grad,
+                };
+                let mask = if relu && added.is_none() { Mask::Normalised } else { Mask::Nowhere };
+                let found = with(&kept, |x: &[T]| with(&grad, |grad| {
+                    Ok(norm::gradient(channels, x, grad, &affine, &inverse, mask, batch_moments, source.wants()))
+                }))?;
+                if let Some(added) = added {
+                    to.value(added, || Ok(grad))?;
+                }
+                to.parameter(&layer.weight, || Ok(tensor(found.gamma, channels)?))?;
+                to.parameter(&layer.bias, || Ok(tensor(found.beta, channels)?))?;
+                match found.input {
+                    Some(input) => to.value(source, || Ok(shaped(input, &kept)?)),
+                    None => Ok(()),
+                }
+            }))
+        })
+    }
+
+    /// Moves the running statistics towards those of a batch with `count` values per channel.
+    fn follow(&self, batch: &Moments, count: usize) -> Result<()> {
         let (n, momentum) = (count as f64, self.config.momentum);
         let old = self.running()?;
         let step = |old: &[f64], new: &[f64], factor: f64| -> Vec<f64> {
@@ -116,13 +169,7 @@ impl BatchNorm2d {
 }
 
 impl Layer for BatchNorm2d {
-    fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let (x, [batch, channels, h, w]) = input::images(&self.name, x, Some(self.weight.elem_count()))?;
-        let planes = Planes { batch, channels, pixels: h * w };
-        let (statistics, cell) = self.statistics(mode, planes.count(), x.dims())?;
-        let op = Normalisation { planes, statistics, epsilon: self.config.epsilon, relu: self.config.relu };
-        let out = x.apply_op3(&self.weight, &self.bias, op)?;
-        self.follow(&cell, planes.count())?;
-        Ok(out)
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        self.normalise(x, None, false, pass)
     }
 }

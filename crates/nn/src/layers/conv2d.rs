@@ -1,8 +1,10 @@
 use super::input;
-use crate::kernel::conv::Geometry;
-use crate::params::{Init, Path};
-use crate::{Error, Layer, Mode, Result, op};
-use candle_core::Tensor;
+use crate::kernel::by_dtype;
+use crate::kernel::conv::{self, Affine, Geometry};
+use crate::op::{shaped, tensor, with};
+use crate::params::{Init, Parameter, Path};
+use crate::{Error, Gradients, Layer, Pass, Result, Source, Value};
+use candle_core::{DType, Tensor};
 
 /// Settings of a convolution, along (height, width).
 ///
@@ -62,30 +64,30 @@ impl Conv2dConfig {
 /// Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
 ///
 /// ```text
-/// y[b, o, i, j] = bias[o] + sum_{c, k, l} w[o, c, k, l] x[b, c, i stride + k dilation - padding, ...]
+/// y[b, i, j, o] = bias[o] + sum_{c, k, l} w[o, c, k, l] x[b, i stride + k dilation - padding, ..., c]
 /// ```
-/// # Shapes    input (B, C, H, W), weight (O, C / groups, kh, kw), bias (O); returns (B, O, H', W') with
+/// # Shapes    input (B, H, W, C), weight (O, C / groups, kh, kw), bias (O); returns (B, H', W', O) with
 /// `H' = floor((H + 2 padding - dilation (kh - 1) - 1) / stride) + 1`.
 /// # Gradient  to input, weight and bias; sums over the batch are in a fixed order, whatever the number of threads.
 /// # Errors    [`Error::Input`] if the channels differ or the kernel is larger than the padded input.
 ///
 /// ```
-/// # use npair_nn::{Conv2d, Conv2dConfig, Init, Layer, Mode, Params}; use npair_types::Streams;
+/// # use npair_nn::{Conv2d, Conv2dConfig, Init, Layer, Params}; use npair_types::Streams;
 /// # use candle_core::{DType, Device, Tensor};
 /// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
 /// let config = Conv2dConfig::square(2).without_bias();
 /// let layer = Conv2d::with_init(&params.root(), 1, 1, config, Init::Ones)?;
 /// // Sums of the 2 x 2 windows.
-/// let x = Tensor::new(&[[1f32, 2., 3.], [4., 5., 6.]], &Device::Cpu)?.reshape((1, 1, 2, 3))?;
-/// assert_eq!(layer.forward(&x, &Mode::Eval)?.flatten_all()?.to_vec1::<f32>()?, [12., 16.]);
+/// let x = Tensor::new(&[[1f32, 2., 3.], [4., 5., 6.]], &Device::Cpu)?.reshape((1, 2, 3, 1))?;
+/// assert_eq!(layer.infer(&x)?.flatten_all()?.to_vec1::<f32>()?, [12., 16.]);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Conv2d {
     name: String,
     config: Conv2dConfig,
-    weight: Tensor,
-    bias: Option<Tensor>,
+    weight: Parameter,
+    bias: Option<Parameter>,
 }
 
 impl Conv2d {
@@ -118,14 +120,10 @@ impl Conv2d {
         Ok(Self { name, config, weight, bias })
     }
 
-    /// The weight's own tensor.
-    pub(super) fn weight(&self) -> &Tensor {
-        &self.weight
-    }
-
-    /// Extents for an input of `dims`.
-    pub(super) fn geometry(&self, dims: [usize; 4]) -> Result<Geometry> {
-        let [batch, inputs, h, w] = dims;
+    /// Extents for an input.
+    pub(super) fn geometry(&self, x: &Value) -> Result<Geometry> {
+        let inputs = self.weight.tensor().dim(1)? * self.config.groups;
+        let [batch, h, w, inputs] = input::images(&self.name, x, Some(inputs))?;
         let Conv2dConfig { kernel, stride, padding, dilation, groups, .. } = self.config;
         let along = |extent: usize, k: usize, s: usize, p: usize, d: usize| {
             (extent + 2 * p).checked_sub(d * (k - 1) + 1).map(|room| room / s + 1)
@@ -135,22 +133,96 @@ impl Conv2d {
         let (Some(rows), Some(columns)) = (rows, columns) else {
             let want =
                 format!("kernel {kernel:?} with dilation {dilation:?} does not fit into it with padding {padding:?}");
-            return Err(Error::Input { layer: self.name.clone(), got: dims.to_vec(), want });
+            return Err(input::wrong(&self.name, x, want));
         };
-        let outputs = self.weight.dim(0)?;
+        let outputs = self.weight.tensor().dim(0)?;
         let (image, map) = ((h, w), (rows, columns));
         Ok(Geometry { batch, inputs, outputs, image, kernel, stride, padding, dilation, groups, map })
+    }
+
+    /// Output channels.
+    pub(super) fn outputs(&self) -> usize {
+        self.weight.dims()[0]
+    }
+
+    /// Full name, or the kind of layer if it has none.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The bias.
+    pub(super) fn bias_values(&self) -> Result<Option<Vec<f64>>> {
+        let values = |b: &Parameter| Ok(b.tensor().to_dtype(DType::F64)?.to_vec1::<f64>()?);
+        self.bias.as_ref().map(values).transpose()
+    }
+
+    /// Weight and bias.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
+        std::iter::once(&self.weight).chain(&self.bias)
+    }
+
+    /// The maps of `x`: the weights times `scale` and then, per channel, `shift` (or else the layer's own bias) and
+    /// perhaps a ReLU.
+    pub(super) fn compute(
+        &self,
+        g: &Geometry,
+        x: &Tensor,
+        folded: Option<(&Tensor, &Tensor)>,
+        relu: bool,
+    ) -> Result<Tensor> {
+        let name = &self.name;
+        let shape = (g.batch, g.map.0, g.map.1, g.outputs);
+        let bias = self.bias.as_ref().map(Parameter::tensor);
+        Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(self.weight.tensor(), |w| {
+            let out = match (folded, bias) {
+                (Some((scale, shift)), _) => with(scale, |a| with(shift, |b| {
+                    Ok(conv::forward(g, x, w, Affine { scale: Some(a), bias: Some(b), relu }))
+                })),
+                (None, Some(bias)) => with(bias, |b| {
+                    Ok(conv::forward(g, x, w, Affine { scale: None, bias: Some(b), relu }))
+                }),
+                (None, None) => Ok(conv::forward(g, x, w, Affine { scale: None, bias: None, relu })),
+            };
+            tensor(out?, shape)
+        })))?)
+    }
+
+    /// Gradients from that of the maps.
+    pub(super) fn backward(
+        &self,
+        g: &Geometry,
+        x: &Tensor,
+        source: Source,
+        grad: &Tensor,
+        to: &mut Gradients,
+    ) -> Result<()> {
+        let (name, weight) = (&self.name, self.weight.tensor());
+        to.parameter(&self.weight, || {
+            Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(grad, |d| {
+                shaped(conv::weight_gradient(g, x, d), weight)
+            })))?)
+        })?;
+        if let Some(bias) = &self.bias {
+            to.parameter(bias, || {
+                Ok(by_dtype!(x.dtype(), name, T => with(grad, |d: &[T]| {
+                    shaped(conv::bias_gradient(g.outputs, d), bias.tensor())
+                }))?)
+            })?;
+        }
+        to.value(source, || {
+            Ok(by_dtype!(x.dtype(), name, T => with(weight, |w: &[T]| with(grad, |d| {
+                shaped(conv::input_gradient(g, w, d), x)
+            })))?)
+        })
     }
 }
 
 impl Layer for Conv2d {
-    fn forward(&self, x: &Tensor, _: &Mode) -> Result<Tensor> {
-        let inputs = self.weight.dim(1)? * self.config.groups;
-        let (x, dims) = input::images(&self.name, x, Some(inputs))?;
-        let op = op::Convolution(self.geometry(dims)?);
-        Ok(match &self.bias {
-            None => x.apply_op2(&self.weight, op)?,
-            Some(bias) => x.apply_op3(&self.weight, bias, op)?,
-        })
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let g = self.geometry(x)?;
+        let out = self.compute(&g, x.tensor(), None, false)?;
+        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
+        let parameters: Vec<_> = self.parameters().collect();
+        Ok(pass.record(out, &[x], &parameters, move |grad, to| layer.backward(&g, &kept, source, &grad, to)))
     }
 }

@@ -1,11 +1,11 @@
 use crate::params::Path;
-use crate::{Error, Layer, Mode, Result};
+use crate::{Error, Layer, Pass, Result, Value};
 use candle_core::Tensor;
 use rand::Rng;
 
 /// Dropout: in training, every entry is 0 with probability p and else divided by 1 - p; in evaluation, the identity.
 ///
-/// The mask depends on (seed, step, name of the layer) alone, see [`Mode`].
+/// The mask depends on (seed, step, name of the layer) alone, see [`crate::Mode`].
 ///
 /// # Shapes    any; the result has the input's.
 /// # Gradient  through the mask.
@@ -31,12 +31,15 @@ impl Dropout {
 }
 
 impl Layer for Dropout {
-    fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let Some(mut rng) = mode.dropout(self.key).filter(|_| self.probability > 0.) else { return Ok(x.clone()) };
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let rng = pass.mode().dropout(self.key).filter(|_| self.probability > 0.);
+        let Some(mut rng) = rng else { return Ok(x.clone()) };
         let kept = 1. / (1. - self.probability);
+        let count = x.tensor().elem_count();
         let mask: Vec<f64> =
-            (0..x.elem_count()).map(|_| if rng.random::<f64>() < self.probability { 0. } else { kept }).collect();
-        let mask = Tensor::from_vec(mask, x.shape(), x.device())?.to_dtype(x.dtype())?;
-        Ok(x.mul(&mask)?)
+            (0..count).map(|_| if rng.random::<f64>() < self.probability { 0. } else { kept }).collect();
+        let mask = Tensor::from_vec(mask, x.dims(), x.tensor().device())?.to_dtype(x.tensor().dtype())?;
+        let (out, source) = (x.tensor().mul(&mask)?, x.source());
+        Ok(pass.record(out, &[x], &[], move |grad, to| to.value(source, || Ok(grad.mul(&mask)?))))
     }
 }

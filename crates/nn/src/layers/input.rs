@@ -1,27 +1,32 @@
-use crate::{Error, Result};
-use candle_core::{DType, Tensor};
+use crate::{Error, Result, Value};
+use candle_core::DType;
 
-/// What a layer computes with: a contiguous f32 or f64 tensor on the CPU.
-pub(super) fn check(layer: &str, x: &Tensor) -> Result<Tensor> {
-    if !x.device().is_cpu() {
-        return Err(Error::Device { layer: layer.to_owned(), device: format!("{:?}", x.device().location()) });
+/// That a layer can compute with a value: f32 or f64, on the CPU.
+pub(super) fn check(layer: &str, x: &Value) -> Result<()> {
+    let (dtype, device) = (x.tensor().dtype(), x.tensor().device());
+    if !device.is_cpu() {
+        return Err(Error::Device { layer: layer.to_owned(), device: format!("{:?}", device.location()) });
     }
-    if !matches!(x.dtype(), DType::F32 | DType::F64) {
-        return Err(Error::DType { layer: layer.to_owned(), dtype: format!("{:?}", x.dtype()) });
+    if !matches!(dtype, DType::F32 | DType::F64) {
+        return Err(Error::DType { layer: layer.to_owned(), dtype: format!("{dtype:?}") });
     }
-    Ok(x.contiguous()?)
+    Ok(())
 }
 
-/// The same for images (B, C, H, W) without an empty extent but the batch; with `channels` channels if that is given.
-pub(super) fn images(layer: &str, x: &Tensor, channels: Option<usize>) -> Result<(Tensor, [usize; 4])> {
-    let wrong = |want: String| Error::Input { layer: layer.to_owned(), got: x.dims().to_vec(), want };
-    let &[b, c, h, w] = x.dims() else {
-        return Err(wrong("images are (batch, channels, height, width)".to_owned()));
+/// That an input does not fit.
+pub(super) fn wrong(layer: &str, x: &Value, want: impl Into<String>) -> Error {
+    Error::Input { layer: layer.to_owned(), got: x.dims().to_vec(), want: want.into() }
+}
+
+/// Extents (B, H, W, C) of images without an empty extent but the batch; with `channels` channels if that is given.
+pub(super) fn images(layer: &str, x: &Value, channels: Option<usize>) -> Result<[usize; 4]> {
+    let &[b, h, w, c] = x.dims() else {
+        return Err(wrong(layer, x, "images are (batch, height, width, channels)"));
     };
     match channels {
-        Some(n) if n != c => Err(wrong(format!("the layer takes {n} channels"))),
-        _ if c * h * w == 0 => Err(wrong("images need at least one channel and one pixel".to_owned())),
-        _ => Ok((check(layer, x)?, [b, c, h, w])),
+        Some(n) if n != c => Err(wrong(layer, x, format!("the layer takes {n} channels, in the last place"))),
+        _ if c * h * w == 0 => Err(wrong(layer, x, "images need at least one channel and one pixel")),
+        _ => check(layer, x).map(|()| [b, h, w, c]),
     }
 }
 

@@ -1,7 +1,9 @@
 use super::input;
-use crate::params::{Init, Path};
-use crate::{Error, Layer, Mode, Result, op};
-use candle_core::Tensor;
+use crate::kernel::by_dtype;
+use crate::kernel::linear::Affine;
+use crate::op::{shaped, tensor, with};
+use crate::params::{Init, Parameter, Path};
+use crate::{Error, Layer, Pass, Result, Value};
 
 /// Linear layer.
 ///
@@ -13,19 +15,19 @@ use candle_core::Tensor;
 /// # Errors    [`Error::Input`] if the last extent of the input is not I.
 ///
 /// ```
-/// # use npair_nn::{Init, Layer, Linear, Mode, Params}; use npair_types::Streams;
+/// # use npair_nn::{Init, Layer, Linear, Params}; use npair_types::Streams;
 /// # use candle_core::{DType, Device, Tensor};
 /// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
 /// let layer = Linear::with_init(&params.root(), 2, 1, true, Init::Const(3.))?;
 /// let x = Tensor::new(&[[1f32, 2.]], &Device::Cpu)?;
-/// assert_eq!(layer.forward(&x, &Mode::Eval)?.to_vec2::<f32>()?, [[9.]]);
+/// assert_eq!(layer.infer(&x)?.to_vec2::<f32>()?, [[9.]]);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Linear {
     name: String,
-    weight: Tensor,
-    bias: Option<Tensor>,
+    weight: Parameter,
+    bias: Option<Parameter>,
 }
 
 impl Linear {
@@ -54,20 +56,48 @@ impl Linear {
 }
 
 impl Layer for Linear {
-    fn forward(&self, x: &Tensor, _: &Mode) -> Result<Tensor> {
-        let (outputs, inputs) = self.weight.dims2()?;
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let (outputs, inputs) = self.weight.tensor().dims2()?;
         let (rows, shape) = match x.dims() {
             [rows @ .., last] if *last == inputs => (rows.iter().product(), [rows, &[outputs]].concat()),
-            got => {
-                let (layer, want) = (self.name.clone(), format!("the layer takes {inputs} features in the last place"));
-                return Err(Error::Input { layer, got: got.to_vec(), want });
+            _ => {
+                return Err(input::wrong(
+                    &self.name,
+                    x,
+                    format!("the layer takes {inputs} features in the last place"),
+                ));
             }
         };
-        let affine = op::Affine { rows, inputs, outputs, shape: shape.into() };
-        let x = input::check(&self.name, x)?;
-        Ok(match &self.bias {
-            None => x.apply_op2(&self.weight, affine)?,
-            Some(bias) => x.apply_op3(&self.weight, bias, affine)?,
-        })
+        input::check(&self.name, x)?;
+        let affine = Affine { rows, inputs, outputs };
+        let (name, weight) = (&self.name, self.weight.tensor());
+        let out = by_dtype!(x.tensor().dtype(), name, T => with(x.tensor(), |x: &[T]| with(weight, |w| {
+            match &self.bias {
+                None => tensor(affine.forward(x, w, None), shape),
+                Some(bias) => with(bias.tensor(), |b| tensor(affine.forward(x, w, Some(b)), shape)),
+            }
+        })))?;
+        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
+        let parameters: Vec<_> = std::iter::once(&self.weight).chain(&self.bias).collect();
+        Ok(pass.record(out, &[x], &parameters, move |grad, to| {
+            let (name, weight) = (&layer.name, layer.weight.tensor());
+            to.parameter(&layer.weight, || {
+                Ok(by_dtype!(grad.dtype(), name, T => with(&kept, |x: &[T]| with(&grad, |g| {
+                    shaped(affine.weight_gradient(x, g), weight)
+                })))?)
+            })?;
+            if let Some(bias) = &layer.bias {
+                to.parameter(bias, || {
+                    Ok(by_dtype!(grad.dtype(), name, T => with(&grad, |g: &[T]| {
+                        shaped(affine.bias_gradient(g), bias.tensor())
+                    }))?)
+                })?;
+            }
+            to.value(source, || {
+                Ok(by_dtype!(grad.dtype(), name, T => with(weight, |w: &[T]| with(&grad, |g| {
+                    shaped(affine.input_gradient(w, g), &kept)
+                })))?)
+            })
+        }))
     }
 }

@@ -1,7 +1,8 @@
 use super::input;
-use crate::kernel::pool::Window;
-use crate::{Error, Layer, Mode, Result, op};
-use candle_core::Tensor;
+use crate::kernel::by_dtype;
+use crate::kernel::pool::{self, Window};
+use crate::op::{tensor, with};
+use crate::{Error, Layer, Pass, Result, Value};
 
 /// Settings of a pooling, along (height, width).
 ///
@@ -54,8 +55,8 @@ impl PoolConfig {
         Ok(self)
     }
 
-    fn window(&self, layer: &str, dims: [usize; 4]) -> Result<Window> {
-        let [batch, channels, h, w] = dims;
+    fn window(&self, layer: &str, x: &Value) -> Result<Window> {
+        let [batch, h, w, channels] = input::images(layer, x, None)?;
         let along = |extent: usize, k: usize, s: usize, p: usize| {
             let room = (extent + 2 * p).checked_sub(k)?;
             let count = if self.ceil { room.div_ceil(s) } else { room / s } + 1;
@@ -66,26 +67,26 @@ impl PoolConfig {
         let columns = along(w, self.kernel.1, self.stride.1, self.padding.1);
         let (Some(rows), Some(columns)) = (rows, columns) else {
             let want = format!("a window of {:?} does not fit into it with padding {:?}", self.kernel, self.padding);
-            return Err(Error::Input { layer: layer.to_owned(), got: dims.to_vec(), want });
+            return Err(input::wrong(layer, x, want));
         };
         let Self { kernel, stride, padding, .. } = *self;
-        Ok(Window { planes: batch * channels, image: (h, w), kernel, stride, padding, map: (rows, columns) })
+        Ok(Window { batch, channels, image: (h, w), kernel, stride, padding, map: (rows, columns) })
     }
 }
 
 /// Largest value of every window.
 ///
-/// # Shapes    (B, C, H, W) to (B, C, H', W') with `H' = floor((H + 2 padding - kernel) / stride) + 1`, rounded up with
+/// # Shapes    (B, H, W, C) to (B, H', W', C) with `H' = floor((H + 2 padding - kernel) / stride) + 1`, rounded up with
 /// [`PoolConfig::ceil`].
 /// # Gradient  to the first maximum of a window in the order of rows, as in PyTorch.
 /// # Numerics  a window with a NaN gives NaN.
 /// # Errors    [`Error::Input`] if no window fits.
 ///
 /// ```
-/// # use npair_nn::{Layer, MaxPool2d, Mode, PoolConfig}; use candle_core::{Device, Tensor};
-/// let x = Tensor::new(&[[1f32, 2., 3.], [4., 5., 6.]], &Device::Cpu)?.reshape((1, 1, 2, 3))?;
+/// # use npair_nn::{Layer, MaxPool2d, PoolConfig}; use candle_core::{Device, Tensor};
+/// let x = Tensor::new(&[[1f32, 2., 3.], [4., 5., 6.]], &Device::Cpu)?.reshape((1, 2, 3, 1))?;
 /// let pool = MaxPool2d::new(PoolConfig::square(2).ceil())?;
-/// assert_eq!(pool.forward(&x, &Mode::Eval)?.flatten_all()?.to_vec1::<f32>()?, [5., 6.]);
+/// assert_eq!(pool.infer(&x)?.flatten_all()?.to_vec1::<f32>()?, [5., 6.]);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -102,11 +103,22 @@ impl MaxPool2d {
 }
 
 impl Layer for MaxPool2d {
-    fn forward(&self, x: &Tensor, _: &Mode) -> Result<Tensor> {
-        let (x, dims) = input::images("max_pool2d", x, None)?;
-        let window = self.0.window("max_pool2d", dims)?;
-        let shape = (dims[0], dims[1], window.map.0, window.map.1).into();
-        Ok(x.apply_op1(op::MaxPool { window, shape })?)
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        const NAME: &str = "max_pool2d";
+        let window = self.0.window(NAME, x)?;
+        let shape = (window.batch, window.map.0, window.map.1, window.channels);
+        let (out, places) = by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
+            let (out, places) = pool::max(&window, x);
+            Ok((tensor(out, shape)?, places))
+        }))?;
+        let (source, shape) = (x.source(), x.tensor().shape().clone());
+        Ok(pass.record(out, &[x], &[], move |grad, to| {
+            to.value(source, || {
+                Ok(by_dtype!(grad.dtype(), NAME, T => with(&grad, |g: &[T]| {
+                    tensor(pool::max_gradient(&window, &places, g), shape)
+                }))?)
+            })
+        }))
     }
 }
 
@@ -118,10 +130,10 @@ impl Layer for MaxPool2d {
 /// # Errors    [`Error::Input`] if no window fits.
 ///
 /// ```
-/// # use npair_nn::{AvgPool2d, Layer, Mode, PoolConfig}; use candle_core::{Device, Tensor};
-/// let x = Tensor::new(&[[1f32, 2.], [4., 5.]], &Device::Cpu)?.reshape((1, 1, 2, 2))?;
+/// # use npair_nn::{AvgPool2d, Layer, PoolConfig}; use candle_core::{Device, Tensor};
+/// let x = Tensor::new(&[[1f32, 2.], [4., 5.]], &Device::Cpu)?.reshape((1, 2, 2, 1))?;
 /// let pool = AvgPool2d::new(PoolConfig::square(2))?;
-/// assert_eq!(pool.forward(&x, &Mode::Eval)?.flatten_all()?.to_vec1::<f32>()?, [3.]);
+/// assert_eq!(pool.infer(&x)?.flatten_all()?.to_vec1::<f32>()?, [3.]);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -146,32 +158,39 @@ impl AvgPool2d {
 }
 
 impl Layer for AvgPool2d {
-    fn forward(&self, x: &Tensor, _: &Mode) -> Result<Tensor> {
-        let (x, dims) = input::images("avg_pool2d", x, None)?;
-        let window = self.config.window("avg_pool2d", dims)?;
-        let shape = (dims[0], dims[1], window.map.0, window.map.1).into();
-        Ok(x.apply_op1(op::MeanPool { window, count_padding: self.count_padding, shape })?)
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let window = self.config.window("avg_pool2d", x)?;
+        mean(x, window, self.count_padding, &[window.batch, window.map.0, window.map.1, window.channels], pass)
     }
 }
 
 /// Mean of every plane.
 ///
-/// # Shapes    (B, C, H, W) to (B, C).
+/// # Shapes    (B, H, W, C) to (B, C).
 /// # Gradient  in equal parts to the pixels.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GlobalAvgPool;
 
 impl Layer for GlobalAvgPool {
-    fn forward(&self, x: &Tensor, _: &Mode) -> Result<Tensor> {
-        let (x, [batch, channels, h, w]) = input::images("global_avg_pool", x, None)?;
-        let window = Window {
-            planes: batch * channels,
-            image: (h, w),
-            kernel: (h, w),
-            stride: (1, 1),
-            padding: (0, 0),
-            map: (1, 1),
-        };
-        Ok(x.apply_op1(op::MeanPool { window, count_padding: false, shape: (batch, channels).into() })?)
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let [batch, h, w, channels] = input::images("global_avg_pool", x, None)?;
+        let (image, kernel) = ((h, w), (h, w));
+        let window = Window { batch, channels, image, kernel, stride: (1, 1), padding: (0, 0), map: (1, 1) };
+        mean(x, window, false, &[batch, channels], pass)
     }
+}
+
+fn mean(x: &Value, window: Window, count_padding: bool, shape: &[usize], pass: &mut Pass) -> Result<Value> {
+    const NAME: &str = "avg_pool2d";
+    let out = by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
+        tensor(pool::mean(&window, x, count_padding), shape)
+    }))?;
+    let (source, shape) = (x.source(), x.tensor().shape().clone());
+    Ok(pass.record(out, &[x], &[], move |grad, to| {
+        to.value(source, || {
+            Ok(by_dtype!(grad.dtype(), NAME, T => with(&grad, |g: &[T]| {
+                tensor(pool::mean_gradient(&window, g, count_padding), shape)
+            }))?)
+        })
+    }))
 }

@@ -1,6 +1,7 @@
 use super::input;
-use crate::{Layer, Mode, Result, op};
-use candle_core::Tensor;
+use crate::kernel::{self, by_dtype};
+use crate::op::{shaped, with};
+use crate::{Layer, Pass, Result, Value};
 
 /// Rectified linear unit.
 ///
@@ -13,8 +14,28 @@ use candle_core::Tensor;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Relu;
 
+impl Relu {
+    const NAME: &'static str = "relu";
+}
+
 impl Layer for Relu {
-    fn forward(&self, x: &Tensor, _: &Mode) -> Result<Tensor> {
-        Ok(input::check("ReLU", x)?.apply_op1(op::Rectify)?)
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        input::check(Self::NAME, x)?;
+        let tensor = x.tensor();
+        let out = by_dtype!(tensor.dtype(), Self::NAME, T => with(tensor, |v: &[T]| {
+            shaped(kernel::zip(v, v, |v, _| if v < 0. { 0. } else { v }), tensor)
+        }))?;
+        let (kept, source) = (out.clone(), x.source());
+        Ok(pass.record(out, &[x], &[], move |grad, to| to.value(source, || Ok(stopped(&kept, &grad)?))))
     }
+}
+
+/// The gradient where the result of a ReLU is above 0, and 0 elsewhere.
+pub(super) fn stopped(
+    out: &candle_core::Tensor,
+    grad: &candle_core::Tensor,
+) -> candle_core::Result<candle_core::Tensor> {
+    by_dtype!(out.dtype(), Relu::NAME, T => with(out, |o: &[T]| with(grad, |g| {
+        shaped(kernel::zip(o, g, |o, g| if o <= 0. { 0. } else { g }), out)
+    })))
 }

@@ -1,9 +1,8 @@
 use crate::kernel::Element;
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
+use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor, bail};
 
 /// The values of a contiguous tensor.
-pub(super) fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     match layout.contiguous_offsets() {
         Some((from, to)) => Ok(&T::cpu_storage_as_slice(storage)?[from..to]),
         None => bail!("npair-nn: an operand is not contiguous"),
@@ -11,7 +10,7 @@ pub(super) fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) ->
 }
 
 /// Hands the values of a tensor on the CPU to `f`.
-pub(super) fn with<T: Element, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+pub(crate) fn with<T: Element, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
     let tensor = tensor.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
@@ -20,17 +19,12 @@ pub(super) fn with<T: Element, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Resul
     }
 }
 
-/// Values as a storage of candle.
-pub(super) fn store<T: Element>(values: Vec<T>) -> CpuStorage {
-    T::to_cpu_storage_owned(values)
-}
-
 /// Values as a tensor of the shape of `like`.
-pub(super) fn shaped<T: Element>(values: Vec<T>, like: &Tensor) -> Result<Tensor> {
+pub(crate) fn shaped<T: Element>(values: Vec<T>, like: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(values, like.shape(), like.device())
 }
 
-/// Number type of a storage.
-pub(super) fn dtype(storage: &CpuStorage) -> DType {
-    BackendStorage::dtype(storage)
+/// Values as a tensor of the given shape, on the CPU.
+pub(crate) fn tensor<T: Element>(values: Vec<T>, shape: impl Into<Shape>) -> Result<Tensor> {
+    Tensor::from_vec(values, shape.into(), &candle_core::Device::Cpu)
 }

@@ -3,15 +3,17 @@
 mod init;
 mod load;
 pub(crate) mod name;
+mod parameter;
 mod path;
 
 pub use init::Init;
+pub use parameter::Parameter;
 pub use path::Path;
 
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use npair_types::Streams;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An ordered store of a network's trainable variables and, apart from them, its buffers (running statistics).
@@ -42,7 +44,14 @@ struct Store {
 #[derive(Debug, Clone)]
 struct Entry {
     var: Var,
-    trains: bool,
+    /// None for a buffer.
+    parameter: Option<Parameter>,
+}
+
+impl Entry {
+    fn trains(&self) -> bool {
+        self.parameter.as_ref().is_some_and(Parameter::trains)
+    }
 }
 
 impl Params {
@@ -66,14 +75,38 @@ impl Params {
         &self.0.device
     }
 
-    /// The trainable variables, in the order of their names.
+    /// The variables that train, in the order of their names; frozen ones are not among them.
     pub fn trainable(&self) -> Vec<(String, Var)> {
-        self.pick(true)
+        self.pick(Entry::trains)
+    }
+
+    /// The variables that are frozen, in the order of their names.
+    pub fn frozen(&self) -> Vec<(String, Var)> {
+        self.pick(|e| e.parameter.is_some() && !e.trains())
     }
 
     /// The buffers, in the order of their names.
     pub fn buffers(&self) -> Vec<(String, Var)> {
-        self.pick(false)
+        self.pick(|e| e.parameter.is_none())
+    }
+
+    /// Freezes (or, with `trains`, sets free) all variables whose name is `prefix` or begins with it and a dot, and
+    /// says how many they are. No gradient is computed for a frozen variable.
+    ///
+    /// ```
+    /// # use npair_nn::{Init, Params}; use npair_types::Streams; use candle_core::{DType, Device};
+    /// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
+    /// params.root().child("stem").trainable("weight", 3, Init::Ones)?;
+    /// params.root().child("stem2").trainable("weight", 3, Init::Ones)?;
+    /// assert_eq!(params.set_trains("stem", false), 1);
+    /// assert_eq!(params.trainable()[0].0, "stem2.weight");
+    /// # Ok::<(), npair_nn::Error>(())
+    /// ```
+    pub fn set_trains(&self, prefix: &str, trains: bool) -> usize {
+        let below = |name: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let entries = self.entries();
+        let met = entries.iter().filter(|(name, _)| below(name)).filter_map(|(_, e)| e.parameter.as_ref());
+        met.map(|p| p.set_trains(trains)).count()
     }
 
     /// Number of trainable values.
@@ -98,20 +131,24 @@ impl Params {
         load::load(&self.entries(), tensors)
     }
 
-    fn pick(&self, trains: bool) -> Vec<(String, Var)> {
+    fn pick(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<(String, Var)> {
         let entries = self.entries();
-        entries.iter().filter(|(_, e)| e.trains == trains).map(|(name, e)| (name.clone(), e.var.clone())).collect()
+        entries.iter().filter(|(_, e)| wanted(e)).map(|(name, e)| (name.clone(), e.var.clone())).collect()
     }
 
-    fn insert(&self, name: String, values: Vec<f64>, dims: &[usize], trains: bool) -> Result<Var> {
-        let mut entries = self.entries();
-        if entries.contains_key(&name) {
-            return Err(Error::Duplicate { name });
-        }
+    fn variable(&self, values: Vec<f64>, dims: &[usize]) -> Result<Var> {
         let values = Tensor::from_vec(values, dims, &Device::Cpu)?.to_dtype(self.0.dtype)?.to_device(&self.0.device)?;
-        let var = Var::from_tensor(&values)?;
-        entries.insert(name, Entry { var: var.clone(), trains });
-        Ok(var)
+        Ok(Var::from_tensor(&values)?)
+    }
+
+    fn insert(&self, name: String, var: Var, parameter: Option<Parameter>) -> Result<()> {
+        match self.entries().entry(name) {
+            btree_map::Entry::Occupied(taken) => Err(Error::Duplicate { name: taken.key().clone() }),
+            btree_map::Entry::Vacant(free) => {
+                free.insert(Entry { var, parameter });
+                Ok(())
+            }
+        }
     }
 
     /// A panic while the lock was held cannot leave a half-made entry: entries are inserted whole.

@@ -1,6 +1,6 @@
-use super::{Init, Params, name};
+use super::{Init, Parameter, Params, name};
 use crate::Result;
-use candle_core::{Shape, Tensor, Var};
+use candle_core::{Shape, Var};
 use npair_types::Purpose;
 
 /// A place in a network: makes parameters whose names begin with the place's name.
@@ -35,15 +35,17 @@ impl Path {
         name::hash(&self.name)
     }
 
-    /// A new trainable variable. The tensor is the variable's own: gradients flow to it.
+    /// A new trainable variable.
     ///
     /// # Errors
     /// [`crate::Error::Duplicate`] if the name is taken.
-    pub fn trainable(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor> {
+    pub fn trainable(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Parameter> {
         let (full, shape) = (self.full(name), shape.into());
         let mut rng = self.params.0.streams.open(Purpose::Initialisation, [name::hash(&full), 0]);
         let values = init.draw(shape.dims(), &mut rng);
-        Ok(self.params.insert(full, values, shape.dims(), true)?.as_tensor().clone())
+        let parameter = Parameter::new(self.params.variable(values, shape.dims())?);
+        self.params.insert(full, parameter.var().clone(), Some(parameter.clone()))?;
+        Ok(parameter)
     }
 
     /// A new buffer: saved and loaded with the network, but nothing that trains.
@@ -52,7 +54,9 @@ impl Path {
     /// [`crate::Error::Duplicate`] if the name is taken.
     pub fn buffer(&self, name: &str, shape: impl Into<Shape>, fill: f64) -> Result<Var> {
         let shape = shape.into();
-        self.params.insert(self.full(name), vec![fill; shape.elem_count()], shape.dims(), false)
+        let var = self.params.variable(vec![fill; shape.elem_count()], shape.dims())?;
+        self.params.insert(self.full(name), var.clone(), None)?;
+        Ok(var)
     }
 
     fn full(&self, name: &str) -> String {

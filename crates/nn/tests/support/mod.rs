@@ -4,7 +4,7 @@
 pub mod convolution;
 
 use candle_core::{DType, Device, Tensor, Var};
-use npair_nn::{Layer, Mode, Params};
+use npair_nn::{Layer, Mode, Params, ToChannelsFirst, ToChannelsLast, differentiable};
 use npair_testkit::{gradient, inputs};
 use npair_types::Streams;
 
@@ -26,12 +26,30 @@ pub fn bits(t: &Tensor) -> Vec<u32> {
     t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
 }
 
+/// A layer on tensors. The definitions that the tests compare with speak of images (B, C, H, W).
+pub trait Planes {
+    /// The layer's result, in that order of axes.
+    fn planes(&self, x: &Tensor, mode: &Mode) -> npair_nn::Result<Tensor>;
+}
+
+impl<L: Layer + ?Sized> Planes for L {
+    fn planes(&self, x: &Tensor, mode: &Mode) -> npair_nn::Result<Tensor> {
+        if x.rank() != 4 {
+            return self.apply(x, mode);
+        }
+        differentiable(x, mode, |x, pass| {
+            let out = self.forward(&ToChannelsLast.forward(x, pass)?, pass)?;
+            if out.dims().len() == 4 { ToChannelsFirst.forward(&out, pass) } else { Ok(out) }
+        })
+    }
+}
+
 /// Compares the gradients of `sum(weights * layer(x))` to the input and to all variables with central differences.
 pub fn check_gradients(layer: &dyn Layer, params: &Params, x: &Tensor, mode: &Mode) {
     let input = Var::from_tensor(x).unwrap();
-    let shape = layer.forward(x, mode).unwrap().shape().clone();
+    let shape = layer.planes(x, mode).unwrap().shape().clone();
     let weights = inputs::normal(77, 1., shape, DType::F64).unwrap();
-    let loss = || (layer.forward(&input, mode).unwrap() * &weights).unwrap().sum_all().unwrap();
+    let loss = || (layer.planes(&input, mode).unwrap() * &weights).unwrap().sum_all().unwrap();
     let grads = loss().backward().unwrap();
     let vars = params.trainable().into_iter().chain([("input".to_owned(), input.clone())]);
     for (name, var) in vars {
@@ -64,7 +82,7 @@ pub fn gradients(
     mode: &Mode,
 ) -> Vec<(String, Vec<f64>)> {
     let input = Var::from_tensor(x).unwrap();
-    let out = layer.forward(&input, mode).unwrap();
+    let out = layer.planes(&input, mode).unwrap();
     let grads = (out * grad).unwrap().sum_all().unwrap().backward().unwrap();
     let vars = params.trainable().into_iter().chain([("input".to_owned(), input)]);
     vars.map(|(name, var)| (name, values(grads.get(&var).unwrap()))).collect()

@@ -1,145 +1,90 @@
-//! Convolution as three products of matrices over patches of one image at a time.
+//! Convolution of images (B, H, W, C) as products over windows that are read where they lie: nothing is unfolded.
 
-pub(crate) mod direct;
+mod depthwise;
 mod geometry;
-mod patches;
+mod gradient;
+mod multiply;
+mod windows;
 
 pub(crate) use geometry::Geometry;
 
-use direct::Direct;
-
-use super::matrix::{Place, product};
-use super::{Element, parts};
+use super::Element;
+use super::product::{Columns, Panels};
+use multiply::{Finish, multiply};
 use rayon::prelude::*;
 
-/// Parts of the batch that the weight gradient is summed over first.
-pub(crate) const PARTS: usize = 16;
+pub(crate) use gradient::weight_gradient;
 
-/// What the vector kernels make of f32 values, if they can.
-fn direct<T: Element>(g: &Geometry, x: &[T], f: impl Fn(&Direct, &[f32]) -> Option<Vec<f32>>) -> Option<Vec<T>> {
-    let x = T::as_f32(x)?;
-    T::from_f32(f(&Direct::new(g, 0)?, x)?)
+/// What follows the sums of a forward pass, per output channel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Affine<'a, T> {
+    /// Factor of the weights, if not 1.
+    pub scale: Option<&'a [T]>,
+    pub bias: Option<&'a [T]>,
+    pub relu: bool,
 }
 
-/// Output planes: `out[b, o] = bias[o] + sum over patch entries of w[o, k] patch[b, k]`.
-pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
-    let (outputs, patch, pixels) = (g.group_outputs(), g.patch(), g.map_pixels());
-    if let Some(out) = direct(g, x, |d, x| Some(d.forward(x, T::as_f32(w)?, bias.and_then(T::as_f32)))) {
-        return out;
+/// Output maps: `out[b, i, j, o] = bias[o] + sum over window entries of w[o, k] window[b, i, j, k]`; weights are
+/// (O, C / groups, kh, kw).
+pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], affine: Affine<T>) -> Vec<T> {
+    if g.is_depthwise() {
+        return depthwise::forward(g, x, w, affine);
     }
-    let mut out = vec![T::ZERO; g.batch * g.outputs * pixels];
-    if out.is_empty() {
-        return out;
-    }
-    let bands = g.bands();
-    out.par_chunks_mut(outputs * pixels).enumerate().for_each_init(Vec::new, |columns, (at, out)| {
-        let group = at % g.groups;
-        let image = &x[at * g.group_inputs() * g.pixels()..][..g.group_inputs() * g.pixels()];
-        let weight = (&w[group * outputs * patch..][..outputs * patch], Place::rows(outputs, patch, patch));
-        if let Some(bias) = bias {
-            for (plane, &b) in out.chunks_exact_mut(pixels).zip(&bias[group * outputs..]) {
-                plane.fill(b);
+    let mut out = vec![T::ZERO; g.batch * g.map_pixels() * g.outputs];
+    let (inputs, taps) = (g.group_inputs(), g.kernel.0 * g.kernel.1);
+    for group in 0..g.groups {
+        let first = group * g.group_outputs();
+        let panels = Panels::new(Columns::new(g.group_outputs()), g.patch(), |step, column, values| {
+            let (tap, channel) = (step / inputs, step % inputs);
+            for (n, value) in values.iter_mut().enumerate() {
+                let o = first + column + n;
+                let weight = w[(o * inputs + channel) * taps + tap];
+                *value = affine.scale.map_or(weight, |s| s[o] * weight);
             }
-        }
-        if g.is_pointwise() {
-            let whole = Place::rows(outputs, pixels, pixels);
-            return product((out, whole), weight, (image, Place::rows(patch, pixels, pixels)), bias.is_some());
-        }
-        for band in &bands {
-            let width = band.len() * g.map.1;
-            columns.resize(patch * width, T::ZERO);
-            patches::gather(g, image, band.clone(), columns);
-            let part = (&mut out[band.start * g.map.1..], Place::rows(outputs, width, pixels));
-            product(part, weight, (columns, Place::rows(patch, width, width)), bias.is_some());
-        }
-    });
+        });
+        let finish = match (affine.bias, affine.relu) {
+            (None, false) => Finish::Nothing,
+            (bias, relu) => Finish::Affine { bias: bias.map(|b| &b[first..]), relu },
+        };
+        multiply(&g.windows(group), x, &panels, &g.places(group), finish, &mut out);
+    }
     out
 }
 
 /// Gradient of the input, from the gradient of the output.
 pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> Vec<T> {
-    let (outputs, patch, pixels) = (g.group_outputs(), g.patch(), g.map_pixels());
-    if let Some(dx) = direct(g, dout, |d, dout| Some(d.input_gradient(T::as_f32(w)?, dout))) {
-        return dx;
+    if g.is_depthwise() {
+        return depthwise::input_gradient(g, w, dout);
     }
-    let mut dx = vec![T::ZERO; g.batch * g.inputs * g.pixels()];
-    if dx.is_empty() || dout.is_empty() {
-        return dx;
+    let mut dx = vec![T::ZERO; g.batch * g.pixels() * g.inputs];
+    let (inputs, outputs, taps) = (g.group_inputs(), g.group_outputs(), g.kernel.0 * g.kernel.1);
+    for group in 0..g.groups {
+        for phase in g.phases(group) {
+            if phase.taps.is_empty() {
+                continue;
+            }
+            let panels = Panels::new(Columns::new(inputs), phase.windows.size(), |step, column, values| {
+                let ((ky, kx), o) = (phase.taps[step / outputs], group * outputs + step % outputs);
+                let from = (o * inputs + column) * taps + ky * g.kernel.1 + kx;
+                for (value, &weight) in values.iter_mut().zip(w[from..].iter().step_by(taps)) {
+                    *value = weight;
+                }
+            });
+            multiply(&phase.windows, dout, &panels, &phase.places, Finish::Nothing, &mut dx);
+        }
     }
-    let bands = g.bands();
-    dx.par_chunks_mut(g.group_inputs() * g.pixels()).enumerate().for_each_init(Vec::new, |columns, (at, dx)| {
-        let group = at % g.groups;
-        let dout = &dout[at * outputs * pixels..][..outputs * pixels];
-        let weight = &w[group * outputs * patch..][..outputs * patch];
-        let weight = (weight, Place::rows(outputs, patch, patch).transposed());
-        if g.is_pointwise() {
-            let whole = Place::rows(patch, pixels, pixels);
-            return product((dx, whole), weight, (dout, Place::rows(outputs, pixels, pixels)), false);
-        }
-        for band in &bands {
-            let width = band.len() * g.map.1;
-            columns.resize(patch * width, T::ZERO);
-            let part = (&dout[band.start * g.map.1..], Place::rows(outputs, width, pixels));
-            product((columns, Place::rows(patch, width, width)), weight, part, false);
-            patches::scatter(g, columns, band.clone(), dx);
-        }
-    });
     dx
 }
 
-/// Gradient of the weights: per part of the batch first, then over the parts in order, so that the bits do not depend
-/// on the number of threads.
-pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> Vec<T> {
-    let (outputs, patch, pixels) = (g.group_outputs(), g.patch(), g.map_pixels());
-    if let Some(dw) = direct(g, x, |d, x| Some(d.weight_gradient(x, T::as_f32(dout)?))) {
-        return dw;
-    }
-    let zeros = || vec![T::ZERO; g.outputs * patch];
-    if pixels == 0 {
-        return zeros();
-    }
-    let bands = g.bands();
-    let sum_of = |images: std::ops::Range<usize>| {
-        let (mut dw, mut columns) = (zeros(), Vec::new());
-        for at in images.start * g.groups..images.end * g.groups {
-            let group = at % g.groups;
-            let dout = &dout[at * outputs * pixels..][..outputs * pixels];
-            let image = &x[at * g.group_inputs() * g.pixels()..][..g.group_inputs() * g.pixels()];
-            let dw = &mut dw[group * outputs * patch..][..outputs * patch];
-            let place = Place::rows(outputs, patch, patch);
-            if g.is_pointwise() {
-                let image = (image, Place::rows(patch, pixels, pixels).transposed());
-                product((dw, place), (dout, Place::rows(outputs, pixels, pixels)), image, true);
-                continue;
-            }
-            for band in &bands {
-                let width = band.len() * g.map.1;
-                columns.resize(patch * width, T::ZERO);
-                patches::gather(g, image, band.clone(), &mut columns);
-                let part = (&dout[band.start * g.map.1..], Place::rows(outputs, width, pixels));
-                let columns = (&columns[..], Place::rows(patch, width, width).transposed());
-                product((&mut *dw, place), part, columns, true);
-            }
-        }
-        dw
-    };
-    let sums: Vec<Vec<T>> = parts(g.batch, PARTS).into_par_iter().map(sum_of).collect();
-    sums.into_iter().reduce(add).unwrap_or_else(zeros)
-}
-
 /// Gradient of the bias: sums over batch and pixels, in f64.
-pub(crate) fn bias_gradient<T: Element>(g: &Geometry, dout: &[T]) -> Vec<T> {
-    let pixels = g.map_pixels();
-    let sum = |channel: usize| {
-        let planes = (0..g.batch).map(|b| &dout[(b * g.outputs + channel) * pixels..][..pixels]);
-        T::from_f64(planes.flatten().map(|v| v.to_f64()).sum())
-    };
-    (0..g.outputs).into_par_iter().map(sum).collect()
-}
-
-pub(crate) fn add<T: Element>(mut sum: Vec<T>, part: Vec<T>) -> Vec<T> {
-    for (s, p) in sum.iter_mut().zip(part) {
-        *s += p;
+pub(crate) fn bias_gradient<T: Element>(outputs: usize, dout: &[T]) -> Vec<T> {
+    const ROWS: usize = 1024;
+    let sums: Vec<Vec<f64>> = dout.par_chunks(outputs * ROWS).map(|rows| super::column_sums(outputs, rows)).collect();
+    let mut total = vec![0.; outputs];
+    for sum in sums {
+        for (t, s) in total.iter_mut().zip(sum) {
+            *t += s;
+        }
     }
-    sum
+    total.into_iter().map(T::from_f64).collect()
 }

@@ -1,92 +1,122 @@
-//! Maxima and means over windows of planes.
+//! Maxima and means over windows of images (B, H, W, C).
 
 mod window;
 
 pub(crate) use window::Window;
 
-use super::Element;
+use super::{Element, fill_by_chunks, simd};
 use rayon::prelude::*;
 
-/// Largest value of every window.
-pub(crate) fn max<T: Element>(w: &Window, x: &[T]) -> Vec<T> {
-    map(w, x, |plane, out| {
-        for ((rows, columns), out) in w.windows().zip(out) {
-            *out = plane[first_maximum(w, plane, rows, columns)];
+/// Largest value of every window, and which of the window's places it stood at: the first of several in the order of
+/// rows; a NaN counts as larger than everything and the last of several wins (both as in PyTorch). Places are numbered
+/// row by row in a window that is not cut at the edges.
+pub(crate) fn max<T: Element>(w: &Window, x: &[T]) -> (Vec<T>, Vec<u32>) {
+    let (c, line) = (w.channels, w.map.1 * w.channels);
+    let len = w.batch * w.map_pixels() * c;
+    let (mut out, mut places) = (vec![T::ZERO; len], vec![0u32; len]);
+    if len == 0 {
+        return (out, places);
+    }
+    out.par_chunks_mut(line).zip(places.par_chunks_mut(line)).enumerate().for_each(|(row, (out, places))| {
+        let (b, i) = (row / w.map.0, row % w.map.0);
+        let image = &x[b * w.pixels() * c..][..w.pixels() * c];
+        simd::run(|| {
+            for (j, (out, places)) in out.chunks_exact_mut(c).zip(places.chunks_exact_mut(c)).enumerate() {
+                let (rows, columns) = w.of(i, j);
+                out.fill(T::NEG_INFINITY);
+                // What a window of nothing but minus infinity says: its first pixel.
+                places.fill(place(w, (i, j), (rows.0, columns.0)));
+                for y in rows.0..rows.1 {
+                    for x in columns.0..columns.1 {
+                        let here = place(w, (i, j), (y, x));
+                        let values = &image[(y * w.image.1 + x) * c..][..c];
+                        for ((o, p), &v) in out.iter_mut().zip(places.iter_mut()).zip(values) {
+                            let better = v > *o || v.is_nan();
+                            *o = if better { v } else { *o };
+                            *p = if better { here } else { *p };
+                        }
+                    }
+                }
+            }
+        });
+    });
+    (out, places)
+}
+
+fn place(w: &Window, (i, j): (usize, usize), (y, x): (usize, usize)) -> u32 {
+    let (down, across) = (y + w.padding.0 - i * w.stride.0, x + w.padding.1 - j * w.stride.1);
+    (down * w.kernel.1 + across) as u32
+}
+
+/// Gradient of [`max`] from the gradient of its values and their places.
+pub(crate) fn max_gradient<T: Element>(w: &Window, places: &[u32], grad: &[T]) -> Vec<T> {
+    gather(w, |dx, window, (down, across)| {
+        let here = (down * w.kernel.1 + across) as u32;
+        let at = window * w.channels;
+        let (places, grad) = (&places[at..at + w.channels], &grad[at..at + w.channels]);
+        for ((d, &p), &g) in dx.iter_mut().zip(places).zip(grad) {
+            *d += if p == here { g } else { T::ZERO };
         }
     })
 }
 
-/// Gradient of [`max`]: each goes to the first maximum of its window, in the order of rows (as in PyTorch).
-pub(crate) fn max_gradient<T: Element>(w: &Window, x: &[T], grad: &[T]) -> Vec<T> {
-    let mut dx = vec![T::ZERO; x.len()];
-    if dx.is_empty() {
-        return dx;
-    }
-    let planes = dx.par_chunks_mut(w.pixels()).zip(x.par_chunks(w.pixels())).zip(grad.par_chunks(w.map_pixels()));
-    planes.with_min_len(16).for_each(|((dx, x), grad)| {
-        for ((rows, columns), &g) in w.windows().zip(grad) {
-            dx[first_maximum(w, x, rows, columns)] += g;
-        }
-    });
-    dx
-}
-
-/// Where the first maximum of a window is; a NaN counts as larger than everything, and the last of several wins, as in
-/// PyTorch.
-fn first_maximum<T: Element>(w: &Window, plane: &[T], rows: (usize, usize), columns: (usize, usize)) -> usize {
-    let (mut best, mut at) = (T::NEG_INFINITY, rows.0 * w.image.1 + columns.0);
-    for y in rows.0..rows.1 {
-        for x in columns.0..columns.1 {
-            let value = plane[y * w.image.1 + x];
-            if value > best || value.is_nan() {
-                (best, at) = (value, y * w.image.1 + x);
-            }
-        }
-    }
-    at
-}
-
 /// Mean of every window.
 pub(crate) fn mean<T: Element>(w: &Window, x: &[T], count_padding: bool) -> Vec<T> {
-    map(w, x, |plane, out| {
-        for (at, ((rows, columns), out)) in w.windows().zip(out).enumerate() {
-            let mut sum = T::ZERO;
-            for y in rows.0..rows.1 {
-                for &value in &plane[y * w.image.1..][columns.0..columns.1] {
-                    sum += value;
+    let c = w.channels;
+    fill_by_chunks(w.batch * w.map_pixels() * c, w.map.1 * c, |at, out| {
+        let row = at / (w.map.1 * c);
+        let (b, i) = (row / w.map.0, row % w.map.0);
+        let image = &x[b * w.pixels() * c..][..w.pixels() * c];
+        simd::run(|| {
+            for (j, out) in out.chunks_exact_mut(c).enumerate() {
+                let (rows, columns) = w.of(i, j);
+                for y in rows.0..rows.1 {
+                    for values in
+                        image[(y * w.image.1 + columns.0) * c..(y * w.image.1 + columns.1) * c].chunks_exact(c)
+                    {
+                        for (o, &v) in out.iter_mut().zip(values) {
+                            *o += v;
+                        }
+                    }
+                }
+                let share = T::from_f64(1. / w.share((i, j), count_padding));
+                for o in out {
+                    *o *= share;
                 }
             }
-            *out = sum / T::from_f64(w.share(at, count_padding));
-        }
+        });
     })
 }
 
 /// Gradient of [`mean`].
 pub(crate) fn mean_gradient<T: Element>(w: &Window, grad: &[T], count_padding: bool) -> Vec<T> {
-    let mut dx = vec![T::ZERO; w.planes * w.pixels()];
-    if dx.is_empty() {
-        return dx;
-    }
-    let planes = dx.par_chunks_mut(w.pixels()).zip(grad.par_chunks(w.map_pixels()));
-    planes.with_min_len(16).for_each(|(dx, grad)| {
-        for (at, ((rows, columns), &g)) in w.windows().zip(grad).enumerate() {
-            let part = g / T::from_f64(w.share(at, count_padding));
-            for y in rows.0..rows.1 {
-                for d in &mut dx[y * w.image.1..][columns.0..columns.1] {
-                    *d += part;
-                }
-            }
+    gather(w, |dx, window, _| {
+        let at = window % w.map_pixels();
+        let share = T::from_f64(1. / w.share((at / w.map.1, at % w.map.1), count_padding));
+        for (d, &g) in dx.iter_mut().zip(&grad[window * w.channels..][..w.channels]) {
+            *d += g * share;
         }
-    });
-    dx
+    })
 }
 
-/// Makes every output plane from its input plane.
-fn map<T: Element>(w: &Window, x: &[T], f: impl Fn(&[T], &mut [T]) + Sync) -> Vec<T> {
-    let mut out = vec![T::ZERO; w.planes * w.map_pixels()];
-    if !out.is_empty() {
-        let planes = out.par_chunks_mut(w.map_pixels()).zip(x.par_chunks(w.pixels()));
-        planes.with_min_len(16).for_each(|(out, x)| f(x, out));
-    }
-    out
+/// For every pixel, `f(its gradient, window, place in the window)` for all windows that it lies in, in their order: so
+/// tasks share nothing.
+fn gather<T: Element>(w: &Window, f: impl Fn(&mut [T], usize, (usize, usize)) + Sync) -> Vec<T> {
+    let c = w.channels;
+    let columns: Vec<_> =
+        (0..w.image.1).map(|x| Window::over(x, w.kernel.1, w.stride.1, w.padding.1, w.map.1)).collect();
+    fill_by_chunks(w.batch * w.pixels() * c, w.image.1 * c, |at, dx| {
+        let row = at / (w.image.1 * c);
+        let (b, y) = (row / w.image.0, row % w.image.0);
+        let rows = Window::over(y, w.kernel.0, w.stride.0, w.padding.0, w.map.0);
+        simd::run(|| {
+            for (dx, columns) in dx.chunks_exact_mut(c).zip(&columns) {
+                for &(i, down) in &rows {
+                    for &(j, across) in columns {
+                        f(dx, (b * w.map.0 + i) * w.map.1 + j, (down, across));
+                    }
+                }
+            }
+        });
+    })
 }

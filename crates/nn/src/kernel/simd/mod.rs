@@ -2,9 +2,9 @@
 
 mod vector;
 
-pub(crate) use vector::Vector;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use vector::{Avx2, Avx512};
+pub(crate) use vector::{Plain, Vector};
 
 /// The widest vector instructions that this crate has kernels for and that the machine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,22 +1,71 @@
-/// A register of f32 lanes.
+use crate::kernel::Element;
+
+/// A register of lanes.
 ///
 /// # Safety
 /// All functions need the instructions that the implementing type names; pointers have to be valid for
-/// [`Vector::LANES`] values, aligned as f32 is.
+/// [`Vector::LANES`] values, aligned as a single value is.
 pub(crate) unsafe trait Vector: Copy {
+    /// What a lane holds.
+    type Value: Element;
+
     /// Values in a register.
     const LANES: usize;
 
-    /// All lanes 0.
-    unsafe fn zero() -> Self;
     /// All lanes `value`.
-    unsafe fn splat(value: f32) -> Self;
+    unsafe fn splat(value: Self::Value) -> Self;
     /// The values from `from` on.
-    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn load(from: *const Self::Value) -> Self;
     /// Writes the lanes from `to` on.
-    unsafe fn store(self, to: *mut f32);
-    /// `a b + self` with one rounding.
+    unsafe fn store(self, to: *mut Self::Value);
+    /// `a b + self`.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// Lane by lane `self + other`.
+    unsafe fn add(self, other: Self) -> Self;
+    /// The lanes, 0 where they are less; NaN stays NaN.
+    unsafe fn positive(self) -> Self;
+}
+
+/// Four lanes in plain Rust: for other machines, and for f64.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain<T>([T; 4]);
+
+// SAFETY: plain Rust; reads and writes 4 values, unaligned.
+unsafe impl<T: Element> Vector for Plain<T> {
+    type Value = T;
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(value: T) -> Self {
+        Self([value; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const T) -> Self {
+        // SAFETY: the caller vouches for 4 readable values.
+        Self(unsafe { from.cast::<[T; 4]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut T) {
+        // SAFETY: the caller vouches for 4 writable values.
+        unsafe { to.cast::<[T; 4]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        Self(std::array::from_fn(|i| a.0[i] * b.0[i] + self.0[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn positive(self) -> Self {
+        Self(self.0.map(|v| if v < T::ZERO { T::ZERO } else { v }))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -27,81 +76,80 @@ mod x86 {
     use super::Vector;
     use std::arch::x86_64::*;
 
-    /// 16 lanes; needs AVX-512F.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Avx512(__m512);
+    /// A register of x86: name, intrinsic type, lanes, intrinsics.
+    macro_rules! register {
+        ($doc:literal, $name:ident, $raw:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $fma:ident,
+         $add:ident, $max:ident) => {
+            #[doc = $doc]
+            #[derive(Clone, Copy)]
+            pub(crate) struct $name($raw);
 
-    // SAFETY: every function uses AVX-512F alone and reads or writes 16 values, unaligned.
-    unsafe impl Vector for Avx512 {
-        const LANES: usize = 16;
+            // SAFETY: every function uses the named instructions alone and reads or writes all lanes, unaligned.
+            unsafe impl Vector for $name {
+                type Value = f32;
+                const LANES: usize = $lanes;
 
-        #[inline(always)]
-        unsafe fn zero() -> Self {
-            // SAFETY: the caller vouches for AVX-512F.
-            Self(unsafe { _mm512_setzero_ps() })
-        }
+                #[inline(always)]
+                unsafe fn splat(value: f32) -> Self {
+                    // SAFETY: the caller vouches for the instructions.
+                    Self(unsafe { $splat(value) })
+                }
 
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> Self {
-            // SAFETY: the caller vouches for AVX-512F.
-            Self(unsafe { _mm512_set1_ps(value) })
-        }
+                #[inline(always)]
+                unsafe fn load(from: *const f32) -> Self {
+                    // SAFETY: the caller vouches for the instructions and the values.
+                    Self(unsafe { $load(from) })
+                }
 
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: the caller vouches for AVX-512F and 16 readable values.
-            Self(unsafe { _mm512_loadu_ps(from) })
-        }
+                #[inline(always)]
+                unsafe fn store(self, to: *mut f32) {
+                    // SAFETY: the caller vouches for the instructions and the values.
+                    unsafe { $store(to, self.0) }
+                }
 
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            // SAFETY: the caller vouches for AVX-512F and 16 writable values.
-            unsafe { _mm512_storeu_ps(to, self.0) }
-        }
+                #[inline(always)]
+                unsafe fn add_product(self, a: Self, b: Self) -> Self {
+                    // SAFETY: the caller vouches for the instructions.
+                    Self(unsafe { $fma(a.0, b.0, self.0) })
+                }
 
-        #[inline(always)]
-        unsafe fn add_product(self, a: Self, b: Self) -> Self {
-            // SAFETY: the caller vouches for AVX-512F.
-            Self(unsafe { _mm512_fmadd_ps(a.0, b.0, self.0) })
-        }
+                #[inline(always)]
+                unsafe fn add(self, other: Self) -> Self {
+                    // SAFETY: the caller vouches for the instructions.
+                    Self(unsafe { $add(self.0, other.0) })
+                }
+
+                #[inline(always)]
+                unsafe fn positive(self) -> Self {
+                    // The second operand comes out where one is NaN.
+                    // SAFETY: the caller vouches for the instructions.
+                    Self(unsafe { $max($splat(0.), self.0) })
+                }
+            }
+        };
     }
-
-    /// 8 lanes; needs AVX2 and FMA.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Avx2(__m256);
-
-    // SAFETY: every function uses AVX and FMA alone and reads or writes 8 values, unaligned.
-    unsafe impl Vector for Avx2 {
-        const LANES: usize = 8;
-
-        #[inline(always)]
-        unsafe fn zero() -> Self {
-            // SAFETY: the caller vouches for AVX.
-            Self(unsafe { _mm256_setzero_ps() })
-        }
-
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> Self {
-            // SAFETY: the caller vouches for AVX.
-            Self(unsafe { _mm256_set1_ps(value) })
-        }
-
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: the caller vouches for AVX and 8 readable values.
-            Self(unsafe { _mm256_loadu_ps(from) })
-        }
-
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            // SAFETY: the caller vouches for AVX and 8 writable values.
-            unsafe { _mm256_storeu_ps(to, self.0) }
-        }
-
-        #[inline(always)]
-        unsafe fn add_product(self, a: Self, b: Self) -> Self {
-            // SAFETY: the caller vouches for FMA.
-            Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
-        }
-    }
+    register!(
+        "16 lanes; needs AVX-512F.",
+        Avx512,
+        __m512,
+        16,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_fmadd_ps,
+        _mm512_add_ps,
+        _mm512_max_ps
+    );
+    register!(
+        "8 lanes; needs AVX2 and FMA.",
+        Avx2,
+        __m256,
+        8,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_fmadd_ps,
+        _mm256_add_ps,
+        _mm256_max_ps
+    );
 }

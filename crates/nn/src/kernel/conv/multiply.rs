@@ -1,0 +1,79 @@
+use super::windows::{Places, Windows};
+use crate::kernel::product::{Epilogue, Panels, Tile};
+use crate::kernel::{Element, Shared};
+use rayon::prelude::*;
+
+/// What follows the sums.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Finish<'a, T> {
+    Nothing,
+    Affine { bias: Option<&'a [T]>, relu: bool },
+}
+
+/// Tasks that there are at least, where the work allows: enough for many cores.
+const TASKS: usize = 16;
+
+/// Weights above this many values are read from far away, so a task makes many pixels with them.
+const LARGE: usize = 1 << 18;
+
+/// Windows times panels: every pixel of the map at its place in `out`.
+pub(super) fn multiply<T: Element>(
+    windows: &Windows,
+    x: &[T],
+    panels: &Panels<T>,
+    places: &Places,
+    finish: Finish<T>,
+    out: &mut [T],
+) {
+    let rows = windows.rows();
+    let pixels = rows * windows.count.1;
+    if pixels == 0 || out.is_empty() {
+        return;
+    }
+    let width: usize = panels.columns.panels.iter().map(|p| p.1).sum();
+    let least = if panels.steps * width > LARGE { 384 } else { 96 };
+    let band = windows.band((pixels / TASKS).clamp(least, 4096));
+    let bands = rows.div_ceil(band);
+    // Few pixels: tasks share them and have some of the columns each.
+    let groups = (TASKS / 2).div_ceil(bands).min(panels.columns.panels.len()).max(1);
+    let biases: Vec<Vec<T>> = match finish {
+        Finish::Nothing => Vec::new(),
+        Finish::Affine { bias, .. } => {
+            let fill = |&(first, count, kernel): &(usize, usize, crate::kernel::product::Kernel<T>)| {
+                let mut values = vec![T::ZERO; kernel.columns];
+                if let Some(bias) = bias {
+                    values[..count].copy_from_slice(&bias[first..first + count]);
+                }
+                values
+            };
+            panels.columns.panels.iter().map(fill).collect()
+        }
+    };
+    let shared = Shared::new(out);
+    (0..bands * groups).into_par_iter().for_each_init(Vec::new, |padded, task| {
+        let (at, group) = (task / groups, task % groups);
+        let band = at * band..rows.min((at + 1) * band);
+        let view = windows.view(x, band.clone(), padded);
+        let to = places.of(windows.count, band);
+        let count = panels.columns.panels.len();
+        let mut moved = vec![0; to.len()];
+        for p in group * count / groups..(group + 1) * count / groups {
+            let (first, columns, kernel) = panels.columns.panels[p];
+            let epilogue = match finish {
+                Finish::Nothing => Epilogue::Store,
+                Finish::Affine { relu, .. } => Epilogue::Affine { bias: &biases[p], relu },
+            };
+            for (moved, place) in moved.iter_mut().zip(&to) {
+                *moved = place + first;
+            }
+            for (rows, out_rows) in view.corners.chunks(kernel.rows).zip(moved.chunks(kernel.rows)) {
+                let y = panels.panel(p);
+                let (x, runs, y_step) = (view.source, &view.values[..], kernel.columns);
+                let tile = Tile { x, rows, runs, y, y_step, out_rows, columns, epilogue };
+                // SAFETY: the places of different bands are different pixels and those of different panels different
+                // channels, and all lie in `out`.
+                unsafe { kernel.run_at(&tile, shared.pointer(), shared.len()) };
+            }
+        }
+    });
+}

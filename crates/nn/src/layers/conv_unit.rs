@@ -1,0 +1,111 @@
+use super::{BatchNorm2d, Conv2d, Relu, input, join};
+use crate::{Error, Layer, Pass, Result, Value};
+use candle_core::Tensor;
+
+/// What follows a convolution or its norm.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing.
+    #[default]
+    None,
+    /// ReLU.
+    Relu,
+}
+
+/// A convolution, perhaps a batch norm, perhaps an activation: `act(norm(conv(x)))`, and for the end of a residual
+/// block `act(norm(conv(x)) + shortcut)`.
+///
+/// It gives what the layers in turn give, up to rounding. In evaluation the norm is folded into the weights; in
+/// training, norm, sum and activation are one pass over memory.
+///
+/// # Shapes    those of [`Conv2d`].
+/// # Gradient  to the input, the shortcut and all parameters.
+#[derive(Debug, Clone)]
+pub struct ConvUnit {
+    conv: Conv2d,
+    norm: Option<BatchNorm2d>,
+    activation: Activation,
+}
+
+impl ConvUnit {
+    /// The layers together.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the norm has other channels than the convolution makes.
+    pub fn new(conv: Conv2d, norm: Option<BatchNorm2d>, activation: Activation) -> Result<Self> {
+        if let Some(norm) = norm.as_ref().filter(|norm| norm.channels() != conv.outputs()) {
+            let what = format!("a norm of {} channels follows {} outputs", norm.channels(), conv.outputs());
+            return Err(Error::Setting { layer: conv.name().to_owned(), what });
+        }
+        Ok(Self { conv, norm, activation })
+    }
+
+    /// `act(norm(conv(x)) + shortcut)`.
+    ///
+    /// # Errors
+    /// Those of the layers, and [`Error::Input`] if the shortcut has another shape than the result.
+    pub fn forward_add(&self, x: &Value, shortcut: &Value, pass: &mut Pass) -> Result<Value> {
+        self.run(x, Some(shortcut), pass)
+    }
+
+    fn run(&self, x: &Value, shortcut: Option<&Value>, pass: &mut Pass) -> Result<Value> {
+        let relu = self.activation == Activation::Relu;
+        let folds = !pass.records() && self.norm.as_ref().is_none_or(|norm| !norm.follows(pass));
+        if folds {
+            return self.folded(x, shortcut, relu, pass);
+        }
+        match (&self.norm, shortcut) {
+            (Some(norm), _) => norm.normalise(&self.conv.forward(x, pass)?, shortcut, relu, pass),
+            (None, None) if relu => self.rectified(x, pass),
+            (None, None) => self.conv.forward(x, pass),
+            (None, Some(other)) => {
+                let sum = join::sum(&self.conv.forward(x, pass)?, other, pass)?;
+                if relu { Relu.forward(&sum, pass) } else { Ok(sum) }
+            }
+        }
+    }
+
+    /// Convolution, bias and ReLU in one.
+    fn rectified(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let g = self.conv.geometry(x)?;
+        let out = self.conv.compute(&g, x.tensor(), None, true)?;
+        let (conv, kept, result, source) = (self.conv.clone(), x.tensor().clone(), out.clone(), x.source());
+        let parameters: Vec<_> = self.conv.parameters().collect();
+        Ok(pass.record(out, &[x], &parameters, move |grad, to| {
+            let grad = super::relu::stopped(&result, &grad)?;
+            conv.backward(&g, &kept, source, &grad, to)
+        }))
+    }
+
+    fn folded(&self, x: &Value, shortcut: Option<&Value>, relu: bool, pass: &mut Pass) -> Result<Value> {
+        let g = self.conv.geometry(x)?;
+        let dtype = x.tensor().dtype();
+        let fold = |norm: &BatchNorm2d| -> Result<(Tensor, Tensor)> {
+            let (scale, mut shift) = norm.folded()?;
+            if let Some(bias) = self.conv.bias_values()? {
+                for ((s, b), f) in shift.iter_mut().zip(bias).zip(&scale) {
+                    *s += b * f;
+                }
+            }
+            let row = |v: Vec<f64>| Tensor::new(v, x.tensor().device())?.to_dtype(dtype);
+            Ok((row(scale)?, row(shift)?))
+        };
+        let folded = self.norm.as_ref().map(fold).transpose()?;
+        let rows = folded.as_ref().map(|(scale, shift)| (scale, shift));
+        let out = Value::constant(&self.conv.compute(&g, x.tensor(), rows, relu && shortcut.is_none())?)?;
+        match shortcut {
+            None => Ok(out),
+            Some(other) if other.dims() != out.dims() => {
+                let want = format!("what is added to it has shape {:?}", other.dims());
+                Err(input::wrong(self.conv.name(), &out, want))
+            }
+            Some(other) => join::sum_then(&out, other, relu, pass),
+        }
+    }
+}
+
+impl Layer for ConvUnit {
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        self.run(x, None, pass)
+    }
+}

@@ -1,0 +1,90 @@
+//! Where branches of a network meet.
+
+use super::{input, relu};
+use crate::kernel::{self, Element, by_dtype};
+use crate::op::{shaped, tensor, with};
+use crate::{Error, Pass, Result, Value};
+
+/// The sum of two values of one shape.
+///
+/// # Errors
+/// [`Error::Input`] if the shapes differ.
+pub fn sum(a: &Value, b: &Value, pass: &mut Pass) -> Result<Value> {
+    sum_then(a, b, false, pass)
+}
+
+/// The same, and then perhaps a ReLU.
+pub(super) fn sum_then(a: &Value, b: &Value, rectify: bool, pass: &mut Pass) -> Result<Value> {
+    const NAME: &str = "sum";
+    input::check(NAME, a)?;
+    if a.dims() != b.dims() {
+        return Err(input::wrong(NAME, a, format!("what is added to it has shape {:?}", b.dims())));
+    }
+    let out = by_dtype!(a.tensor().dtype(), NAME, T => with(a.tensor(), |x: &[T]| with(b.tensor(), |y| {
+        let values = match rectify {
+            false => kernel::zip(x, y, |x, y| x + y),
+            true => kernel::zip(x, y, |x, y| if x + y < 0. { 0. } else { x + y }),
+        };
+        shaped(values, a.tensor())
+    })))?;
+    let (left, right, kept) = (a.source(), b.source(), rectify.then(|| out.clone()));
+    Ok(pass.record(out, &[a, b], &[], move |grad, to| {
+        let grad = match kept {
+            Some(out) => relu::stopped(&out, &grad)?,
+            None => grad,
+        };
+        to.value(left, || Ok(grad.clone()))?;
+        to.value(right, || Ok(grad))
+    }))
+}
+
+/// Values side by side along their last axis: channels of images.
+///
+/// # Errors
+/// [`Error::Input`] if there are none or they differ in another axis.
+pub fn concat(values: &[&Value], pass: &mut Pass) -> Result<Value> {
+    const NAME: &str = "concat";
+    let Some((first, rest)) = values.split_first() else {
+        return Err(Error::Setting { layer: NAME.to_owned(), what: "no values: give at least one".to_owned() });
+    };
+    let Some((_, head)) = first.dims().split_last() else {
+        return Err(input::wrong(NAME, first, "a scalar has no last axis"));
+    };
+    for value in values {
+        input::check(NAME, value)?;
+    }
+    if let Some(other) = rest.iter().find(|v| v.dims().split_last().map(|(_, h)| h) != Some(head)) {
+        return Err(input::wrong(NAME, other, format!("what it stands beside has shape {:?}", first.dims())));
+    }
+    let widths: Vec<usize> = values.iter().map(|v| v.dims()[head.len()]).collect();
+    let total: usize = widths.iter().sum();
+    let (rows, shape) = (head.iter().product::<usize>(), [head, &[total]].concat());
+    let dtype = first.tensor().dtype();
+    let out = by_dtype!(dtype, NAME, T => {
+        let mut out = vec![T::ZERO; rows * total];
+        let mut start = 0;
+        for (value, &width) in values.iter().zip(&widths) {
+            with(value.tensor(), |x: &[T]| {
+                kernel::columns::scatter(x, width, &mut out, total, start);
+                Ok(())
+            })?;
+            start += width;
+        }
+        tensor(out, shape)
+    })?;
+    let sources: Vec<_> = values.iter().map(|v| v.source()).collect();
+    let shapes: Vec<_> = values.iter().map(|v| v.tensor().shape().clone()).collect();
+    Ok(pass.record(out, values, &[], move |grad, to| {
+        let mut start = 0;
+        for ((source, shape), width) in sources.into_iter().zip(shapes).zip(widths) {
+            let from = start;
+            start += width;
+            to.value(source, || {
+                Ok(by_dtype!(dtype, NAME, T => with(&grad, |g: &[T]| {
+                    tensor(kernel::columns::gather(g, total, from, width), shape)
+                }))?)
+            })?;
+        }
+        Ok(())
+    }))
+}

@@ -1,0 +1,67 @@
+use super::input;
+use crate::kernel::{by_dtype, columns};
+use crate::op::{tensor, with};
+use crate::{Layer, Pass, Result, Value};
+
+/// Images (B, C, H, W), as candle and PyTorch have them, to (B, H, W, C), as the layers take them.
+///
+/// Along the channels of a pixel everything that a network does on a CPU is a row of the same operations, whatever the
+/// kernel, the stride and the size of the image.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ToChannelsLast;
+
+/// The reverse of [`ToChannelsLast`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ToChannelsFirst;
+
+impl Layer for ToChannelsLast {
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let &[b, c, h, w] = x.dims() else {
+            return Err(input::wrong("to_channels_last", x, "images are (batch, channels, height, width)"));
+        };
+        turn(x, (c, h * w), [b, h, w, c], pass)
+    }
+}
+
+impl Layer for ToChannelsFirst {
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let &[b, h, w, c] = x.dims() else {
+            return Err(input::wrong("to_channels_first", x, "images are (batch, height, width, channels)"));
+        };
+        turn(x, (h * w, c), [b, c, h, w], pass)
+    }
+}
+
+fn turn(x: &Value, (rows, columns): (usize, usize), shape: [usize; 4], pass: &mut Pass) -> Result<Value> {
+    const NAME: &str = "order of channels";
+    input::check(NAME, x)?;
+    let out = by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
+        tensor(columns::transpose(x, rows, columns), &shape)
+    }))?;
+    let (source, shape) = (x.source(), x.tensor().shape().clone());
+    Ok(pass.record(out, &[x], &[], move |grad, to| {
+        to.value(source, || {
+            Ok(by_dtype!(grad.dtype(), NAME, T => with(&grad, |g: &[T]| {
+                tensor(columns::transpose(g, columns, rows), shape)
+            }))?)
+        })
+    }))
+}
+
+/// All axes but the first as one.
+///
+/// # Shapes    (B, ...) to (B, F).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Flatten;
+
+impl Layer for Flatten {
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let Some(&batch) = x.dims().first() else {
+            return Err(input::wrong("flatten", x, "a scalar has no first axis"));
+        };
+        let features = x.dims()[1..].iter().product::<usize>();
+        let out = x.tensor().reshape((batch, features))?;
+        let (source, shape) = (x.source(), x.tensor().shape().clone());
+        Ok(pass.record(out, &[x], &[], move |grad, to| to.value(source, || Ok(grad.reshape(shape)?))))
+    }
+}

@@ -1,0 +1,171 @@
+//! Between a tape and candle's graph.
+
+use super::gradients::{Gradients, Node};
+use super::{Pass, Source, Tape, Value};
+use crate::{Mode, Result};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor, TensorId};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Runs `f` and keeps nothing for gradients: the result cannot be differentiated.
+///
+/// # Errors
+/// Those of `f`.
+pub fn infer(x: &Tensor, f: impl FnOnce(&Value, &mut Pass) -> Result<Value>) -> Result<Tensor> {
+    let mut pass = Pass { mode: Mode::Eval, tape: None };
+    Ok(f(&Value::constant(x)?, &mut pass)?.tensor)
+}
+
+/// Runs `f` and gives a tensor that candle can differentiate, once, with respect to `x` and all parameters that `f`
+/// met: `loss.backward()` has them all.
+///
+/// # Errors
+/// Those of `f`. Asking for a second backward pass through the result is an error of that pass: what it needs has been
+/// freed by the first.
+pub fn differentiable(x: &Tensor, mode: &Mode, f: impl FnOnce(&Value, &mut Pass) -> Result<Value>) -> Result<Tensor> {
+    let mut tape = Tape::default();
+    let mut input = Value::constant(x)?;
+    if x.track_op() {
+        tape.nodes.push(None);
+        input.source = Source::node(0);
+    }
+    let mut pass = Pass { mode: *mode, tape: Some(tape) };
+    let out = f(&input, &mut pass)?;
+    let (Some(tape), true) = (pass.tape, out.source.wants()) else { return Ok(out.tensor) };
+    let parameters = tape.parameters;
+    let rest = Rest(Arc::new(Mutex::new(State::Waiting { nodes: tape.nodes, end: out.source })));
+    // Every link hands the result on and has up to two tensors of its own; the last one made is asked first for its
+    // gradients, walks the tape and leaves the others theirs.
+    let mut end = out.tensor;
+    if x.track_op() {
+        end = end.apply_op2(x, Link::new(&rest, [None, None]))?;
+    }
+    for pair in parameters.chunks(2) {
+        end = match pair {
+            [a, b] => {
+                let ids = [Some(a.id()), Some(b.id())];
+                end.apply_op3(a.tensor(), b.tensor(), Link::new(&rest, ids))?
+            }
+            [a, ..] => end.apply_op2(a.tensor(), Link::new(&rest, [Some(a.id()), None]))?,
+            [] => end,
+        };
+    }
+    Ok(end)
+}
+
+enum State {
+    Waiting { nodes: Vec<Node>, end: Source },
+    Done(Gradients),
+    Failed,
+}
+
+/// The tape behind a result, or its gradients once they are found.
+#[derive(Clone)]
+struct Rest(Arc<Mutex<State>>);
+
+impl Rest {
+    fn gradient<R>(&self, grad: &Tensor, take: impl FnOnce(&mut Gradients) -> R) -> candle_core::Result<R> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Waiting { .. } = &*state
+            && let State::Waiting { nodes, end } = std::mem::replace(&mut *state, State::Failed)
+        {
+            *state = State::Done(Gradients::walk(nodes, end, grad.clone())?);
+        }
+        match &mut *state {
+            State::Done(gradients) => Ok(take(gradients)),
+            _ => candle_core::bail!("npair-nn: the backward pass through this result failed before"),
+        }
+    }
+}
+
+/// Identity of its first argument; a place in candle's graph where the gradients of the others leave the tape.
+struct Link {
+    rest: Rest,
+    /// The parameters; where both are none the second argument is the pass's input.
+    ids: [Option<TensorId>; 2],
+    /// Whether it has been asked already.
+    asked: AtomicBool,
+}
+
+impl Link {
+    fn new(rest: &Rest, ids: [Option<TensorId>; 2]) -> Self {
+        Self { rest: rest.clone(), ids, asked: AtomicBool::new(false) }
+    }
+
+    fn identity(storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        use candle_core::backend::BackendStorage;
+        Ok((storage.try_clone(layout)?, layout.shape().clone()))
+    }
+
+    fn take(&self, grad: &Tensor) -> candle_core::Result<[Option<Tensor>; 2]> {
+        if self.asked.swap(true, Ordering::Relaxed) {
+            candle_core::bail!("npair-nn: this result has been differentiated already; run the forward pass again");
+        }
+        self.rest.gradient(grad, |found| match self.ids {
+            [None, None] => [found.take_input(), None],
+            ids => ids.map(|id| id.and_then(|id| found.take(id))),
+        })
+    }
+}
+
+impl CustomOp2 for Link {
+    fn name(&self) -> &'static str {
+        "npair network"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        layout: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        Self::identity(x, layout)
+    }
+
+    fn bwd(
+        &self,
+        _: &Tensor,
+        other: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
+        let [found, _] = self.take(grad)?;
+        // candle wants a gradient of everything tracked that is no variable.
+        let found = match found {
+            None if !other.is_variable() => Some(other.zeros_like()?),
+            found => found,
+        };
+        Ok((Some(grad.clone()), found))
+    }
+}
+
+impl CustomOp3 for Link {
+    fn name(&self) -> &'static str {
+        "npair network"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        layout: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        Self::identity(x, layout)
+    }
+
+    fn bwd(
+        &self,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let [a, b] = self.take(grad)?;
+        Ok((Some(grad.clone()), a, b))
+    }
+}
