@@ -15,7 +15,7 @@ pub(crate) mod simd;
 mod sums;
 
 pub(crate) use element::{Element, by_dtype};
-pub(crate) use fill::{fill_by_chunks, zip};
+pub(crate) use fill::{fill_by_chunks, write_by_chunks, zip};
 pub(crate) use parts::parts;
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Shared, Unwritten};
 pub(crate) use sums::column_sums;

@@ -2,6 +2,7 @@
 
 use super::{Element, simd};
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// Mean and variance (divided by n) of every channel.
 #[derive(Debug, Clone)]
@@ -144,7 +145,7 @@ fn rectify<T: Element>(v: T) -> T {
 /// Normalises rows.
 pub(crate) fn apply<T: Element>(channels: usize, x: &[T], affine: &Affine<T>, after: After<T>) -> Vec<T> {
     let size = channels * block(channels);
-    super::fill_by_chunks(x.len(), size, |at, out| {
+    let write = |at: usize, out: &mut [MaybeUninit<T>]| {
         let x = &x[at..at + out.len()];
         let (a, s, b) = (&affine.centre[..], &affine.scale[..], &affine.shift[..]);
         let relu = after.relu;
@@ -153,7 +154,7 @@ pub(crate) fn apply<T: Element>(channels: usize, x: &[T], affine: &Affine<T>, af
                 for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
                     for c in 0..channels {
                         let y = (x[c] - a[c]) * s[c] + b[c];
-                        out[c] = if relu { rectify(y) } else { y };
+                        out[c].write(if relu { rectify(y) } else { y });
                     }
                 }
             }
@@ -162,12 +163,15 @@ pub(crate) fn apply<T: Element>(channels: usize, x: &[T], affine: &Affine<T>, af
                 for ((out, x), add) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(shortcut) {
                     for c in 0..channels {
                         let y = (x[c] - a[c]) * s[c] + b[c] + add[c];
-                        out[c] = if relu { rectify(y) } else { y };
+                        out[c].write(if relu { rectify(y) } else { y });
                     }
                 }
             }
         });
-    })
+    };
+    assert!(x.len().is_multiple_of(channels) && after.shortcut.is_none_or(|s| s.len() == x.len()));
+    // SAFETY: chunks are whole rows (asserted above), and every value of a row is written.
+    unsafe { super::write_by_chunks(x.len(), size, write) }
 }
 
 /// Where a gradient stops at a ReLU behind the normalisation.
@@ -245,8 +249,9 @@ pub(crate) fn gradient<T: Element>(
     let slope: Vec<f64> = scaled.iter().zip(inverse).map(|(v, i)| v * i * i / n).collect();
     let mean = plain.iter().zip(&slope).zip(&affine.rounded).map(|((v, s), r)| T::from_f64(v / n + s * r));
     let (mean, slope): (Vec<T>, Vec<T>) = (mean.collect(), slope.iter().map(|&s| T::from_f64(s)).collect());
+    assert!(x.len().is_multiple_of(channels) && grad.len() == x.len());
     let input = wanted.then(|| {
-        super::fill_by_chunks(x.len(), size, |at, out| {
+        let write = |at: usize, out: &mut [MaybeUninit<T>]| {
             let (x, grad) = (&x[at..at + out.len()], &grad[at..at + out.len()]);
             let (mean, slope) = (&mean[..channels], &slope[..channels]);
             simd::run(|| {
@@ -254,11 +259,13 @@ pub(crate) fn gradient<T: Element>(
                     out.chunks_exact_mut(channels).zip(x.chunks_exact(channels).zip(grad.chunks_exact(channels)));
                 for (out, (x, grad)) in rows {
                     for c in 0..channels {
-                        out[c] = s[c] * (stopped(x[c], grad[c], c) - mean[c] - (x[c] - a[c]) * slope[c]);
+                        out[c].write(s[c] * (stopped(x[c], grad[c], c) - mean[c] - (x[c] - a[c]) * slope[c]));
                     }
                 }
             });
-        })
+        };
+        // SAFETY: chunks are whole rows (asserted above), and every value of a row is written.
+        unsafe { super::write_by_chunks(x.len(), size, write) }
     });
     Gradient {
         gamma: scaled.iter().zip(inverse).map(|(v, i)| T::from_f64(v * i)).collect(),

@@ -1,6 +1,6 @@
 use super::windows::Windows;
 use super::{Geometry, depthwise};
-use crate::kernel::product::{Columns, Epilogue, Run, Tile};
+use crate::kernel::product::{Aligned, Columns, Epilogue, Run, Tile};
 use crate::kernel::{Element, parts};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -98,7 +98,7 @@ fn part<T: Element>(
     let entries = windows.size();
     let size: usize = columns.panels[panels.clone()].iter().map(|p| p.2.columns * entries).sum();
     let mut sums = vec![T::ZERO; size];
-    let (mut padded, mut packed) = (Vec::new(), Vec::new());
+    let (mut padded, mut packed) = (Vec::new(), Aligned::zeros(0));
     // Where the sums themselves do not fit into the second cache, go over them less often.
     let pixels = if size > 1 << 17 { 1024 } else { 256 };
     let band = windows.band(pixels);
@@ -113,11 +113,11 @@ fn part<T: Element>(
         let mut start = 0;
         for &(first, count, kernel) in &columns.panels[panels.clone()] {
             let width = kernel.columns;
-            packed.clear();
-            for pixel in first_pixel..first_pixel + view.corners.len() {
-                let from = pixel * channels + channel + first;
-                packed.extend_from_slice(&dout[from..from + count]);
-                packed.resize(packed.len() + width - count, T::ZERO);
+            let packed = packed.room(view.corners.len() * width);
+            for (pixel, row) in packed.chunks_exact_mut(width).enumerate() {
+                let from = (first_pixel + pixel) * channels + channel + first;
+                row[..count].copy_from_slice(&dout[from..from + count]);
+                row[count..].fill(T::ZERO);
             }
             let sums = &mut sums[start..start + width * entries];
             for (block, rows) in offsets.chunks(kernel.rows).enumerate() {
@@ -127,7 +127,7 @@ fn part<T: Element>(
                 }
                 let out_rows = &out_rows[..rows.len()];
                 let (x, y, runs) = (view.source, &packed[..], &runs[..]);
-                let epilogue = Epilogue::Add;
+                let epilogue = Epilogue::ADD;
                 kernel.run(&Tile { x, rows, runs, y, y_step: width, out_rows, columns: width, epilogue }, sums);
             }
             start += width * entries;

@@ -1,5 +1,5 @@
 use super::windows::{Places, Windows};
-use crate::kernel::product::{Epilogue, Panels, Tile};
+use crate::kernel::product::{Epilogue, Panels, Tile, blocks, steps};
 use crate::kernel::{Element, Shared};
 use rayon::prelude::*;
 
@@ -16,6 +16,10 @@ const TASKS: usize = 16;
 /// Weights above this many values are read from far away, so a task makes many pixels with them.
 const LARGE: usize = 1 << 18;
 
+/// Steps of a sum that are taken for all pixels of a task before the next ones: so many rows of a panel fit into the
+/// first cache.
+const STEPS: usize = 128;
+
 /// Windows times panels: every pixel of the map at its place in `out`.
 pub(super) fn multiply<T: Element>(
     windows: &Windows,
@@ -23,11 +27,11 @@ pub(super) fn multiply<T: Element>(
     panels: &Panels<T>,
     places: &Places,
     finish: Finish<T>,
-    out: &mut [T],
+    out: Shared<T>,
 ) {
     let rows = windows.rows();
     let pixels = rows * windows.count.1;
-    if pixels == 0 || out.is_empty() {
+    if pixels == 0 {
         return;
     }
     let width: usize = panels.columns.panels.iter().map(|p| p.1).sum();
@@ -49,7 +53,6 @@ pub(super) fn multiply<T: Element>(
             panels.columns.panels.iter().map(fill).collect()
         }
     };
-    let shared = Shared::new(out);
     (0..bands * groups).into_par_iter().for_each_init(Vec::new, |padded, task| {
         let (at, group) = (task / groups, task % groups);
         let band = at * band..rows.min((at + 1) * band);
@@ -57,22 +60,27 @@ pub(super) fn multiply<T: Element>(
         let to = places.of(windows.count, band);
         let count = panels.columns.panels.len();
         let mut moved = vec![0; to.len()];
+        let sums = blocks(&view.values, STEPS);
         for p in group * count / groups..(group + 1) * count / groups {
             let (first, columns, kernel) = panels.columns.panels[p];
-            let epilogue = match finish {
-                Finish::Nothing => Epilogue::Store,
-                Finish::Affine { relu, .. } => Epilogue::Affine { bias: &biases[p], relu },
-            };
             for (moved, place) in moved.iter_mut().zip(&to) {
                 *moved = place + first;
             }
-            for (rows, out_rows) in view.corners.chunks(kernel.rows).zip(moved.chunks(kernel.rows)) {
-                let y = panels.panel(p);
-                let (x, runs, y_step) = (view.source, &view.values[..], kernel.columns);
-                let tile = Tile { x, rows, runs, y, y_step, out_rows, columns, epilogue };
-                // SAFETY: the places of different bands are different pixels and those of different panels different
-                // channels, and all lie in `out`.
-                unsafe { kernel.run_at(&tile, shared.pointer(), shared.len()) };
+            let mut from = 0;
+            for (at, runs) in sums.iter().enumerate() {
+                let mut epilogue = Epilogue { add: at > 0, ..Epilogue::STORE };
+                if let (Finish::Affine { relu, .. }, true) = (finish, at + 1 == sums.len()) {
+                    epilogue = Epilogue { bias: Some(&biases[p]), relu, ..epilogue };
+                }
+                let y = &panels.panel(p)[from * kernel.columns..];
+                for (rows, out_rows) in view.corners.chunks(kernel.rows).zip(moved.chunks(kernel.rows)) {
+                    let (x, y_step) = (view.source, kernel.columns);
+                    let tile = Tile { x, rows, runs, y, y_step, out_rows, columns, epilogue };
+                    // SAFETY: the places of different bands are different pixels and those of different panels
+                    // different channels, and all lie in `out`.
+                    unsafe { kernel.run_at(&tile, out.pointer(), out.len()) };
+                }
+                from += steps(runs);
             }
         }
     });

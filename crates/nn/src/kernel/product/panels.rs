@@ -1,3 +1,4 @@
+use super::Aligned;
 use super::tile::Kernel;
 use crate::kernel::Element;
 use crate::kernel::simd::Level;
@@ -34,39 +35,32 @@ pub(crate) struct Panels<T> {
     pub columns: Columns<T>,
     /// Rows of the factor: steps of the sum.
     pub steps: usize,
-    data: Vec<T>,
+    data: Aligned<T>,
     starts: Vec<usize>,
 }
 
 impl<T: Element> Panels<T> {
-    /// Fills `steps` rows: `row(step, first column, values)` writes the values from the given column on.
-    pub(crate) fn new(columns: Columns<T>, steps: usize, row: impl Fn(usize, usize, &mut [T]) + Sync) -> Self {
+    /// `fill(first column, columns, width, values)` writes a panel: `values` is (steps, width), zeros so far, and only
+    /// the first columns of every row are used.
+    pub(crate) fn new(columns: Columns<T>, steps: usize, fill: impl Fn(usize, usize, usize, &mut [T]) + Sync) -> Self {
         let mut starts = vec![0];
         for (.., kernel) in &columns.panels {
             starts.push(starts[starts.len() - 1] + kernel.columns * steps);
         }
-        let mut data = vec![T::ZERO; starts[starts.len() - 1]];
+        let mut data = Aligned::zeros(starts[starts.len() - 1]);
         let mut parts = Vec::with_capacity(columns.panels.len());
-        let mut rest = &mut data[..];
+        let mut rest = data.values_mut();
         for &(first, count, kernel) in &columns.panels {
             let (panel, after) = rest.split_at_mut(kernel.columns * steps);
             rest = after;
-            // Parts of panels: a panel of its own for each thread would be too few.
-            const ROWS: usize = 256;
-            for (at, rows) in panel.chunks_mut(kernel.columns * ROWS).enumerate() {
-                parts.push((first, count, kernel.columns, at * ROWS, rows));
-            }
+            parts.push((first, count, kernel.columns, panel));
         }
-        parts.into_par_iter().for_each(|(first, count, width, from, rows)| {
-            for (step, values) in rows.chunks_exact_mut(width).enumerate() {
-                row(from + step, first, &mut values[..count]);
-            }
-        });
+        parts.into_par_iter().for_each(|(first, count, width, values)| fill(first, count, width, values));
         Self { columns, steps, data, starts }
     }
 
     /// The values of a panel.
     pub(crate) fn panel(&self, at: usize) -> &[T] {
-        &self.data[self.starts[at]..self.starts[at + 1]]
+        &self.data.values()[self.starts[at]..self.starts[at + 1]]
     }
 }

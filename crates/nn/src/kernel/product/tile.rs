@@ -11,21 +11,46 @@ pub(crate) struct Run {
     pub step: usize,
 }
 
+/// The runs cut into blocks of at most `most` steps, all of nearly the same number.
+pub(crate) fn blocks(runs: &[Run], most: usize) -> Vec<Vec<Run>> {
+    let total = steps(runs);
+    let count = total.div_ceil(most).max(1);
+    let mut blocks = vec![Vec::new(); count];
+    let mut at = 0;
+    for &(mut run) in runs {
+        while run.len > 0 {
+            let block = (0..count).find(|b| at < (b + 1) * total / count).unwrap_or(count - 1);
+            let take = run.len.min((block + 1) * total / count - at);
+            blocks[block].push(Run { len: take, ..run });
+            run.start += take * run.step;
+            run.len -= take;
+            at += take;
+        }
+    }
+    blocks
+}
+
 /// Number of steps of all runs.
-fn steps(runs: &[Run]) -> usize {
+pub(crate) fn steps(runs: &[Run]) -> usize {
     runs.iter().map(|r| r.len).sum()
 }
 
 /// What is done with the sums.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Epilogue<'a, T> {
+pub(crate) struct Epilogue<'a, T> {
+    /// Whether they are added to what was there or replace it.
+    pub add: bool,
+    /// A bias per column is added then; as many values as the panel has columns, the unused ones too.
+    pub bias: Option<&'a [T]>,
+    /// A ReLU comes last.
+    pub relu: bool,
+}
+
+impl<T> Epilogue<'_, T> {
     /// They replace what was there.
-    Store,
+    pub(crate) const STORE: Self = Self { add: false, bias: None, relu: false };
     /// They are added to what was there.
-    Add,
-    /// A bias per column is added, then perhaps a ReLU; the slice has as many values as the panel has columns, the
-    /// unused ones too.
-    Affine { bias: &'a [T], relu: bool },
+    pub(crate) const ADD: Self = Self { add: true, ..Self::STORE };
 }
 
 /// Operands of a tile:
@@ -48,7 +73,7 @@ pub(crate) struct Tile<'a, T> {
     pub epilogue: Epilogue<'a, T>,
 }
 
-type Compute<T> = unsafe fn(&Tile<T>, *mut T, usize);
+type Compute<T> = unsafe fn(&Tile<T>, *mut T);
 
 /// The tile's code for one width of panel on this machine.
 #[derive(Clone, Copy)]
@@ -76,7 +101,7 @@ impl<T: Element> Kernel<T> {
         let count = tile.rows.len();
         assert!(count > 0 && count <= self.rows && count == tile.out_rows.len() && tile.columns <= self.columns);
         // SAFETY: the rows and runs of this crate stay in their slices (checked in debug builds, which the tests are).
-        unsafe { (self.compute)(tile, out.as_mut_ptr(), out.len()) }
+        unsafe { (self.compute)(tile, out.as_mut_ptr()) }
     }
 
     /// The same for an `out` that other tasks write other places of.
@@ -89,27 +114,30 @@ impl<T: Element> Kernel<T> {
         let count = tile.rows.len();
         assert!(count > 0 && count <= self.rows && count == tile.out_rows.len() && tile.columns <= self.columns);
         // SAFETY: as above, and the caller vouches for `out`.
-        unsafe { (self.compute)(tile, out, len) }
+        unsafe { (self.compute)(tile, out) }
     }
 
     fn holds(&self, tile: &Tile<T>, out: usize) -> bool {
         let last = |r: &Run| r.start + (r.len.max(1) - 1) * r.step;
         let reach = tile.runs.iter().map(last).max().unwrap_or(0);
         let steps = steps(tile.runs);
-        let bias = match tile.epilogue {
-            Epilogue::Affine { bias, .. } => bias.len() >= self.columns,
-            _ => true,
-        };
+        let bias = tile.epilogue.bias.is_none_or(|bias| bias.len() >= self.columns);
         bias && tile.rows.iter().all(|r| r + reach < tile.x.len())
             && (steps == 0 || (steps - 1) * tile.y_step + self.columns <= tile.y.len())
             && tile.out_rows.iter().all(|r| r + tile.columns <= out)
     }
 }
 
+/// Sums of a tile at most: rows times columns.
+const MOST: usize = 512;
+
+/// The sums of a tile, row by row of `N` registers, to `sums`. Nothing but the loop, so that the compiler keeps every
+/// sum in a register: with anything else in the function it has been seen to keep them on the stack, at half the speed.
+///
 /// # Safety
-/// The instructions of `V`; the places that [`Kernel::holds`] checks.
+/// The instructions of `V`; the places that [`Kernel::holds`] checks; `M N` registers' room in `sums`.
 #[inline(always)]
-unsafe fn tile<V: Vector, const M: usize, const N: usize>(t: &Tile<V::Value>, out: *mut V::Value) {
+unsafe fn multiply<V: Vector, const M: usize, const N: usize>(t: &Tile<V::Value>, to: *mut V::Value) {
     // SAFETY: all pointers below stay within the places that the caller vouches for; missing rows repeat the last one.
     unsafe {
         let zero = V::splat(V::Value::ZERO);
@@ -119,7 +147,7 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(t: &Tile<V::Value>, ou
         let mut y = t.y.as_ptr();
         let mut runs = t.runs.iter().filter(|r| r.len > 0);
         if let Some(&(mut run)) = runs.next() {
-            // One loop over all runs' steps: with a loop inside a loop the compiler keeps sums on the stack.
+            // One loop over all runs' steps, for the same reason.
             loop {
                 let mut columns = [zero; N];
                 for n in 0..N {
@@ -142,60 +170,98 @@ unsafe fn tile<V: Vector, const M: usize, const N: usize>(t: &Tile<V::Value>, ou
                 }
             }
         }
-        if let Epilogue::Affine { bias, relu } = t.epilogue {
+        for j in 0..M {
             for n in 0..N {
-                let bias = V::load(bias.as_ptr().add(n * V::LANES));
-                for row in &mut sums {
-                    row[n] = row[n].add(bias);
-                    if relu {
-                        row[n] = row[n].positive();
-                    }
-                }
+                sums[j][n].store(to.add((j * N + n) * V::LANES));
             }
         }
-        let add = matches!(t.epilogue, Epilogue::Add);
-        for j in 0..M {
-            if j > last {
-                break;
-            }
-            let to = out.add(t.out_rows[j]);
-            for n in 0..N {
-                let (from, lanes) = (n * V::LANES, V::LANES);
-                if from + lanes <= t.columns {
-                    let to = to.add(from);
-                    let sum = if add { V::load(to).add(sums[j][n]) } else { sums[j][n] };
-                    sum.store(to);
-                } else if from < t.columns {
-                    let mut rest = [V::Value::ZERO; 16];
-                    sums[j][n].store(rest.as_mut_ptr());
-                    for (c, &value) in rest[..t.columns - from].iter().enumerate() {
-                        let to = to.add(from + c);
-                        *to = if add { *to + value } else { value };
+    }
+}
+
+/// Takes the sums to their places.
+///
+/// # Safety
+/// The instructions of `V`; the places that [`Kernel::holds`] checks; `M N` registers in `sums`.
+#[inline(always)]
+unsafe fn finish<V: Vector, const N: usize>(t: &Tile<V::Value>, sums: *const V::Value, out: *mut V::Value) {
+    // SAFETY: as above.
+    unsafe {
+        let Epilogue { add, bias, relu } = t.epilogue;
+        for n in 0..N {
+            let from = n * V::LANES;
+            let shift = match bias {
+                Some(bias) => V::load(bias.as_ptr().add(from)),
+                None => V::splat(V::Value::ZERO),
+            };
+            let mut sum = sums.add(from);
+            for &row in t.out_rows {
+                let (to, mut value) = (out.add(row + from), V::load(sum).add(shift));
+                sum = sum.add(N * V::LANES);
+                if from + V::LANES <= t.columns {
+                    if add {
+                        value = V::load(to).add(value);
                     }
+                    if relu {
+                        value = value.positive();
+                    }
+                    value.store(to);
+                } else if from < t.columns {
+                    // The last columns do not fill a register.
+                    let (mut rest, count) = ([V::Value::ZERO; 16], t.columns - from);
+                    if add {
+                        std::ptr::copy_nonoverlapping(to, rest.as_mut_ptr(), count);
+                        value = V::load(rest.as_ptr()).add(value);
+                    }
+                    if relu {
+                        value = value.positive();
+                    }
+                    value.store(rest.as_mut_ptr());
+                    std::ptr::copy_nonoverlapping(rest.as_ptr(), to, count);
                 }
             }
         }
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn tile_avx512<const M: usize, const N: usize>(t: &Tile<f32>, out: *mut f32, _: usize) {
-    // SAFETY: the caller's promises.
-    unsafe { tile::<Avx512, M, N>(t, out) }
+/// The two halves for one kind of register.
+macro_rules! code {
+    ($multiply:ident, $finish:ident, $tile:ident, $vector:ty, $value:ty, [$($generic:ident)?], $(#[$feature:meta])*) => {
+        $(#[$feature])*
+        #[inline(never)]
+        unsafe fn $multiply<$($generic: Element,)? const M: usize, const N: usize>(t: &Tile<$value>, to: *mut $value) {
+            // SAFETY: the caller's promises.
+            unsafe { multiply::<$vector, M, N>(t, to) }
+        }
+
+        $(#[$feature])*
+        #[inline(never)]
+        unsafe fn $finish<$($generic: Element,)? const N: usize>(t: &Tile<$value>, sums: *const $value, out: *mut $value) {
+            // SAFETY: the caller's promises.
+            unsafe { finish::<$vector, N>(t, sums, out) }
+        }
+
+        unsafe fn $tile<$($generic: Element,)? const M: usize, const N: usize>(t: &Tile<$value>, out: *mut $value) {
+            let mut sums = Sums([const { std::mem::MaybeUninit::<$value>::uninit() }; MOST]);
+            let sums = sums.0.as_mut_ptr().cast::<$value>();
+            // SAFETY: the caller's promises; M N registers are at most `MOST` values, all written by the first half.
+            unsafe {
+                $multiply::<$($generic,)? M, N>(t, sums);
+                $finish::<$($generic,)? N>(t, sums, out);
+            }
+        }
+    };
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tile_avx2<const M: usize, const N: usize>(t: &Tile<f32>, out: *mut f32, _: usize) {
-    // SAFETY: the caller's promises.
-    unsafe { tile::<Avx2, M, N>(t, out) }
-}
+/// Values at the border of a cache line.
+#[repr(align(64))]
+struct Sums<T>([std::mem::MaybeUninit<T>; MOST]);
 
-unsafe fn tile_plain<T: Element, const M: usize, const N: usize>(t: &Tile<T>, out: *mut T, _: usize) {
-    // SAFETY: the caller's promises.
-    unsafe { tile::<Plain<T>, M, N>(t, out) }
-}
+#[cfg(target_arch = "x86_64")]
+code!(multiply_avx512, finish_avx512, tile_avx512, Avx512, f32, [],
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
+code!(multiply_avx2, finish_avx2, tile_avx2, Avx2, f32, [], #[target_feature(enable = "avx2,fma")]);
+code!(multiply_plain, finish_plain, tile_plain, Plain<T>, T, [T],);
 
 /// Registers that a panel is at most wide.
 pub(crate) fn widest(level: Level) -> usize {
@@ -230,5 +296,74 @@ pub(crate) fn single(level: Level, vectors: usize) -> Kernel<f32> {
         #[cfg(target_arch = "x86_64")]
         (Level::Avx2, _) => Kernel { compute: tile_avx2::<6, 2>, rows: 6, columns: 16 },
         (Level::Baseline, vectors) => plain(vectors),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_the_runs_in_order() {
+        let runs =
+            [Run { start: 5, len: 3, step: 2 }, Run { start: 0, len: 0, step: 1 }, Run { start: 100, len: 7, step: 1 }];
+        let offsets = |runs: &[Run]| -> Vec<usize> {
+            runs.iter().flat_map(|r| (0..r.len).map(move |k| r.start + k * r.step)).collect()
+        };
+        for most in 1..12 {
+            let blocks = blocks(&runs, most);
+            assert_eq!(blocks.iter().flat_map(|b| offsets(b)).collect::<Vec<_>>(), offsets(&runs));
+            assert!(blocks.iter().all(|b| steps(b) <= most && steps(b) > 0), "{most}: {blocks:?}");
+        }
+        assert_eq!(blocks(&[], 4), [vec![]]);
+    }
+
+    /// Every code of this machine against plain sums, for all numbers of rows and columns.
+    #[test]
+    fn tiles_are_sums() {
+        let levels: &[Level] = match Level::detect() {
+            Level::Baseline => &[Level::Baseline],
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => &[Level::Baseline, Level::Avx2],
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => &[Level::Baseline, Level::Avx2, Level::Avx512],
+        };
+        // Whole numbers: sums are exact in any order.
+        let value = |i: usize| ((i * 7 + 3) % 11) as f32 - 5.;
+        let x: Vec<f32> = (0..400).map(value).collect();
+        let runs = [Run { start: 1, len: 3, step: 2 }, Run { start: 40, len: 2, step: 1 }];
+        let offsets = [1, 3, 5, 40, 41];
+        for &level in levels {
+            for vectors in 1..=widest(level) {
+                let kernel = single(level, vectors);
+                let y: Vec<f32> = (0..5 * kernel.columns).map(|i| value(i + 5)).collect();
+                let bias: Vec<f32> = (0..kernel.columns).map(value).collect();
+                for count in 1..=kernel.rows {
+                    for columns in [1, kernel.columns - 1, kernel.columns] {
+                        let rows: Vec<usize> = (0..count).map(|j| j * 13).collect();
+                        let out_rows: Vec<usize> = (0..count).map(|j| j * (columns + 2) + 1).collect();
+                        for (add, bias, relu) in
+                            [(false, None, false), (true, None, true), (true, Some(&bias[..]), true)]
+                        {
+                            let epilogue = Epilogue { add, bias, relu };
+                            let (runs, y_step) = (&runs, kernel.columns);
+                            let (x, y, rows, out_rows) = (&x, &y, &rows, &out_rows);
+                            let mut out = vec![2f32; count * (columns + 2)];
+                            kernel.run(&Tile { x, rows, runs, y, y_step, out_rows, columns, epilogue }, &mut out);
+                            let mut want = vec![2f32; out.len()];
+                            for j in 0..count {
+                                for n in 0..columns {
+                                    let sum: f32 = (0..5).map(|s| x[rows[j] + offsets[s]] * y[s * y_step + n]).sum();
+                                    let old = if add { 2. } else { 0. };
+                                    let value = old + sum + bias.map_or(0., |b| b[n]);
+                                    want[out_rows[j] + n] = if relu { value.max(0.) } else { value };
+                                }
+                            }
+                            assert_eq!(out, want, "{level:?} {vectors} {count} {columns} {epilogue:?}");
+                        }
+                    }
+                }
+            }
+        }
     }
 }
