@@ -4,7 +4,8 @@
     embed    {"ms": 27.0}          one timed evaluation
     quit
 
-The first line of all says what was built. Memory is read by the driver, from outside and the same way for both sides. Requests that cannot be met are answered with {"error": "..."}.
+The first line of all says what was built. Requests that cannot be met are answered with {"error": "..."}. Memory is read by
+the driver, from outside and the same way for both sides.
 """
 
 import json

@@ -25,7 +25,19 @@ trait Rule {
 }
 
 /// An optimiser of named variables: gradient accumulation, clipping of the whole gradient's norm, decoupled weight decay.
-pub(crate) struct Optimiser {
+///
+/// ```
+/// # use candle_core::{Device, Tensor, Var}; use npair_train::{Optimiser, config::OptimiserConfig};
+/// let x = Var::from_tensor(&Tensor::new(&[3f32], &Device::Cpu)?)?;
+/// let config = OptimiserConfig { learning_rate: 0.5, ..Default::default() };
+/// let mut optimiser = Optimiser::new(vec![("x".to_owned(), x.clone())], config)?;
+/// optimiser.add(&x.sqr()?.sum_all()?.backward()?)?;
+/// assert_eq!(optimiser.step(1.)?.grad_norm, 6.);
+/// // Adam's first step is the learning rate, against the gradient.
+/// assert_eq!(x.to_vec1::<f32>()?, [2.5]);
+/// # Ok::<(), npair_train::Error>(())
+/// ```
+pub struct Optimiser {
     vars: Vec<(String, Var)>,
     rule: Box<dyn Rule>,
     config: OptimiserConfig,
@@ -38,13 +50,17 @@ pub(crate) struct Optimiser {
 
 /// What a step was like.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moved {
+pub struct Moved {
     /// Norm of the gradient before clipping.
-    pub(crate) grad_norm: f64,
+    pub grad_norm: f64,
 }
 
 impl Optimiser {
-    pub(crate) fn new(vars: Vec<(String, Var)>, config: OptimiserConfig) -> Result<Self> {
+    /// An optimiser of `vars`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is out of range.
+    pub fn new(vars: Vec<(String, Var)>, config: OptimiserConfig) -> Result<Self> {
         let fail = |setting, why: String| Err(Error::Setting { setting, why });
         let ranges = [
             ("optimiser.learning_rate", config.learning_rate, 0., f64::MAX),
@@ -79,7 +95,10 @@ impl Optimiser {
     }
 
     /// Takes the gradients of one batch.
-    pub(crate) fn add(&mut self, grads: &GradStore) -> Result<()> {
+    ///
+    /// # Errors
+    /// Those of candle when gradients are fetched.
+    pub fn add(&mut self, grads: &GradStore) -> Result<()> {
         for ((_, var), sum) in self.vars.iter().zip(&mut self.sums) {
             let Some(grad) = grads.get(var) else { continue };
             let grad = grad.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
@@ -92,8 +111,12 @@ impl Optimiser {
         Ok(())
     }
 
-    /// Moves the variables by the mean of the gradients taken since the last step; nothing moves if that is not finite.
-    pub(crate) fn step(&mut self, factor: f64) -> Result<Moved> {
+    /// Moves the variables by the mean of the gradients taken since the last step, at `factor` times the learning rate; nothing
+    /// moves if that mean is not finite.
+    ///
+    /// # Errors
+    /// Those of candle when values are fetched or set.
+    pub fn step(&mut self, factor: f64) -> Result<Moved> {
         let squares = |g: &Vec<f32>| g.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
         let mean = 1. / self.batches.max(1) as f64;
         let grad_norm = self.sums.iter().flatten().map(squares).sum::<f64>().sqrt() * mean;
