@@ -59,6 +59,14 @@ impl Peer {
         answer["ms"].as_f64().with_context(|| format!("{}: `{answer}` has no `ms`", self.name))
     }
 
+    /// Processor time that it has taken, in the system's ticks; where the system says.
+    pub fn ticks(&self) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // Behind the name, which may hold anything, in parentheses: state, ten numbers, user time, system time.
+        let numbers = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
+        numbers.map(|n| n.parse::<u64>().ok()).sum()
+    }
+
     /// The most memory that the process ever had, bytes; where the system says.
     pub fn memory(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;

@@ -16,6 +16,8 @@ use std::process::Command;
 /// Requests before anything counts.
 const WARM_UP: u32 = 2;
 const REQUESTS: [&str; 2] = ["step", "embed"];
+/// What other programs may take of the machine before ratios say more about them than about the sides.
+const QUIET: f64 = 0.05;
 /// The peer in its own layout, and in the one that oneDNN likes.
 const LAYOUTS: [&str; 2] = ["channels-first", "channels-last"];
 
@@ -28,6 +30,8 @@ struct Measured {
     ours: Value,
     theirs: Value,
     comparisons: Vec<Comparison>,
+    /// The part of the machine's processors that other programs took meanwhile.
+    others: Option<f64>,
 }
 
 /// One request, with the peer in one layout.
@@ -88,6 +92,7 @@ impl Sides {
         };
         let [first, last] = LAYOUTS.map(|layout| self.theirs(case, layout));
         let mut theirs = [first?, last?];
+        let before = machine::ticks().zip(taken(&ours, &theirs));
         let mut comparisons = Vec::new();
         for request in REQUESTS {
             let mut times = [Times::default(), Times::default()];
@@ -105,13 +110,18 @@ impl Sides {
                 comparisons.push(Comparison { request, layout, ratio: times.ratio(), times, memory: None });
             }
         }
+        let others =
+            machine::ticks().zip(taken(&ours, &theirs)).zip(before).map(|((all, own), (all_before, own_before))| {
+                let (busy, total) = (all[0] - all_before[0], (all[1] - all_before[1]).max(1));
+                busy.saturating_sub(own - own_before) as f64 / total as f64
+            });
         let (said, its) = (ours.ready.clone(), theirs[0].ready.clone());
         // Memory is measured with nothing else running.
         drop((ours, theirs));
         for comparison in &mut comparisons {
             comparison.memory = self.memory(case, comparison.request, comparison.layout)?;
         }
-        Ok(Ok(Measured { name: case.name, title: case.title(), ours: said, theirs: its, comparisons }))
+        Ok(Ok(Measured { name: case.name, title: case.title(), ours: said, theirs: its, comparisons, others }))
     }
 
     fn memory(&self, case: &Case, request: &str, layout: &str) -> Result<Option<Memory>> {
@@ -126,6 +136,11 @@ impl Sides {
         let (ours, theirs) = (of(ours)?, of(self.theirs(case, layout)?)?);
         Ok(ours.zip(theirs).map(|(ours, theirs)| Memory { ours, theirs }))
     }
+}
+
+/// Processor time of all sides together.
+fn taken(ours: &Peer, theirs: &[Peer]) -> Option<u64> {
+    theirs.iter().chain([ours]).map(Peer::ticks).sum()
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -166,7 +181,8 @@ fn readme(origin: &Origin, load: Option<f64>, measured: &[Measured], args: &Args
     format!(
         "# npair and PyTorch, in turn\n\n{}{}- PyTorch: {}\n- threads of each side: {}\n\n\
          After {WARM_UP} rounds of warm-up, {} rounds: npair, PyTorch channels-first, PyTorch channels-last, each in a process of \
-         its own. A ratio is npair's time over PyTorch's of the same round; below 1 npair is faster. `step` is forward, N-pair-mc, \
+         its own. A ratio is npair's time over PyTorch's of the same round; below 1 npair is faster. \
+         The ratio of the least times of each side is what a busy machine disturbs least. `step` is forward, N-pair-mc, \
          backward and Adam; `embed` is evaluation, PyTorch's with batch norms folded. Memory is the most that a fresh process \
          which did nothing else ever held (VmHWM), libraries included; `of it` is what it held before the first request. \
          raw.json has every sample, in milliseconds and bytes.\n",
@@ -180,8 +196,8 @@ fn readme(origin: &Origin, load: Option<f64>, measured: &[Measured], args: &Args
 
 fn summary(measured: &[Measured], not_built: &[&str]) -> String {
     let mut text = String::from(
-        "| network | request | PyTorch's layout | npair, ms | PyTorch, ms | ratio | least to most | npair, MiB (of it at start) \
-         | PyTorch, MiB (of it at start) | ratio of memory |\n|---|---|---|---:|---:|---:|---:|---:|---:|---:|\n",
+        "| network | request | PyTorch's layout | npair, ms | PyTorch, ms | ratio | least to most | ratio of the least times | npair, MiB (of it at start) \
+         | PyTorch, MiB (of it at start) | ratio of memory |\n|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     let mib = |[most, before]: [u64; 2]| format!("{:.0} ({:.0})", most as f64 / 1048576., before as f64 / 1048576.);
     for (m, c) in measured.iter().flat_map(|m| m.comparisons.iter().map(move |c| (m, c))) {
@@ -193,9 +209,18 @@ fn summary(measured: &[Measured], not_built: &[&str]) -> String {
         let (mine, its, ratio) = (median(&c.times.ours), median(&c.times.theirs), c.ratio);
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {mine:.1} | {its:.1} | {:.2} | {:.2} to {:.2} | {ours} | {theirs} | {share} |",
-            m.title, c.request, c.layout, ratio.median, ratio.least, ratio.most
+            "| {} | {} | {} | {mine:.1} | {its:.1} | {:.2} | {:.2} to {:.2} | {:.2} | {ours} | {theirs} | {share} |",
+            m.title, c.request, c.layout, ratio.median, ratio.least, ratio.most, ratio.of_least
         );
+    }
+    for m in measured {
+        let Some(others) = m.others else { continue };
+        let _ =
+            write!(text, "\nWhile {} was timed, other programs took {:.0} % of the machine.", m.name, 100. * others);
+        if others > QUIET {
+            text.push_str(" **That is too much: threads that wait for each other suffer most. Measure again.**");
+        }
+        text.push('\n');
     }
     if !not_built.is_empty() {
         let _ = writeln!(text, "\nNot built in this version of npair: {}.", not_built.join(", "));
@@ -214,9 +239,13 @@ mod tests {
         let comparison = Comparison { request: "step", layout: "channels-last", ratio: times.ratio(), times, memory };
         let (ours, theirs) = (Value::Null, Value::Null);
         let title = "a net".to_owned();
-        let text = summary(&[Measured { name: "n", title, ours, theirs, comparisons: vec![comparison] }], &["other"]);
-        let line = "| a net | step | channels-last | 3.0 | 6.0 | 0.50 | 0.50 to 0.50 | 1 (0) | 4 (2) | 0.25 |";
+        let text = summary(
+            &[Measured { name: "n", title, ours, theirs, comparisons: vec![comparison], others: Some(0.25) }],
+            &["other"],
+        );
+        let line = "| a net | step | channels-last | 3.0 | 6.0 | 0.50 | 0.50 to 0.50 | 0.50 | 1 (0) | 4 (2) | 0.25 |";
         assert!(text.contains(line), "{text}");
+        assert!(text.contains("other programs took 25 % of the machine. **That is too much"), "{text}");
         assert!(text.contains("Not built in this version of npair: other."));
     }
 }

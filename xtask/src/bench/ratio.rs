@@ -15,6 +15,8 @@ pub struct Ratio {
     pub median: f64,
     pub least: f64,
     pub most: f64,
+    /// The least of ours over the least of theirs: what a busy machine disturbs least.
+    pub of_least: f64,
 }
 
 impl Times {
@@ -22,7 +24,9 @@ impl Times {
     pub fn ratio(&self) -> Ratio {
         let ratios: Vec<f64> = self.ours.iter().zip(&self.theirs).map(|(a, b)| a / b).collect();
         let (least, most) = ratios.iter().fold((f64::INFINITY, 0f64), |(l, m), r| (l.min(*r), m.max(*r)));
-        Ratio { median: median(&ratios), least, most }
+        let smallest = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
+        let of_least = smallest(&self.ours) / smallest(&self.theirs);
+        Ratio { median: median(&ratios), least, most, of_least }
     }
 }
 
@@ -45,7 +49,7 @@ mod tests {
     fn ratios_are_of_what_was_measured_together() {
         // The machine slowed down by half between the pairs: the ratio does not see it.
         let times = Times { ours: vec![1., 2., 3.], theirs: vec![2., 4., 4.] };
-        assert_eq!(times.ratio(), Ratio { median: 0.5, least: 0.5, most: 0.75 });
+        assert_eq!(times.ratio(), Ratio { median: 0.5, least: 0.5, most: 0.75, of_least: 0.5 });
         assert_eq!((median(&[3., 1.]), median(&[5., 1., 2.])), (2., 2.));
         assert!(median(&[]).is_nan());
     }
