@@ -17,6 +17,7 @@ mod neighbours;
 mod objective;
 mod optimiser;
 mod plan;
+mod pretrained;
 mod probe;
 mod run;
 mod sampler;
