@@ -177,7 +177,7 @@ fn every_loss_trains_and_every_variable_is_reached() {
         let mut sets = vec![&*set, "training.steps=2", "training.eval_every=0", "training.probe_every=0"];
         if matches!(&*name, "triplet-margin" | "contrastive") {
             // The paper names no value.
-            let said = Config::parse("test", "", &[set.clone()]).unwrap_err().to_string();
+            let said = Config::parse("test", "", std::slice::from_ref(&set)).unwrap_err().to_string();
             assert!(said.contains("missing field `margin`"), "{name}: {said}");
             sets.push("loss.margin=0.5");
         }

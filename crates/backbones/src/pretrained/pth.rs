@@ -236,9 +236,8 @@ impl Place {
         let mut packed = Vec::with_capacity(count * width);
         let mut index = vec![0; self.size.len()];
         for _ in 0..count {
-            let steps = index.iter().zip(&self.stride);
-            let at =
-                steps.fold(Some(self.offset), |sum, (i, stride)| sum?.checked_add(usize::checked_mul(*i, *stride)?));
+            let mut steps = index.iter().zip(&self.stride);
+            let at = steps.try_fold(self.offset, |sum, (i, stride)| sum.checked_add(usize::checked_mul(*i, *stride)?));
             let begin = at.and_then(|at| at.checked_mul(width)).ok_or_else(beyond)?;
             let value = data.get(begin..begin.saturating_add(width)).ok_or_else(beyond)?;
             packed.extend_from_slice(value);
