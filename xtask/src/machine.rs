@@ -64,6 +64,16 @@ pub fn load() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
+/// Time that all processors have spent, working and in all, in the system's ticks; where the system says.
+pub fn ticks() -> Option<[u64; 2]> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let all: Vec<u64> = stat.lines().next()?.split_whitespace().skip(1).map_while(|n| n.parse().ok()).collect();
+    // user, nice, system, idle, waiting for disks, interrupts, soft interrupts, taken by other guests.
+    let [user, nice, system, idle, waiting, hard, soft, stolen, ..] = all[..] else { return None };
+    let busy = user + nice + system + hard + soft + stolen;
+    Some([busy, busy + idle + waiting])
+}
+
 /// A name for folders: lower case, words joined by hyphens.
 pub fn slug(text: &str) -> String {
     let plain = text.replace("(R)", "").replace("(TM)", "").to_lowercase();

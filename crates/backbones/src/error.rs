@@ -43,6 +43,16 @@ pub enum Error {
         /// What to do.
         cure: &'static str,
     },
+    /// Weights that cannot be had or do not fit.
+    #[error("{weights}: {cause}; {cure}")]
+    Weights {
+        /// Where they come from.
+        weights: String,
+        /// What is wrong.
+        cause: String,
+        /// What to do.
+        cure: String,
+    },
     /// An error of a layer.
     #[error(transparent)]
     Layer(#[from] npair_nn::Error),

@@ -1,6 +1,6 @@
 //! Networks that map images to embeddings: the [`Backbone`] trait, the small [`ConvNet`] of few-shot learning, and
 //! [`EmbeddingNet`], a backbone with a linear head, saved as a Hub-style folder of `config.json` and
-//! `model.safetensors`.
+//! `model.safetensors`. Weights that others trained come from [`Weights`]: folders, safetensors, PyTorch's `.pth`, the Hub.
 #![forbid(unsafe_code)]
 
 mod backbone;
@@ -15,7 +15,7 @@ pub use config::{BackboneConfig, FORMAT, ModelConfig, Output};
 pub use conv_net::{ConvNet, ConvNetConfig};
 pub use embedding_net::EmbeddingNet;
 pub use error::{Error, Result};
-pub use pretrained::load_config;
+pub use pretrained::{Hub, Interpolation, LoadReport, Pictures, Preprocess, Weights, load_config, preprocess};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -57,12 +57,16 @@ pub enum Error {
         /// What was not finite.
         what: String,
     },
-    /// A variable that no gradient reaches.
-    #[error("step {step}: no gradient reaches {}: the loss does not depend on them", names.join(", "))]
+    /// Variables that the first step does not teach.
+    #[error(
+        "step {step}: no gradient that could teach them reaches {}: the loss does not depend on them, or a part of the network is \
+         cut off; freeze them (model.freeze) or excuse them (training.allow_dead)",
+        listed(names)
+    )]
     Dead {
         /// The step.
         step: u64,
-        /// Names of the variables.
+        /// Names of the variables, with what is wrong.
         names: Vec<String>,
     },
     /// From the data.
@@ -89,6 +93,14 @@ pub enum Error {
     /// From candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+/// The first names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    const LISTED: usize = 12;
+    let more = names.len().saturating_sub(LISTED);
+    let first = names[..names.len() - more].join(", ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
 }
 
 /// Result of this crate.

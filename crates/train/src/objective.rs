@@ -3,8 +3,11 @@ use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use npair_batch::{BatchPlan, Roles};
 use npair_losses::{
-    Contrastive, Loss, LossValue, MarginFreeTriplet, MultiPositiveNPair, NPairMc, NPairOvo, NTuplet, NcaStyle,
-    NormPenalty, PairLoss, SmoothTriplet, SoftmaxClassifier, SymmetricNPairMc, TripletLoss, TripletMargin,
+    Angular, ArcFace, Circle, Contrastive, ContrastiveAll, CosFace, FastAp, GeneralisedLiftedStructure, Histogram,
+    LiftedStructure, Loss, LossValue, MarginFreeTriplet, MarginLoss, MultiPositiveNPair, MultiSimilarity, NPairMc,
+    NPairOvo, NTuplet, NcaStyle, NormPenalty, NormalisedSoftmax, NtXent, PairLoss, ProxyAnchor, ProxyNca, RankedList,
+    SigLip, SmoothAp, SmoothTriplet, SoftTriple, SoftmaxClassifier, SphereFace, SubCentreArcFace, SupCon,
+    SymmetricNPairMc, TripletLoss, TripletMargin, TripletMarginAll, TupletMargin,
 };
 use npair_types::{ClassId, Purpose, Streams};
 
@@ -24,23 +27,7 @@ enum Form {
 impl Objective {
     /// The objective of a configuration; `classes` are those of training.
     pub(crate) fn new(config: &Config, classes: &[ClassId]) -> Result<Self> {
-        let form = match config.loss {
-            LossConfig::NPairMc {} => Form::Pairs(Box::new(NPairMc)),
-            LossConfig::NPairMcSymmetric {} => Form::Pairs(Box::new(SymmetricNPairMc)),
-            LossConfig::NPairOvo {} => Form::Pairs(Box::new(NPairOvo)),
-            LossConfig::Triplet {} => Form::Triplets(Box::new(SmoothTriplet)),
-            LossConfig::TripletMargin { margin } => Form::Triplets(Box::new(TripletMargin::new(margin)?)),
-            LossConfig::TripletMarginFree {} => Form::Triplets(Box::new(MarginFreeTriplet)),
-            LossConfig::Contrastive { margin } => Form::Labelled(Box::new(Contrastive::new(margin)?)),
-            LossConfig::Tuplet {} => Form::Tuplets(NTuplet),
-            LossConfig::NcaStyle {} => Form::Labelled(Box::new(NcaStyle)),
-            LossConfig::MultiPositiveNPair {} => Form::Labelled(Box::new(MultiPositiveNPair)),
-            LossConfig::Softmax {} => {
-                let mut rng = Streams::new(config.seed).open(Purpose::Initialisation, [u64::MAX, 0]);
-                let d = config.model.embedding;
-                Form::Labelled(Box::new(SoftmaxClassifier::new(classes, d, &mut rng, DType::F32, &Device::Cpu)?))
-            }
-        };
+        let form = form(config, classes)?;
         let c = config.norm_penalty;
         let penalty = NormPenalty::new(c.weight, c.form.into())?;
         Ok(Self { form, penalty: (c.weight > 0.).then_some(penalty) })
@@ -74,4 +61,77 @@ impl Objective {
             _ => Vec::new(),
         }
     }
+}
+
+/// The loss of a configuration.
+fn form(config: &Config, classes: &[ClassId]) -> Result<Form> {
+    let mut rng = Streams::new(config.seed).open(Purpose::Initialisation, [u64::MAX, 0]);
+    let (d, f32, cpu) = (config.model.embedding, DType::F32, &Device::Cpu);
+    let rng = &mut rng;
+    Ok(match config.loss {
+        LossConfig::NPairMc {} => Form::Pairs(Box::new(NPairMc)),
+        LossConfig::NPairMcSymmetric {} => Form::Pairs(Box::new(SymmetricNPairMc)),
+        LossConfig::NPairOvo {} => Form::Pairs(Box::new(NPairOvo)),
+        LossConfig::Triplet {} => Form::Triplets(Box::new(SmoothTriplet)),
+        LossConfig::TripletMargin { margin } => Form::Triplets(Box::new(TripletMargin::new(margin)?)),
+        LossConfig::TripletMarginFree {} => Form::Triplets(Box::new(MarginFreeTriplet)),
+        LossConfig::Tuplet {} => Form::Tuplets(NTuplet),
+        LossConfig::Contrastive { margin } => labelled(Contrastive::new(margin)?),
+        LossConfig::NcaStyle {} => labelled(NcaStyle),
+        LossConfig::MultiPositiveNPair {} => labelled(MultiPositiveNPair),
+        LossConfig::Softmax {} => labelled(SoftmaxClassifier::new(classes, d, rng, f32, cpu)?),
+        LossConfig::LiftedStructure { negative, positive } => labelled(LiftedStructure::new(negative, positive)?),
+        LossConfig::GeneralisedLiftedStructure { negative, positive } => {
+            labelled(GeneralisedLiftedStructure::new(negative, positive)?)
+        }
+        LossConfig::Histogram { nodes } => labelled(Histogram::new(nodes)?),
+        LossConfig::Angular { degrees } => labelled(Angular::new(degrees)?),
+        LossConfig::TupletMargin { degrees, scale } => labelled(TupletMargin::new(degrees, scale)?),
+        LossConfig::TripletMarginAll { margin, reducer } => labelled(TripletMarginAll::new(margin, reducer.into())?),
+        LossConfig::ContrastiveAll { positive, negative, reducer } => {
+            labelled(ContrastiveAll::new(positive, negative, reducer.into())?)
+        }
+        LossConfig::FastAp { bins } => labelled(FastAp::new(bins)?),
+        LossConfig::SmoothAp { temperature } => labelled(SmoothAp::new(temperature)?),
+        LossConfig::RankedList { boundary, margin, temperature, balance } => {
+            labelled(RankedList::new(boundary, margin, temperature, balance)?)
+        }
+        LossConfig::MultiSimilarity { alpha, beta, base } => labelled(MultiSimilarity::new(alpha, beta, base)?),
+        LossConfig::Circle { margin, gamma } => labelled(Circle::new(margin, gamma)?),
+        LossConfig::NtXent { temperature } => labelled(NtXent::new(temperature)?),
+        LossConfig::SupCon { temperature } => labelled(SupCon::new(temperature)?),
+        LossConfig::SphereFace { margin, scale } => {
+            labelled(SphereFace::new(classes, d, rng, f32, cpu)?.with_margin(margin)?.with_scale(scale)?)
+        }
+        LossConfig::CosFace { margin, scale } => {
+            labelled(CosFace::new(classes, d, rng, f32, cpu)?.with_margin(margin)?.with_scale(scale)?)
+        }
+        LossConfig::ArcFace { margin, scale } => {
+            labelled(ArcFace::new(classes, d, rng, f32, cpu)?.with_margin(margin)?.with_scale(scale)?)
+        }
+        LossConfig::SubCentreArcFace { centres, margin, scale } => {
+            labelled(SubCentreArcFace::new(classes, centres, d, rng, f32, cpu)?.with_margin(margin)?.with_scale(scale)?)
+        }
+        LossConfig::NormalisedSoftmax { temperature } => {
+            labelled(NormalisedSoftmax::new(classes, d, rng, f32, cpu)?.with_temperature(temperature)?)
+        }
+        LossConfig::ProxyNca { scale } => labelled(ProxyNca::new(classes, d, rng, f32, cpu)?.with_scale(scale)?),
+        LossConfig::ProxyAnchor { alpha, margin } => {
+            labelled(ProxyAnchor::new(classes, d, rng, f32, cpu)?.with_alpha(alpha)?.with_margin(margin)?)
+        }
+        LossConfig::SoftTriple { centres, lambda, gamma, margin } => labelled(
+            SoftTriple::new(classes, centres, d, rng, f32, cpu)?
+                .with_lambda(lambda)?
+                .with_gamma(gamma)?
+                .with_margin(margin)?,
+        ),
+        LossConfig::Margin { margin, reducer } => {
+            labelled(MarginLoss::new(classes, f32, cpu)?.with_margin(margin)?.with_reducer(reducer.into()))
+        }
+        LossConfig::SigLip {} => labelled(SigLip::new(f32, cpu)?),
+    })
+}
+
+fn labelled(loss: impl Loss + 'static) -> Form {
+    Form::Labelled(Box::new(loss))
 }

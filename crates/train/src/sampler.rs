@@ -9,7 +9,9 @@ pub(crate) fn build(config: &Config, index: ClassIndex) -> Result<Box<dyn BatchS
     let (n, m, mining) = (config.batch.classes, config.batch.per_class, config.batch.mining);
     let pairs = |name: &str| -> Result<()> {
         if m != 2 {
-            let why = format!("is {m}, but {name} takes exactly 2; nca-style and multi-positive-n-pair take others");
+            let why = format!(
+                "is {m}, but {name} takes exactly 2; nca-style, multi-positive-n-pair and most others take more"
+            );
             return Err(Error::Setting { setting: "batch.per_class", why });
         }
         Ok(())
@@ -22,7 +24,7 @@ pub(crate) fn build(config: &Config, index: ClassIndex) -> Result<Box<dyn BatchS
         Ok(())
     };
     Ok(match config.loss {
-        LossConfig::NPairMc {} | LossConfig::NPairMcSymmetric {} | LossConfig::NPairOvo {} => {
+        LossConfig::NPairMc {} | LossConfig::NPairMcSymmetric {} | LossConfig::NPairOvo {} | LossConfig::SigLip {} => {
             pairs("an N-pair loss")?;
             match mining {
                 Some(mining) => Box::new(NPairSampler::mined(index, n, mining, rng)?),
@@ -41,10 +43,8 @@ pub(crate) fn build(config: &Config, index: ClassIndex) -> Result<Box<dyn BatchS
             unmined("the tuplet loss")?;
             Box::new(TupletSampler::new(index, n, rng)?)
         }
-        LossConfig::Contrastive { .. }
-        | LossConfig::NcaStyle {}
-        | LossConfig::MultiPositiveNPair {}
-        | LossConfig::Softmax {} => {
+        // All others take batches of labelled examples.
+        _ => {
             unmined("this loss")?;
             Box::new(BalancedSampler::new(index, n, m, rng)?)
         }

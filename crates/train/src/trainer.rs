@@ -9,8 +9,8 @@ use crate::plan::Planner;
 use crate::probe::Probe;
 use crate::run::{Run, Which};
 use crate::sides::Sides;
-use crate::{Error, Result, sampler, schedule};
-use candle_core::{DType, Device};
+use crate::{Error, Result, optimiser, pretrained, sampler, schedule};
+use candle_core::{DType, Device, Tensor, Var};
 use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet};
 use npair_batch::Prototypes;
 use npair_data::{Pipeline, Prefetch};
@@ -101,6 +101,10 @@ pub struct Trainer {
     planner: Planner,
     probe: Option<Probe>,
     journal: Journal,
+    /// Told when training begins.
+    notes: Vec<String>,
+    /// Whether a gradient was seen to reach every variable.
+    checked: bool,
     step: u64,
     best: Option<f64>,
 }
@@ -110,9 +114,15 @@ impl Trainer {
     ///
     /// # Errors
     /// What does not fit in the configuration or the data, before anything is trained.
-    pub fn start(config: Config, folder: &Path) -> Result<Self> {
+    pub fn start(mut config: Config, folder: &Path) -> Result<Self> {
+        let mut notes = Vec::new();
+        // Before anything else, since the size of pictures decides what is built.
+        let backbone = backbone(&config, &Pipeline::new(config.images())?);
+        pretrained::take_images(&mut config, &backbone, &mut notes)?;
         // Everything is made before the folder, so that a mistake leaves none behind.
-        let parts = Parts::new(&config)?;
+        let mut parts = Parts::new(&config)?;
+        pretrained::load(&config, &parts.net, &mut notes)?;
+        parts.notes.splice(..0, notes);
         let run = Run::create(folder, &config)?;
         parts.into_trainer(config, run, 0)
     }
@@ -167,7 +177,7 @@ impl Trainer {
     /// checkpoint that cannot be written. Checkpoints written before are unharmed.
     pub fn train(&mut self, watch: &mut dyn Watch) -> Result<Outcome> {
         let start = Instant::now();
-        self.sides.notes.iter().for_each(|n| watch.note(n));
+        self.sides.notes.iter().chain(&self.notes).for_each(|n| watch.note(n));
         if self.planner.left_out() > 0 {
             watch
                 .note(&format!("{} classes left out: they have too few examples for a batch", self.planner.left_out()));
@@ -232,11 +242,13 @@ impl Trainer {
                 return Err(Error::Diverged { step: number, what: "the loss".to_owned() });
             }
             let grads = total.backward()?;
-            if batch == 0 {
-                let names = self.optimiser.unreached(&grads);
+            // A batch whose hinges are all satisfied has nothing to teach: the next one is asked.
+            if !self.checked && value.active > 0 {
+                let names = self.optimiser.dead(&grads, &self.config.training.allow_dead)?;
                 if !names.is_empty() {
                     return Err(Error::Dead { step: number, names });
                 }
+                self.checked = true;
             }
             self.optimiser.add(&grads)?;
             loss += now / accumulate as f64;
@@ -349,6 +361,47 @@ struct Parts {
     optimiser: Optimiser,
     sampler: Box<dyn npair_batch::BatchSampler>,
     probe: Option<Probe>,
+    notes: Vec<String>,
+}
+
+/// The network below the head: the named one, or the small ConvNet for the pipeline's pictures.
+fn backbone(config: &Config, pipeline: &Pipeline) -> BackboneConfig {
+    let [channels, size, _] = pipeline.shape();
+    let (width, blocks) = (config.model.width, config.model.blocks);
+    let small = || BackboneConfig::ConvNet(ConvNetConfig { channels, size, width, blocks });
+    config.model.backbone.as_ref().map_or_else(small, Clone::clone)
+}
+
+/// Whether a network takes the pipeline's pictures: tried on two empty ones, before anything is trained.
+fn try_out(net: &EmbeddingNet, pipeline: &Pipeline) -> Result<()> {
+    let [channels, height, width] = pipeline.shape();
+    let pixels = Tensor::zeros((2, channels, height, width), net.params().dtype(), net.params().device())?;
+    net.forward(&pixels, &Mode::Eval)?;
+    Ok(())
+}
+
+/// Takes out what is not to train.
+fn freeze(config: &Config, vars: &mut Vec<(String, Var)>, notes: &mut Vec<String>) -> Result<()> {
+    let named = [("model.freeze", &config.model.freeze), ("training.allow_dead", &config.training.allow_dead)];
+    for (setting, prefixes) in named {
+        let unknown = |prefix: &String| optimiser::unknown(vars.iter().map(|(name, _)| name.as_str()), prefix);
+        if let Some(why) = prefixes.iter().find_map(unknown) {
+            return Err(Error::Setting { setting, why });
+        }
+    }
+    let prefixes = &config.model.freeze;
+    let (frozen, rest): (Vec<_>, Vec<_>) =
+        vars.drain(..).partition(|(name, _)| prefixes.iter().any(|prefix| optimiser::is_below(name, prefix)));
+    *vars = rest;
+    if vars.is_empty() {
+        let why = "freezes everything; leave out what has to learn".to_owned();
+        return Err(Error::Setting { setting: "model.freeze", why });
+    }
+    if !frozen.is_empty() {
+        let count: usize = frozen.iter().map(|(_, var)| var.elem_count()).sum();
+        notes.push(format!("{count} values frozen, in {}", prefixes.join(", ")));
+    }
+    Ok(())
 }
 
 impl Parts {
@@ -360,20 +413,22 @@ impl Parts {
         let images = config.images();
         let pipeline = Pipeline::new(images.clone())?;
         let sides = Sides::open(config, &pipeline)?;
-        let [channels, size, _] = pipeline.shape();
-        let m = config.model;
-        let backbone = ConvNetConfig { channels, size, width: m.width, blocks: m.blocks };
-        let mut model = npair_backbones::ModelConfig::new(BackboneConfig::ConvNet(backbone), m.embedding);
+        let m = &config.model;
+        let mut model = npair_backbones::ModelConfig::new(backbone(config, &pipeline), m.embedding);
         model.dropout = m.dropout;
         model.output = m.output;
         model.preprocess =
             serde_json::to_value(&images).map_err(|e| Error::Setting { setting: "images", why: e.to_string() })?;
         let net = EmbeddingNet::new(model, Streams::new(config.seed), DType::F32, &Device::Cpu)?;
+        try_out(&net, &pipeline)?;
         let index = sides.train.class_index();
         let objective = Objective::new(config, index.classes())?;
         let mut vars = net.params().trainable();
         vars.extend(objective.variables());
-        let optimiser = Optimiser::new(vars, config.optimiser)?;
+        let mut notes = Vec::new();
+        freeze(config, &mut vars, &mut notes)?;
+        let optimiser = Optimiser::new(vars, config.optimiser.clone())?;
+        notes.extend(optimiser.describe());
         let sampler = sampler::build(config, index)?;
         let (pairs, side) = match (&sides.known, &sides.val) {
             (Some(known), _) => ("known", known),
@@ -384,14 +439,14 @@ impl Parts {
             0 => None,
             _ => Probe::new(side, pairs, config.batch.classes, config.evaluation.probe_batches, config.seed)?,
         };
-        Ok(Self { sides, pipeline, net, objective, optimiser, sampler, probe })
+        Ok(Self { sides, pipeline, net, objective, optimiser, sampler, probe, notes })
     }
 
     fn into_trainer(self, config: Config, run: Run, step: u64) -> Result<Trainer> {
         let accumulate = config.optimiser.accumulate as u64;
         let planner = Planner::new(self.sampler, step * accumulate, config.training.steps * accumulate);
         let journal = Journal::open(&run.journal(), step)?;
-        let Self { sides, pipeline, net, objective, optimiser, probe, .. } = self;
+        let Self { sides, pipeline, net, objective, optimiser, probe, notes, .. } = self;
         Ok(Trainer {
             config,
             run,
@@ -403,6 +458,8 @@ impl Parts {
             planner,
             probe,
             journal,
+            notes,
+            checked: step > 0,
             step,
             best: None,
         })

@@ -1,13 +1,13 @@
-use npair_backbones::Output;
+use npair_backbones::{BackboneConfig, Output};
 use serde::{Deserialize, Serialize};
 
-/// The network: the small ConvNet and its head. Image size and channels are those of `[images]`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// The network and its head. Image size and channels are those of `[images]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelConfig {
-    /// Filters of every block.
+    /// Filters of every block of the small ConvNet.
     pub width: usize,
-    /// Number of blocks; each halves the image.
+    /// Number of blocks of the small ConvNet; each halves the image.
     pub blocks: usize,
     /// D, the width of an embedding.
     pub embedding: usize,
@@ -15,16 +15,35 @@ pub struct ModelConfig {
     pub dropout: f64,
     /// `raw` as in the paper, or `unit-length`.
     pub output: Output,
+    /// Weights that the backbone starts from: a folder, a `.safetensors` or `.pth` file, or `hub:OWNER/NAME@REVISION#FILE`;
+    /// drawn at random without. Read when the run starts; a resumed one has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<String>,
+    /// What does not train, by the beginning of its name, up to a dot: `backbone`, `backbone.block1`, ...
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
+    /// Another network than the small ConvNet, as `config.json` has it: `{ architecture = "..." }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<BackboneConfig>,
 }
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { width: 64, blocks: 4, embedding: 64, dropout: 0., output: Output::Raw }
+        Self {
+            width: 64,
+            blocks: 4,
+            embedding: 64,
+            dropout: 0.,
+            output: Output::Raw,
+            pretrained: None,
+            freeze: Vec::new(),
+            backbone: None,
+        }
     }
 }
 
 /// The optimiser, by name.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimiserConfig {
     /// `adam` or `sgd`.
@@ -43,6 +62,27 @@ pub struct OptimiserConfig {
     pub clip_norm: f64,
     /// Batches whose gradients are averaged into one step.
     pub accumulate: usize,
+    /// Parts of the network (and of the loss) with a rate or decay of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub group: Vec<GroupConfig>,
+}
+
+/// A part of the network that learns at another rate. Where several fit, the longest prefix counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupConfig {
+    /// The beginning of the names, up to a dot: `head`, `backbone.block1`, `loss`.
+    pub prefix: String,
+    /// Times the learning rate; 1.
+    #[serde(default = "one")]
+    pub lr_scale: f64,
+    /// Times the weight decay; 1.
+    #[serde(default = "one")]
+    pub decay_scale: f64,
+}
+
+fn one() -> f64 {
+    1.
 }
 
 /// Which optimiser.
@@ -66,6 +106,7 @@ impl Default for OptimiserConfig {
             weight_decay: 0.,
             clip_norm: 0.,
             accumulate: 1,
+            group: Vec::new(),
         }
     }
 }
@@ -105,7 +146,7 @@ impl Default for ScheduleConfig {
 }
 
 /// How long, and how often to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
     /// Number of steps.
@@ -117,10 +158,13 @@ pub struct TrainingConfig {
     /// Steps between measurements of the N-pair loss on fixed pairs (of `known` examples, else of `val`, else of `train`), from
     /// step 0 on; 0 for none.
     pub probe_every: u64,
+    /// What may stay without a gradient, by the beginning of its name; anything else without one ends the run at its first step.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_dead: Vec<String>,
 }
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        Self { steps: 1000, eval_every: 250, checkpoint_every: 250, probe_every: 0 }
+        Self { steps: 1000, eval_every: 250, checkpoint_every: 250, probe_every: 0, allow_dead: Vec::new() }
     }
 }

@@ -7,8 +7,10 @@ mod read;
 mod scoring;
 
 pub use data::{DataConfig, DataSource};
-pub use learning::{ModelConfig, OptimiserConfig, OptimiserName, ScheduleConfig, ScheduleName, TrainingConfig};
-pub use loss::{BatchConfig, LossConfig, NormPenaltyConfig, NormPenaltyForm};
+pub use learning::{
+    GroupConfig, ModelConfig, OptimiserConfig, OptimiserName, ScheduleConfig, ScheduleName, TrainingConfig,
+};
+pub use loss::{BatchConfig, LossConfig, NormPenaltyConfig, NormPenaltyForm, ReducerName};
 pub use scoring::EvaluationConfig;
 
 use npair_data::PipelineConfig;

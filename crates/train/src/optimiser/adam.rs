@@ -23,11 +23,12 @@ impl Rule for Adam {
         let t = i32::try_from(step).unwrap_or(i32::MAX);
         let (c1, c2) = (1. - b1.powi(t), 1. - b2.powi(t));
         let [first, second] = cell.memory else { return };
-        for (((x, &g), m), v) in cell.value.iter_mut().zip(cell.grad).zip(first).zip(second) {
-            let g = f64::from(g);
+        let moments = first.iter_mut().zip(second.iter_mut());
+        for ((x, &g), (m, v)) in cell.value.iter_mut().zip(cell.grad).zip(moments) {
+            let g = f64::from(g) * cell.scale;
             let (m1, v1) = (b1 * f64::from(*m) + (1. - b1) * g, b2 * f64::from(*v) + (1. - b2) * g * g);
             (*m, *v) = (m1 as f32, v1 as f32);
-            *x = (f64::from(*x) - rate * (m1 / c1) / ((v1 / c2).sqrt() + self.epsilon)) as f32;
+            *x = (f64::from(*x) * cell.keep - rate * (m1 / c1) / ((v1 / c2).sqrt() + self.epsilon)) as f32;
         }
     }
 }

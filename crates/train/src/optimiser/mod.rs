@@ -1,7 +1,11 @@
 //! Optimisers whose whole state can be saved.
 
 mod adam;
+mod groups;
 mod sgd;
+mod slices;
+
+pub(crate) use groups::{is_below, unknown};
 
 use crate::config::{OptimiserConfig, OptimiserName};
 use crate::{Error, Result};
@@ -9,42 +13,67 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use std::collections::HashMap;
 
-/// One variable on its way: values, gradient, and the optimiser's memory, of one length.
-struct Cell<'a> {
+/// Values that are moved by one thread; a fixed number, so that sums do not depend on how many threads there are.
+const PART: usize = 1 << 14;
+
+/// A part of a variable on its way: values, gradient, and the optimiser's memory, of one length.
+struct Cell<'a, 'm> {
     value: &'a mut [f32],
     grad: &'a [f32],
-    memory: &'a mut [Vec<f32>],
+    memory: &'a mut [&'m mut [f32]],
+    /// What the gradient is multiplied by.
+    scale: f64,
+    /// What weight decay leaves of the value.
+    keep: f64,
 }
 
 /// How a step moves a variable.
-trait Rule {
+trait Rule: Send + Sync {
     /// Names of the values remembered per entry.
     fn memory(&self) -> &'static [&'static str];
-    /// Moves a variable at learning rate `rate`; `step` counts from 1.
+    /// Moves a part at learning rate `rate`; `step` counts from 1.
     fn update(&self, cell: Cell, rate: f64, step: u64);
 }
 
 /// An optimiser of named variables: gradient accumulation, clipping of the whole gradient's norm, decoupled weight decay.
-pub(crate) struct Optimiser {
+///
+/// ```
+/// # use candle_core::{Device, Tensor, Var}; use npair_train::{Optimiser, config::OptimiserConfig};
+/// let x = Var::from_tensor(&Tensor::new(&[3f32], &Device::Cpu)?)?;
+/// let config = OptimiserConfig { learning_rate: 0.5, ..Default::default() };
+/// let mut optimiser = Optimiser::new(vec![("x".to_owned(), x.clone())], config)?;
+/// optimiser.add(&x.sqr()?.sum_all()?.backward()?)?;
+/// assert_eq!(optimiser.step(1.)?.grad_norm, 6.);
+/// // Adam's first step is the learning rate, against the gradient.
+/// assert_eq!(x.to_vec1::<f32>()?, [2.5]);
+/// # Ok::<(), npair_train::Error>(())
+/// ```
+pub struct Optimiser {
     vars: Vec<(String, Var)>,
     rule: Box<dyn Rule>,
     config: OptimiserConfig,
     /// For every variable, what the rule remembers.
     memory: Vec<Vec<Vec<f32>>>,
-    sums: Vec<Option<Vec<f32>>>,
+    /// For every variable, its scales of learning rate and weight decay.
+    scales: Vec<[f64; 2]>,
+    sums: Vec<Option<Tensor>>,
     batches: usize,
     steps: u64,
 }
 
 /// What a step was like.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moved {
+pub struct Moved {
     /// Norm of the gradient before clipping.
-    pub(crate) grad_norm: f64,
+    pub grad_norm: f64,
 }
 
 impl Optimiser {
-    pub(crate) fn new(vars: Vec<(String, Var)>, config: OptimiserConfig) -> Result<Self> {
+    /// An optimiser of `vars`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is out of range.
+    pub fn new(vars: Vec<(String, Var)>, config: OptimiserConfig) -> Result<Self> {
         let fail = |setting, why: String| Err(Error::Setting { setting, why });
         let ranges = [
             ("optimiser.learning_rate", config.learning_rate, 0., f64::MAX),
@@ -60,6 +89,7 @@ impl Optimiser {
                 return fail(setting, format!("is {got}, but has to be a finite number from {low} to {high}"));
             }
         }
+        let scales = groups::scales(&vars, &config.group)?;
         if config.accumulate == 0 {
             return fail("optimiser.accumulate", "is 0, but has to be at least 1".to_owned());
         }
@@ -70,33 +100,62 @@ impl Optimiser {
         let kinds = rule.memory().len();
         let memory = vars.iter().map(|(_, v)| vec![vec![0f32; v.elem_count()]; kinds]).collect();
         let sums = vec![None; vars.len()];
-        Ok(Self { vars, rule, config, memory, sums, batches: 0, steps: 0 })
+        Ok(Self { vars, rule, config, memory, scales, sums, batches: 0, steps: 0 })
     }
 
-    /// Names of the variables that no gradient of this batch reaches.
-    pub(crate) fn unreached(&self, grads: &GradStore) -> Vec<String> {
-        self.vars.iter().filter(|(_, v)| grads.get(v).is_none()).map(|(n, _)| n.clone()).collect()
+    /// How many values train at which rate and decay, one line each.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        groups::describe(&self.vars, &self.scales, &self.config)
+    }
+
+    /// Variables that this batch does not teach, but those excused by a prefix: what is wrong with the gradient, and of whom.
+    pub(crate) fn dead(&self, grads: &GradStore, excused: &[String]) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for (name, var) in self.vars.iter().filter(|(name, _)| !excused.iter().any(|p| groups::is_below(name, p))) {
+            let largest = match grads.get(var) {
+                None => None,
+                // The largest absolute value is not finite if any is not: sums hide no infinity either.
+                Some(grad) => Some(grad.detach().to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?),
+            };
+            match largest {
+                None => names.push(format!("{name} (none)")),
+                Some(0.) => names.push(format!("{name} (zero)")),
+                Some(sum) if !sum.is_finite() => names.push(format!("{name} (not finite)")),
+                Some(_) => {}
+            }
+        }
+        Ok(names)
     }
 
     /// Takes the gradients of one batch.
-    pub(crate) fn add(&mut self, grads: &GradStore) -> Result<()> {
+    ///
+    /// # Errors
+    /// Those of candle when gradients are added.
+    pub fn add(&mut self, grads: &GradStore) -> Result<()> {
         for ((_, var), sum) in self.vars.iter().zip(&mut self.sums) {
             let Some(grad) = grads.get(var) else { continue };
-            let grad = grad.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-            match sum {
-                None => *sum = Some(grad),
-                Some(sum) => sum.iter_mut().zip(&grad).for_each(|(s, g)| *s += g),
-            }
+            let grad = grad.detach().to_dtype(DType::F32)?;
+            *sum = Some(match sum.take() {
+                None => grad.contiguous()?,
+                Some(sum) => (sum + grad)?,
+            });
         }
         self.batches += 1;
         Ok(())
     }
 
-    /// Moves the variables by the mean of the gradients taken since the last step; nothing moves if that is not finite.
-    pub(crate) fn step(&mut self, factor: f64) -> Result<Moved> {
-        let squares = |g: &Vec<f32>| g.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+    /// Moves the variables by the mean of the gradients taken since the last step, at `factor` times the learning rate; nothing
+    /// moves if that mean is not finite.
+    ///
+    /// # Errors
+    /// Those of candle when values are fetched or set.
+    pub fn step(&mut self, factor: f64) -> Result<Moved> {
         let mean = 1. / self.batches.max(1) as f64;
-        let grad_norm = self.sums.iter().flatten().map(squares).sum::<f64>().sqrt() * mean;
+        let mut squares = 0.;
+        for sum in self.sums.iter().flatten() {
+            squares += slices::square(sum)?;
+        }
+        let grad_norm = squares.sqrt() * mean;
         self.batches = 0;
         if !grad_norm.is_finite() {
             self.sums.fill(None);
@@ -105,20 +164,17 @@ impl Optimiser {
         self.steps += 1;
         let clip = self.config.clip_norm;
         let scale = if clip > 0. && grad_norm > clip { mean * clip / grad_norm } else { mean };
-        let rate = self.config.learning_rate * factor;
-        for ((at, (_, var)), memory) in self.vars.iter().enumerate().zip(&mut self.memory) {
-            let Some(mut grad) = self.sums[at].take() else { continue };
-            if scale != 1. {
-                grad.iter_mut().for_each(|g| *g = (f64::from(*g) * scale) as f32);
-            }
-            let mut value = var.as_tensor().flatten_all()?.to_vec1::<f32>()?;
+        for (((_, var), memory), (sum, [lr_scale, decay_scale])) in
+            self.vars.iter().zip(&mut self.memory).zip(self.sums.iter_mut().zip(&self.scales))
+        {
+            let Some(grad) = sum.take() else { continue };
+            let rate = self.config.learning_rate * factor * lr_scale;
             // Norms and biases have one dimension; shrinking them is no regularisation.
-            if self.config.weight_decay > 0. && var.rank() > 1 {
-                let keep = 1. - rate * self.config.weight_decay;
-                value.iter_mut().for_each(|v| *v = (f64::from(*v) * keep) as f32);
-            }
-            self.rule.update(Cell { value: &mut value, grad: &grad, memory }, rate, self.steps);
-            var.set(&Tensor::from_vec(value, var.shape(), var.device())?)?;
+            let decay = if var.rank() > 1 { self.config.weight_decay * decay_scale } else { 0. };
+            let (keep, steps, rule) = (1. - rate * decay, self.steps, &*self.rule);
+            slices::change(var, &grad, memory, &|value, grad, memory| {
+                rule.update(Cell { value, grad, memory, scale, keep }, rate, steps);
+            })?;
         }
         Ok(Moved { grad_norm })
     }
@@ -154,14 +210,16 @@ impl Optimiser {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::GroupConfig;
 
     fn minimise(config: OptimiserConfig, steps: usize) -> Vec<f32> {
         // |x - (1, -2)|^2, from 0.
         let x = Var::from_tensor(&Tensor::new(&[0f32, 0.], &Device::Cpu).unwrap()).unwrap();
         let target = Tensor::new(&[1f32, -2.], &Device::Cpu).unwrap();
+        let accumulate = config.accumulate;
         let mut optimiser = Optimiser::new(vec![("x".into(), x.clone())], config).unwrap();
         for _ in 0..steps {
-            for _ in 0..config.accumulate {
+            for _ in 0..accumulate {
                 let loss = (x.as_tensor() - &target).unwrap().sqr().unwrap().sum_all().unwrap();
                 optimiser.add(&loss.backward().unwrap()).unwrap();
             }
@@ -174,15 +232,15 @@ mod tests {
     fn first_steps_are_as_worked_out_by_hand() {
         let adam = OptimiserConfig { learning_rate: 0.1, ..OptimiserConfig::default() };
         // Adam's first step is the learning rate against the gradient's sign.
-        let got = minimise(adam, 1);
+        let got = minimise(adam.clone(), 1);
         assert!((got[0] - 0.1).abs() < 1e-6 && (got[1] + 0.1).abs() < 1e-6, "{got:?}");
         let sgd = OptimiserConfig { name: OptimiserName::Sgd, momentum: 0.5, ..adam };
-        assert_eq!(minimise(sgd, 1), [0.2, -0.4]);
+        assert_eq!(minimise(sgd.clone(), 1), [0.2, -0.4]);
         // x = 0.2: gradient -1.6, velocity 0.5 * -2 - 1.6 = -2.6.
-        let got = minimise(sgd, 2);
+        let got = minimise(sgd.clone(), 2);
         assert!((got[0] - 0.46).abs() < 1e-6, "{got:?}");
         // Two equal batches average to one.
-        assert_eq!(minimise(OptimiserConfig { accumulate: 2, ..sgd }, 1), [0.2, -0.4]);
+        assert_eq!(minimise(OptimiserConfig { accumulate: 2, ..sgd.clone() }, 1), [0.2, -0.4]);
         // The gradient (-2, 4) has the norm sqrt 20.
         let got = minimise(OptimiserConfig { clip_norm: 1., ..sgd }, 1);
         assert!((got[0] - 0.1 * 2. / 20f32.sqrt()).abs() < 1e-7, "{got:?}");
@@ -195,6 +253,87 @@ mod tests {
             let got = minimise(config, 500);
             assert!((got[0] - 1.).abs() < 1e-3 && (got[1] + 2.).abs() < 1e-3, "{name:?} {got:?}");
         }
+    }
+
+    #[test]
+    fn variables_without_a_gradient_are_named() {
+        let var = |v: f32| Var::from_tensor(&Tensor::new(&[v, v], &Device::Cpu).unwrap()).unwrap();
+        let vars = ["good", "unused", "times.zero", "times.infinity"].map(|name| (name.to_owned(), var(1.)));
+        let [good, _, zero, infinite] = vars.each_ref().map(|(_, v)| v.as_tensor());
+        let loss = (good + (zero * zero.zeros_like().unwrap()).unwrap()).unwrap();
+        let loss = (loss + (infinite * f64::INFINITY).unwrap()).unwrap().sum_all().unwrap();
+        let grads = loss.backward().unwrap();
+        let optimiser = Optimiser::new(vars.to_vec(), OptimiserConfig::default()).unwrap();
+        let dead = |excused: &[&str]| {
+            optimiser.dead(&grads, &excused.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>()).unwrap()
+        };
+        assert_eq!(dead(&[]), ["unused (none)", "times.zero (zero)", "times.infinity (not finite)"]);
+        assert_eq!(dead(&["times", "unus"]), ["unused (none)"]);
+    }
+
+    #[test]
+    fn groups_have_their_own_rate_and_decay() {
+        let var = |v: f32| Var::from_tensor(&Tensor::new(&[[v]], &Device::Cpu).unwrap()).unwrap();
+        let vars = ["body.first", "body.second", "head.weight"].map(|name| (name.to_owned(), var(1.)));
+        let group =
+            |prefix: &str, lr_scale, decay_scale| GroupConfig { prefix: prefix.to_owned(), lr_scale, decay_scale };
+        let config = OptimiserConfig {
+            name: OptimiserName::Sgd,
+            learning_rate: 0.125,
+            momentum: 0.,
+            weight_decay: 0.5,
+            group: vec![group("body.second", 0., 1.), group("body", 0.5, 0.), group("head", 2., 1.)],
+            ..OptimiserConfig::default()
+        };
+        let mut optimiser = Optimiser::new(vars.to_vec(), config.clone()).unwrap();
+        assert_eq!(
+            optimiser.describe(),
+            [
+                "1 value in body.first: learning rate 0.0625, weight decay 0",
+                "1 value in body.second: learning rate 0, weight decay 0.5",
+                "1 value in head.weight: learning rate 0.25, weight decay 0.5",
+            ]
+        );
+        // The gradient of the sum is 1 everywhere.
+        let sum = vars.iter().map(|(_, v)| v.as_tensor().clone()).reduce(|a, b| (a + b).unwrap()).unwrap();
+        optimiser.add(&sum.sum_all().unwrap().backward().unwrap()).unwrap();
+        optimiser.step(1.).unwrap();
+        let values = vars.each_ref().map(|(_, v)| v.to_vec2::<f32>().unwrap()[0][0]);
+        // 1 - 0.0625; unmoved; (1 - 0.25 * 0.5) - 0.25.
+        assert_eq!(values, [0.9375, 1., 0.625]);
+        for (bad, want) in [
+            (group("hea", 1., 1.), "`hea` begins no name; the names begin with body, head"),
+            (group("head", -1., 1.), "finite number from 0"),
+            (group("body", 1., 1.), "`body` is given twice"),
+        ] {
+            let config = OptimiserConfig { group: vec![group("body", 1., 1.), bad], ..config.clone() };
+            let message = Optimiser::new(vars.to_vec(), config).err().unwrap().to_string();
+            assert!(message.contains(want), "{message}");
+        }
+    }
+
+    #[test]
+    fn large_variables_move_alike_on_any_number_of_threads() {
+        let many = 3 * PART + 7;
+        let moved = npair_testkit::threads::with_threads(&[1, 2], || {
+            let values: Vec<f32> = (0..many).map(|i| (i % 1009) as f32 / 512. - 1.).collect();
+            let x = Var::from_vec(values, (1, many), &Device::Cpu).unwrap();
+            let config = OptimiserConfig { clip_norm: 1., weight_decay: 0.1, ..OptimiserConfig::default() };
+            let mut optimiser = Optimiser::new(vec![("x".into(), x.clone())], config).unwrap();
+            for _ in 0..3 {
+                optimiser.add(&x.powf(3.).unwrap().sum_all().unwrap().backward().unwrap()).unwrap();
+                optimiser.step(1.).unwrap();
+            }
+            let bits: Vec<u32> =
+                x.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|v| v.to_bits()).collect();
+            bits
+        });
+        assert!(moved[0] == moved[1]);
+        // Every entry moved, those at the seams of parts too: but for the zeros, whose gradient is 0.
+        assert!(moved[0].iter().enumerate().all(|(i, bits)| {
+            let from = (i % 1009) as f32 / 512. - 1.;
+            from == 0. || *bits != from.to_bits()
+        }));
     }
 
     #[test]

@@ -12,10 +12,10 @@ impl Rule for Sgd {
 
     fn update(&self, cell: Cell, rate: f64, _step: u64) {
         let [velocity] = cell.memory else { return };
-        for ((x, &g), u) in cell.value.iter_mut().zip(cell.grad).zip(velocity) {
-            let moved = self.momentum * f64::from(*u) + f64::from(g);
+        for ((x, &g), u) in cell.value.iter_mut().zip(cell.grad).zip(velocity.iter_mut()) {
+            let moved = self.momentum * f64::from(*u) + f64::from(g) * cell.scale;
             *u = moved as f32;
-            *x = (f64::from(*x) - rate * moved) as f32;
+            *x = (f64::from(*x) * cell.keep - rate * moved) as f32;
         }
     }
 }

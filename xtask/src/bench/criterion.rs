@@ -1,27 +1,14 @@
-//! `cargo xtask bench`: runs the benches and keeps what they measured.
+//! The benches of npair-benches, which criterion runs.
 
+use super::Args;
 use crate::machine::{self, Origin};
 use crate::{shell, tree};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
-
-/// Runs the benches of npair-benches and writes benches/runs/DATE-MACHINE/{README.md,raw.json,summary.md}.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  cargo xtask bench                all of them
-  cargo xtask bench class_mining   one; the folder then holds that one alone")]
-pub struct Args {
-    /// A bench: the name of its file in benches/benches.
-    #[arg(value_name = "NAME")]
-    name: Option<String>,
-    /// Where to write instead.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-}
 
 /// One measurement; times in seconds.
 #[derive(Debug, Serialize)]
@@ -53,26 +40,16 @@ pub fn run(args: &Args) -> Result<()> {
     if measured.is_empty() {
         bail!("the benches left nothing in {}", target.join("criterion").display());
     }
-    let usual = || root.join("benches/runs").join(format!("{}-{}", origin.date, machine::slug(&origin.cpu)));
-    let out = args.out.clone().unwrap_or_else(usual);
-    std::fs::create_dir_all(&out).with_context(|| format!("{} cannot be made", out.display()))?;
-    let write = |name: &str, text: String| {
-        std::fs::write(out.join(name), text).with_context(|| format!("{} cannot be written", out.join(name).display()))
-    };
-    let summary = summary(&measured);
-    write("raw.json", format!("{}\n", serde_json::to_string(&measured)?))?;
-    write("summary.md", format!("# Medians\n\n{summary}"))?;
-    write("README.md", readme(&origin, load))?;
-    println!("{summary}\nWritten: {}", out.display());
-    Ok(())
+    let out = args.out.clone().unwrap_or_else(|| super::usual(&root, &origin, ""));
+    super::keep(&out, readme(&origin, load), &summary(&measured), &measured)
 }
 
 fn readme(origin: &Origin, load: Option<f64>) -> String {
-    let load = load.map_or("unknown".to_owned(), |l| format!("{l:.2} (1 for each core that is busy)"));
     format!(
-        "# What was measured\n\n{}- load before: {load}\n\nTimes of summary.md are medians with their 95 % interval (criterion); \
+        "# What was measured\n\n{}{}\nTimes of summary.md are medians with their 95 % interval (criterion); \
          raw.json has every sample, in seconds per iteration. Absolute times drift from machine to machine, and on a busy one.\n",
-        origin.markdown()
+        origin.markdown(),
+        super::load_line(load)
     )
 }
 

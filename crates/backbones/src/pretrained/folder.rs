@@ -1,4 +1,4 @@
-//! Networks in folders: `config.json` and `model.safetensors`, as the Hub keeps them. All file access of the crate.
+//! Networks in folders: `config.json` and `model.safetensors`, as the Hub keeps them.
 
 use crate::{EmbeddingNet, Error, FORMAT, ModelConfig, Result};
 use candle_core::{DType, Device};
@@ -7,8 +7,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "model.safetensors";
+pub(super) const CONFIG: &str = "config.json";
+pub(super) const WEIGHTS: &str = "model.safetensors";
 
 impl EmbeddingNet {
     /// Writes `config.json` and `model.safetensors` to the folder, which is made if it is not there.
@@ -110,7 +110,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
-fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
+pub(super) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
     let cure = "give the folder of a network that npair saved";
     move |source| Error::File { path: path.to_owned(), source, cure }
 }
@@ -121,6 +121,6 @@ fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Error {
 }
 
 /// The first line of a message: candle adds back traces to its own.
-fn one_line(error: &impl std::fmt::Display) -> String {
+pub(super) fn one_line(error: &impl std::fmt::Display) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }

@@ -1,0 +1,114 @@
+//! npair's side of `cargo xtask bench --peers`: a network, timed on request. The conversation is that of
+//! `benches/peers/protocol.py`: `step` or `embed` a line, one JSON object a line back; the first says what was built.
+#![forbid(unsafe_code)]
+
+use candle_core::{DType, Device, Tensor};
+use clap::Parser;
+use npair_backbones::{BackboneConfig, EmbeddingNet, ModelConfig};
+use npair_losses::{NPairMc, PairLoss};
+use npair_nn::Mode;
+use npair_train::{Optimiser, config::OptimiserConfig};
+use npair_types::{Labels, Pairs, Streams};
+use serde_json::{Value, json};
+use std::error::Error;
+use std::io::{BufRead, Write, stdin, stdout};
+use std::time::Instant;
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+#[derive(Parser)]
+struct Args {
+    /// The backbone, as config.json has it: {"architecture": "conv-net"}
+    backbone: String,
+    #[arg(long)]
+    batch: usize,
+    #[arg(long)]
+    channels: usize,
+    #[arg(long)]
+    size: usize,
+    #[arg(long, default_value_t = 64)]
+    embedding: usize,
+    #[arg(long, default_value_t = 0.)]
+    dropout: f64,
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+/// A network in training, and its batch: rows alternate anchor and positive.
+struct Bench {
+    net: EmbeddingNet,
+    optimiser: Optimiser,
+    pixels: Tensor,
+    pairs: Pairs,
+    steps: u64,
+}
+
+impl Bench {
+    fn new(args: &Args, backbone: BackboneConfig) -> Result<Self> {
+        let mut config = ModelConfig::new(backbone, args.embedding);
+        config.dropout = args.dropout;
+        let net = EmbeddingNet::new(config, Streams::new(1), DType::F32, &Device::Cpu)?;
+        let settings = OptimiserConfig { learning_rate: 1e-3, ..Default::default() };
+        let optimiser = Optimiser::new(net.params().trainable(), settings)?;
+        let pixels = npair_benches::tensor(1, &[args.batch, args.channels, args.size, args.size])?;
+        let labels: Vec<u32> = (0..args.batch as u32).map(|row| row / 2).collect();
+        let pairs = Pairs::from_labels(&Labels::new(labels)?)?;
+        Ok(Self { net, optimiser, pixels, pairs, steps: 0 })
+    }
+
+    /// Forward, N-pair-mc, backward, Adam.
+    fn step(&mut self) -> Result<()> {
+        let embeddings = self.net.forward(&self.pixels, &Mode::train(Streams::new(1), self.steps))?;
+        let loss = NPairMc.of_pairs_in(&embeddings, &self.pairs)?;
+        self.optimiser.add(&loss.value.backward()?)?;
+        self.optimiser.step(1.)?;
+        self.steps += 1;
+        Ok(())
+    }
+
+    fn embed(&mut self) -> Result<()> {
+        self.net.forward(&self.pixels, &Mode::Eval)?;
+        Ok(())
+    }
+
+    /// Milliseconds of one request.
+    fn timed(&mut self, request: &str) -> Result<f64> {
+        let start = Instant::now();
+        match request {
+            "step" => self.step()?,
+            "embed" => self.embed()?,
+            other => return Err(format!("unknown request `{other}`; known are step, embed, quit").into()),
+        }
+        Ok(start.elapsed().as_secs_f64() * 1e3)
+    }
+}
+
+fn say(what: &Value) -> Result<()> {
+    let mut out = stdout().lock();
+    writeln!(out, "{what}")?;
+    Ok(out.flush()?)
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    rayon::ThreadPoolBuilder::new().num_threads(args.threads).build_global()?;
+    // An architecture that this build does not have is no failure: the driver lists it.
+    let backbone: BackboneConfig = match serde_json::from_str(&args.backbone) {
+        Ok(backbone) => backbone,
+        Err(why) => return say(&json!({ "not_built": why.to_string() })),
+    };
+    let mut bench = Bench::new(&args, backbone)?;
+    let versions = json!({ "npair": env!("CARGO_PKG_VERSION") });
+    let (parameters, threads) = (bench.net.params().count(), rayon::current_num_threads());
+    say(&json!({ "ready": args.backbone, "parameters": parameters, "versions": versions, "threads": threads }))?;
+    for line in stdin().lock().lines() {
+        match line?.trim() {
+            "quit" => break,
+            request => say(&match bench.timed(request) {
+                Ok(ms) => json!({ "ms": ms }),
+                Err(why) => json!({ "error": why.to_string() }),
+            })?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! Networks in folders, weights that others trained, and where they come from: all file and network access of the crate.
+
+mod folder;
+mod hub;
+mod load;
+mod pickle;
+mod preprocess;
+mod pth;
+mod report;
+mod source;
+
+pub use folder::load_config;
+pub use hub::Hub;
+pub use load::{Pictures, preprocess};
+pub use preprocess::{Interpolation, Preprocess};
+pub use report::LoadReport;
+pub use source::Weights;

@@ -1,0 +1,254 @@
+//! PyTorch's `.pth` files: a zip with a pickle and raw storages (since 1.6), or the older row of pickles.
+
+use super::pickle::{self, Node, Pickle};
+use candle_core::{DType, Device, Tensor};
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Cursor, Read};
+
+/// Where checkpoints of the field keep their state dictionary.
+const NESTS: [&str; 5] = ["state_dict", "model", "model_state_dict", "state_dict_ema", "teacher"];
+
+/// The first of the pickles of an old file.
+const OLD_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+
+/// Floating-point tensors by name, and the names of those that are none.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) tensors: BTreeMap<String, Tensor>,
+    pub(super) whole_numbers: Vec<String>,
+}
+
+/// Reads a file's bytes; the error says what is wrong with them.
+pub(super) fn read(bytes: &[u8]) -> Result<Content, String> {
+    if bytes.starts_with(b"PK") { read_zip(bytes) } else { read_old(bytes) }
+}
+
+fn read_zip(bytes: &[u8]) -> Result<Content, String> {
+    let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| format!("no zip ({e})"))?;
+    let mut names = zip.file_names().filter_map(|name| name.ok().map(|name| name.into_owned()));
+    let pickled = names.find(|name| name.ends_with("data.pkl"));
+    let pickled = pickled.ok_or("a zip without data.pkl, which torch.save writes")?;
+    drop(names);
+    let folder = pickled.strip_suffix("data.pkl").unwrap_or_default().to_owned();
+    let mut entry = |name: &str, most: u64| -> Result<Vec<u8>, String> {
+        let wrong = |e: &dyn std::fmt::Display| format!("{name} cannot be read ({e})");
+        let file = zip.by_name(name).map_err(|e| wrong(&e))?;
+        let mut content = Vec::new();
+        file.take(most).read_to_end(&mut content).map_err(|e| wrong(&e))?;
+        Ok(content)
+    };
+    if entry(&format!("{folder}byteorder"), 8).is_ok_and(|order| order == b"big") {
+        return Err("its numbers are big-endian".to_owned());
+    }
+    let pickle = pickle::read(&entry(&pickled, 1 << 30)?)?;
+    let mut storages = HashMap::new();
+    for storage in Storage::all(&pickle)? {
+        let data = entry(&format!("{folder}data/{}", storage.key), storage.bytes()?)?;
+        storages.insert(storage.key.clone(), data);
+    }
+    collect(&pickle, &storages)
+}
+
+/// Magic number, protocol, a word on the system, the pickle, the keys of the storages, the storages.
+fn read_old(bytes: &[u8]) -> Result<Content, String> {
+    let begins = bytes.get(2..).is_some_and(|b| b.starts_with(&[0x8a, 10]) && b[2..].starts_with(&OLD_MAGIC));
+    if !begins {
+        return Err("neither a zip nor an old file of torch.save".to_owned());
+    }
+    let mut at = 0;
+    let mut next = || -> Result<Pickle, String> {
+        let pickle = pickle::read(bytes.get(at..).unwrap_or_default())?;
+        at += pickle.len;
+        Ok(pickle)
+    };
+    let (_magic, _protocol, _system) = (next()?, next()?, next()?);
+    let (pickle, keys) = (next()?, next()?);
+    let Node::List(order) = keys.node(keys.root) else { return Err("it has no list of storages".to_owned()) };
+    let known: HashMap<String, Storage> =
+        Storage::all(&pickle)?.into_iter().map(|storage| (storage.key.clone(), storage)).collect();
+    let mut storages = HashMap::new();
+    for &key in order {
+        let key = keys.text(key).ok_or("a storage is named by something that is no text")?;
+        let storage = known.get(key).ok_or_else(|| format!("nothing refers to the storage {key}"))?;
+        // Before each storage stands how many values it has.
+        let begin = at.checked_add(8).ok_or("it ends too early")?;
+        let len = usize::try_from(storage.bytes()?).map_err(|_| "a storage is too large")?;
+        let end = begin.checked_add(len).ok_or("it ends too early")?;
+        let data = bytes.get(begin..end).ok_or("it ends too early")?;
+        storages.insert(key.to_owned(), data.to_vec());
+        at = end;
+    }
+    collect(&pickle, &storages)
+}
+
+/// What a pickle says of a storage.
+#[derive(Debug, Clone)]
+struct Storage {
+    key: String,
+    /// `Float`, `Long` and so on.
+    kind: String,
+    values: usize,
+    /// Where a view of an old file begins.
+    from: usize,
+}
+
+impl Storage {
+    /// All that the pickle refers to.
+    fn all(pickle: &Pickle) -> Result<Vec<Self>, String> {
+        let references = pickle.nodes().iter().filter_map(|node| match node {
+            Node::Persistent(id) => Some(*id),
+            _ => None,
+        });
+        let mut found: BTreeMap<String, Self> = BTreeMap::new();
+        for id in references {
+            let storage = Self::of(pickle, id).ok_or("it refers to a storage in a way that is not known")?;
+            found.entry(storage.key.clone()).or_insert(storage);
+        }
+        Ok(found.into_values().collect())
+    }
+
+    /// `("storage", torch.FloatStorage, key, device, values[, view])`.
+    fn of(pickle: &Pickle, id: usize) -> Option<Self> {
+        let [word, class, key, _device, values, view @ ..] = pickle.tuple(id)? else { return None };
+        (pickle.text(*word)? == "storage").then_some(())?;
+        let kind = pickle.global(*class)?.rsplit('.').next()?.strip_suffix("Storage")?.to_owned();
+        let from = match view {
+            [view] => pickle.tuple(*view).map_or(Some(0), |parts| pickle.size(*parts.get(1)?))?,
+            _ => 0,
+        };
+        Some(Self { key: pickle.text(*key)?.to_owned(), kind, values: pickle.size(*values)?, from })
+    }
+
+    /// The number type of floats.
+    fn dtype(&self) -> Option<DType> {
+        match self.kind.as_str() {
+            "Float" => Some(DType::F32),
+            "Double" => Some(DType::F64),
+            "Half" => Some(DType::F16),
+            "BFloat16" => Some(DType::BF16),
+            _ => None,
+        }
+    }
+
+    fn width(&self) -> Result<usize, String> {
+        Ok(match self.kind.as_str() {
+            "Double" | "Long" | "ComplexFloat" => 8,
+            "Float" | "Int" => 4,
+            "Half" | "BFloat16" | "Short" => 2,
+            "Byte" | "Char" | "Bool" => 1,
+            other => return Err(format!("numbers of the kind {other} are not known")),
+        })
+    }
+
+    fn bytes(&self) -> Result<u64, String> {
+        self.values.checked_mul(self.width()?).map(|n| n as u64).ok_or_else(|| "a storage is too large".to_owned())
+    }
+}
+
+fn collect(pickle: &Pickle, storages: &HashMap<String, Vec<u8>>) -> Result<Content, String> {
+    let dict = state_dict(pickle, pickle.root, 2).ok_or(
+        "no dictionary of tensors was found in it: save it with torch.save(model.state_dict(), ...), not as a whole module",
+    )?;
+    let mut content = Content::default();
+    for (key, value) in dict {
+        let (Some(name), Some(place)) = (pickle.text(*key), Place::of(pickle, *value)) else { continue };
+        match place.storage.dtype() {
+            None => content.whole_numbers.push(name.to_owned()),
+            Some(dtype) => {
+                let tensor = place.tensor(dtype, storages).map_err(|why| format!("{name}: {why}"))?;
+                content.tensors.insert(name.to_owned(), tensor);
+            }
+        }
+    }
+    Ok(content)
+}
+
+/// The dictionary that holds tensors: this one, or one that it holds under a usual name.
+fn state_dict(pickle: &Pickle, id: usize, depth: usize) -> Option<&[(usize, usize)]> {
+    let Node::Dict(items) = pickle.node(id) else { return None };
+    if items.iter().any(|(_, value)| Place::of(pickle, *value).is_some()) {
+        return Some(items);
+    }
+    let depth = depth.checked_sub(1)?;
+    let nested = |name: &&str| items.iter().rev().find(|(key, _)| pickle.text(*key) == Some(*name));
+    NESTS.iter().filter_map(nested).find_map(|(_, value)| state_dict(pickle, *value, depth))
+}
+
+/// Where a tensor lies in its storage.
+#[derive(Debug)]
+struct Place {
+    storage: Storage,
+    offset: usize,
+    size: Vec<usize>,
+    stride: Vec<usize>,
+}
+
+impl Place {
+    /// What a call that rebuilds a tensor says.
+    fn of(pickle: &Pickle, id: usize) -> Option<Self> {
+        let Node::Call { callable, args } = pickle.node(id) else { return None };
+        Self::of_call(pickle, pickle.global(*callable)?, pickle.tuple(*args)?)
+    }
+
+    fn of_call(pickle: &Pickle, function: &str, args: &[usize]) -> Option<Self> {
+        match (function, args) {
+            (
+                "torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor",
+                [storage, offset, size, stride, ..],
+            ) => {
+                let Node::Persistent(reference) = pickle.node(*storage) else { return None };
+                let storage = Storage::of(pickle, *reference)?;
+                let offset = pickle.size(*offset)?.checked_add(storage.from)?;
+                Some(Self { storage, offset, size: pickle.sizes(*size)?, stride: pickle.sizes(*stride)? })
+            }
+            // A parameter wraps a call that rebuilds a tensor; it comes from an earlier byte, so this ends.
+            ("torch._utils._rebuild_parameter", [inner, ..]) => match pickle.node(*inner) {
+                Node::Call { callable, args } => match pickle.global(*callable)? {
+                    function if function.starts_with("torch._utils._rebuild_tensor") => {
+                        Self::of_call(pickle, function, pickle.tuple(*args)?)
+                    }
+                    _ => None,
+                },
+                _ => None,
+            },
+            // A subclass: the function that would have been called, its class, its arguments.
+            ("torch._tensor._rebuild_from_type_v2", [function, _class, inner, ..]) => match pickle.global(*function)? {
+                function if function.starts_with("torch._utils.") => {
+                    Self::of_call(pickle, function, pickle.tuple(*inner)?)
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn tensor(&self, dtype: DType, storages: &HashMap<String, Vec<u8>>) -> Result<Tensor, String> {
+        let width = self.storage.width()?;
+        let data = storages.get(&self.storage.key).ok_or("its storage is missing")?;
+        let beyond = || format!("shape {:?} reaches beyond its storage", self.size);
+        if self.size.len() != self.stride.len() {
+            return Err("it has not as many strides as dimensions".to_owned());
+        }
+        let count = self.size.iter().try_fold(1usize, |n, s| n.checked_mul(*s)).ok_or_else(beyond)?;
+        if count > self.storage.values {
+            return Err(beyond());
+        }
+        let mut packed = Vec::with_capacity(count * width);
+        let mut index = vec![0; self.size.len()];
+        for _ in 0..count {
+            let mut steps = index.iter().zip(&self.stride);
+            let at = steps.try_fold(self.offset, |sum, (i, stride)| sum.checked_add(usize::checked_mul(*i, *stride)?));
+            let begin = at.and_then(|at| at.checked_mul(width)).ok_or_else(beyond)?;
+            let value = data.get(begin..begin.saturating_add(width)).ok_or_else(beyond)?;
+            packed.extend_from_slice(value);
+            for (i, size) in index.iter_mut().zip(&self.size).rev() {
+                *i += 1;
+                if *i < *size {
+                    break;
+                }
+                *i = 0;
+            }
+        }
+        Tensor::from_raw_buffer(&packed, dtype, &self.size, &Device::Cpu).map_err(|e| e.to_string())
+    }
+}
