@@ -1,6 +1,6 @@
-use super::windows::Windows;
+use super::windows::{View, Windows};
 use super::{Geometry, depthwise};
-use crate::kernel::product::{Aligned, Columns, Epilogue, Run, Tile};
+use crate::kernel::product::{Aligned, Columns, Epilogue, Kernel, Run, Tile, blocks, steps};
 use crate::kernel::{Element, parts};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -14,6 +14,35 @@ const VALUES: usize = 1 << 21;
 /// Tasks that there are at least, where the work allows.
 const TASKS: usize = 16;
 
+/// Pixels whose gradients are laid out at one time, at most.
+const PIXELS: usize = 512;
+
+/// Values of the gradients and of the windows' source that a task works on at one time, about: half of a second cache.
+const VALUES_OF_BAND: usize = 1 << 18;
+
+/// Pixels that all entries are multiplied with before the next ones: so many rows of a panel fit into the first cache.
+const STEPS: usize = 96;
+
+/// Window entries that are worked on at one time.
+const ENTRIES: usize = 48;
+
+/// The rows of gathered entries.
+const SIDE_BY_SIDE: [usize; ENTRIES] = {
+    let mut rows = [0; ENTRIES];
+    let mut at = 0;
+    while at < ENTRIES {
+        rows[at] = at;
+        at += 1;
+    }
+    rows
+};
+
+/// Bytes between neighbouring windows from which on their entries are gathered.
+const SPREAD: usize = 1024;
+
+/// Rows of a tile, at most.
+const MOST_ROWS: usize = 16;
+
 /// Gradient of the weights: per part of the map's rows first, then over the parts in order, so that the bits do not
 /// depend on the number of threads.
 pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> Vec<T> {
@@ -26,19 +55,27 @@ pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> 
         let columns = Columns::new(outputs);
         let sums = sums(&g.windows(group), x, dout, g.outputs, group * outputs, &columns);
         let dw = &mut dw[group * outputs * g.patch()..][..outputs * g.patch()];
-        // (window entry, column) of a panel to (output, input, tap).
-        dw.par_chunks_mut(g.patch()).enumerate().for_each(|(o, row)| {
-            let mut start = 0;
-            for &(first, count, kernel) in &columns.panels {
-                if (first..first + count).contains(&o) {
-                    for tap in 0..taps {
-                        for input in 0..inputs {
-                            let entry = tap * inputs + input;
-                            row[input * taps + tap] = sums[start + entry * kernel.columns + o - first];
+        // (window entry, column) of a panel to (output, input, tap), some channels at a time: what is read of the panel
+        // stays in the first cache.
+        const CHANNELS: usize = 16;
+        let mut panels = Vec::with_capacity(columns.panels.len());
+        let (mut rest, mut start) = (&mut dw[..], 0);
+        for &(_, count, kernel) in &columns.panels {
+            let (rows, after) = rest.split_at_mut(count * g.patch());
+            rest = after;
+            panels.push((kernel.columns, &sums[start..start + kernel.columns * g.patch()], rows));
+            start += kernel.columns * g.patch();
+        }
+        panels.into_par_iter().for_each(|(width, sums, rows)| {
+            for block in (0..inputs).step_by(CHANNELS) {
+                let channels = block..inputs.min(block + CHANNELS);
+                for (n, row) in rows.chunks_exact_mut(g.patch()).enumerate() {
+                    for (channel, row) in channels.clone().zip(row[block * taps..].chunks_exact_mut(taps)) {
+                        for (tap, value) in row.iter_mut().enumerate() {
+                            *value = sums[(tap * inputs + channel) * width + n];
                         }
                     }
                 }
-                start += kernel.columns * g.patch();
             }
         });
     }
@@ -98,10 +135,9 @@ fn part<T: Element>(
     let entries = windows.size();
     let size: usize = columns.panels[panels.clone()].iter().map(|p| p.2.columns * entries).sum();
     let mut sums = vec![T::ZERO; size];
-    let (mut padded, mut packed) = (Vec::new(), Aligned::zeros(0));
-    // Where the sums themselves do not fit into the second cache, go over them less often.
-    let pixels = if size > 1 << 17 { 1024 } else { 256 };
-    let band = windows.band(pixels);
+    let (mut padded, mut packed, mut gathered) = (Vec::new(), Aligned::zeros(0), Aligned::zeros(0));
+    let (panels, width) = (&columns.panels[panels], size / entries);
+    let band = windows.band((VALUES_OF_BAND / (width + windows.channels)).clamp(STEPS, PIXELS));
     let mut at = rows.start;
     while at < rows.end {
         let end = rows.end.min(at + band);
@@ -109,32 +145,95 @@ fn part<T: Element>(
         let offsets: Vec<usize> =
             view.values.iter().flat_map(|r| (0..r.len).map(move |k| r.start + k * r.step)).collect();
         let runs = pixel_runs(&view.corners, windows.count.1, windows.step.1 * windows.channels);
-        let first_pixel = at * windows.count.1;
-        let mut start = 0;
-        for &(first, count, kernel) in &columns.panels[panels.clone()] {
-            let width = kernel.columns;
-            let packed = packed.room(view.corners.len() * width);
-            for (pixel, row) in packed.chunks_exact_mut(width).enumerate() {
-                let from = (first_pixel + pixel) * channels + channel + first;
-                row[..count].copy_from_slice(&dout[from..from + count]);
-                row[count..].fill(T::ZERO);
-            }
-            let sums = &mut sums[start..start + width * entries];
-            for (block, rows) in offsets.chunks(kernel.rows).enumerate() {
-                let mut out_rows = [0; 16];
-                for (j, row) in out_rows.iter_mut().enumerate() {
-                    *row = (block * kernel.rows + j) * width;
+        let count = view.corners.len();
+        let packed = pack(dout, channels, channel, at * windows.count.1, count, panels, packed.room(count * width));
+        let pixels = blocks(&runs, STEPS);
+        // Pixels far apart would fight for the same lines of the first cache.
+        let spread = windows.step.1 * windows.channels * size_of::<T>() >= SPREAD;
+        let mut from = 0;
+        for runs in &pixels {
+            let steps = steps(runs);
+            for (block, offsets) in offsets.chunks(ENTRIES).enumerate() {
+                let together = [Run { start: 0, len: steps, step: ENTRIES }];
+                let (source, rows, runs) = match spread {
+                    false => (view.source, offsets, &runs[..]),
+                    true => {
+                        let gathered = gathered.room(steps * ENTRIES);
+                        gather(&view, from, offsets, gathered);
+                        (&*gathered, &SIDE_BY_SIDE[..offsets.len()], &together[..])
+                    }
+                };
+                let (mut to, mut y) = (0, 0);
+                for &(_, _, kernel) in panels {
+                    let width = kernel.columns;
+                    let sums = &mut sums[to + block * ENTRIES * width..][..offsets.len() * width];
+                    add_products(kernel, source, rows, runs, &packed[y + from * width..], sums, !spread);
+                    to += width * entries;
+                    y += width * count;
                 }
-                let out_rows = &out_rows[..rows.len()];
-                let (x, y, runs) = (view.source, &packed[..], &runs[..]);
-                let epilogue = Epilogue::ADD;
-                kernel.run(&Tile { x, rows, runs, y, y_step: width, out_rows, columns: width, epilogue }, sums);
             }
-            start += width * entries;
+            from += steps;
         }
         at = end;
     }
     sums
+}
+
+/// Some entries of the windows from corner `from` on, (window, entry).
+fn gather<T: Element>(view: &View<T>, from: usize, offsets: &[usize], to: &mut [T]) {
+    let first = offsets[0];
+    let consecutive = offsets[offsets.len() - 1] - first + 1 == offsets.len();
+    for (corner, to) in view.corners[from..].iter().zip(to.chunks_exact_mut(ENTRIES)) {
+        if consecutive {
+            to[..offsets.len()].copy_from_slice(&view.source[corner + first..][..offsets.len()]);
+        } else {
+            for (to, offset) in to.iter_mut().zip(offsets) {
+                *to = view.source[corner + offset];
+            }
+        }
+    }
+}
+
+/// Adds the products of all rows with a panel of gradients to `sums`, (row, column); `ahead` if the rows are far away.
+fn add_products<T: Element>(
+    kernel: Kernel<T>,
+    x: &[T],
+    rows: &[usize],
+    runs: &[Run],
+    y: &[T],
+    sums: &mut [T],
+    ahead: bool,
+) {
+    let width = kernel.columns;
+    let mut next = rows.chunks(kernel.rows).skip(1);
+    for (rows, sums) in rows.chunks(kernel.rows).zip(sums.chunks_mut(kernel.rows * width)) {
+        let out_rows: [usize; MOST_ROWS] = std::array::from_fn(|j| j * width);
+        let (out_rows, ahead) = (&out_rows[..rows.len()], next.next().filter(|_| ahead).unwrap_or(&[]));
+        let epilogue = Epilogue::ADD;
+        kernel.run(&Tile { x, rows, runs, y, y_step: width, ahead, out_rows, columns: width, epilogue }, sums);
+    }
+}
+
+/// The gradients of `count` pixels from `first` on, panel by panel, (pixel, column).
+fn pack<'a, T: Element>(
+    dout: &[T],
+    channels: usize,
+    channel: usize,
+    first: usize,
+    count: usize,
+    panels: &[(usize, usize, Kernel<T>)],
+    packed: &'a mut [T],
+) -> &'a [T] {
+    for (pixel, row) in dout[first * channels..(first + count) * channels].chunks_exact(channels).enumerate() {
+        let mut start = 0;
+        for &(first, columns, kernel) in panels {
+            let to = &mut packed[start + pixel * kernel.columns..][..kernel.columns];
+            to[..columns].copy_from_slice(&row[channel + first..channel + first + columns]);
+            to[columns..].fill(T::ZERO);
+            start += count * kernel.columns;
+        }
+    }
+    packed
 }
 
 /// The windows' corners as runs, `step` apart; rows that follow each other become one.

@@ -36,8 +36,8 @@ pub(super) fn multiply<T: Element>(
     }
     let width: usize = panels.columns.panels.iter().map(|p| p.1).sum();
     let least = if panels.steps * width > LARGE { 384 } else { 96 };
-    let band = windows.band((pixels / TASKS).clamp(least, 4096));
-    let bands = rows.div_ceil(band);
+    let bands = rows.div_ceil(windows.band((pixels / TASKS).clamp(least, 4096)));
+    let band = rows.div_ceil(bands);
     // Few pixels: tasks share them and have some of the columns each.
     let groups = (TASKS / 2).div_ceil(bands).min(panels.columns.panels.len()).max(1);
     let biases: Vec<Vec<T>> = match finish {
@@ -73,9 +73,10 @@ pub(super) fn multiply<T: Element>(
                     epilogue = Epilogue { bias: Some(&biases[p]), relu, ..epilogue };
                 }
                 let y = &panels.panel(p)[from * kernel.columns..];
+                let mut next = view.corners.chunks(kernel.rows).skip(1);
                 for (rows, out_rows) in view.corners.chunks(kernel.rows).zip(moved.chunks(kernel.rows)) {
-                    let (x, y_step) = (view.source, kernel.columns);
-                    let tile = Tile { x, rows, runs, y, y_step, out_rows, columns, epilogue };
+                    let (x, y_step, ahead) = (view.source, kernel.columns, next.next().unwrap_or(&[]));
+                    let tile = Tile { x, rows, runs, y, y_step, ahead, out_rows, columns, epilogue };
                     // SAFETY: the places of different bands are different pixels and those of different panels
                     // different channels, and all lie in `out`.
                     unsafe { kernel.run_at(&tile, out.pointer(), out.len()) };

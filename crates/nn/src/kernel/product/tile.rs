@@ -66,6 +66,8 @@ pub(crate) struct Tile<'a, T> {
     pub runs: &'a [Run],
     pub y: &'a [T],
     pub y_step: usize,
+    /// Rows that come next.
+    pub ahead: &'a [usize],
     /// As many as rows.
     pub out_rows: &'a [usize],
     /// Columns that are written.
@@ -223,6 +225,39 @@ unsafe fn finish<V: Vector, const N: usize>(t: &Tile<V::Value>, sums: *const V::
     }
 }
 
+/// Asks for the lines that the tile will write and the next one will read, which the machine does not guess: the
+/// products take longer than memory does.
+#[inline(always)]
+fn fetch_ahead<T>(t: &Tile<T>, out: *mut T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+        let line = 64 / size_of::<T>();
+        for row in t.out_rows {
+            for n in (0..t.columns).step_by(line) {
+                // SAFETY: a prefetch of any address is harmless; this one is written soon.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(out.wrapping_add(row + n).cast()) };
+            }
+        }
+        let fetch = |at: usize| {
+            // SAFETY: as above.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(t.x.as_ptr().wrapping_add(at).cast()) };
+        };
+        for run in t.runs {
+            if run.step == 1 {
+                for row in t.ahead {
+                    (0..run.len).step_by(line).for_each(|n| fetch(row + run.start + n));
+                }
+            } else if let Some(row) = t.ahead.last() {
+                // Rows that lie side by side: the last one's line has them all, or is the one that is new.
+                (0..run.len).for_each(|s| fetch(row + run.start + s * run.step));
+            }
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (t, out);
+}
+
 /// The two halves for one kind of register.
 macro_rules! code {
     ($multiply:ident, $finish:ident, $tile:ident, $vector:ty, $value:ty, [$($generic:ident)?], $(#[$feature:meta])*) => {
@@ -243,6 +278,7 @@ macro_rules! code {
         unsafe fn $tile<$($generic: Element,)? const M: usize, const N: usize>(t: &Tile<$value>, out: *mut $value) {
             let mut sums = Sums([const { std::mem::MaybeUninit::<$value>::uninit() }; MOST]);
             let sums = sums.0.as_mut_ptr().cast::<$value>();
+            fetch_ahead(t, out);
             // SAFETY: the caller's promises; M N registers are at most `MOST` values, all written by the first half.
             unsafe {
                 $multiply::<$($generic,)? M, N>(t, sums);
@@ -349,7 +385,10 @@ mod tests {
                             let (runs, y_step) = (&runs, kernel.columns);
                             let (x, y, rows, out_rows) = (&x, &y, &rows, &out_rows);
                             let mut out = vec![2f32; count * (columns + 2)];
-                            kernel.run(&Tile { x, rows, runs, y, y_step, out_rows, columns, epilogue }, &mut out);
+                            kernel.run(
+                                &Tile { x, rows, runs, y, y_step, ahead: &[], out_rows, columns, epilogue },
+                                &mut out,
+                            );
                             let mut want = vec![2f32; out.len()];
                             for j in 0..count {
                                 for n in 0..columns {
