@@ -17,5 +17,5 @@ mod sums;
 pub(crate) use element::{Element, by_dtype};
 pub(crate) use fill::{fill_by_chunks, write_by_chunks, zip};
 pub(crate) use parts::parts;
-pub(crate) use shared::{Shared, Unwritten};
+pub(crate) use shared::{Shared, Unwritten, written};
 pub(crate) use sums::column_sums;

@@ -32,45 +32,51 @@ fn block(channels: usize) -> usize {
 /// Moments of every channel, in one pass over memory: each block of rows gives its own means and centred sums of
 /// squares while it is in the cache, and blocks are joined in f64 (Chan, Golub and LeVeque, 1983), so nothing cancels.
 pub(crate) fn moments<T: Element>(channels: usize, x: &[T]) -> Moments {
+    join(channels, x.par_chunks(channels * block(channels) * BLOCKS).map(|rows| part(channels, rows)).collect())
+}
+
+/// What is needed of some rows.
+pub(crate) fn part<T: Element>(channels: usize, x: &[T]) -> Join {
     let rows = block(channels);
-    let task = |x: &[T]| {
-        let mut centre = vec![T::ZERO; channels];
-        let (mut rest, mut square) = (centre.clone(), centre.clone());
-        let (mut mean, mut squares) = (vec![0f64; channels], vec![0f64; channels]);
-        let mut all = Join::new(channels);
-        simd::run(|| {
-            for block in x.chunks(channels * rows) {
-                let n = (block.len() / channels) as f64;
-                let share = T::from_f64(1. / n);
-                centre.fill(T::ZERO);
-                rest.fill(T::ZERO);
-                square.fill(T::ZERO);
-                for row in block.chunks_exact(channels) {
-                    for (m, &v) in centre.iter_mut().zip(row) {
-                        *m += v;
-                    }
+    let mut centre = vec![T::ZERO; channels];
+    let (mut rest, mut square) = (centre.clone(), centre.clone());
+    let (mut mean, mut squares) = (vec![0f64; channels], vec![0f64; channels]);
+    let mut all = Join::new(channels);
+    simd::run(|| {
+        for block in x.chunks(channels * rows) {
+            let n = (block.len() / channels) as f64;
+            let share = T::from_f64(1. / n);
+            centre.fill(T::ZERO);
+            rest.fill(T::ZERO);
+            square.fill(T::ZERO);
+            for row in block.chunks_exact(channels) {
+                for (m, &v) in centre.iter_mut().zip(row) {
+                    *m += v;
                 }
-                // A first mean, rounded as sums in T are; everything else is relative to it, so it need not be exact.
-                for m in &mut centre {
-                    *m *= share;
-                }
-                for row in block.chunks_exact(channels) {
-                    for (((r, s), &m), &v) in rest.iter_mut().zip(&mut square).zip(&centre).zip(row) {
-                        *r += v - m;
-                        *s += (v - m) * (v - m);
-                    }
-                }
-                for c in 0..channels {
-                    let rest = rest[c].to_f64();
-                    mean[c] = centre[c].to_f64() + rest / n;
-                    squares[c] = (square[c].to_f64() - rest * rest / n).max(0.);
-                }
-                all.add(n, &mean, &squares);
             }
-        });
-        all
-    };
-    let parts: Vec<Join> = x.par_chunks(channels * rows * BLOCKS).map(task).collect();
+            // A first mean, rounded as sums in T are; everything else is relative to it, so it need not be exact.
+            for m in &mut centre {
+                *m *= share;
+            }
+            for row in block.chunks_exact(channels) {
+                for (((r, s), &m), &v) in rest.iter_mut().zip(&mut square).zip(&centre).zip(row) {
+                    *r += v - m;
+                    *s += (v - m) * (v - m);
+                }
+            }
+            for c in 0..channels {
+                let rest = rest[c].to_f64();
+                mean[c] = centre[c].to_f64() + rest / n;
+                squares[c] = (square[c].to_f64() - rest * rest / n).max(0.);
+            }
+            all.add(n, &mean, &squares);
+        }
+    });
+    all
+}
+
+/// Moments of all rows from those of parts, in their order.
+pub(crate) fn join(channels: usize, parts: Vec<Join>) -> Moments {
     let mut all = Join::new(channels);
     for part in &parts {
         all.add(part.n, &part.mean, &part.squares);
@@ -80,7 +86,7 @@ pub(crate) fn moments<T: Element>(channels: usize, x: &[T]) -> Moments {
 }
 
 /// Counts, means and centred sums of squares of what was seen so far.
-struct Join {
+pub(crate) struct Join {
     n: f64,
     mean: Vec<f64>,
     squares: Vec<f64>,

@@ -1,4 +1,3 @@
-use super::Element;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
@@ -33,7 +32,7 @@ pub(crate) struct Unwritten<T> {
     len: usize,
 }
 
-impl<T: Element> Unwritten<T> {
+impl<T: Copy> Unwritten<T> {
     pub(crate) fn new(len: usize) -> Self {
         Self { values: Vec::with_capacity(len), len }
     }
@@ -57,4 +56,13 @@ impl<T: Element> Unwritten<T> {
         unsafe { self.values.set_len(self.len) };
         self.values
     }
+}
+
+/// Values that have been written.
+///
+/// # Safety
+/// All have been.
+pub(crate) unsafe fn written<T: Copy>(values: &mut [MaybeUninit<T>]) -> &mut [T] {
+    // SAFETY: the same layout, and written as the caller vouches.
+    unsafe { &mut *(std::ptr::from_mut(values) as *mut [T]) }
 }

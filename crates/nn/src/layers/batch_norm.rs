@@ -95,8 +95,16 @@ impl BatchNorm2d {
         pass.mode().is_train() && !self.config.frozen
     }
 
-    /// Normalises, adds `shortcut` if there is one, and applies a ReLU if asked for, in one pass over memory.
-    pub(super) fn normalise(&self, x: &Value, shortcut: Option<&Value>, relu: bool, pass: &mut Pass) -> Result<Value> {
+    /// Normalises, adds `shortcut` if there is one, and applies a ReLU if asked for, in one pass over memory. The
+    /// batch's moments may be known already.
+    pub(super) fn normalise(
+        &self,
+        x: &Value,
+        known: Option<Moments>,
+        shortcut: Option<&Value>,
+        relu: bool,
+        pass: &mut Pass,
+    ) -> Result<Value> {
         let [batch, h, w, channels] = input::images(&self.name, x, Some(self.weight.tensor().elem_count()))?;
         if let Some(other) = shortcut.filter(|other| other.dims() != x.dims()) {
             let want = format!("what is added to it has shape {:?}", other.dims());
@@ -109,9 +117,10 @@ impl BatchNorm2d {
         }
         let (name, kept) = (&self.name, x.tensor().clone());
         by_dtype!(kept.dtype(), name, T => {
-            let moments = match batch_moments {
-                true => with(&kept, |x: &[T]| Ok(norm::moments(channels, x)))?,
-                false => self.running()?,
+            let moments = match (batch_moments, known) {
+                (true, Some(known)) => known,
+                (true, None) => with(&kept, |x: &[T]| Ok(norm::moments(channels, x)))?,
+                (false, _) => self.running()?,
             };
             let affine = with(self.weight.tensor(), |gamma: &[T]| with(self.bias.tensor(), |beta| {
                 Ok(Affine::new(&moments, self.config.epsilon, gamma, beta))
@@ -170,6 +179,6 @@ impl BatchNorm2d {
 
 impl Layer for BatchNorm2d {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        self.normalise(x, None, false, pass)
+        self.normalise(x, None, None, false, pass)
     }
 }

@@ -1,6 +1,7 @@
 use super::input;
 use crate::kernel::by_dtype;
 use crate::kernel::conv::{self, Affine, Geometry};
+use crate::kernel::norm::{self, Moments};
 use crate::op::{shaped, tensor, with};
 use crate::params::{Init, Parameter, Path};
 use crate::{Error, Gradients, Layer, Pass, Result, Source, Value};
@@ -187,6 +188,29 @@ impl Conv2d {
         })))?)
     }
 
+    /// The maps of `x` and the moments of their channels.
+    pub(super) fn compute_with_moments(&self, g: &Geometry, x: &Tensor) -> Result<(Tensor, Moments)> {
+        let (name, bias) = (&self.name, self.bias.as_ref().map(Parameter::tensor));
+        Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(self.weight.tensor(), |w| {
+            let run = |bias: Option<&[T]>| {
+                conv::forward_with_moments(g, x, w, Affine { scale: None, bias, relu: false }, true)
+            };
+            let (out, moments) = match bias {
+                Some(bias) => with(bias, |b| Ok(run(Some(b))))?,
+                None => run(None),
+            };
+            let moments = moments.unwrap_or_else(|| norm::moments(g.outputs, &out));
+            Ok((tensor(out, (g.batch, g.map.0, g.map.1, g.outputs))?, moments))
+        })))?)
+    }
+
+    /// A pass whose maps are `out`.
+    pub(super) fn record(&self, g: Geometry, x: &Value, out: Tensor, pass: &mut Pass) -> Value {
+        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
+        let parameters: Vec<_> = self.parameters().collect();
+        pass.record(out, &[x], &parameters, move |grad, to| layer.backward(&g, &kept, source, &grad, to))
+    }
+
     /// Gradients from that of the maps.
     pub(super) fn backward(
         &self,
@@ -221,8 +245,6 @@ impl Layer for Conv2d {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
         let g = self.geometry(x)?;
         let out = self.compute(&g, x.tensor(), None, false)?;
-        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
-        let parameters: Vec<_> = self.parameters().collect();
-        Ok(pass.record(out, &[x], &parameters, move |grad, to| layer.backward(&g, &kept, source, &grad, to)))
+        Ok(self.record(g, x, out, pass))
     }
 }

@@ -55,7 +55,13 @@ impl ConvUnit {
             return self.folded(x, shortcut, relu, pass);
         }
         match (&self.norm, shortcut) {
-            (Some(norm), _) => norm.normalise(&self.conv.forward(x, pass)?, shortcut, relu, pass),
+            (Some(norm), _) if norm.follows(pass) => {
+                let g = self.conv.geometry(x)?;
+                let (maps, moments) = self.conv.compute_with_moments(&g, x.tensor())?;
+                let maps = self.conv.record(g, x, maps, pass);
+                norm.normalise(&maps, Some(moments), shortcut, relu, pass)
+            }
+            (Some(norm), _) => norm.normalise(&self.conv.forward(x, pass)?, None, shortcut, relu, pass),
             (None, None) if relu => self.rectified(x, pass),
             (None, None) => self.conv.forward(x, pass),
             (None, Some(other)) => {

@@ -8,6 +8,7 @@ mod windows;
 
 pub(crate) use geometry::Geometry;
 
+use super::norm::{self, Moments};
 use super::product::{Columns, Panels};
 use super::{Element, Unwritten};
 use multiply::{Finish, multiply};
@@ -27,9 +28,25 @@ pub(crate) struct Affine<'a, T> {
 /// Output maps: `out[b, i, j, o] = bias[o] + sum over window entries of w[o, k] window[b, i, j, k]`; weights are
 /// (O, C / groups, kh, kw).
 pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], affine: Affine<T>) -> Vec<T> {
+    forward_with_moments(g, x, w, affine, false).0
+}
+
+/// The same, and with `wanted` the moments of every output channel.
+pub(crate) fn forward_with_moments<T: Element>(
+    g: &Geometry,
+    x: &[T],
+    w: &[T],
+    affine: Affine<T>,
+    wanted: bool,
+) -> (Vec<T>, Option<Moments>) {
+    let after = |out: Vec<T>| {
+        let moments = wanted.then(|| norm::moments(g.outputs, &out));
+        (out, moments)
+    };
     if g.is_depthwise() {
-        return depthwise::forward(g, x, w, affine);
+        return after(depthwise::forward(g, x, w, affine));
     }
+    let mut found = None;
     let mut out = Unwritten::new(g.batch * g.map_pixels() * g.outputs);
     let (inputs, taps) = (g.group_inputs(), g.kernel.0 * g.kernel.1);
     for group in 0..g.groups {
@@ -55,10 +72,15 @@ pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], affine: Affine
             (None, false) => Finish::Nothing,
             (bias, relu) => Finish::Affine { bias: bias.map(|b| &b[first..]), relu },
         };
-        multiply(&g.windows(group), x, &panels, &g.places(group), finish, out.shared());
+        found =
+            multiply(&g.windows(group), x, &panels, &g.places(group), finish, out.shared(), wanted && g.groups == 1);
     }
     // SAFETY: every pixel of the map has been written, for all groups of channels.
-    unsafe { out.written() }
+    let out = unsafe { out.written() };
+    match found {
+        Some(moments) => (out, Some(moments)),
+        None => after(out),
+    }
 }
 
 /// Gradient of the input, from the gradient of the output.
@@ -82,7 +104,7 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
                     }
                 }
             });
-            multiply(&phase.windows, dout, &panels, &phase.places, Finish::Nothing, dx.shared());
+            multiply(&phase.windows, dout, &panels, &phase.places, Finish::Nothing, dx.shared(), false);
         }
     }
     // SAFETY: every pixel belongs to one of the phases; without a tap its sum is 0, and written.

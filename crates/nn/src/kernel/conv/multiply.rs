@@ -1,4 +1,5 @@
 use super::windows::{Places, Windows};
+use crate::kernel::norm::{self, Join, Moments};
 use crate::kernel::product::{Epilogue, Panels, Tile, blocks, steps};
 use crate::kernel::{Element, Shared};
 use rayon::prelude::*;
@@ -20,7 +21,11 @@ const LARGE: usize = 1 << 18;
 /// first cache.
 const STEPS: usize = 128;
 
-/// Windows times panels: every pixel of the map at its place in `out`.
+/// Values that a task makes, at most.
+const RESULTS: usize = 1 << 18;
+
+/// Windows times panels: every pixel of the map at its place in `out`. With `moments`, which is for maps whose channels
+/// are all made here and whose pixels follow each other, perhaps also the moments of every channel.
 pub(super) fn multiply<T: Element>(
     windows: &Windows,
     x: &[T],
@@ -28,15 +33,18 @@ pub(super) fn multiply<T: Element>(
     places: &Places,
     finish: Finish<T>,
     out: Shared<T>,
-) {
+    moments: bool,
+) -> Option<Moments> {
     let rows = windows.rows();
     let pixels = rows * windows.count.1;
     if pixels == 0 {
-        return;
+        return None;
     }
     let width: usize = panels.columns.panels.iter().map(|p| p.1).sum();
     let least = if panels.steps * width > LARGE { 384 } else { 96 };
-    let bands = rows.div_ceil(windows.band((pixels / TASKS).clamp(least, 4096)));
+    // What a task makes stays in the second cache.
+    let most = (RESULTS / width.max(1)).clamp(least, 4096);
+    let bands = rows.div_ceil(windows.band((pixels / TASKS).clamp(least, most)));
     let band = rows.div_ceil(bands);
     // Few pixels: tasks share them and have some of the columns each.
     let groups = (TASKS / 2).div_ceil(bands).min(panels.columns.panels.len()).max(1);
@@ -53,11 +61,11 @@ pub(super) fn multiply<T: Element>(
             panels.columns.panels.iter().map(fill).collect()
         }
     };
-    (0..bands * groups).into_par_iter().for_each_init(Vec::new, |padded, task| {
+    let task = |padded: &mut Vec<T>, task: usize| {
         let (at, group) = (task / groups, task % groups);
         let band = at * band..rows.min((at + 1) * band);
         let view = windows.view(x, band.clone(), padded);
-        let to = places.of(windows.count, band);
+        let to = places.of(windows.count, band.clone());
         let count = panels.columns.panels.len();
         let mut moved = vec![0; to.len()];
         let sums = blocks(&view.values, STEPS);
@@ -84,5 +92,15 @@ pub(super) fn multiply<T: Element>(
                 from += steps(runs);
             }
         }
-    });
+        // Alone with these rows, and they are in the cache: their moments cost little now.
+        (moments && groups == 1).then(|| {
+            let line = windows.count.1 * places.channels;
+            // SAFETY: the rows of the band have all been written, and by this task alone.
+            let made = unsafe { std::slice::from_raw_parts(out.pointer().add(band.start * line), band.len() * line) };
+            norm::part(places.channels, made)
+        })
+    };
+    let parts: Vec<Option<Join>> = (0..bands * groups).into_par_iter().map_init(Vec::new, task).collect();
+    let parts: Option<Vec<Join>> = parts.into_iter().collect();
+    parts.map(|parts| norm::join(places.channels, parts))
 }

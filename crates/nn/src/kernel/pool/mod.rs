@@ -4,43 +4,79 @@ mod window;
 
 pub(crate) use window::Window;
 
-use super::{Element, fill_by_chunks, simd};
+use super::{Element, Unwritten, fill_by_chunks, simd, write_by_chunks, written};
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// Largest value of every window, and which of the window's places it stood at: the first of several in the order of
 /// rows; a NaN counts as larger than everything and the last of several wins (both as in PyTorch). Places are numbered
 /// row by row in a window that is not cut at the edges.
 pub(crate) fn max<T: Element>(w: &Window, x: &[T]) -> (Vec<T>, Vec<u32>) {
-    let (c, line) = (w.channels, w.map.1 * w.channels);
-    let len = w.batch * w.map_pixels() * c;
-    let (mut out, mut places) = (vec![T::ZERO; len], vec![0u32; len]);
-    if len == 0 {
-        return (out, places);
-    }
-    out.par_chunks_mut(line).zip(places.par_chunks_mut(line)).enumerate().for_each(|(row, (out, places))| {
-        let (b, i) = (row / w.map.0, row % w.map.0);
-        let image = &x[b * w.pixels() * c..][..w.pixels() * c];
+    let len = w.batch * w.map_pixels() * w.channels;
+    let (mut out, mut places) = (Unwritten::new(len), Unwritten::new(len));
+    let line = (w.map.1 * w.channels).max(1);
+    let lines = out.values_mut().par_chunks_mut(line).zip(places.values_mut().par_chunks_mut(line));
+    lines.enumerate().for_each(|(row, (out, places))| {
         simd::run(|| {
-            for (j, (out, places)) in out.chunks_exact_mut(c).zip(places.chunks_exact_mut(c)).enumerate() {
-                let (rows, columns) = w.of(i, j);
-                out.fill(T::NEG_INFINITY);
-                // What a window of nothing but minus infinity says: its first pixel.
-                places.fill(place(w, (i, j), (rows.0, columns.0)));
-                for y in rows.0..rows.1 {
-                    for x in columns.0..columns.1 {
-                        let here = place(w, (i, j), (y, x));
-                        let values = &image[(y * w.image.1 + x) * c..][..c];
-                        for ((o, p), &v) in out.iter_mut().zip(places.iter_mut()).zip(values) {
-                            let better = v > *o || v.is_nan();
-                            *o = if better { v } else { *o };
-                            *p = if better { here } else { *p };
-                        }
+            for (j, (out, places)) in
+                out.chunks_exact_mut(w.channels).zip(places.chunks_exact_mut(w.channels)).enumerate()
+            {
+                let mut pixels = pixels(w, x, row, j);
+                // Windows are not empty.
+                let Some((here, values)) = pixels.next() else { continue };
+                for ((o, p), &v) in out.iter_mut().zip(places.iter_mut()).zip(values) {
+                    o.write(v);
+                    p.write(here);
+                }
+                // SAFETY: all have just been written.
+                let (out, places) = unsafe { (written(out), written(places)) };
+                for (here, values) in pixels {
+                    for ((o, p), &v) in out.iter_mut().zip(places.iter_mut()).zip(values) {
+                        let better = (v > *o) | v.is_nan();
+                        *o = if better { v } else { *o };
+                        *p = if better { here } else { *p };
                     }
                 }
             }
         });
     });
-    (out, places)
+    // SAFETY: every window has a pixel, so every value has been written.
+    unsafe { (out.written(), places.written()) }
+}
+
+/// The largest values alone.
+pub(crate) fn max_values<T: Element>(w: &Window, x: &[T]) -> Vec<T> {
+    let write = |at: usize, out: &mut [MaybeUninit<T>]| {
+        let row = at / (w.map.1 * w.channels);
+        simd::run(|| {
+            for (j, out) in out.chunks_exact_mut(w.channels).enumerate() {
+                let mut pixels = pixels(w, x, row, j);
+                let Some((_, values)) = pixels.next() else { continue };
+                for (o, &v) in out.iter_mut().zip(values) {
+                    o.write(v);
+                }
+                // SAFETY: all have just been written.
+                let out = unsafe { written(out) };
+                for (_, values) in pixels {
+                    for (o, &v) in out.iter_mut().zip(values) {
+                        *o = if (v > *o) | v.is_nan() { v } else { *o };
+                    }
+                }
+            }
+        });
+    };
+    // SAFETY: every window has a pixel, so every value is written.
+    unsafe { write_by_chunks(w.batch * w.map_pixels() * w.channels, w.map.1 * w.channels, write) }
+}
+
+/// The pixels of window `j` in row `row` of the maps, each with its place.
+#[inline(always)]
+fn pixels<'a, T>(w: &'a Window, x: &'a [T], row: usize, j: usize) -> impl Iterator<Item = (u32, &'a [T])> {
+    let (c, b, i) = (w.channels, row / w.map.0, row % w.map.0);
+    let image = &x[b * w.pixels() * c..][..w.pixels() * c];
+    let (rows, columns) = w.of(i, j);
+    let row = move |y: usize| (columns.0..columns.1).map(move |x| (y, x));
+    (rows.0..rows.1).flat_map(row).map(move |(y, x)| (place(w, (i, j), (y, x)), &image[(y * w.image.1 + x) * c..][..c]))
 }
 
 fn place(w: &Window, (i, j): (usize, usize), (y, x): (usize, usize)) -> u32 {
