@@ -15,7 +15,8 @@ The input is the tensor t = 1,000,000 of the row's shape, each element s, rounde
 input_scale: 100 for the networks of 2014, which take grey values from which the mean was taken, so that their response
 normalisation has something to do.
 
-Everything is computed in float64. Features are stored as f32; a row has the norm of the gradient of mean(features^2) to
+Everything is computed in float64: gradients of a batch of two in train mode jump wherever a ReLU or a maximum changes sides, so
+that what make_backbones.py finds in f32 for torchvision's GoogLeNet and ResNet-50 has norms that err by up to 7e-3. Features are stored as f32; a row has the norm of the gradient of mean(features^2) to
 every parameter, in train mode with dropout off (no network here has drop path on). `frozen_norms`: train mode with the
 batch norms in eval mode. Features are those below the classifier: timm's networks with num_classes = 0 give theirs
 (class token of a ViT after the last norm; ConvNeXt: mean over the map, then its norm).
@@ -91,11 +92,15 @@ class CasiaNet(nn.Module):
         return x.mean((2, 3))
 def resnet(name):
     m = getattr(torchvision.models, name)(weights=None); m.fc = nn.Identity(); return m
+def googlenet():
+    m = torchvision.models.googlenet(weights=None, aux_logits=False, init_weights=False, transform_input=False); m.fc = nn.Identity(); return m
 def vit(name, **kw): return timm.create_model(name, pretrained=False, num_classes=0, **kw)
 
 # Case, model, input, its scale, settings that make the network, network.
 spec = [("googlenet_original_96", "googlenet-original", (3, 96), 100, {}, OriginalGoogLeNet()),
         ("casia_net_100", "casia-net", (1, 100), 1, {}, CasiaNet()),
+        ("googlenet_96", "googlenet", (3, 96), 1, {}, googlenet()),
+        ("resnet50_64", "resnet50", (3, 64), 1, {}, resnet("resnet50")),
         ("resnet34_64", "resnet34", (3, 64), 1, {}, resnet("resnet34")),
         ("resnet18_64_frozen", "resnet18", (3, 64), 1, dict(frozen_norms=True), resnet("resnet18")),
         ("vit_s16_64", "vit-s16", (3, 64), 1, dict(position_size=64), vit("vit_small_patch16_224", img_size=64)),
