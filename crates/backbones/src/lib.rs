@@ -3,6 +3,8 @@
 //! a linear head, saved as a Hub-style folder of `config.json` and `model.safetensors`. Weights that others trained come
 //! from [`Weights`]: folders, safetensors, PyTorch's `.pth`, the Hub.
 //!
+//! [`FrozenExtractor`] takes in networks of other crates; with the cargo feature `candle-transformers`, families of that one by name.
+//!
 //! Parameters have the names and shapes that torchvision and timm give them, below `backbone.` in an [`EmbeddingNet`].
 #![forbid(unsafe_code)]
 
@@ -13,6 +15,7 @@ mod conv_net;
 mod conv_next;
 mod embedding_net;
 mod error;
+mod frozen;
 mod google_net;
 mod pooling;
 mod pretrained;
@@ -27,6 +30,7 @@ pub use conv_net::{ConvNet, ConvNetConfig};
 pub use conv_next::{ConvNext, ConvNextConfig};
 pub use embedding_net::EmbeddingNet;
 pub use error::{Error, Result};
+pub use frozen::FrozenExtractor;
 pub use google_net::{GoogLeNet, GoogLeNetConfig, GoogLeNetOriginal, GoogLeNetOriginalConfig};
 pub use pooling::Pooling;
 pub use pretrained::{Hub, Interpolation, LoadReport, Pictures, Preprocess, Weights, load_config, preprocess};
