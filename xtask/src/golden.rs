@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// Compares with reference values, in any folder of the form KIND.json (a list of cases) + KIND.safetensors.
 ///
-/// Tests of the crates do the comparing, `golden` of npair-KIND or `golden_KIND` of any crate; this hands them the folder and
-/// sums up.
+/// Tests of the crates do the comparing, `golden` of npair-KIND or `golden_KIND` of any crate; this hands them the
+/// folder and sums up.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask golden --check              the project's own copy, crates/testkit/golden

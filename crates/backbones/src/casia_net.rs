@@ -23,9 +23,9 @@ impl Default for CasiaNetConfig {
 /// Widths of the two convolutions of each of the five stages.
 const WIDTHS: [[usize; 2]; 5] = [[32, 64], [64, 128], [96, 192], [128, 256], [160, 320]];
 
-/// CASIA-Net, the network for faces that the N-pair paper trains from scratch: ten 3 x 3 convolutions with biases and ReLU
-/// (none behind the last), pools that halve and round up, the mean over the last map. Dropout before the head is the
-/// head's setting; the paper's source drops 40 %.
+/// CASIA-Net, the network for faces that the N-pair paper trains from scratch: ten 3 x 3 convolutions with biases and
+/// ReLU (none behind the last), pools that halve and round up, the mean over the last map. Dropout before the head is
+/// the head's setting; the paper's source drops 40 %.
 ///
 /// # Shapes    (B, size, size, channels) to (B, 320); parameters `conv11.weight`, `conv11.bias` to `conv52.bias`.
 /// # Source    Yi, Lei, Liao and Li, 2014, table 2; Sohn, NIPS 2016, section 4.3.

@@ -3,7 +3,8 @@
 //! a linear head, saved as a Hub-style folder of `config.json` and `model.safetensors`. Weights that others trained come
 //! from [`Weights`]: folders, safetensors, PyTorch's `.pth`, the Hub.
 //!
-//! [`FrozenExtractor`] takes in networks of other crates; with the cargo feature `candle-transformers`, families of that one by name.
+//! [`FrozenExtractor`] takes in networks of other crates; with the cargo feature `candle-transformers`, families of
+//! that one by name.
 //!
 //! Parameters have the names and shapes that torchvision and timm give them, below `backbone.` in an [`EmbeddingNet`].
 #![forbid(unsafe_code)]

@@ -9,8 +9,8 @@ pub enum Pooling {
     /// The mean over the map, as the networks were published.
     #[default]
     Mean,
-    /// The generalised mean with a learned exponent that begins at 3 (Radenovic et al., TPAMI 2018): one more parameter,
-    /// `pool.p`, that published weights do not have.
+    /// The generalised mean with a learned exponent that begins at 3 (Radenovic et al., TPAMI 2018): one more
+    /// parameter, `pool.p`, that published weights do not have.
     Gem,
 }
 

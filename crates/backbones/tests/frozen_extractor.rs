@@ -79,7 +79,7 @@ mod families {
             let noise = inputs::normal(at as u64, 0.05, var.shape(), DType::F32).unwrap();
             // A layer scale of 1e-6 would hide its branch; a variance stays positive.
             let base = if name.ends_with("gamma") { var.ones_like().unwrap() } else { var.as_tensor().clone() };
-            let moved = if name.ends_with("running_var") { (base + noise.sqr()) } else { base + noise };
+            let moved = if name.ends_with("running_var") { base + noise.sqr() } else { base + noise };
             var.set(&moved.unwrap()).unwrap();
         }
         (net, params.tensors().unwrap().into_iter().collect())

@@ -22,7 +22,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn response_norm_is_the_definition(pixels in 1..80usize, channels in 1..20usize, size in 1..8usize, quarter in 0..6u8) {
+    fn response_norm_is_the_definition(
+        pixels in 1..80usize,
+        channels in 1..20usize,
+        size in 1..8usize,
+        quarter in 0..6u8,
+    ) {
         let beta = f64::from(quarter) / 4.;
         let layer = LocalResponseNorm::new(size, 0.7, beta, 1.5).unwrap();
         let x = normal(1, &[1, pixels, 1, channels]);
@@ -62,8 +67,8 @@ proptest! {
             let edge = |n: usize, count: usize, extent: usize| (n * extent) as f64 / count as f64;
             let (top, bottom) = (edge(i, rows, h).floor() as usize, edge(i + 1, rows, h).ceil() as usize);
             let (left, right) = (edge(j, columns, w).floor() as usize, edge(j + 1, columns, w).ceil() as usize);
-            let all: Vec<f64> =
-                (top..bottom).flat_map(|y| (left..right).map(move |x| (y, x))).map(|(y, x)| xs[((b * h + y) * w + x) * 3 + c]).collect();
+            let window = (top..bottom).flat_map(|y| (left..right).map(move |x| (y, x)));
+            let all: Vec<f64> = window.map(|(y, x)| xs[((b * h + y) * w + x) * 3 + c]).collect();
             want.push(all.iter().sum::<f64>() / all.len() as f64);
         }
         let layer = AdaptiveAvgPool2d::new(rows, columns).unwrap();

@@ -113,8 +113,11 @@ proptest! {
         let (xs, stored) = (values(&x), params.tensors().unwrap());
         let linear = |x: &[f64], name: &str, outputs: usize| -> Vec<f64> {
             let (w, b) = (values(&stored[&format!("{name}.weight")]), values(&stored[&format!("{name}.bias")]));
-            let entry = |row: &[f64], o: usize| b[o] + row.iter().zip(&w[o * channels..]).map(|(x, w)| x * w).sum::<f64>();
-            x.chunks(channels).flat_map(|row| (0..outputs).map(move |o| (row, o))).map(|(row, o)| entry(row, o)).collect()
+            let entry = |row: &[f64], o: usize| {
+                b[o] + row.iter().zip(&w[o * channels..]).map(|(x, w)| x * w).sum::<f64>()
+            };
+            let places = x.chunks(channels).flat_map(|row| (0..outputs).map(move |o| (row, o)));
+            places.map(|(row, o)| entry(row, o)).collect()
         };
         let mixed = attended(&linear(&xs, "qkv", 3 * channels), batch, tokens, heads, width);
         let want = linear(&mixed, "proj", channels);

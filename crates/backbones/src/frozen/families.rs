@@ -23,7 +23,8 @@ macro_rules! family {
     };
 }
 
-/// Constructors with the cargo feature `candle-transformers`. Weights are on the CPU and are named as the files on the Hub name them.
+/// Constructors with the cargo feature `candle-transformers`. Weights are on the CPU and are named as the files on the
+/// Hub name them.
 impl FrozenExtractor {
     family!(conv_next, convnext, convnext_no_final_layer, "ConvNeXt, without the norm behind the mean,");
     family!(efficient_vit, efficientvit, efficientvit_no_final_layer, "EfficientViT");
@@ -47,7 +48,8 @@ impl FrozenExtractor {
         rgb("res_net", size, net?)
     }
 
-    /// The image half of SigLIP, with its pooling head, from weights by name (those below `vision_model`); computes in f32.
+    /// The image half of SigLIP, with its pooling head, from weights by name (those below `vision_model`); computes in
+    /// f32.
     ///
     /// # Errors
     /// candle's, if a weight is missing or has another shape.

@@ -10,14 +10,14 @@ use npair_nn::{Layer, Pass, ToChannelsFirst, Value};
 /// From images (B, C, H, W) to features (B, F).
 type Run = dyn Fn(&Tensor) -> candle_core::Result<Tensor> + Send + Sync;
 
-/// Any function from images to features as a backbone that does not train: no gradient flows into it, nothing of its passes is
-/// kept, and it runs in evaluation, whatever the mode.
+/// Any function from images to features as a backbone that does not train: no gradient flows into it, nothing of its
+/// passes is kept, and it runs in evaluation, whatever the mode.
 ///
-/// This is how a network of another crate serves as it is: embed with it, or train a head on its features. With the cargo feature
-/// `candle-transformers` there are constructors for families of that crate whose features are cheap to get at: `res_net`,
-/// `conv_next`, `efficient_vit`, `fast_vit`, `hiera`, `mobile_net_v4`, `mobile_one`, `rep_vgg` and `sig_lip`. Its other image models
-/// (BEiT, ConvMixer, DINOv2, EfficientNet, EVA-02, VGG, ViT) come with a classifier or need words beside the image: give
-/// [`Self::new`] a closure that takes what is wanted out of them.
+/// This is how a network of another crate serves as it is: embed with it, or train a head on its features. With the
+/// cargo feature `candle-transformers` there are constructors for families of that crate whose features are cheap to
+/// get at: `res_net`, `conv_next`, `efficient_vit`, `fast_vit`, `hiera`, `mobile_net_v4`, `mobile_one`, `rep_vgg` and
+/// `sig_lip`. Its other image models (BEiT, ConvMixer, DINOv2, EfficientNet, EVA-02, VGG, ViT) come with a classifier
+/// or need words beside the image: give [`Self::new`] a closure that takes what is wanted out of them.
 ///
 /// # Shapes    the function gets (B, channels, size, size) and returns (B, F).
 /// # Errors    [`Error::Features`] if it returns another shape.

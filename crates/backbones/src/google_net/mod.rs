@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 pub struct GoogLeNetConfig {
     /// Height and width of an image in pixels, 32 to 4,096; 224.
     pub size: usize,
-    /// Whether pixels that were normalised with ImageNet's means and deviations (0.485, 0.456, 0.406; 0.229, 0.224, 0.225) are
-    /// turned into those with 0.5 and 0.5, which torchvision's pretrained weights want; no.
+    /// Whether pixels that were normalised with ImageNet's means and deviations (0.485, 0.456, 0.406; 0.229, 0.224,
+    /// 0.225) are turned into those with 0.5 and 0.5, which torchvision's pretrained weights want; no.
     pub transform_input: bool,
     /// Whether batch norms keep their running statistics in training, too: for fine-tuning on small batches; no.
     pub frozen_norms: bool,
@@ -35,11 +35,12 @@ impl Default for GoogLeNetConfig {
 
 /// GoogLeNet with batch norm, as torchvision has it.
 ///
-/// It is not quite the published network: every convolution is followed by a batch norm (epsilon 0.001) instead of having a
-/// bias, there is no response normalisation, the branches "5 x 5" have 3 x 3 kernels, and the last pool is 2 x 2. The auxiliary
-/// classifiers are left out. [`GoogLeNetOriginal`] is the network of 2014.
+/// It is not quite the published network: every convolution is followed by a batch norm (epsilon 0.001) instead of
+/// having a bias, there is no response normalisation, the branches "5 x 5" have 3 x 3 kernels, and the last pool is 2 x
+/// 2. The auxiliary classifiers are left out. [`GoogLeNetOriginal`] is the network of 2014.
 ///
-/// # Shapes    (B, size, size, 3) to (B, 1024). Parameters are named as torchvision names them (`inception3a.branch2.0.conv.weight`).
+/// # Shapes    (B, size, size, 3) to (B, 1024). Parameters are named as torchvision names them
+/// (`inception3a.branch2.0.conv.weight`).
 /// # Source    Szegedy et al., CVPR 2015, table 1; batch norm: Ioffe and Szegedy, ICML 2015.
 ///
 /// ```

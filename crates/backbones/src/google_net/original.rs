@@ -17,11 +17,12 @@ impl Default for GoogLeNetOriginalConfig {
     }
 }
 
-/// GoogLeNet as it was published and as the N-pair paper began from it: convolutions with biases and no batch norm, response
-/// normalisation (5 channels, alpha 1e-4, beta 3/4) behind the first pool and the third convolution, 5 x 5 kernels.
+/// GoogLeNet as it was published and as the N-pair paper began from it: convolutions with biases and no batch norm,
+/// response normalisation (5 channels, alpha 1e-4, beta 3/4) behind the first pool and the third convolution, 5 x 5
+/// kernels.
 ///
-/// Its response normalisation was made for pixels of 0 to 255 from which a mean was taken: pixels of order 1 it leaves as they
-/// are. Without norms, training it from scratch takes patience; [`crate::GoogLeNet`] is easier.
+/// Its response normalisation was made for pixels of 0 to 255 from which a mean was taken: pixels of order 1 it leaves
+/// as they are. Without norms, training it from scratch takes patience; [`crate::GoogLeNet`] is easier.
 ///
 /// # Shapes    (B, size, size, 3) to (B, 1024). Parameters are named as torchvision names those of its GoogLeNet
 /// (`inception3a.branch2.0.conv.weight`, `inception3a.branch2.0.conv.bias`).

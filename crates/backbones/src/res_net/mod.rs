@@ -48,16 +48,16 @@ impl ResNetDepth {
     }
 }
 
-/// A residual network as torchvision has it: blocks of two 3 x 3 convolutions for 18 and 34 layers, bottlenecks for 50, whose
-/// stride lies in the 3 x 3 convolution.
+/// A residual network as torchvision has it: blocks of two 3 x 3 convolutions for 18 and 34 layers, bottlenecks for 50,
+/// whose stride lies in the 3 x 3 convolution.
 ///
-/// # Shapes    (B, size, size, 3) to (B, 512), or (B, 2048) for 50 layers. Parameters are named as torchvision names them
-/// (`layer1.0.conv1.weight`, `layer2.0.downsample.1.running_mean`).
+/// # Shapes    (B, size, size, 3) to (B, 512), or (B, 2048) for 50 layers. Parameters are named as torchvision names
+/// them (`layer1.0.conv1.weight`, `layer2.0.downsample.1.running_mean`).
 /// # Source    He et al., CVPR 2016, table 1; the stride: Goyal et al., 2017.
 ///
 /// ```
-/// # use npair_backbones::{Backbone, ResNet, ResNetConfig, ResNetDepth}; use npair_nn::Params; use npair_types::Streams;
-/// # use candle_core::{DType, Device};
+/// # use npair_backbones::{Backbone, ResNet, ResNetConfig, ResNetDepth}; use npair_nn::Params;
+/// # use npair_types::Streams; use candle_core::{DType, Device};
 /// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
 /// let net = ResNet::new(&params.root(), ResNetDepth::L18, ResNetConfig::default())?;
 /// // torchvision's 11,689,512 without the classifier's 513,000.

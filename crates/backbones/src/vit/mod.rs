@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 pub struct VitConfig {
     /// Height and width of an image in pixels, a multiple of the patch, up to 4,096; 224.
     pub size: usize,
-    /// Size of the images that the stored position embedding is for; unless given, that of the published weights (224 for ViT,
-    /// 518 for DINOv2). For images of another size it is interpolated in every pass.
+    /// Size of the images that the stored position embedding is for; unless given, that of the published weights (224
+    /// for ViT, 518 for DINOv2). For images of another size it is interpolated in every pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub position_size: Option<usize>,
-    /// Probability with which the last block's branches are left out in training; it grows from 0 at the first block; 0.
+    /// Probability with which the last block's branches are left out in training; it grows from 0 at the first block;
+    /// 0.
     pub drop_path: f64,
 }
 
@@ -66,8 +67,8 @@ impl VitKind {
     }
 }
 
-/// A vision transformer: patches as tokens behind a class token, blocks of attention and perceptron; the class token behind
-/// the last norm is the features.
+/// A vision transformer: patches as tokens behind a class token, blocks of attention and perceptron; the class token
+/// behind the last norm is the features.
 ///
 /// # Shapes    (B, size, size, 3) to (B, 384). Parameters are named as timm names them (`blocks.0.attn.qkv.weight`).
 /// # Numerics  an interpolated position embedding is timm's (`dynamic_img_size`): bicubic, antialiased.

@@ -150,8 +150,8 @@ impl Found {
     }
 }
 
-/// Largest errors: of the features in evaluation and in training, relative to the largest; of the norms of gradients, relative to
-/// the largest norm, and each relative to itself.
+/// Largest errors: of the features in evaluation and in training, relative to the largest; of the norms of gradients,
+/// relative to the largest norm, and each relative to itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Errors {
     pub eval: f64,
@@ -186,12 +186,13 @@ impl std::fmt::Display for Errors {
     }
 }
 
-/// Compares all cases of `kind`: what we find in f64 with the reference, and what we find in f32 with what we find in f64.
+/// Compares all cases of `kind`: what we find in f64 with the reference, and what we find in f32 with what we find in
+/// f64.
 ///
-/// `tolerance` is for the first. If `reference_in_f32`, the reference may err as we do in f32, and a few times as much: in
-/// training, the statistics of two images' last maps are those of a few values, which magnifies rounding a hundred times, and
-/// gradients jump wherever a ReLU or a maximum changes sides. How much depends on the network, the size and the weights, and is
-/// what our own f32 shows.
+/// `tolerance` is for the first. If `reference_in_f32`, the reference may err as we do in f32, and a few times as much:
+/// in training, the statistics of two images' last maps are those of a few values, which magnifies rounding a hundred
+/// times, and gradients jump wherever a ReLU or a maximum changes sides. How much depends on the network, the size and
+/// the weights, and is what our own f32 shows.
 #[allow(clippy::print_stdout, reason = "`cargo xtask golden` reads it")]
 pub fn compare(kind: &str, tolerance: Errors, reference_in_f32: bool) {
     let golden = Golden::open(kind).unwrap();
@@ -220,6 +221,6 @@ pub fn compare(kind: &str, tolerance: Errors, reference_in_f32: bool) {
 }
 
 /// What our f32 may differ by from our f64. Evaluation is some hundred roundings of 2^-24 = 6e-8 deep. For training see
-/// [`compare`]: torchvision's own GoogLeNet and ResNet-50 differ by 6e-5 in features and 7e-3 in norms of gradients, at larger sizes
-/// than the smallest here.
+/// [`compare`]: torchvision's own GoogLeNet and ResNet-50 differ by 6e-5 in features and 7e-3 in norms of gradients, at
+/// larger sizes than the smallest here.
 const F32: Errors = Errors { eval: 1e-5, train: 1e-3, gradient: 3e-3, each: 5e-2 };

@@ -14,8 +14,9 @@ pub(crate) trait Exp: Element {
     fn normal(self) -> (Self, Self);
 }
 
-/// The tail of the normal distribution is `density(x) r(x)`, and `r(x) = t P(2 t - 1)` with `t = PIVOT / (PIVOT + x)`. `P` was found
-/// by interpolation at the Chebyshev points, in 40 digits: degree 24 leaves a relative error of 5e-17, degree 10 of 1e-8.
+/// The tail of the normal distribution is `density(x) r(x)`, and `r(x) = t P(2 t - 1)` with `t = PIVOT / (PIVOT + x)`.
+/// `P` was found by interpolation at the Chebyshev points, in 40 digits: degree 24 leaves a relative error of 5e-17,
+/// degree 10 of 1e-8.
 const PIVOT: f64 = 3.5;
 const TAIL_24: [f64; 25] = [
     0.212_690_307_267_410_9,
@@ -59,7 +60,10 @@ const TAIL_10: [f32; 11] = [
 ];
 
 macro_rules! exp {
-    ($t:ident, bias $bias:expr, shift $shift:expr, magic $magic:expr, least $least:expr, low $low:expr, terms $terms:expr, tail $tail:expr) => {
+    (
+        $t:ident, bias $bias:expr, shift $shift:expr, magic $magic:expr, least $least:expr, low $low:expr,
+        terms $terms:expr, tail $tail:expr
+    ) => {
         impl Exp for $t {
             #[inline(always)]
             fn exp_negative(self) -> Self {
@@ -106,7 +110,10 @@ macro_rules! exp {
     };
 }
 exp!(f32, bias 127, shift 23, magic 12_582_912., least -87., low -2.121_944_4e-4, terms 7, tail TAIL_10);
-exp!(f64, bias 1023, shift 52, magic 6_755_399_441_055_744., least -708., low -2.121_944_400_546_905_8e-4, terms 13, tail TAIL_24);
+exp!(
+    f64, bias 1023, shift 52, magic 6_755_399_441_055_744., least -708., low -2.121_944_400_546_905_8e-4,
+    terms 13, tail TAIL_24
+);
 
 #[cfg(test)]
 mod tests {
@@ -129,7 +136,8 @@ mod tests {
 
     #[test]
     fn the_normal_distribution_has_its_known_values() {
-        // Phi(-1.959963984540054) = 0.025; Phi(-6) and Phi(-10) from tables; Phi(0) = 1/2, phi(1) = exp(-1/2) / sqrt(2 pi).
+        // Phi(-1.959963984540054) = 0.025; Phi(-6) and Phi(-10) from tables; Phi(0) = 1/2, phi(1) = exp(-1/2) / sqrt(2
+        // pi).
         for (x, want) in [
             (-1.959_963_984_540_054, 0.025),
             (-6., 9.865_876_450_376_98e-10),

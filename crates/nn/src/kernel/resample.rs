@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn the_values_of_pytorch() {
-        // torch.nn.functional.interpolate(torch.arange(9.).view(1, 1, 3, 3) ** 2, (2, 2), mode="bicubic", antialias=True)
+        // torch.nn.functional.interpolate(torch.arange(9.).view(1, 1, 3, 3) ** 2, (2, 2), mode="bicubic",
+        // antialias=True)
         let x: Vec<f64> = (0..9).map(|v| f64::from(v * v)).collect();
         let got = Resample::new(3, 2).forward(&x, 1);
         for (got, want) in got.iter().zip(PYTORCH) {

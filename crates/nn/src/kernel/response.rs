@@ -21,7 +21,8 @@ impl Response {
         (self.size / 2, (self.size - 1) / 2)
     }
 
-    /// `out_c = sum over j = c - before ..= c + after of x_j`, what lies outside counting as 0. `padded` is room for it.
+    /// `out_c = sum over j = c - before ..= c + after of x_j`, what lies outside counting as 0. `padded` is room for
+    /// it.
     #[inline(always)]
     fn window<T: Exp>(x: &[T], (before, after): (usize, usize), padded: &mut Vec<T>, out: &mut [T]) {
         padded.clear();

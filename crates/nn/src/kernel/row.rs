@@ -3,7 +3,8 @@
 use super::{Element, Exp, simd};
 use rayon::prelude::*;
 
-/// Rows that one task works on, and over which a partial sum runs; fixed, so that the bits do not depend on the threads.
+/// Rows that one task works on, and over which a partial sum runs; fixed, so that the bits do not depend on the
+/// threads.
 pub(crate) const ROWS: usize = 32;
 
 /// Partial sums of this many independent lanes: vector code without reordering a sum.
@@ -23,7 +24,8 @@ pub(crate) fn sum<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
     sums.iter().map(|s| s.to_f64()).sum::<f64>() + tail
 }
 
-/// Sums over rows: `add` puts what [`ROWS`] rows give into zeroed sums of `width` values; the parts are joined in f64, in their order.
+/// Sums over rows: `add` puts what [`ROWS`] rows give into zeroed sums of `width` values; the parts are joined in f64,
+/// in their order.
 pub(crate) fn down<T: Element>(rows: usize, width: usize, add: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
     let part = |from: usize| {
         let mut sums = vec![T::ZERO; width];

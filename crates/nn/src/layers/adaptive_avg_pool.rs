@@ -6,8 +6,8 @@ use crate::{Error, Layer, Pass, Result, Value};
 
 /// Means over windows that are laid so that the map has a given extent, whatever that of the image.
 ///
-/// Window i of n over an extent of h goes from `floor(i h / n)` to `ceil((i + 1) h / n)`, as in PyTorch; windows overlap
-/// where n does not divide h.
+/// Window i of n over an extent of h goes from `floor(i h / n)` to `ceil((i + 1) h / n)`, as in PyTorch; windows
+/// overlap where n does not divide h.
 ///
 /// # Shapes    (B, H, W, C) to (B, rows, columns, C).
 /// # Gradient  in equal parts to the pixels of a window.

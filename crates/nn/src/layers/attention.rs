@@ -13,8 +13,8 @@ use crate::{Error, Layer, Pass, Result, Value};
 /// ```
 /// # Shapes    (B, T, C), T tokens per image; the result has the input's.
 /// # Gradient  to input and all parameters; candle-nn's `sdpa` and `softmax_last_dim` cut it.
-/// # Numerics  the T x T soft-max is made in blocks of rows and never kept: the way back makes it again, bit by bit, from
-/// the maximum and sum of every row.
+/// # Numerics  the T x T soft-max is made in blocks of rows and never kept: the way back makes it again, bit by bit,
+/// from the maximum and sum of every row.
 /// # Errors    [`Error::Input`] if the input is not (B, T, C).
 /// # Source    Vaswani et al., NIPS 2017, section 3.2.
 #[derive(Debug, Clone)]
@@ -27,8 +27,8 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// A layer with `heads` heads over `channels` channels: `qkv.weight` (3 C, C), `qkv.bias`, `proj.weight`, `proj.bias`
-    /// below `path`.
+    /// A layer with `heads` heads over `channels` channels: `qkv.weight` (3 C, C), `qkv.bias`, `proj.weight`,
+    /// `proj.bias` below `path`.
     ///
     /// # Errors
     /// [`Error::Setting`] unless the heads divide the channels, [`Error::Duplicate`] if the names are taken.

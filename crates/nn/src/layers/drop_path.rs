@@ -4,8 +4,8 @@ use crate::params::Path;
 use crate::{Error, Layer, Pass, Result, Value};
 use rand::Rng;
 
-/// Stochastic depth: in training, a residual branch is left out for an image with probability p, and else divided by 1 - p; in
-/// evaluation, the identity.
+/// Stochastic depth: in training, a residual branch is left out for an image with probability p, and else divided by 1
+/// - p; in evaluation, the identity.
 ///
 /// Which images depends on (seed, step, name of the layer) alone, see [`crate::Mode`].
 ///

@@ -10,7 +10,8 @@ use crate::{Layer, Pass, Result, Value};
 /// ```
 /// # Shapes    any; the result has the input's.
 /// # Gradient  `Phi(x) + x phi(x)`, phi the density.
-/// # Numerics  exact, not the approximation by tanh; the tail for negative x keeps its relative precision. NaN stays NaN.
+/// # Numerics  exact, not the approximation by tanh; the tail for negative x keeps its relative precision. NaN stays
+/// NaN.
 /// # Source    Hendrycks and Gimpel, 2016, section 2.
 ///
 /// ```

@@ -37,8 +37,8 @@ pub struct GemPool {
 impl GemPool {
     /// A layer that begins with exponent `power` (3 is usual): `p` below `path`.
     ///
-    /// # Errors
-    /// [`Error::Setting`] unless exponent and `epsilon` are above 0 and finite, [`Error::Duplicate`] if the name is taken.
+    /// # Errors [`Error::Setting`] unless exponent and `epsilon` are above 0 and finite, [`Error::Duplicate`] if the
+    /// name is taken.
     pub fn new(path: &Path, power: f64, epsilon: f64) -> Result<Self> {
         let name = input::label(path.name(), "gem_pool");
         if ![power, epsilon].iter().all(|v| v.is_finite() && *v > 0.) {

@@ -35,8 +35,8 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// A layer for `channels` channels: `weight` (1) and `bias` (0) below `path`.
     ///
-    /// # Errors
-    /// [`Error::Setting`] if there are no channels or `epsilon` is not above 0, [`Error::Duplicate`] if the names are taken.
+    /// # Errors [`Error::Setting`] if there are no channels or `epsilon` is not above 0, [`Error::Duplicate`] if the
+    /// names are taken.
     pub fn new(path: &Path, channels: usize, epsilon: f64) -> Result<Self> {
         let name = input::label(path.name(), "layer_norm");
         if channels == 0 || epsilon.is_nan() || epsilon <= 0. {

@@ -7,9 +7,9 @@ use crate::{Error, Layer, Pass, Result, Value};
 
 /// Puts a learned class token before the tokens of every image and adds a learned embedding of their places.
 ///
-/// The embedding may belong to another grid of patches than the image's: then that of the patches is interpolated (bicubic,
-/// with the kernel widened where the grid shrinks, as timm and PyTorch do it), in every pass, so that what is learned and
-/// stored keeps its size.
+/// The embedding may belong to another grid of patches than the image's: then that of the patches is interpolated
+/// (bicubic, with the kernel widened where the grid shrinks, as timm and PyTorch do it), in every pass, so that what is
+/// learned and stored keeps its size.
 ///
 /// ```text
 /// y = concat(class, x) + concat(place of class, interpolated places of patches)
@@ -64,7 +64,7 @@ impl Layer for ClassToken {
         }
         let (dtype, shape) = (x.tensor().dtype(), (batch, 1 + patches, width));
         let (class, places) = (self.class.tensor(), self.places.tensor());
-        let out = by_dtype!(dtype, &self.name, T => with(x.tensor(), |x: &[T]| with(class, |class: &[T]| with(places, |places: &[T]| {
+        let out = by_dtype!(dtype, &self.name, T => with(x.tensor(), |x: &[T]| with(class, |class: &[T]| with(places, |places| {
             let (of_class, of_patches) = places.split_at(width);
             let resampled = self.resample().map(|r| r.forward(of_patches, width));
             let head: Vec<T> = class.iter().zip(of_class).map(|(&c, &p)| c + p).collect();
