@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// Compares with reference values, in any folder of the form KIND.json (a list of cases) + KIND.safetensors.
 ///
-/// The tests named `golden` of the crates do the comparing (npair-KIND for KIND); this hands them the folder and sums up.
+/// Tests of the crates do the comparing, `golden` of npair-KIND or `golden_KIND` of any crate; this hands them the
+/// folder and sums up.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask golden --check              the project's own copy, crates/testkit/golden
@@ -22,10 +23,12 @@ pub struct Args {
     dir: Option<PathBuf>,
 }
 
-/// A crate with a test of golden values.
+/// A crate's test of golden values.
+#[derive(Debug, PartialEq, Eq)]
 struct Judge {
     name: String,
     kind: String,
+    test: String,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -45,7 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
     if !args.check {
         println!("{} holds: {}", dir.display(), kinds.join(", "));
         for judge in judges {
-            println!("{} compares {}: cargo test -p {} --test golden", judge.name, judge.kind, judge.name);
+            println!("{} compares {}: cargo test -p {} --test {}", judge.name, judge.kind, judge.name, judge.test);
         }
         println!("run it with --check");
         return Ok(());
@@ -54,11 +57,11 @@ pub fn run(args: &Args) -> Result<()> {
     for kind in &kinds {
         println!("\n== {kind}");
         let Some(judge) = judges.iter().find(|j| j.kind == *kind) else {
-            println!("not covered: no crate npair-{kind} with tests/golden.rs is there yet");
+            println!("not covered: no crate npair-{kind} with tests/golden.rs, no tests/golden_{kind}.rs is there yet");
             total.uncovered += 1;
             continue;
         };
-        let args = ["test", "--quiet", "-p", &judge.name, "--test", "golden", "--", "--nocapture"];
+        let args = ["test", "--quiet", "-p", &judge.name, "--test", &judge.test, "--", "--nocapture"];
         let mut command = shell::cargo(&root, &args);
         let output = command.env("NPAIR_GOLDEN", &dir).output().context("cargo cannot be started")?;
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -109,10 +112,31 @@ fn kinds(dir: &Path) -> Result<Vec<String>> {
 }
 
 fn judges(root: &Path) -> Result<Vec<Judge>> {
-    let packages = tree::Metadata::read(root)?.packages;
-    let with_test = |p: &tree::Package| root.join(p.folder(root)).join("tests/golden.rs").is_file();
-    let of = |p: tree::Package| Judge { kind: p.name.trim_start_matches("npair-").to_owned(), name: p.name };
-    Ok(packages.into_iter().filter(with_test).map(of).collect())
+    let mut judges = Vec::new();
+    for package in tree::Metadata::read(root)?.packages {
+        judges.extend(tests(&package.name, &root.join(package.folder(root)).join("tests"))?);
+    }
+    Ok(judges)
+}
+
+/// The tests of golden values in a crate's folder of tests, if it has one.
+fn tests(name: &str, folder: &Path) -> Result<Vec<Judge>> {
+    let mut judges = Vec::new();
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(judges) };
+    for entry in entries {
+        let path = entry?.path();
+        let Some(test) = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".rs")) else {
+            continue;
+        };
+        let kind = match test.strip_prefix("golden") {
+            Some("") => name.trim_start_matches("npair-"),
+            Some(rest) if rest.starts_with('_') => &rest[1..],
+            _ => continue,
+        };
+        judges.push(Judge { name: name.to_owned(), kind: kind.to_owned(), test: test.to_owned() });
+    }
+    judges.sort_by(|a, b| a.kind.cmp(&b.kind));
+    Ok(judges)
 }
 
 /// What a test printed: `... not covered ...` per row, a closing `N of M cases covered` or `N values compared`, and
@@ -145,6 +169,22 @@ mod tests {
                     thread 'x' panicked:\noutside the tolerance: [\"a\"]\n";
         assert_eq!(read(said), Sum { covered: 1, uncovered: 1, wrong: vec!["a".to_owned()] });
         assert_eq!(read("140 values compared\n").covered, 140);
+    }
+
+    #[test]
+    fn a_crate_may_have_more_than_one_kind() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["golden.rs", "golden_networks.rs", "goldenrod.rs", "other.rs"] {
+            std::fs::write(dir.path().join(file), "").unwrap();
+        }
+        let judge = |kind: &str, test: &str| Judge {
+            name: "npair-backbones".to_owned(),
+            kind: kind.to_owned(),
+            test: test.to_owned(),
+        };
+        let found = tests("npair-backbones", dir.path()).unwrap();
+        assert_eq!(found, [judge("backbones", "golden"), judge("networks", "golden_networks")]);
+        assert_eq!(tests("npair-none", &dir.path().join("none")).unwrap(), []);
     }
 
     #[test]

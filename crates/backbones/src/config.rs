@@ -1,4 +1,8 @@
-use crate::{Backbone, ConvNet, ConvNetConfig, Result};
+use crate::{
+    Backbone, CasiaNet, CasiaNetConfig, ConvNet, ConvNetConfig, ConvNext, ConvNextConfig, GoogLeNet, GoogLeNetConfig,
+    GoogLeNetOriginal, GoogLeNetOriginalConfig, InputSpec, ResNet, ResNetConfig, ResNetDepth, Result, Vit, VitConfig,
+    VitKind,
+};
 use npair_nn::Path;
 use serde::{Deserialize, Serialize};
 
@@ -57,29 +61,121 @@ pub enum Output {
 }
 
 /// A network from images to features, chosen by the key `architecture`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// ```
+/// # use npair_backbones::BackboneConfig;
+/// let config: BackboneConfig = serde_json::from_str(r#"{"architecture": "resnet50", "size": 128}"#).unwrap();
+/// assert_eq!(config.input().size, 128);
+/// assert_eq!(config.architecture(), "resnet50");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "architecture", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum BackboneConfig {
     /// [`ConvNet`].
     ConvNet(ConvNetConfig),
+    /// [`GoogLeNet`], with batch norm.
+    #[serde(rename = "googlenet")]
+    GoogLeNet(GoogLeNetConfig),
+    /// [`GoogLeNetOriginal`], the network of 2014.
+    #[serde(rename = "googlenet-original")]
+    GoogLeNetOriginal(GoogLeNetOriginalConfig),
+    /// [`CasiaNet`].
+    CasiaNet(CasiaNetConfig),
+    /// [`ResNet`] of 18 layers.
+    #[serde(rename = "resnet18")]
+    ResNet18(ResNetConfig),
+    /// [`ResNet`] of 34 layers.
+    #[serde(rename = "resnet34")]
+    ResNet34(ResNetConfig),
+    /// [`ResNet`] of 50 layers.
+    #[serde(rename = "resnet50")]
+    ResNet50(ResNetConfig),
+    /// [`Vit`], ViT-S/16.
+    #[serde(rename = "vit-s16")]
+    VitS16(VitConfig),
+    /// [`Vit`], DINOv2's ViT-S/14.
+    #[serde(rename = "dinov2-s14")]
+    DinoV2S14(VitConfig),
+    /// [`ConvNext`], ConvNeXt-T.
+    #[serde(rename = "convnext-t")]
+    ConvNextT(ConvNextConfig),
 }
 
 impl BackboneConfig {
+    /// Every architecture with its usual settings.
+    pub fn all() -> [Self; 10] {
+        [
+            Self::ConvNet(Default::default()),
+            Self::GoogLeNet(Default::default()),
+            Self::GoogLeNetOriginal(Default::default()),
+            Self::CasiaNet(Default::default()),
+            Self::ResNet18(Default::default()),
+            Self::ResNet34(Default::default()),
+            Self::ResNet50(Default::default()),
+            Self::VitS16(Default::default()),
+            Self::DinoV2S14(Default::default()),
+            Self::ConvNextT(Default::default()),
+        ]
+    }
+
+    /// The architecture's name, as the key `architecture` has it.
+    pub fn architecture(&self) -> &'static str {
+        match self {
+            Self::ConvNet(_) => "conv-net",
+            Self::GoogLeNet(_) => "googlenet",
+            Self::GoogLeNetOriginal(_) => "googlenet-original",
+            Self::CasiaNet(_) => "casia-net",
+            Self::ResNet18(_) => "resnet18",
+            Self::ResNet34(_) => "resnet34",
+            Self::ResNet50(_) => "resnet50",
+            Self::VitS16(_) => "vit-s16",
+            Self::DinoV2S14(_) => "dinov2-s14",
+            Self::ConvNextT(_) => "convnext-t",
+        }
+    }
+
+    /// The architecture of that name with its usual settings.
+    ///
+    /// ```
+    /// # use npair_backbones::BackboneConfig;
+    /// assert_eq!(BackboneConfig::named("casia-net").unwrap().input().channels, 1);
+    /// assert!(BackboneConfig::named("casianet").is_none());
+    /// ```
+    pub fn named(architecture: &str) -> Option<Self> {
+        Self::all().into_iter().find(|config| config.architecture() == architecture)
+    }
+
     /// Builds the network below `path`.
     ///
     /// # Errors
     /// [`crate::Error::Setting`] if a setting is out of range.
     pub fn build(&self, path: &Path) -> Result<Box<dyn Backbone>> {
-        match self {
-            Self::ConvNet(config) => Ok(Box::new(ConvNet::new(path, *config)?)),
-        }
+        Ok(match *self {
+            Self::ConvNet(config) => Box::new(ConvNet::new(path, config)?),
+            Self::GoogLeNet(config) => Box::new(GoogLeNet::new(path, config)?),
+            Self::GoogLeNetOriginal(config) => Box::new(GoogLeNetOriginal::new(path, config)?),
+            Self::CasiaNet(config) => Box::new(CasiaNet::new(path, config)?),
+            Self::ResNet18(config) => Box::new(ResNet::new(path, ResNetDepth::L18, config)?),
+            Self::ResNet34(config) => Box::new(ResNet::new(path, ResNetDepth::L34, config)?),
+            Self::ResNet50(config) => Box::new(ResNet::new(path, ResNetDepth::L50, config)?),
+            Self::VitS16(config) => Box::new(Vit::new(path, VitKind::S16, config)?),
+            Self::DinoV2S14(config) => Box::new(Vit::new(path, VitKind::DinoV2S14, config)?),
+            Self::ConvNextT(config) => Box::new(ConvNext::new(path, config)?),
+        })
     }
 
     /// The images that the network takes.
-    pub fn input(&self) -> crate::InputSpec {
-        match self {
-            Self::ConvNet(config) => crate::InputSpec { channels: config.channels, size: config.size },
-        }
+    pub fn input(&self) -> InputSpec {
+        let (channels, size) = match self {
+            Self::ConvNet(config) => (config.channels, config.size),
+            Self::CasiaNet(config) => (config.channels, config.size),
+            Self::GoogLeNet(config) => (3, config.size),
+            Self::GoogLeNetOriginal(config) => (3, config.size),
+            Self::ResNet18(config) | Self::ResNet34(config) | Self::ResNet50(config) => (3, config.size),
+            Self::VitS16(config) | Self::DinoV2S14(config) => (3, config.size),
+            Self::ConvNextT(config) => (3, config.size),
+        };
+        InputSpec { channels, size }
     }
 }

@@ -23,6 +23,16 @@ pub enum Error {
         /// Height and width that the network takes.
         size: usize,
     },
+    /// What an extractor returns is not what it should.
+    #[error("extractor {name}: the features have shape {got:?}, but {want} is needed; pool or flatten what it returns")]
+    Features {
+        /// Name of the extractor.
+        name: String,
+        /// Shape of what it returned.
+        got: Vec<usize>,
+        /// The shape it should have.
+        want: String,
+    },
     /// A file that cannot be read or written.
     #[error("{}: {source}; {cure}", path.display())]
     File {

@@ -1,21 +1,42 @@
-//! Networks that map images to embeddings: the [`Backbone`] trait, the small [`ConvNet`] of few-shot learning, and
-//! [`EmbeddingNet`], a backbone with a linear head, saved as a Hub-style folder of `config.json` and
-//! `model.safetensors`. Weights that others trained come from [`Weights`]: folders, safetensors, PyTorch's `.pth`, the Hub.
+//! Networks that map images to embeddings: the [`Backbone`] trait; the small [`ConvNet`] of few-shot learning, both
+//! [`GoogLeNet`]s, [`CasiaNet`], [`ResNet`], [`Vit`] (DINOv2's, too) and [`ConvNext`]; and [`EmbeddingNet`], a backbone with
+//! a linear head, saved as a Hub-style folder of `config.json` and `model.safetensors`. Weights that others trained come
+//! from [`Weights`]: folders, safetensors, PyTorch's `.pth`, the Hub.
+//!
+//! [`FrozenExtractor`] takes in networks of other crates; with the cargo feature `candle-transformers`, families of
+//! that one by name.
+//!
+//! Parameters have the names and shapes that torchvision and timm give them, below `backbone.` in an [`EmbeddingNet`].
 #![forbid(unsafe_code)]
 
 mod backbone;
+mod casia_net;
 mod config;
 mod conv_net;
+mod conv_next;
 mod embedding_net;
 mod error;
+mod frozen;
+mod google_net;
+mod pooling;
 mod pretrained;
+mod res_net;
+mod size;
+mod vit;
 
 pub use backbone::{Backbone, InputSpec};
+pub use casia_net::{CasiaNet, CasiaNetConfig};
 pub use config::{BackboneConfig, FORMAT, ModelConfig, Output};
 pub use conv_net::{ConvNet, ConvNetConfig};
+pub use conv_next::{ConvNext, ConvNextConfig};
 pub use embedding_net::EmbeddingNet;
 pub use error::{Error, Result};
+pub use frozen::FrozenExtractor;
+pub use google_net::{GoogLeNet, GoogLeNetConfig, GoogLeNetOriginal, GoogLeNetOriginalConfig};
+pub use pooling::Pooling;
 pub use pretrained::{Hub, Interpolation, LoadReport, Pictures, Preprocess, Weights, load_config, preprocess};
+pub use res_net::{ResNet, ResNetConfig, ResNetDepth};
+pub use vit::{Vit, VitConfig, VitKind};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,4 +1,4 @@
-//! Layers that really train on candle: convolution, pooling, batch norm, dropout, with complete gradients on CPU.
+//! Layers that really train on candle: convolution, pooling, norms, attention, dropout, with complete gradients on CPU.
 //!
 //! Parameters live in [`Params`], by name; layers are built below a [`Path`] of it. A network runs within a [`Pass`],
 //! which knows what it is for (the [`Mode`]) and keeps what gradients need; [`differentiable`] makes the result a
@@ -22,8 +22,10 @@ mod pass;
 pub use error::{Error, Result};
 pub use layer::{Layer, Sequential};
 pub use layers::{
-    Activation, AvgPool2d, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvBlock, ConvUnit, Dropout, Flatten,
-    GlobalAvgPool, Linear, MaxPool2d, PoolConfig, Relu, ToChannelsFirst, ToChannelsLast, concat, sum,
+    Activation, AdaptiveAvgPool2d, Attention, AvgPool2d, BatchNorm2d, BatchNormConfig, ClassToken, Conv2d,
+    Conv2dConfig, ConvBlock, ConvUnit, DropPath, Dropout, FirstToken, Flatten, Gelu, GemPool, GlobalAvgPool, LayerNorm,
+    LayerScale, Linear, LocalResponseNorm, MaxPool2d, PatchEmbed, PoolConfig, Relu, Softmax, ToChannelsFirst,
+    ToChannelsLast, concat, sum,
 };
 pub use mode::Mode;
 pub use params::{Init, Parameter, Params, Path};

@@ -1,20 +1,30 @@
 //! The arithmetic of the layers on plain slices; nothing here knows candle's graph or the tape.
 
+pub(crate) mod adaptive;
+pub(crate) mod attention;
 pub(crate) mod columns;
 pub(crate) mod conv;
 mod element;
+mod exp;
 mod fill;
+pub(crate) mod gelu;
+pub(crate) mod gem;
 pub(crate) mod linear;
 pub(crate) mod matrix;
 pub(crate) mod norm;
 mod parts;
 pub(crate) mod pool;
 pub(crate) mod product;
+pub(crate) mod resample;
+pub(crate) mod response;
+pub(crate) mod row;
 mod shared;
 pub(crate) mod simd;
 mod sums;
+pub(crate) mod tokens;
 
 pub(crate) use element::{Element, by_dtype};
+pub(crate) use exp::Exp;
 pub(crate) use fill::{fill_by_chunks, write_by_chunks, zip};
 pub(crate) use parts::parts;
 pub(crate) use shared::{Shared, Unwritten, written};

@@ -30,6 +30,14 @@ pub(super) fn images(layer: &str, x: &Value, channels: Option<usize>) -> Result<
     }
 }
 
+/// The last extent, which has to be `channels`.
+pub(super) fn last(layer: &str, x: &Value, channels: usize) -> Result<usize> {
+    match x.dims().last() {
+        Some(&last) if last == channels => check(layer, x).map(|()| channels),
+        _ => Err(wrong(layer, x, format!("the layer takes {channels} channels in the last place"))),
+    }
+}
+
 /// `name`, or `kind` where a layer has no name.
 pub(super) fn label(name: &str, kind: &str) -> String {
     if name.is_empty() { kind.to_owned() } else { name.to_owned() }

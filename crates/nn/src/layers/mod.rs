@@ -1,24 +1,46 @@
 //! The layers.
 
+mod adaptive_avg_pool;
+mod attention;
 mod batch_norm;
 mod conv2d;
 mod conv_block;
 mod conv_unit;
+mod drop_path;
 mod dropout;
+mod gelu;
+mod gem_pool;
 mod input;
 mod join;
+mod layer_norm;
+mod layer_scale;
 mod linear;
+mod local_response_norm;
 mod order;
+mod patch_embed;
 mod pool;
 mod relu;
+mod softmax;
+mod tokens;
 
+pub use adaptive_avg_pool::AdaptiveAvgPool2d;
+pub use attention::Attention;
 pub use batch_norm::{BatchNorm2d, BatchNormConfig};
 pub use conv_block::ConvBlock;
 pub use conv_unit::{Activation, ConvUnit};
 pub use conv2d::{Conv2d, Conv2dConfig};
+pub use drop_path::DropPath;
 pub use dropout::Dropout;
+pub use gelu::Gelu;
+pub use gem_pool::GemPool;
 pub use join::{concat, sum};
+pub use layer_norm::LayerNorm;
+pub use layer_scale::LayerScale;
 pub use linear::Linear;
+pub use local_response_norm::LocalResponseNorm;
 pub use order::{Flatten, ToChannelsFirst, ToChannelsLast};
+pub use patch_embed::PatchEmbed;
 pub use pool::{AvgPool2d, GlobalAvgPool, MaxPool2d, PoolConfig};
 pub use relu::Relu;
+pub use softmax::Softmax;
+pub use tokens::{ClassToken, FirstToken};

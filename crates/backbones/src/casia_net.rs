@@ -1,0 +1,93 @@
+use crate::{Backbone, Error, InputSpec, Result, size};
+use npair_nn::{
+    Activation, Conv2d, Conv2dConfig, ConvUnit, GlobalAvgPool, Layer, MaxPool2d, Pass, Path, PoolConfig, Value,
+};
+use serde::{Deserialize, Serialize};
+
+/// Settings of [`CasiaNet`]; [`Default`] gives the published network for 100 x 100 grey faces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CasiaNetConfig {
+    /// Channels of an image; 1.
+    pub channels: usize,
+    /// Height and width of an image in pixels, 16 to 4,096; 100.
+    pub size: usize,
+}
+
+impl Default for CasiaNetConfig {
+    fn default() -> Self {
+        Self { channels: 1, size: 100 }
+    }
+}
+
+/// Widths of the two convolutions of each of the five stages.
+const WIDTHS: [[usize; 2]; 5] = [[32, 64], [64, 128], [96, 192], [128, 256], [160, 320]];
+
+/// CASIA-Net, the network for faces that the N-pair paper trains from scratch: ten 3 x 3 convolutions with biases and
+/// ReLU (none behind the last), pools that halve and round up, the mean over the last map. Dropout before the head is
+/// the head's setting; the paper's source drops 40 %.
+///
+/// # Shapes    (B, size, size, channels) to (B, 320); parameters `conv11.weight`, `conv11.bias` to `conv52.bias`.
+/// # Source    Yi, Lei, Liao and Li, 2014, table 2; Sohn, NIPS 2016, section 4.3.
+///
+/// ```
+/// # use npair_backbones::{Backbone, CasiaNet, CasiaNetConfig}; use npair_nn::Params; use npair_types::Streams;
+/// # use candle_core::{DType, Device};
+/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let net = CasiaNet::new(&params.root(), CasiaNetConfig::default())?;
+/// assert_eq!((net.features(), params.count()), (320, 1_751_328 + 1_440));
+/// # Ok::<(), npair_backbones::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct CasiaNet {
+    config: CasiaNetConfig,
+    stages: Vec<[ConvUnit; 2]>,
+    halve: MaxPool2d,
+}
+
+impl CasiaNet {
+    /// A network below `path`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is out of range.
+    pub fn new(path: &Path, config: CasiaNetConfig) -> Result<Self> {
+        size::check("size", config.size, 16, 1)?;
+        if config.channels == 0 {
+            let want = "at least 1 is needed".to_owned();
+            return Err(Error::Setting { name: "channels", got: "0".to_owned(), want });
+        }
+        let mut inputs = config.channels;
+        let mut unit = |stage: usize, place: usize| -> Result<ConvUnit> {
+            let outputs = WIDTHS[stage][place];
+            let path = path.child(format_args!("conv{}{}", stage + 1, place + 1));
+            let conv = Conv2d::new(&path, inputs, outputs, Conv2dConfig::square(3).padding(1))?;
+            inputs = outputs;
+            let last = (stage, place) == (WIDTHS.len() - 1, 1);
+            Ok(ConvUnit::new(conv, None, if last { Activation::None } else { Activation::Relu })?)
+        };
+        let stages = (0..WIDTHS.len()).map(|stage| Ok([unit(stage, 0)?, unit(stage, 1)?])).collect::<Result<_>>()?;
+        Ok(Self { config, stages, halve: MaxPool2d::new(PoolConfig::square(2).ceil())? })
+    }
+}
+
+impl Backbone for CasiaNet {
+    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value> {
+        self.input().check(pixels)?;
+        let mut x = pixels.clone();
+        for (at, [first, second]) in self.stages.iter().enumerate() {
+            if at > 0 {
+                x = self.halve.forward(&x, pass)?;
+            }
+            x = second.forward(&first.forward(&x, pass)?, pass)?;
+        }
+        Ok(GlobalAvgPool.forward(&x, pass)?)
+    }
+
+    fn features(&self) -> usize {
+        WIDTHS[WIDTHS.len() - 1][1]
+    }
+
+    fn input(&self) -> InputSpec {
+        InputSpec { channels: self.config.channels, size: self.config.size }
+    }
+}

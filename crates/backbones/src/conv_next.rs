@@ -1,0 +1,147 @@
+use crate::vit::{EPSILON, INIT, Perceptron};
+use crate::{Backbone, Error, InputSpec, Result, size};
+use npair_nn::{Conv2d, Conv2dConfig, DropPath, GlobalAvgPool, Layer, LayerNorm, LayerScale, Pass, Path, Value, sum};
+use serde::{Deserialize, Serialize};
+
+/// Settings of [`ConvNext`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConvNextConfig {
+    /// Height and width of an image in pixels, 32 to 4,096; 224. What is left when it is divided by 32 is cut off.
+    pub size: usize,
+    /// Probability with which the last block's branch is left out in training; it grows from 0 at the first block; 0.
+    pub drop_path: f64,
+}
+
+impl Default for ConvNextConfig {
+    fn default() -> Self {
+        Self { size: 224, drop_path: 0. }
+    }
+}
+
+/// Blocks and width of the four stages.
+const STAGES: [(usize, usize); 4] = [(3, 96), (3, 192), (9, 384), (3, 768)];
+
+/// ConvNeXt-T: a convolutional network put together like a transformer, with 7 x 7 depthwise convolutions instead of
+/// attention.
+///
+/// # Shapes    (B, size, size, 3) to (B, 768): the mean over the last map, normed. Parameters are named as timm names
+/// them (`stages.0.blocks.0.conv_dw.weight`, `head.norm.weight`).
+/// # Source    Liu et al., CVPR 2022, section 2.
+///
+/// ```
+/// # use npair_backbones::{Backbone, ConvNext, ConvNextConfig}; use npair_nn::Params; use npair_types::Streams;
+/// # use candle_core::{DType, Device};
+/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let net = ConvNext::new(&params.root(), ConvNextConfig::default())?;
+/// // timm's 28,589,128 without the classifier's 769,000.
+/// assert_eq!((net.features(), params.count()), (768, 27_820_128));
+/// # Ok::<(), npair_backbones::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ConvNext {
+    config: ConvNextConfig,
+    stem: (Conv2d, LayerNorm),
+    stages: Vec<Stage>,
+    norm: LayerNorm,
+}
+
+#[derive(Debug)]
+struct Stage {
+    /// Norm and 2 x 2 convolution with stride 2; the first stage has the stem instead.
+    halve: Option<(LayerNorm, Conv2d)>,
+    blocks: Vec<Block>,
+}
+
+#[derive(Debug)]
+struct Block {
+    depthwise: Conv2d,
+    norm: LayerNorm,
+    perceptron: Perceptron,
+    scale: LayerScale,
+    drop: DropPath,
+}
+
+impl Block {
+    fn new(path: &Path, width: usize, drop: f64) -> Result<Self> {
+        let seven = Conv2dConfig::square(7).padding(3).groups(width);
+        Ok(Self {
+            depthwise: Conv2d::with_init(&path.child("conv_dw"), width, width, seven, INIT)?,
+            norm: LayerNorm::new(&path.child("norm"), width, EPSILON)?,
+            perceptron: Perceptron::new(&path.child("mlp"), width)?,
+            scale: LayerScale::new(path, width, 1e-6)?,
+            drop: DropPath::new(&path.child("drop_path"), drop)?,
+        })
+    }
+
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let normed = self.norm.forward(&self.depthwise.forward(x, pass)?, pass)?;
+        let branch = self.scale.forward(&self.perceptron.forward(&normed, pass)?, pass)?;
+        Ok(sum(x, &self.drop.forward(&branch, pass)?, pass)?)
+    }
+}
+
+impl ConvNext {
+    /// A network below `path`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is out of range.
+    pub fn new(path: &Path, config: ConvNextConfig) -> Result<Self> {
+        size::check("size", config.size, 32, 1)?;
+        if !(0. ..1.).contains(&config.drop_path) {
+            let want = "a probability in [0, 1) is needed".to_owned();
+            return Err(Error::Setting { name: "drop_path", got: config.drop_path.to_string(), want });
+        }
+        let patches = |path: Path, inputs, outputs, size| {
+            Conv2d::with_init(&path, inputs, outputs, Conv2dConfig::square(size).stride(size), INIT)
+        };
+        let total: usize = STAGES.iter().map(|s| s.0).sum();
+        let (mut stages, mut inputs, mut before) = (Vec::new(), STAGES[0].1, 0);
+        for (number, (count, width)) in STAGES.into_iter().enumerate() {
+            let path = path.child(format_args!("stages.{number}"));
+            let halve = match number {
+                0 => None,
+                _ => Some((
+                    LayerNorm::new(&path.child("downsample.0"), inputs, EPSILON)?,
+                    patches(path.child("downsample.1"), inputs, width, 2)?,
+                )),
+            };
+            let block = |at: usize| {
+                let drop = config.drop_path * (before + at) as f64 / (total - 1) as f64;
+                Block::new(&path.child(format_args!("blocks.{at}")), width, drop)
+            };
+            stages.push(Stage { halve, blocks: (0..count).map(block).collect::<Result<_>>()? });
+            (inputs, before) = (width, before + count);
+        }
+        let stem = (
+            patches(path.child("stem.0"), 3, STAGES[0].1, 4)?,
+            LayerNorm::new(&path.child("stem.1"), STAGES[0].1, EPSILON)?,
+        );
+        Ok(Self { config, stem, stages, norm: LayerNorm::new(&path.child("head.norm"), inputs, EPSILON)? })
+    }
+}
+
+impl Backbone for ConvNext {
+    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value> {
+        self.input().check(pixels)?;
+        let (patches, norm) = &self.stem;
+        let mut x = norm.forward(&patches.forward(pixels, pass)?, pass)?;
+        for stage in &self.stages {
+            if let Some((norm, halve)) = &stage.halve {
+                x = halve.forward(&norm.forward(&x, pass)?, pass)?;
+            }
+            for block in &stage.blocks {
+                x = block.forward(&x, pass)?;
+            }
+        }
+        Ok(self.norm.forward(&GlobalAvgPool.forward(&x, pass)?, pass)?)
+    }
+
+    fn features(&self) -> usize {
+        STAGES[STAGES.len() - 1].1
+    }
+
+    fn input(&self) -> InputSpec {
+        InputSpec { channels: 3, size: self.config.size }
+    }
+}

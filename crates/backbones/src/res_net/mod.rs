@@ -1,0 +1,125 @@
+//! Residual networks as torchvision has them.
+
+mod block;
+
+use crate::pooling::{Pool, Pooling};
+use crate::{Backbone, InputSpec, Result, size};
+use block::{Block, Extents, unit};
+use npair_nn::{Activation, BatchNormConfig, Conv2dConfig, ConvUnit, Layer, MaxPool2d, Pass, Path, PoolConfig, Value};
+use serde::{Deserialize, Serialize};
+
+/// Settings of [`ResNet`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResNetConfig {
+    /// Height and width of an image in pixels, 32 to 4,096; 224.
+    pub size: usize,
+    /// Whether batch norms keep their running statistics in training, too: for fine-tuning on small batches; no.
+    pub frozen_norms: bool,
+    /// How the last map becomes features; the mean.
+    pub pooling: Pooling,
+}
+
+impl Default for ResNetConfig {
+    fn default() -> Self {
+        Self { size: 224, frozen_norms: false, pooling: Pooling::Mean }
+    }
+}
+
+/// Number of layers with weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResNetDepth {
+    /// ResNet-18.
+    L18,
+    /// ResNet-34.
+    L34,
+    /// ResNet-50.
+    L50,
+}
+
+impl ResNetDepth {
+    /// Blocks of the four stages, and how many times wider than inside a block is its output.
+    fn blocks(self) -> ([usize; 4], usize) {
+        match self {
+            Self::L18 => ([2, 2, 2, 2], 1),
+            Self::L34 => ([3, 4, 6, 3], 1),
+            Self::L50 => ([3, 4, 6, 3], 4),
+        }
+    }
+}
+
+/// A residual network as torchvision has it: blocks of two 3 x 3 convolutions for 18 and 34 layers, bottlenecks for 50,
+/// whose stride lies in the 3 x 3 convolution.
+///
+/// # Shapes    (B, size, size, 3) to (B, 512), or (B, 2048) for 50 layers. Parameters are named as torchvision names
+/// them (`layer1.0.conv1.weight`, `layer2.0.downsample.1.running_mean`).
+/// # Source    He et al., CVPR 2016, table 1; the stride: Goyal et al., 2017.
+///
+/// ```
+/// # use npair_backbones::{Backbone, ResNet, ResNetConfig, ResNetDepth}; use npair_nn::Params;
+/// # use npair_types::Streams; use candle_core::{DType, Device};
+/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let net = ResNet::new(&params.root(), ResNetDepth::L18, ResNetConfig::default())?;
+/// // torchvision's 11,689,512 without the classifier's 513,000.
+/// assert_eq!((net.features(), params.count()), (512, 11_176_512));
+/// # Ok::<(), npair_backbones::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ResNet {
+    config: ResNetConfig,
+    features: usize,
+    stem: ConvUnit,
+    halve: MaxPool2d,
+    blocks: Vec<Block>,
+    pool: Pool,
+}
+
+impl ResNet {
+    /// A network below `path`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Setting`] if the size is out of range.
+    pub fn new(path: &Path, depth: ResNetDepth, config: ResNetConfig) -> Result<Self> {
+        size::check("size", config.size, 32, 1)?;
+        let norm = BatchNormConfig { frozen: config.frozen_norms, ..Default::default() };
+        let seven = Conv2dConfig::square(7).stride(2).padding(3);
+        let (stages, expansion) = depth.blocks();
+        let (mut inputs, mut blocks) = (64, Vec::new());
+        for (stage, &count) in stages.iter().enumerate() {
+            let width = 64 << stage;
+            for number in 0..count {
+                let stride = if number == 0 && stage > 0 { 2 } else { 1 };
+                let path = path.child(format_args!("layer{}.{number}", stage + 1));
+                blocks.push(Block::new(&path, Extents { inputs, width, stride, expansion }, norm)?);
+                inputs = width * expansion;
+            }
+        }
+        Ok(Self {
+            config,
+            features: inputs,
+            stem: unit(path, ["conv1", "bn1"], [3, 64], seven, Activation::Relu, norm)?,
+            halve: MaxPool2d::new(PoolConfig::square(3).stride(2).padding(1))?,
+            blocks,
+            pool: Pool::new(path, config.pooling)?,
+        })
+    }
+}
+
+impl Backbone for ResNet {
+    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value> {
+        self.input().check(pixels)?;
+        let mut x = self.halve.forward(&self.stem.forward(pixels, pass)?, pass)?;
+        for block in &self.blocks {
+            x = block.forward(&x, pass)?;
+        }
+        self.pool.forward(&x, pass)
+    }
+
+    fn features(&self) -> usize {
+        self.features
+    }
+
+    fn input(&self) -> InputSpec {
+        InputSpec { channels: 3, size: self.config.size }
+    }
+}

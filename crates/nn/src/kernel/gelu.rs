@@ -1,0 +1,30 @@
+//! The Gaussian error linear unit.
+
+use super::{Exp, simd};
+use rayon::prelude::*;
+
+/// Values that one task works on.
+const BLOCK: usize = 1 << 14;
+
+/// `x Phi(x)` with the distribution function of the standard normal distribution.
+pub(crate) fn gelu<T: Exp>(x: &[T]) -> Vec<T> {
+    let mut out = vec![T::ZERO; x.len()];
+    out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(out, x)| {
+        simd::run(|| out.iter_mut().zip(x).for_each(|(o, &x)| *o = x * x.normal().0));
+    });
+    out
+}
+
+/// Its gradient: `g (Phi(x) + x phi(x))`.
+pub(crate) fn gelu_back<T: Exp>(x: &[T], grad: &[T]) -> Vec<T> {
+    let mut dx = vec![T::ZERO; x.len()];
+    dx.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).zip(grad.par_chunks(BLOCK)).for_each(|((dx, x), grad)| {
+        simd::run(|| {
+            for ((d, &x), &g) in dx.iter_mut().zip(x).zip(grad) {
+                let (below, density) = x.normal();
+                *d = g * (below + x * density);
+            }
+        });
+    });
+    dx
+}

@@ -1,0 +1,92 @@
+//! Bicubic interpolation of square grids, as PyTorch does it with `antialias = True`.
+
+use super::Element;
+use super::matrix::{Place, product};
+
+/// From a grid of `from` x `from` places to one of `to` x `to`: the weights of one axis, (to, from).
+#[derive(Debug, Clone)]
+pub(crate) struct Resample<T> {
+    from: usize,
+    to: usize,
+    weights: Vec<T>,
+}
+
+/// The cubic kernel of Keys (1981) with a = -1/2.
+fn cubic(x: f64) -> f64 {
+    let x = x.abs();
+    match x {
+        _ if x < 1. => (1.5 * x - 2.5) * x * x + 1.,
+        _ if x < 2. => ((-0.5 * x + 2.5) * x - 4.) * x + 2.,
+        _ => 0.,
+    }
+}
+
+impl<T: Element> Resample<T> {
+    pub(crate) fn new(from: usize, to: usize) -> Self {
+        let scale = from as f64 / to as f64;
+        // Where the grid shrinks the kernel is widened, so that every place counts.
+        let stretch = scale.max(1.);
+        let mut weights = vec![T::ZERO; to * from];
+        for (at, weights) in weights.chunks_exact_mut(from).enumerate() {
+            let centre = scale * (at as f64 + 0.5);
+            let first = (centre - 2. * stretch + 0.5).max(0.) as usize;
+            let last = ((centre + 2. * stretch + 0.5) as usize).min(from);
+            let near = |place: usize| cubic((place as f64 - centre + 0.5) / stretch);
+            let total: f64 = (first..last).map(near).sum();
+            (first..last).for_each(|place| weights[place] = T::from_f64(near(place) / total));
+        }
+        Self { from, to, weights }
+    }
+
+    /// A grid of `from` x `from` rows of `width` values as one of `to` x `to`.
+    pub(crate) fn forward(&self, x: &[T], width: usize) -> Vec<T> {
+        self.both(x, width, (self.from, self.to), Place::rows(self.to, self.from, self.from))
+    }
+
+    /// The gradient of [`Self::forward`].
+    pub(crate) fn backward(&self, grad: &[T], width: usize) -> Vec<T> {
+        self.both(grad, width, (self.to, self.from), Place::rows(self.to, self.from, self.from).transposed())
+    }
+
+    /// The product with the weights along both axes.
+    fn both(&self, x: &[T], width: usize, (from, to): (usize, usize), weights: Place) -> Vec<T> {
+        let (line, mut lines) = (from * width, vec![T::ZERO; to * from * width]);
+        let down = (&mut lines[..], Place::rows(to, line, line));
+        product(down, (&self.weights, weights), (x, Place::rows(from, line, line)), false);
+        let mut out = vec![T::ZERO; to * to * width];
+        for (out, line) in out.chunks_exact_mut(to * width).zip(lines.chunks_exact(from * width)) {
+            let across = (out, Place::rows(to, width, width));
+            product(across, (&self.weights, weights), (line, Place::rows(from, width, width)), false);
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_constant_stays_and_a_grid_of_its_own_size_too() {
+        for (from, to) in [(3, 5), (7, 2), (37, 16), (4, 4)] {
+            let out = Resample::<f64>::new(from, to).forward(&vec![2.; from * from], 1);
+            assert!(out.iter().all(|v| (v - 2.).abs() < 1e-14), "{from} to {to}");
+        }
+        let x: Vec<f64> = (0..16).map(f64::from).collect();
+        assert_eq!(Resample::new(4, 4).forward(&x, 1), x);
+    }
+
+    #[test]
+    fn the_values_of_pytorch() {
+        // torch.nn.functional.interpolate(torch.arange(9.).view(1, 1, 3, 3) ** 2, (2, 2), mode="bicubic",
+        // antialias=True)
+        let x: Vec<f64> = (0..9).map(|v| f64::from(v * v)).collect();
+        let got = Resample::new(3, 2).forward(&x, 1);
+        for (got, want) in got.iter().zip(PYTORCH) {
+            assert!((got - want).abs() < 1e-14 * want, "{got} {want}");
+        }
+    }
+
+    const PYTORCH: [f64; 4] =
+        [2.871_169_121_606_478, 8.197_851_745_167_199, 30.284_529_112_743_446, 47.044_523_856_758_96];
+}

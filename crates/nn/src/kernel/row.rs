@@ -1,0 +1,221 @@
+//! Rows of a matrix: sums, layer normalisation, soft-max.
+
+use super::{Element, Exp, simd};
+use rayon::prelude::*;
+
+/// Rows that one task works on, and over which a partial sum runs; fixed, so that the bits do not depend on the
+/// threads.
+pub(crate) const ROWS: usize = 32;
+
+/// Partial sums of this many independent lanes: vector code without reordering a sum.
+const LANES: usize = 16;
+
+/// `sum f(a_i, b_i)` in a fixed order, the lanes joined in f64.
+#[inline(always)]
+pub(crate) fn sum<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
+    let mut sums = [T::ZERO; LANES];
+    let (mut left, mut right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    for (a, b) in (&mut left).zip(&mut right) {
+        for lane in 0..LANES {
+            sums[lane] += f(a[lane], b[lane]);
+        }
+    }
+    let tail: f64 = left.remainder().iter().zip(right.remainder()).map(|(&a, &b)| f(a, b).to_f64()).sum();
+    sums.iter().map(|s| s.to_f64()).sum::<f64>() + tail
+}
+
+/// Sums over rows: `add` puts what [`ROWS`] rows give into zeroed sums of `width` values; the parts are joined in f64,
+/// in their order.
+pub(crate) fn down<T: Element>(rows: usize, width: usize, add: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
+    let part = |from: usize| {
+        let mut sums = vec![T::ZERO; width];
+        simd::run(|| (from..(from + ROWS).min(rows)).for_each(|row| add(row, &mut sums)));
+        sums
+    };
+    let starts: Vec<usize> = (0..rows).step_by(ROWS).collect();
+    let parts: Vec<Vec<T>> = starts.into_par_iter().map(part).collect();
+    let mut total = vec![0f64; width];
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(t, p)| *t += p.to_f64());
+    }
+    total.into_iter().map(T::from_f64).collect()
+}
+
+/// Mean and inverse standard deviation of a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moments<T> {
+    pub mean: T,
+    pub inverse: T,
+}
+
+/// `(x - mean) / sqrt(variance + epsilon) gamma + beta` of every row, and the moments.
+pub(crate) fn normalise<T: Element>(x: &[T], gamma: &[T], beta: &[T], epsilon: f64) -> (Vec<T>, Vec<Moments<T>>) {
+    let width = gamma.len();
+    let mut out = vec![T::ZERO; x.len()];
+    let mut moments = vec![Moments { mean: T::ZERO, inverse: T::ZERO }; x.len() / width];
+    let tasks = out.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).zip(moments.par_chunks_mut(ROWS));
+    tasks.for_each(|((out, x), moments)| {
+        simd::run(|| {
+            for ((out, x), found) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(moments) {
+                let n = width as f64;
+                // A first mean, rounded as sums in T are; the rest is relative to it, so that nothing cancels.
+                let centre = T::from_f64(sum(x, x, |v, _| v) / n);
+                let rest = sum(x, x, |v, _| v - centre) / n;
+                let variance = (sum(x, x, |v, _| (v - centre) * (v - centre)) / n - rest * rest).max(0.);
+                let mean = T::from_f64(centre.to_f64() + rest);
+                let inverse = T::from_f64((variance + epsilon).sqrt().recip());
+                *found = Moments { mean, inverse };
+                for (((o, &x), &g), &b) in out.iter_mut().zip(x).zip(gamma).zip(beta) {
+                    *o = (x - mean) * inverse * g + b;
+                }
+            }
+        });
+    });
+    (out, moments)
+}
+
+/// The gradient of [`normalise`] to its input.
+pub(crate) fn normalise_back<T: Element>(x: &[T], gamma: &[T], moments: &[Moments<T>], grad: &[T]) -> Vec<T> {
+    let width = gamma.len();
+    let mut dx = vec![T::ZERO; x.len()];
+    let block = ROWS * width;
+    let tasks = dx.par_chunks_mut(block).zip(x.par_chunks(block)).zip(grad.par_chunks(block));
+    tasks.zip(moments.par_chunks(ROWS)).for_each(|(((dx, x), grad), moments)| {
+        simd::run(|| {
+            let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(grad.chunks_exact(width));
+            for (((dx, x), grad), m) in rows.zip(moments) {
+                for ((d, &g), &scale) in dx.iter_mut().zip(grad).zip(gamma) {
+                    *d = g * scale;
+                }
+                let n = width as f64;
+                let plain = T::from_f64(sum(dx, dx, |d, _| d) / n);
+                let along = T::from_f64(sum(dx, x, |d, x| d * ((x - m.mean) * m.inverse)) / n);
+                for (d, &x) in dx.iter_mut().zip(x) {
+                    *d = (*d - plain - (x - m.mean) * m.inverse * along) * m.inverse;
+                }
+            }
+        });
+    });
+    dx
+}
+
+/// The gradient of [`normalise`] to its scale; that to its shift is the sum of the rows of `grad`.
+pub(crate) fn normalise_scale_back<T: Element>(x: &[T], width: usize, moments: &[Moments<T>], grad: &[T]) -> Vec<T> {
+    down(moments.len(), width, |row, sums| {
+        let (x, grad, m) = (&x[row * width..][..width], &grad[row * width..][..width], moments[row]);
+        for ((s, &x), &g) in sums.iter_mut().zip(x).zip(grad) {
+            *s += g * ((x - m.mean) * m.inverse);
+        }
+    })
+}
+
+/// Sum over the rows of a matrix.
+pub(crate) fn column_sums<T: Element>(x: &[T], width: usize) -> Vec<T> {
+    down(x.len() / width, width, |row, sums| {
+        sums.iter_mut().zip(&x[row * width..][..width]).for_each(|(s, &x)| *s += x);
+    })
+}
+
+/// Sum over the rows of the entrywise product of two matrices.
+pub(crate) fn column_products<T: Element>(a: &[T], b: &[T], width: usize) -> Vec<T> {
+    down(a.len() / width, width, |row, sums| {
+        let (a, b) = (&a[row * width..][..width], &b[row * width..][..width]);
+        for ((s, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *s += a * b;
+        }
+    })
+}
+
+/// Every row times `factors`, entry by entry.
+pub(crate) fn scale<T: Element>(x: &[T], factors: &[T]) -> Vec<T> {
+    let width = factors.len();
+    let mut out = vec![T::ZERO; x.len()];
+    out.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).for_each(|(out, x)| {
+        simd::run(|| {
+            for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                out.iter_mut().zip(x).zip(factors).for_each(|((o, &x), &f)| *o = x * f);
+            }
+        });
+    });
+    out
+}
+
+/// Every row times its own factor; as many rows as factors.
+pub(crate) fn scale_rows<T: Element>(x: &[T], factors: &[f64]) -> Vec<T> {
+    let mut out = x.to_vec();
+    if !out.is_empty() {
+        let width = out.len() / factors.len();
+        out.par_chunks_exact_mut(width).zip(factors).for_each(|(row, &f)| {
+            let f = T::from_f64(f);
+            row.iter_mut().for_each(|v| *v *= f);
+        });
+    }
+    out
+}
+
+/// Soft-max of a row times `scale`, in place: `e^(scale (x_i - max)) / sum`. Returns maximum and inverse sum, of which
+/// [`soften_again`] makes the same bits.
+#[inline(always)]
+pub(crate) fn soften<T: Exp>(row: &mut [T], scale: T) -> [T; 2] {
+    // A comparison that keeps NaN: the row becomes NaN and is seen.
+    let max = row.iter().fold(T::NEG_INFINITY, |m, &x| if x > m || x.is_nan() { x } else { m });
+    row.iter_mut().for_each(|x| *x = ((*x - max) * scale).exp_negative());
+    let inverse = T::from_f64(sum(row, row, |x, _| x).recip());
+    row.iter_mut().for_each(|x| *x *= inverse);
+    [max, inverse]
+}
+
+/// The soft-max of a row again, from what [`soften`] returned.
+#[inline(always)]
+pub(crate) fn soften_again<T: Exp>(row: &mut [T], scale: T, [max, inverse]: [T; 2]) {
+    row.iter_mut().for_each(|x| *x = ((*x - max) * scale).exp_negative() * inverse);
+}
+
+/// Soft-max of every row.
+pub(crate) fn softmax<T: Exp>(x: &[T], width: usize) -> Vec<T> {
+    let mut out = x.to_vec();
+    out.par_chunks_mut(ROWS * width).for_each(|rows| {
+        simd::run(|| {
+            rows.chunks_exact_mut(width).for_each(|row| {
+                soften(row, T::ONE);
+            });
+        });
+    });
+    out
+}
+
+/// The gradient of [`softmax`], from its result: `p_i (g_i - sum_j p_j g_j)`.
+pub(crate) fn softmax_back<T: Element>(out: &[T], width: usize, grad: &[T]) -> Vec<T> {
+    let mut dx = vec![T::ZERO; out.len()];
+    let block = ROWS * width;
+    dx.par_chunks_mut(block).zip(out.par_chunks(block)).zip(grad.par_chunks(block)).for_each(|((dx, out), grad)| {
+        simd::run(|| {
+            let rows = dx.chunks_exact_mut(width).zip(out.chunks_exact(width)).zip(grad.chunks_exact(width));
+            for ((dx, p), g) in rows {
+                let mean = T::from_f64(sum(p, g, |p, g| p * g));
+                for ((d, &p), &g) in dx.iter_mut().zip(p).zip(g) {
+                    *d = p * (g - mean);
+                }
+            }
+        });
+    });
+    dx
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn worked_by_hand() {
+        // Mean 2, variance 1 of (1, 3): -1 and 1.
+        let (out, _) = normalise(&[1f64, 3.], &[1., 2.], &[0., 1.], 0.);
+        assert_eq!(out, [-1., 3.]);
+        let p = softmax(&[0f64, 2f64.ln(), 4f64.ln()], 3);
+        for (p, want) in p.iter().zip([1. / 7., 2. / 7., 4. / 7.]) {
+            assert!((p - want).abs() < 1e-15);
+        }
+        assert!(softmax(&[1f32, f32::NAN], 2).iter().all(|p| p.is_nan()));
+        assert_eq!(column_products(&[1f32, 2., 3., 4.], &[5., 6., 7., 8.], 2), [26., 44.]);
+    }
+}

@@ -1,0 +1,59 @@
+use super::input;
+use crate::kernel::adaptive::Adaptive;
+use crate::kernel::by_dtype;
+use crate::op::{shaped, tensor, with};
+use crate::{Error, Layer, Pass, Result, Value};
+
+/// Means over windows that are laid so that the map has a given extent, whatever that of the image.
+///
+/// Window i of n over an extent of h goes from `floor(i h / n)` to `ceil((i + 1) h / n)`, as in PyTorch; windows
+/// overlap where n does not divide h.
+///
+/// # Shapes    (B, H, W, C) to (B, rows, columns, C).
+/// # Gradient  in equal parts to the pixels of a window.
+/// # Errors    [`Error::Input`] if the input are no images.
+///
+/// ```
+/// # use npair_nn::{AdaptiveAvgPool2d, Layer}; use candle_core::{Device, Tensor};
+/// let x = Tensor::new(&[[[[1f32], [2.], [6.]]]], &Device::Cpu)?;
+/// // Pixels 1 and 2, and 2 and 3.
+/// let y = AdaptiveAvgPool2d::new(1, 2)?.infer(&x)?.flatten_all()?.to_vec1::<f32>()?;
+/// assert_eq!(y, [1.5, 4.]);
+/// # Ok::<(), npair_nn::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct AdaptiveAvgPool2d {
+    map: (usize, usize),
+}
+
+impl AdaptiveAvgPool2d {
+    const NAME: &'static str = "adaptive_avg_pool2d";
+
+    /// A map of `rows` x `columns`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if an extent is 0.
+    pub fn new(rows: usize, columns: usize) -> Result<Self> {
+        if rows * columns == 0 {
+            let what = format!("a map of {rows} x {columns}: both extents need to be at least 1");
+            return Err(Error::Setting { layer: Self::NAME.to_owned(), what });
+        }
+        Ok(Self { map: (rows, columns) })
+    }
+}
+
+impl Layer for AdaptiveAvgPool2d {
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let [batch, h, w, channels] = input::images(Self::NAME, x, None)?;
+        let pool = Adaptive { batch, image: (h, w), map: self.map, channels };
+        let (kept, source) = (x.tensor().clone(), x.source());
+        let out = by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| {
+            tensor(pool.forward(v), (batch, pool.map.0, pool.map.1, channels))
+        }))?;
+        Ok(pass.record(out, &[x], &[], move |grad, to| {
+            to.value(source, || {
+                Ok(by_dtype!(grad.dtype(), Self::NAME, T => with(&grad, |g: &[T]| shaped(pool.backward(g), &kept)))?)
+            })
+        }))
+    }
+}

@@ -1,0 +1,59 @@
+use crate::kernel::{by_dtype, row};
+use crate::op::{shaped, with};
+use crate::params::Path;
+use crate::{Error, Layer, Pass, Result, Value};
+use rand::Rng;
+
+/// Stochastic depth: in training, a residual branch is left out for an image with probability p, and else divided by 1
+/// - p; in evaluation, the identity.
+///
+/// Which images depends on (seed, step, name of the layer) alone, see [`crate::Mode`].
+///
+/// # Shapes    (B, ...); the result has the input's.
+/// # Gradient  through what is kept.
+/// # Source    Huang et al., ECCV 2016, section 3.
+#[derive(Debug, Clone)]
+pub struct DropPath {
+    name: String,
+    probability: f64,
+    key: u64,
+}
+
+impl DropPath {
+    /// Stochastic depth with probability `probability`, its draws keyed by the name of `path`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] unless the probability lies in [0, 1).
+    pub fn new(path: &Path, probability: f64) -> Result<Self> {
+        let name = super::input::label(path.name(), "drop_path");
+        if !(0. ..1.).contains(&probability) {
+            let what = format!("probability {probability} does not lie in [0, 1)");
+            return Err(Error::Setting { layer: name, what });
+        }
+        Ok(Self { name, probability, key: path.key() })
+    }
+}
+
+impl Layer for DropPath {
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let rng = pass.mode().dropout(self.key).filter(|_| self.probability > 0.);
+        let Some(mut rng) = rng else { return Ok(x.clone()) };
+        super::input::check(&self.name, x)?;
+        let Some(&batch) = x.dims().first() else {
+            return Err(super::input::wrong(&self.name, x, "a first axis of images is needed"));
+        };
+        let kept = 1. / (1. - self.probability);
+        let factors: Vec<f64> =
+            (0..batch).map(|_| if rng.random::<f64>() < self.probability { 0. } else { kept }).collect();
+        let (name, like, source) = (self.name.clone(), x.tensor().clone(), x.source());
+        let out =
+            by_dtype!(like.dtype(), &name, T => with(&like, |v: &[T]| shaped(row::scale_rows(v, &factors), &like)))?;
+        Ok(pass.record(out, &[x], &[], move |grad, to| {
+            to.value(source, || {
+                Ok(by_dtype!(grad.dtype(), &name, T => with(&grad, |g: &[T]| {
+                    shaped(row::scale_rows(g, &factors), &grad)
+                }))?)
+            })
+        }))
+    }
+}

@@ -1,0 +1,79 @@
+use super::input;
+use crate::kernel::by_dtype;
+use crate::kernel::gem::Gem;
+use crate::op::{shaped, tensor, with};
+use crate::params::{Init, Parameter, Path};
+use crate::{Error, Layer, Pass, Result, Value};
+use candle_core::DType;
+
+/// Generalised mean over the pixels of every channel, with a learned exponent: 1 is the mean, infinity the maximum.
+///
+/// ```text
+/// y_c = (1 / (H W) sum_{i, j} max(x_ijc, epsilon)^p)^(1 / p)
+/// ```
+/// # Shapes    (B, H, W, C), p (1); returns (B, C).
+/// # Gradient  to input and p; 0 where the input is below epsilon.
+/// # Numerics  powers are taken relative to the channel's maximum, in f64, and cannot overflow.
+/// # Errors    [`Error::Input`] if the input are no images, [`Error::Setting`] if training has brought p to 0 or below.
+/// # Source    Radenovic, Tolias and Chum, TPAMI 2018, equation 3.
+///
+/// ```
+/// # use npair_nn::{GemPool, Layer, Params}; use npair_types::Streams;
+/// # use candle_core::{DType, Device, Tensor};
+/// let params = Params::new(Streams::new(1), DType::F64, &Device::Cpu);
+/// let x = Tensor::new(&[[[[1f64], [7.]]]], &Device::Cpu)?;
+/// // The quadratic mean of 1 and 7: sqrt((1 + 49) / 2) = 5.
+/// let y = GemPool::new(&params.root(), 2., 1e-6)?.infer(&x)?.to_vec2::<f64>()?;
+/// assert!((y[0][0] - 5.).abs() < 1e-14);
+/// # Ok::<(), npair_nn::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct GemPool {
+    name: String,
+    epsilon: f64,
+    power: Parameter,
+}
+
+impl GemPool {
+    /// A layer that begins with exponent `power` (3 is usual): `p` below `path`.
+    ///
+    /// # Errors [`Error::Setting`] unless exponent and `epsilon` are above 0 and finite, [`Error::Duplicate`] if the
+    /// name is taken.
+    pub fn new(path: &Path, power: f64, epsilon: f64) -> Result<Self> {
+        let name = input::label(path.name(), "gem_pool");
+        if ![power, epsilon].iter().all(|v| v.is_finite() && *v > 0.) {
+            let what = format!("exponent {power}, epsilon {epsilon}: both need to be above 0 and finite");
+            return Err(Error::Setting { layer: name, what });
+        }
+        Ok(Self { power: path.trainable("p", 1, Init::Const(power))?, name, epsilon })
+    }
+}
+
+impl Layer for GemPool {
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let [batch, h, w, channels] = input::images(&self.name, x, None)?;
+        let power = self.power.tensor().to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()?;
+        if power.is_nan() || power <= 0. {
+            let what = format!("the exponent has become {power}, but has to be above 0: lower its learning rate");
+            return Err(Error::Setting { layer: self.name.clone(), what });
+        }
+        let gem = Gem { pixels: h * w, channels, power, least: self.epsilon };
+        let out = by_dtype!(x.tensor().dtype(), &self.name, T => with(x.tensor(), |v: &[T]| {
+            tensor(gem.forward(v), (batch, channels))
+        }))?;
+        let (layer, kept, result, source) = (self.clone(), x.tensor().clone(), out.clone(), x.source());
+        Ok(pass.record(out, &[x], &[&self.power], move |grad, to| {
+            let (dtype, name) = (kept.dtype(), &layer.name);
+            to.parameter(&layer.power, || {
+                Ok(by_dtype!(dtype, name, T => with(&kept, |v: &[T]| with(&result, |y| with(&grad, |g| {
+                    tensor(vec![gem.power_gradient(v, y, g)], 1)?.to_dtype(dtype)
+                }))))?)
+            })?;
+            to.value(source, || {
+                Ok(by_dtype!(dtype, name, T => with(&kept, |v: &[T]| with(&result, |y| with(&grad, |g| {
+                    shaped(gem.input_gradient(v, y, g), &kept)
+                }))))?)
+            })
+        }))
+    }
+}

@@ -1,0 +1,78 @@
+use super::input;
+use crate::kernel::{by_dtype, row};
+use crate::op::{shaped, with};
+use crate::params::{Init, Parameter, Path};
+use crate::{Error, Layer, Pass, Result, Value};
+
+/// Layer normalisation over the last axis: features of a token, channels of a pixel.
+///
+/// ```text
+/// y = (x - mean) / sqrt(variance + epsilon) * weight + bias        per row
+/// ```
+/// # Shapes    (..., C), weight and bias (C); the result has the input's.
+/// # Gradient  to input, weight and bias; candle-nn's own cuts it.
+/// # Numerics  the variance (divided by C) is that of differences from a first mean; sums are joined in f64.
+/// # Errors    [`Error::Input`] if the last extent is not C.
+/// # Source    Ba, Kiros and Hinton, 2016, equation 4.
+///
+/// ```
+/// # use npair_nn::{Layer, LayerNorm, Params}; use npair_types::Streams;
+/// # use candle_core::{DType, Device, Tensor};
+/// let params = Params::new(Streams::new(1), DType::F64, &Device::Cpu);
+/// let norm = LayerNorm::new(&params.root(), 2, 1e-12)?;
+/// let y = norm.infer(&Tensor::new(&[[1f64, 3.]], &Device::Cpu)?)?.to_vec2::<f64>()?;
+/// assert!((y[0][0] + 1.).abs() < 1e-9 && (y[0][1] - 1.).abs() < 1e-9);
+/// # Ok::<(), npair_nn::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    name: String,
+    epsilon: f64,
+    weight: Parameter,
+    bias: Parameter,
+}
+
+impl LayerNorm {
+    /// A layer for `channels` channels: `weight` (1) and `bias` (0) below `path`.
+    ///
+    /// # Errors [`Error::Setting`] if there are no channels or `epsilon` is not above 0, [`Error::Duplicate`] if the
+    /// names are taken.
+    pub fn new(path: &Path, channels: usize, epsilon: f64) -> Result<Self> {
+        let name = input::label(path.name(), "layer_norm");
+        if channels == 0 || epsilon.is_nan() || epsilon <= 0. {
+            let what = format!("{channels} channels and epsilon {epsilon}: both need to be above 0");
+            return Err(Error::Setting { layer: name, what });
+        }
+        let weight = path.trainable("weight", channels, Init::Ones)?;
+        Ok(Self { name, epsilon, weight, bias: path.trainable("bias", channels, Init::Zeros)? })
+    }
+}
+
+impl Layer for LayerNorm {
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let width = input::last(&self.name, x, self.weight.dims()[0])?;
+        let (weight, bias) = (self.weight.tensor(), self.bias.tensor());
+        by_dtype!(x.tensor().dtype(), &self.name, T => {
+            let (out, moments) = with(x.tensor(), |v: &[T]| with(weight, |w| with(bias, |b| {
+                let (out, moments) = row::normalise(v, w, b, self.epsilon);
+                Ok((shaped(out, x.tensor())?, moments))
+            })))?;
+            let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
+            Ok(pass.record(out, &[x], &[&self.weight, &self.bias], move |grad, to| {
+                let (weight, bias) = (layer.weight.tensor(), layer.bias.tensor());
+                to.parameter(&layer.weight, || {
+                    Ok(with(&kept, |v: &[T]| with(&grad, |g| {
+                        shaped(row::normalise_scale_back(v, width, &moments, g), weight)
+                    }))?)
+                })?;
+                to.parameter(&layer.bias, || Ok(with(&grad, |g: &[T]| shaped(row::column_sums(g, width), bias))?))?;
+                to.value(source, || {
+                    Ok(with(&kept, |v: &[T]| with(weight, |w| with(&grad, |g| {
+                        shaped(row::normalise_back(v, w, &moments, g), &kept)
+                    })))?)
+                })
+            }))
+        })
+        .map_err(|e: candle_core::Error| e.into())
+    }
+}

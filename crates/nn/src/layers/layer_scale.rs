@@ -1,0 +1,59 @@
+use super::input;
+use crate::kernel::{by_dtype, row};
+use crate::op::{shaped, with};
+use crate::params::{Init, Parameter, Path};
+use crate::{Error, Layer, Pass, Result, Value};
+
+/// A learned factor for every channel, small at first, so that a deep residual network starts near the identity.
+///
+/// ```text
+/// y_c = gamma_c x_c
+/// ```
+/// # Shapes    (..., C), gamma (C); the result has the input's.
+/// # Gradient  to input and gamma.
+/// # Errors    [`Error::Input`] if the last extent is not C.
+/// # Source    Touvron et al., ICCV 2021 (CaiT), equation 3.
+#[derive(Debug, Clone)]
+pub struct LayerScale {
+    name: String,
+    gamma: Parameter,
+}
+
+impl LayerScale {
+    /// A layer for `channels` channels with all factors `first`: `gamma` below `path`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there are no channels or `first` is not finite, [`Error::Duplicate`] if the name is taken.
+    pub fn new(path: &Path, channels: usize, first: f64) -> Result<Self> {
+        let name = input::label(path.name(), "layer_scale");
+        if channels == 0 || !first.is_finite() {
+            let what = format!("{channels} channels, first factor {first}: at least one channel and a finite factor");
+            return Err(Error::Setting { layer: name, what });
+        }
+        Ok(Self { gamma: path.trainable("gamma", channels, Init::Const(first))?, name })
+    }
+}
+
+impl Layer for LayerScale {
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let width = input::last(&self.name, x, self.gamma.dims()[0])?;
+        let (dtype, gamma) = (x.tensor().dtype(), self.gamma.tensor());
+        let out = by_dtype!(dtype, &self.name, T => with(x.tensor(), |v: &[T]| with(gamma, |f| {
+            shaped(row::scale(v, f), x.tensor())
+        })))?;
+        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
+        Ok(pass.record(out, &[x], &[&self.gamma], move |grad, to| {
+            let gamma = layer.gamma.tensor();
+            to.parameter(&layer.gamma, || {
+                Ok(by_dtype!(dtype, &layer.name, T => with(&kept, |v: &[T]| with(&grad, |g| {
+                    shaped(row::column_products(v, g, width), gamma)
+                })))?)
+            })?;
+            to.value(source, || {
+                Ok(by_dtype!(dtype, &layer.name, T => with(gamma, |f: &[T]| with(&grad, |g| {
+                    shaped(row::scale(g, f), &kept)
+                })))?)
+            })
+        }))
+    }
+}

@@ -1,0 +1,43 @@
+use super::{Conv2d, Conv2dConfig, input};
+use crate::params::{Init, Path};
+use crate::{Layer, Pass, Result, Value};
+
+/// Cuts an image into square patches that do not overlap and makes a token of each, with one linear layer for all.
+///
+/// # Shapes    (B, H, W, C), H and W multiples of the patch, weight (D, C, patch, patch), bias (D); returns (B, T, D)
+/// with `T = H W / patch^2`, row by row.
+/// # Gradient  to input, weight and bias.
+/// # Errors    [`crate::Error::Input`] if the patch does not divide the image.
+/// # Source    Dosovitskiy et al., ICLR 2021, equation 1.
+#[derive(Debug, Clone)]
+pub struct PatchEmbed {
+    name: String,
+    patch: usize,
+    projection: Conv2d,
+}
+
+impl PatchEmbed {
+    /// A layer for patches of `patch` x `patch` pixels: `proj.weight` and `proj.bias` below `path`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Setting`] if an extent is 0, [`crate::Error::Duplicate`] if the names are taken.
+    pub fn new(path: &Path, channels: usize, width: usize, patch: usize, init: Init) -> Result<Self> {
+        let config = Conv2dConfig::square(patch).stride(patch);
+        let projection = Conv2d::with_init(&path.child("proj"), channels, width, config, init)?;
+        Ok(Self { name: input::label(path.name(), "patch_embed"), patch, projection })
+    }
+}
+
+impl Layer for PatchEmbed {
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let [_, h, w, _] = input::images(&self.name, x, None)?;
+        if !h.is_multiple_of(self.patch) || !w.is_multiple_of(self.patch) {
+            let want = format!("height and width have to be multiples of the patch's {} pixels", self.patch);
+            return Err(input::wrong(&self.name, x, want));
+        }
+        let map = self.projection.forward(x, pass)?;
+        let (shape, source) = (map.tensor().shape().clone(), map.source());
+        let tokens = map.tensor().flatten(1, 2)?;
+        Ok(pass.record(tokens, &[&map], &[], move |grad, to| to.value(source, || Ok(grad.reshape(shape)?))))
+    }
+}

@@ -1,0 +1,131 @@
+use super::input;
+use crate::kernel::resample::Resample;
+use crate::kernel::{Element, by_dtype, row, tokens};
+use crate::op::{shaped, tensor, with};
+use crate::params::{Init, Parameter, Path};
+use crate::{Error, Layer, Pass, Result, Value};
+
+/// Puts a learned class token before the tokens of every image and adds a learned embedding of their places.
+///
+/// The embedding may belong to another grid of patches than the image's: then that of the patches is interpolated
+/// (bicubic, with the kernel widened where the grid shrinks, as timm and PyTorch do it), in every pass, so that what is
+/// learned and stored keeps its size.
+///
+/// ```text
+/// y = concat(class, x) + concat(place of class, interpolated places of patches)
+/// ```
+/// # Shapes    (B, G^2, D), class token (1, 1, D), embedding (1, 1 + S^2, D) with G the image's grid, S the stored one;
+/// returns (B, 1 + G^2, D).
+/// # Gradient  to input, class token and embedding, through the interpolation.
+/// # Errors    [`Error::Input`] if the input has another shape.
+/// # Source    Dosovitskiy et al., ICLR 2021, equation 1 and section 3.2.
+#[derive(Debug, Clone)]
+pub struct ClassToken {
+    name: String,
+    width: usize,
+    grid: usize,
+    stored: usize,
+    class: Parameter,
+    places: Parameter,
+}
+
+impl ClassToken {
+    /// A layer for `grid` x `grid` patches with the embedding of `stored` x `stored`: `cls_token` and `pos_embed` below
+    /// `path`, normal with standard deviation 0.02.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if an extent is 0, [`Error::Duplicate`] if the names are taken.
+    pub fn new(path: &Path, width: usize, grid: usize, stored: usize) -> Result<Self> {
+        let name = input::label(path.name(), "class_token");
+        if width * grid * stored == 0 {
+            let what = format!("width {width}, grids {grid} and {stored}: all need to be at least 1");
+            return Err(Error::Setting { layer: name, what });
+        }
+        let class = path.trainable("cls_token", (1, 1, width), Init::Normal(0.02))?;
+        let places = path.trainable("pos_embed", (1, 1 + stored * stored, width), Init::Normal(0.02))?;
+        Ok(Self { name, width, grid, stored, class, places })
+    }
+
+    /// From the stored embedding to the image's grid; none if they are the same.
+    fn resample<T: Element>(&self) -> Option<Resample<T>> {
+        (self.grid != self.stored).then(|| Resample::new(self.stored, self.grid))
+    }
+}
+
+impl Layer for ClassToken {
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        input::check(&self.name, x)?;
+        let (patches, width) = (self.grid * self.grid, self.width);
+        let &[batch, t, c] = x.dims() else {
+            return Err(input::wrong(&self.name, x, "tokens are (batch, tokens, channels)"));
+        };
+        if (t, c) != (patches, width) {
+            return Err(input::wrong(&self.name, x, format!("the layer takes {patches} tokens of {width} channels")));
+        }
+        let (dtype, shape) = (x.tensor().dtype(), (batch, 1 + patches, width));
+        let (class, places) = (self.class.tensor(), self.places.tensor());
+        let out = by_dtype!(dtype, &self.name, T => with(x.tensor(), |x: &[T]| with(class, |class: &[T]| with(places, |places| {
+            let (of_class, of_patches) = places.split_at(width);
+            let resampled = self.resample().map(|r| r.forward(of_patches, width));
+            let head: Vec<T> = class.iter().zip(of_class).map(|(&c, &p)| c + p).collect();
+            tensor(tokens::prepend(x, &head, resampled.as_deref().unwrap_or(of_patches)), shape)
+        }))))?;
+        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
+        Ok(pass.record(out, &[x], &[&self.class, &self.places], move |grad, to| {
+            let (name, line) = (&layer.name, (1 + patches) * width);
+            let (class, places) = (layer.class.tensor(), layer.places.tensor());
+            to.parameter(&layer.class, || {
+                Ok(by_dtype!(dtype, name, T => with(&grad, |g: &[T]| {
+                    let mut sums = row::column_sums(g, line);
+                    sums.truncate(width);
+                    shaped(sums, class)
+                }))?)
+            })?;
+            to.parameter(&layer.places, || {
+                Ok(by_dtype!(dtype, name, T => with(&grad, |g: &[T]| {
+                    let sums = row::column_sums(g, line);
+                    let (of_class, of_patches) = sums.split_at(width);
+                    match layer.resample() {
+                        None => shaped(sums, places),
+                        Some(r) => shaped([of_class, &r.backward(of_patches, width)].concat(), places),
+                    }
+                }))?)
+            })?;
+            to.value(source, || {
+                Ok(by_dtype!(dtype, name, T => with(&grad, |g: &[T]| shaped(tokens::tail(g, width, line), &kept)))?)
+            })
+        }))
+    }
+}
+
+/// The first token of every image: the class token behind a transformer.
+///
+/// # Shapes    (B, T, D) to (B, D).
+/// # Gradient  to the first token.
+/// # Errors    [`Error::Input`] if there is no token.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FirstToken;
+
+impl Layer for FirstToken {
+    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        const NAME: &str = "first_token";
+        input::check(NAME, x)?;
+        let &[batch, t, width] = x.dims() else {
+            return Err(input::wrong(NAME, x, "tokens are (batch, tokens, channels)"));
+        };
+        if t == 0 {
+            return Err(input::wrong(NAME, x, "at least one token is needed"));
+        }
+        let (kept, source) = (x.tensor().clone(), x.source());
+        let out = by_dtype!(kept.dtype(), NAME, T => with(&kept, |x: &[T]| {
+            tensor(tokens::heads(x, width, t * width), (batch, width))
+        }))?;
+        Ok(pass.record(out, &[x], &[], move |grad, to| {
+            to.value(source, || {
+                Ok(by_dtype!(grad.dtype(), NAME, T => with(&grad, |g: &[T]| {
+                    shaped(tokens::heads_back(g, width, t * width), &kept)
+                }))?)
+            })
+        }))
+    }
+}
