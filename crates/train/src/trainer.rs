@@ -136,7 +136,10 @@ impl Trainer {
         let run = Run::open(folder)?;
         let config = run.config()?;
         let mut parts = Parts::new(&config)?;
-        let Ok(place) = run.checkpoint(Which::Last) else { return parts.into_trainer(config, run, 0) };
+        let Ok(place) = run.checkpoint(Which::Last) else {
+            pretrained::load(&config, &parts.net, &mut parts.notes)?;
+            return parts.into_trainer(config, run, 0);
+        };
         let state = checkpoint::load(&place, &parts.net, &parts.objective.variables(), &mut parts.optimiser)?;
         let step = state.step;
         let mut trainer = parts.into_trainer(config, run, step)?;

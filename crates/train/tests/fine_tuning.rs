@@ -78,6 +78,9 @@ fn a_run_starts_from_other_weights_and_resumes_without_them() {
 
     let now = Trainer::start(config(SMALL, &sets), &dir.path().join("second")).unwrap();
     let from = candle_core::safetensors::load(weights.join("model.safetensors"), &candle_core::Device::Cpu);
+    // A run that was stopped before its first checkpoint begins with them too.
+    let again = Trainer::resume(&dir.path().join("second")).unwrap();
+    assert_eq!(values(again.net().params().tensors().unwrap()), values(now.net().params().tensors().unwrap()));
     let from = values(from.unwrap().into_iter().collect());
     let now = values(now.net().params().tensors().unwrap());
     let backbone: Vec<&String> = now.keys().filter(|name| name.starts_with("backbone.")).collect();

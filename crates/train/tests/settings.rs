@@ -1,0 +1,64 @@
+//! docs/guide/settings.md says what is.
+#![allow(clippy::unwrap_used)]
+
+use npair_train::Config;
+use npair_train::config::LossConfig;
+
+const PAGE: &str = include_str!("../../../docs/guide/settings.md");
+
+/// The TOML blocks of the page.
+fn blocks() -> Vec<&'static str> {
+    PAGE.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+/// Keys of a TOML text with their sections.
+fn keys(text: &str) -> Vec<String> {
+    fn walk(prefix: &str, table: &toml::Table, out: &mut Vec<String>) {
+        for (key, value) in table {
+            let name = format!("{prefix}.{key}");
+            match value {
+                toml::Value::Table(inner) => walk(&name, inner, out),
+                _ => out.push(name),
+            }
+        }
+    }
+    let mut out = Vec::new();
+    walk("", &text.parse().unwrap(), &mut out);
+    out.sort();
+    out
+}
+
+#[test]
+fn the_page_has_every_setting_with_its_default() {
+    let [whole, images] = blocks()[..] else { panic!("{} blocks", blocks().len()) };
+    assert_eq!(Config::parse("the page", whole, &[]).unwrap(), Config::default());
+    assert_eq!(keys(whole), keys(&Config::default().to_toml().unwrap()));
+    // What has no default stands there as a comment that can be switched on.
+    for key in
+        ["backbone", "pretrained", "freeze", "mining", "allow_dead", "[[optimiser.group]]", "lr_scale", "decay_scale"]
+    {
+        assert!(whole.contains(&format!("# {key}")), "{key}");
+    }
+    let photos = Config::parse("the page", "[data]\nsource = \"photos/\"", &[]).unwrap().images();
+    assert_eq!(Config::parse("the page", images, &[]).unwrap().images(), photos);
+}
+
+#[test]
+fn the_page_has_every_loss_with_its_settings() {
+    let said = Config::parse("test", "[loss]\nname = \"?\"", &[]).unwrap_err().to_string();
+    let (_, known) = said.split_once("known are ").unwrap();
+    for name in known.split(", ") {
+        let row = PAGE
+            .lines()
+            .find(|l| l.starts_with('|') && l.contains(&format!("`{name}`")))
+            .unwrap_or_else(|| panic!("{name}"));
+        let margin = if row.contains("to be given") { "margin = 1.0" } else { "" };
+        let config = Config::parse("test", &format!("[loss]\nname = \"{name}\"\n{margin}"), &[]).unwrap();
+        let table: toml::Table = toml::Table::try_from(config.loss).unwrap();
+        for (key, value) in table.iter().filter(|(key, _)| *key != "name" && margin.is_empty()) {
+            let given = row.contains(&format!("`{key} = {value}`")) || (key == "reducer" && row.contains("`reducer"));
+            assert!(given, "{name}: {key} = {value} is not in {row}");
+        }
+    }
+    assert_eq!(Config::default().loss, LossConfig::NPairMc {});
+}
