@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn what_weights_say_becomes_a_pipeline_that_works() {
-        let told = Preprocess::torchvision("google-net");
+        let told = Preprocess::torchvision("googlenet");
         let made = pipeline(&told);
         assert_eq!((made.channels, made.size, made.resize), (Channels::Rgb, 224, Resize::ShortSide(256)));
         assert_eq!((&made.mean[..], &made.std[..]), (&[0.5; 3][..], &[0.5; 3][..]));

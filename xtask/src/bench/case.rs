@@ -38,7 +38,7 @@ static CASES: [Case; 4] = [
     },
     Case {
         name: "google-net",
-        backbone: r#"{"architecture":"google-net"}"#,
+        backbone: r#"{"architecture":"googlenet"}"#,
         peer: "googlenet",
         batch: 16,
         channels: 3,
@@ -48,7 +48,7 @@ static CASES: [Case; 4] = [
     },
     Case {
         name: "res-net-50",
-        backbone: r#"{"architecture":"res-net","depth":50}"#,
+        backbone: r#"{"architecture":"resnet50"}"#,
         peer: "resnet50",
         batch: 8,
         channels: 3,

@@ -39,7 +39,7 @@ impl Preprocess {
     /// # Source
     /// torchvision 0.29, `models/googlenet.py` (`_transform_input`) and `transforms/_presets.py`.
     pub fn torchvision(architecture: &str) -> Self {
-        let [mean, std] = if architecture == "google-net" { [[0.5; 3]; 2] } else { IMAGENET };
+        let [mean, std] = if architecture == "googlenet" { [[0.5; 3]; 2] } else { IMAGENET };
         Self { size: 224, resize: 256, interpolation: Interpolation::Bilinear, mean: mean.to_vec(), std: std.to_vec() }
     }
 

@@ -12,6 +12,7 @@ mod sealed {
 pub(crate) trait Element: WithDType + sealed::Sealed {
     const ZERO: Self;
     const ONE: Self;
+    const NEG_INFINITY: Self;
 
     fn is_nan(self) -> bool;
 
@@ -25,6 +26,7 @@ pub(crate) trait Element: WithDType + sealed::Sealed {
 impl Element for f32 {
     const ZERO: Self = 0.;
     const ONE: Self = 1.;
+    const NEG_INFINITY: Self = f32::NEG_INFINITY;
 
     fn is_nan(self) -> bool {
         f32::is_nan(self)
@@ -42,6 +44,7 @@ impl Element for f32 {
 impl Element for f64 {
     const ZERO: Self = 0.;
     const ONE: Self = 1.;
+    const NEG_INFINITY: Self = f64::NEG_INFINITY;
 
     fn is_nan(self) -> bool {
         f64::is_nan(self)
