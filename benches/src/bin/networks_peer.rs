@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use clap::Parser;
 use npair_backbones::{BackboneConfig, EmbeddingNet, ModelConfig};
 use npair_losses::{NPairMc, PairLoss};
-use npair_nn::Mode;
+use npair_nn::{Mode, keep_freed_memory};
 use npair_train::{Optimiser, config::OptimiserConfig};
 use npair_types::{Labels, Pairs, Streams};
 use serde_json::{Value, json};
@@ -90,6 +90,7 @@ fn say(what: &Value) -> Result<()> {
 }
 
 fn main() -> Result<()> {
+    keep_freed_memory();
     let args = Args::parse();
     rayon::ThreadPoolBuilder::new().num_threads(args.threads).build_global()?;
     // An architecture that this build does not have is no failure: the driver lists it.

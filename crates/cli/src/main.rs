@@ -17,6 +17,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    npair_train::keep_freed_memory();
     let args = Npair::parse();
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,6 +14,7 @@ mod error;
 mod kernel;
 mod layer;
 mod layers;
+mod memory;
 mod mode;
 mod op;
 mod params;
@@ -27,6 +28,7 @@ pub use layers::{
     LayerScale, Linear, LocalResponseNorm, MaxPool2d, PatchEmbed, PoolConfig, Relu, Softmax, ToChannelsFirst,
     ToChannelsLast, concat, sum,
 };
+pub use memory::keep_freed_memory;
 pub use mode::Mode;
 pub use params::{Init, Parameter, Params, Path};
 pub use pass::{Gradients, Pass, Source, Value, differentiable, infer};

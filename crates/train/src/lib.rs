@@ -31,6 +31,7 @@ pub use embed::{embed, predictor};
 pub use error::{Error, Kind, Result};
 pub use evaluate::{Score, Scores, judge, judge_known};
 pub use neighbours::neighbour_sheet;
+pub use npair_nn::keep_freed_memory;
 pub use optimiser::{Moved, Optimiser};
 pub use run::{Run, Which};
 pub use sides::{Side, Sides};

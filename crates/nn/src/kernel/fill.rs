@@ -1,12 +1,16 @@
-use super::{Element, Unwritten};
+use super::{Element, Unwritten, written};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
 /// A vector made in chunks of `size` values: `f(first, chunk)` gets zeros.
 pub(crate) fn fill_by_chunks<T: Element>(len: usize, size: usize, f: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
-    let mut out = vec![T::ZERO; len];
-    out.par_chunks_mut(size.max(1)).enumerate().for_each(|(at, chunk)| f(at * size, chunk));
-    out
+    // SAFETY: all are written, by the task that goes on with them: so they are in its cache.
+    unsafe {
+        write_by_chunks(len, size, |at, chunk| {
+            chunk.fill(MaybeUninit::new(T::ZERO));
+            f(at, written(chunk));
+        })
+    }
 }
 
 /// The same, but the chunks hold nothing.

@@ -1,8 +1,8 @@
 //! Where branches of a network meet.
 
 use super::{input, relu};
-use crate::kernel::{self, Element, by_dtype};
-use crate::op::{shaped, tensor, with};
+use crate::kernel::{self, by_dtype, columns};
+use crate::op::{shaped, slice, tensor, with};
 use crate::{Error, Pass, Result, Value};
 
 /// The sum of two values of one shape.
@@ -61,15 +61,9 @@ pub fn concat(values: &[&Value], pass: &mut Pass) -> Result<Value> {
     let (rows, shape) = (head.iter().product::<usize>(), [head, &[total]].concat());
     let dtype = first.tensor().dtype();
     let out = by_dtype!(dtype, NAME, T => {
-        let mut out = vec![T::ZERO; rows * total];
-        let mut start = 0;
-        for (value, &width) in values.iter().zip(&widths) {
-            with(value.tensor(), |x: &[T]| {
-                kernel::columns::scatter(x, width, &mut out, total, start);
-                Ok(())
-            })?;
-            start += width;
-        }
+        let storages: Vec<_> = values.iter().map(|v| v.tensor().storage_and_layout()).collect();
+        let parts = storages.iter().zip(&widths).map(|((s, layout), &width)| Ok((slice::<T>(s, layout)?, width)));
+        let out = columns::beside(&parts.collect::<Result<Vec<_>>>()?, rows);
         tensor(out, shape)
     })?;
     let sources: Vec<_> = values.iter().map(|v| v.source()).collect();
@@ -81,7 +75,7 @@ pub fn concat(values: &[&Value], pass: &mut Pass) -> Result<Value> {
             start += width;
             to.value(source, || {
                 Ok(by_dtype!(dtype, NAME, T => with(&grad, |g: &[T]| {
-                    tensor(kernel::columns::gather(g, total, from, width), shape)
+                    tensor(columns::gather(g, total, from, width), shape)
                 }))?)
             })?;
         }

@@ -2,7 +2,7 @@
 
 mod storage;
 
-pub(crate) use storage::{shaped, tensor, with};
+pub(crate) use storage::{shaped, slice, tensor, with};
 
 use crate::Result;
 use crate::kernel::{self, by_dtype};

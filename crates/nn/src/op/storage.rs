@@ -1,8 +1,9 @@
 use crate::kernel::Element;
-use candle_core::{CpuStorage, Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{Layout, Result, Shape, Storage, Tensor, bail};
 
-/// The values of a contiguous tensor.
-fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+/// The values of a contiguous tensor on the CPU.
+pub(crate) fn slice<'a, T: Element>(storage: &'a Storage, layout: &Layout) -> Result<&'a [T]> {
+    let Storage::Cpu(storage) = storage else { bail!("npair-nn: a tensor is not on the CPU") };
     match layout.contiguous_offsets() {
         Some((from, to)) => Ok(&T::cpu_storage_as_slice(storage)?[from..to]),
         None => bail!("npair-nn: an operand is not contiguous"),
@@ -13,10 +14,7 @@ fn slice<'a, T: Element>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a
 pub(crate) fn with<T: Element, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
     let tensor = tensor.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(storage) => f(slice(storage, layout)?),
-        _ => bail!("npair-nn: a tensor is not on the CPU"),
-    }
+    f(slice(&storage, layout)?)
 }
 
 /// Values as a tensor of the shape of `like`.

@@ -35,32 +35,24 @@ pub(crate) struct Panels<T> {
     pub columns: Columns<T>,
     /// Rows of the factor: steps of the sum.
     pub steps: usize,
-    data: Aligned<T>,
-    starts: Vec<usize>,
+    data: Vec<Aligned<T>>,
 }
 
 impl<T: Element> Panels<T> {
     /// `fill(first column, columns, width, values)` writes a panel: `values` is (steps, width), zeros so far, and only
     /// the first columns of every row are used.
     pub(crate) fn new(columns: Columns<T>, steps: usize, fill: impl Fn(usize, usize, usize, &mut [T]) + Sync) -> Self {
-        let mut starts = vec![0];
-        for (.., kernel) in &columns.panels {
-            starts.push(starts[starts.len() - 1] + kernel.columns * steps);
-        }
-        let mut data = Aligned::zeros(starts[starts.len() - 1]);
-        let mut parts = Vec::with_capacity(columns.panels.len());
-        let mut rest = data.values_mut();
-        for &(first, count, kernel) in &columns.panels {
-            let (panel, after) = rest.split_at_mut(kernel.columns * steps);
-            rest = after;
-            parts.push((first, count, kernel.columns, panel));
-        }
-        parts.into_par_iter().for_each(|(first, count, width, values)| fill(first, count, width, values));
-        Self { columns, steps, data, starts }
+        let make = |&(first, count, kernel): &(usize, usize, Kernel<T>)| {
+            let mut panel = Aligned::zeros(kernel.columns * steps);
+            fill(first, count, kernel.columns, panel.values_mut());
+            panel
+        };
+        let data = columns.panels.par_iter().map(make).collect();
+        Self { columns, steps, data }
     }
 
     /// The values of a panel.
     pub(crate) fn panel(&self, at: usize) -> &[T] {
-        &self.data.values()[self.starts[at]..self.starts[at + 1]]
+        self.data[at].values()
     }
 }
