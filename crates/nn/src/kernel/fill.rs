@@ -1,3 +1,4 @@
+use super::simd::vectorised;
 use super::{Element, Unwritten, written};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
@@ -36,11 +37,15 @@ pub(crate) fn zip<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T + Sync) ->
     unsafe {
         write_by_chunks(a.len(), GRAIN, |at, out| {
             let (a, b) = (&a[at..at + out.len()], &b[at..at + out.len()]);
-            super::simd::run(|| {
-                for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                    o.write(f(a, b));
-                }
-            });
+            zip_chunk(a, b, &f, out);
         })
+    }
+}
+
+vectorised! {
+    fn zip_chunk<T: Element, F: Fn(T, T) -> T>(a: &[T], b: &[T], f: &F, out: &mut [MaybeUninit<T>]) {
+        for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            o.write(f(a, b));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Batch normalisation of rows of channels.
 
-use super::{Element, simd};
+use super::Element;
+use super::simd::vectorised;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
@@ -35,14 +36,14 @@ pub(crate) fn moments<T: Element>(channels: usize, x: &[T]) -> Moments {
     join(channels, x.par_chunks(channels * block(channels) * BLOCKS).map(|rows| part(channels, rows)).collect())
 }
 
-/// What is needed of some rows.
-pub(crate) fn part<T: Element>(channels: usize, x: &[T]) -> Join {
-    let rows = block(channels);
-    let mut centre = vec![T::ZERO; channels];
-    let (mut rest, mut square) = (centre.clone(), centre.clone());
-    let (mut mean, mut squares) = (vec![0f64; channels], vec![0f64; channels]);
-    let mut all = Join::new(channels);
-    simd::run(|| {
+vectorised! {
+    /// What is needed of some rows.
+    pub(crate) fn part<T: Element>(channels: usize, x: &[T]) -> Join {
+        let rows = block(channels);
+        let mut centre = vec![T::ZERO; channels];
+        let (mut rest, mut square) = (centre.clone(), centre.clone());
+        let (mut mean, mut squares) = (vec![0f64; channels], vec![0f64; channels]);
+        let mut all = Join::new(channels);
         for block in x.chunks(channels * rows) {
             let n = (block.len() / channels) as f64;
             let share = T::from_f64(1. / n);
@@ -71,8 +72,8 @@ pub(crate) fn part<T: Element>(channels: usize, x: &[T]) -> Join {
             }
             all.add(n, &mean, &squares);
         }
-    });
-    all
+        all
+    }
 }
 
 /// Moments of all rows from those of parts, in their order.
@@ -151,33 +152,108 @@ fn rectify<T: Element>(v: T) -> T {
 /// Normalises rows.
 pub(crate) fn apply<T: Element>(channels: usize, x: &[T], affine: &Affine<T>, after: After<T>) -> Vec<T> {
     let size = channels * block(channels);
+    assert!(x.len().is_multiple_of(channels) && after.shortcut.is_none_or(|s| s.len() == x.len()));
     let write = |at: usize, out: &mut [MaybeUninit<T>]| {
         let x = &x[at..at + out.len()];
-        let (a, s, b) = (&affine.centre[..], &affine.scale[..], &affine.shift[..]);
-        let relu = after.relu;
-        simd::run(|| match after.shortcut {
-            None => {
-                for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-                    for c in 0..channels {
-                        let y = (x[c] - a[c]) * s[c] + b[c];
-                        out[c].write(if relu { rectify(y) } else { y });
-                    }
-                }
-            }
-            Some(shortcut) => {
-                let shortcut = shortcut[at..at + out.len()].chunks_exact(channels);
-                for ((out, x), add) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(shortcut) {
-                    for c in 0..channels {
-                        let y = (x[c] - a[c]) * s[c] + b[c] + add[c];
-                        out[c].write(if relu { rectify(y) } else { y });
-                    }
-                }
-            }
-        });
+        match after.shortcut {
+            None => normalise(channels, x, affine, after.relu, out),
+            Some(shortcut) => normalise_and_add(channels, x, affine, &shortcut[at..at + out.len()], after.relu, out),
+        }
     };
-    assert!(x.len().is_multiple_of(channels) && after.shortcut.is_none_or(|s| s.len() == x.len()));
     // SAFETY: chunks are whole rows (asserted above), and every value of a row is written.
     unsafe { super::write_by_chunks(x.len(), size, write) }
+}
+
+vectorised! {
+    fn normalise<T: Element>(
+        channels: usize,
+        x: &[T],
+        affine: &Affine<T>,
+        relu: bool,
+        out: &mut [MaybeUninit<T>],
+    ) {
+        let (a, s, b) = (&affine.centre[..channels], &affine.scale[..channels], &affine.shift[..channels]);
+        for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+            for c in 0..channels {
+                let y = (x[c] - a[c]) * s[c] + b[c];
+                out[c].write(if relu { rectify(y) } else { y });
+            }
+        }
+    }
+
+    fn normalise_and_add<T: Element>(
+        channels: usize,
+        x: &[T],
+        affine: &Affine<T>,
+        shortcut: &[T],
+        relu: bool,
+        out: &mut [MaybeUninit<T>],
+    ) {
+        let (a, s, b) = (&affine.centre[..channels], &affine.scale[..channels], &affine.shift[..channels]);
+        let shortcut = shortcut.chunks_exact(channels);
+        for ((out, x), add) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(shortcut) {
+            for c in 0..channels {
+                let y = (x[c] - a[c]) * s[c] + b[c] + add[c];
+                out[c].write(if relu { rectify(y) } else { y });
+            }
+        }
+    }
+
+    /// Sums of the gradient and of the gradient times the centred input, per channel.
+    fn gradient_sums<T: Element>(channels: usize, x: &[T], grad: &[T], affine: &Affine<T>, mask: Mask) -> Vec<f64> {
+        let size = channels * block(channels);
+        let (a, s, b) = (&affine.centre[..channels], &affine.scale[..channels], &affine.shift[..channels]);
+        let mut total = vec![0f64; 2 * channels];
+        let (mut plain, mut scaled) = (vec![T::ZERO; channels], vec![T::ZERO; channels]);
+        for (x, grad) in x.chunks(size).zip(grad.chunks(size)) {
+            plain.fill(T::ZERO);
+            scaled.fill(T::ZERO);
+            let (plain, scaled) = (&mut plain[..channels], &mut scaled[..channels]);
+            for (x, grad) in x.chunks_exact(channels).zip(grad.chunks_exact(channels)) {
+                for c in 0..channels {
+                    let g = stopped(mask, x[c], grad[c], [a[c], s[c], b[c]]);
+                    plain[c] += g;
+                    scaled[c] += g * (x[c] - a[c]);
+                }
+            }
+            for c in 0..channels {
+                total[c] += plain[c].to_f64();
+                total[channels + c] += scaled[c].to_f64();
+            }
+        }
+        total
+    }
+
+    /// `scale (g - mean - (x - centre) slope)`.
+    fn input_gradient<T: Element>(
+        channels: usize,
+        x: &[T],
+        grad: &[T],
+        affine: &Affine<T>,
+        mask: Mask,
+        mean: &[T],
+        slope: &[T],
+        out: &mut [MaybeUninit<T>],
+    ) {
+        let (a, s, b) = (&affine.centre[..channels], &affine.scale[..channels], &affine.shift[..channels]);
+        let (mean, slope) = (&mean[..channels], &slope[..channels]);
+        let rows = out.chunks_exact_mut(channels).zip(x.chunks_exact(channels).zip(grad.chunks_exact(channels)));
+        for (out, (x, grad)) in rows {
+            for c in 0..channels {
+                let g = stopped(mask, x[c], grad[c], [a[c], s[c], b[c]]);
+                out[c].write(s[c] * (g - mean[c] - (x[c] - a[c]) * slope[c]));
+            }
+        }
+    }
+}
+
+/// The gradient, or 0 where the ReLU stops it.
+#[inline(always)]
+fn stopped<T: Element>(mask: Mask, x: T, g: T, [centre, scale, shift]: [T; 3]) -> T {
+    match mask {
+        Mask::Normalised if (x - centre) * scale + shift <= T::ZERO => T::ZERO,
+        _ => g,
+    }
 }
 
 /// Where a gradient stops at a ReLU behind the normalisation.
@@ -208,37 +284,8 @@ pub(crate) fn gradient<T: Element>(
     wanted: bool,
 ) -> Gradient<T> {
     let size = channels * block(channels);
-    let (a, s, b) = (&affine.centre[..], &affine.scale[..], &affine.shift[..]);
-    let masked = matches!(mask, Mask::Normalised);
-    let stopped =
-        |x: T, g: T, c: usize| -> T { if masked && (x - a[c]) * s[c] + b[c] <= T::ZERO { T::ZERO } else { g } };
-    let sums: Vec<Vec<f64>> = x
-        .par_chunks(size * BLOCKS)
-        .zip(grad.par_chunks(size * BLOCKS))
-        .map(|(x, grad)| {
-            let mut total = vec![0f64; 2 * channels];
-            let (mut plain, mut scaled) = (vec![T::ZERO; channels], vec![T::ZERO; channels]);
-            simd::run(|| {
-                for (x, grad) in x.chunks(size).zip(grad.chunks(size)) {
-                    plain.fill(T::ZERO);
-                    scaled.fill(T::ZERO);
-                    let (plain, scaled) = (&mut plain[..channels], &mut scaled[..channels]);
-                    for (x, grad) in x.chunks_exact(channels).zip(grad.chunks_exact(channels)) {
-                        for c in 0..channels {
-                            let g = stopped(x[c], grad[c], c);
-                            plain[c] += g;
-                            scaled[c] += g * (x[c] - a[c]);
-                        }
-                    }
-                    for c in 0..channels {
-                        total[c] += plain[c].to_f64();
-                        total[channels + c] += scaled[c].to_f64();
-                    }
-                }
-            });
-            total
-        })
-        .collect();
+    let parts = x.par_chunks(size * BLOCKS).zip(grad.par_chunks(size * BLOCKS));
+    let sums: Vec<Vec<f64>> = parts.map(|(x, grad)| gradient_sums(channels, x, grad, affine, mask)).collect();
     let mut total = vec![0f64; 2 * channels];
     for sum in sums {
         for (t, s) in total.iter_mut().zip(sum) {
@@ -259,16 +306,7 @@ pub(crate) fn gradient<T: Element>(
     let input = wanted.then(|| {
         let write = |at: usize, out: &mut [MaybeUninit<T>]| {
             let (x, grad) = (&x[at..at + out.len()], &grad[at..at + out.len()]);
-            let (mean, slope) = (&mean[..channels], &slope[..channels]);
-            simd::run(|| {
-                let rows =
-                    out.chunks_exact_mut(channels).zip(x.chunks_exact(channels).zip(grad.chunks_exact(channels)));
-                for (out, (x, grad)) in rows {
-                    for c in 0..channels {
-                        out[c].write(s[c] * (stopped(x[c], grad[c], c) - mean[c] - (x[c] - a[c]) * slope[c]));
-                    }
-                }
-            });
+            input_gradient(channels, x, grad, affine, mask, &mean, &slope, out);
         };
         // SAFETY: chunks are whole rows (asserted above), and every value of a row is written.
         unsafe { super::write_by_chunks(x.len(), size, write) }

@@ -1,11 +1,12 @@
-use super::{Element, simd};
+use super::Element;
+use super::simd::vectorised;
 
-/// Sums of the columns of a matrix with `columns` columns: in the number type over a block of rows, then in f64.
-pub(crate) fn column_sums<T: Element>(columns: usize, rows: &[T]) -> Vec<f64> {
-    const BLOCK: usize = 64;
-    let mut total = vec![0.; columns];
-    let mut block_sum = vec![T::ZERO; columns];
-    simd::run(|| {
+vectorised! {
+    /// Sums of the columns of a matrix with `columns` columns: in the number type over a block of rows, then in f64.
+    pub(crate) fn column_sums<T: Element>(columns: usize, rows: &[T]) -> Vec<f64> {
+        const BLOCK: usize = 64;
+        let mut total = vec![0.; columns];
+        let mut block_sum = vec![T::ZERO; columns];
         for block in rows.chunks(columns * BLOCK) {
             block_sum.fill(T::ZERO);
             for row in block.chunks_exact(columns) {
@@ -17,6 +18,6 @@ pub(crate) fn column_sums<T: Element>(columns: usize, rows: &[T]) -> Vec<f64> {
                 *t += s.to_f64();
             }
         }
-    });
-    total
+        total
+    }
 }

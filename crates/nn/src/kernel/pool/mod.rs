@@ -4,7 +4,8 @@ mod window;
 
 pub(crate) use window::Window;
 
-use super::{Element, Unwritten, fill_by_chunks, simd, write_by_chunks, written};
+use super::simd::vectorised;
+use super::{Element, Unwritten, fill_by_chunks, write_by_chunks, written};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
@@ -17,53 +18,82 @@ pub(crate) fn max<T: Element>(w: &Window, x: &[T]) -> (Vec<T>, Vec<u32>) {
     let line = (w.map.1 * w.channels).max(1);
     let lines = out.values_mut().par_chunks_mut(line).zip(places.values_mut().par_chunks_mut(line));
     lines.enumerate().for_each(|(row, (out, places))| {
-        simd::run(|| {
-            for (j, (out, places)) in
-                out.chunks_exact_mut(w.channels).zip(places.chunks_exact_mut(w.channels)).enumerate()
-            {
-                let mut pixels = pixels(w, x, row, j);
-                // Windows are not empty.
-                let Some((here, values)) = pixels.next() else { continue };
-                for ((o, p), &v) in out.iter_mut().zip(places.iter_mut()).zip(values) {
-                    o.write(v);
-                    p.write(here);
-                }
-                // SAFETY: all have just been written.
-                let (out, places) = unsafe { (written(out), written(places)) };
-                for (here, values) in pixels {
-                    for ((o, p), &v) in out.iter_mut().zip(places.iter_mut()).zip(values) {
-                        let better = (v > *o) | v.is_nan();
-                        *o = if better { v } else { *o };
-                        *p = if better { here } else { *p };
-                    }
-                }
+        for (j, (out, places)) in out.chunks_exact_mut(w.channels).zip(places.chunks_exact_mut(w.channels)).enumerate()
+        {
+            let mut pixels = pixels(w, x, row, j);
+            // Windows are not empty.
+            let Some((here, values)) = pixels.next() else { continue };
+            copy(values, out);
+            places.fill(MaybeUninit::new(here));
+            // SAFETY: all have just been written.
+            let (out, places) = unsafe { (written(out), written(places)) };
+            for (here, values) in pixels {
+                raise(values, here, out, places);
             }
-        });
+        }
     });
     // SAFETY: every window has a pixel, so every value has been written.
     unsafe { (out.written(), places.written()) }
+}
+
+vectorised! {
+    /// Takes the values that are larger than those so far.
+    fn raise<T: Element>(values: &[T], here: u32, out: &mut [T], places: &mut [u32]) {
+        let len = values.len().min(out.len()).min(places.len());
+        let (values, out, places) = (&values[..len], &mut out[..len], &mut places[..len]);
+        for c in 0..len {
+            let better = (values[c] > out[c]) | values[c].is_nan();
+            out[c] = if better { values[c] } else { out[c] };
+            places[c] = if better { here } else { places[c] };
+        }
+    }
+
+    fn raise_values<T: Element>(values: &[T], out: &mut [T]) {
+        for (o, &v) in out.iter_mut().zip(values) {
+            *o = if (v > *o) | v.is_nan() { v } else { *o };
+        }
+    }
+
+    /// Adds `grad` where the maximum stood at `here`.
+    fn give<T: Element>(here: u32, places: &[u32], grad: &[T], dx: &mut [T]) {
+        for ((d, &p), &g) in dx.iter_mut().zip(places).zip(grad) {
+            *d += if p == here { g } else { T::ZERO };
+        }
+    }
+
+    fn add<T: Element>(values: &[T], out: &mut [T]) {
+        for (o, &v) in out.iter_mut().zip(values) {
+            *o += v;
+        }
+    }
+
+    fn add_share<T: Element>(grad: &[T], share: T, dx: &mut [T]) {
+        for (d, &g) in dx.iter_mut().zip(grad) {
+            *d += g * share;
+        }
+    }
+}
+
+fn copy<T: Element>(from: &[T], to: &mut [MaybeUninit<T>]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        to.write(from);
+    }
 }
 
 /// The largest values alone.
 pub(crate) fn max_values<T: Element>(w: &Window, x: &[T]) -> Vec<T> {
     let write = |at: usize, out: &mut [MaybeUninit<T>]| {
         let row = at / (w.map.1 * w.channels);
-        simd::run(|| {
-            for (j, out) in out.chunks_exact_mut(w.channels).enumerate() {
-                let mut pixels = pixels(w, x, row, j);
-                let Some((_, values)) = pixels.next() else { continue };
-                for (o, &v) in out.iter_mut().zip(values) {
-                    o.write(v);
-                }
-                // SAFETY: all have just been written.
-                let out = unsafe { written(out) };
-                for (_, values) in pixels {
-                    for (o, &v) in out.iter_mut().zip(values) {
-                        *o = if (v > *o) | v.is_nan() { v } else { *o };
-                    }
-                }
+        for (j, out) in out.chunks_exact_mut(w.channels).enumerate() {
+            let mut pixels = pixels(w, x, row, j);
+            let Some((_, values)) = pixels.next() else { continue };
+            copy(values, out);
+            // SAFETY: all have just been written.
+            let out = unsafe { written(out) };
+            for (_, values) in pixels {
+                raise_values(values, out);
             }
-        });
+        }
     };
     // SAFETY: every window has a pixel, so every value is written.
     unsafe { write_by_chunks(w.batch * w.map_pixels() * w.channels, w.map.1 * w.channels, write) }
@@ -89,10 +119,7 @@ pub(crate) fn max_gradient<T: Element>(w: &Window, places: &[u32], grad: &[T]) -
     gather(w, |dx, window, (down, across)| {
         let here = (down * w.kernel.1 + across) as u32;
         let at = window * w.channels;
-        let (places, grad) = (&places[at..at + w.channels], &grad[at..at + w.channels]);
-        for ((d, &p), &g) in dx.iter_mut().zip(places).zip(grad) {
-            *d += if p == here { g } else { T::ZERO };
-        }
+        give(here, &places[at..at + w.channels], &grad[at..at + w.channels], dx);
     })
 }
 
@@ -103,24 +130,17 @@ pub(crate) fn mean<T: Element>(w: &Window, x: &[T], count_padding: bool) -> Vec<
         let row = at / (w.map.1 * c);
         let (b, i) = (row / w.map.0, row % w.map.0);
         let image = &x[b * w.pixels() * c..][..w.pixels() * c];
-        simd::run(|| {
-            for (j, out) in out.chunks_exact_mut(c).enumerate() {
-                let (rows, columns) = w.of(i, j);
-                for y in rows.0..rows.1 {
-                    for values in
-                        image[(y * w.image.1 + columns.0) * c..(y * w.image.1 + columns.1) * c].chunks_exact(c)
-                    {
-                        for (o, &v) in out.iter_mut().zip(values) {
-                            *o += v;
-                        }
-                    }
-                }
-                let share = T::from_f64(1. / w.share((i, j), count_padding));
-                for o in out {
-                    *o *= share;
-                }
+        for (j, out) in out.chunks_exact_mut(c).enumerate() {
+            let (rows, columns) = w.of(i, j);
+            for y in rows.0..rows.1 {
+                let line = &image[(y * w.image.1 + columns.0) * c..(y * w.image.1 + columns.1) * c];
+                line.chunks_exact(c).for_each(|values| add(values, out));
             }
-        });
+            let share = T::from_f64(1. / w.share((i, j), count_padding));
+            for o in out {
+                *o *= share;
+            }
+        }
     })
 }
 
@@ -129,9 +149,7 @@ pub(crate) fn mean_gradient<T: Element>(w: &Window, grad: &[T], count_padding: b
     gather(w, |dx, window, _| {
         let at = window % w.map_pixels();
         let share = T::from_f64(1. / w.share((at / w.map.1, at % w.map.1), count_padding));
-        for (d, &g) in dx.iter_mut().zip(&grad[window * w.channels..][..w.channels]) {
-            *d += g * share;
-        }
+        add_share(&grad[window * w.channels..][..w.channels], share, dx);
     })
 }
 
@@ -145,14 +163,12 @@ fn gather<T: Element>(w: &Window, f: impl Fn(&mut [T], usize, (usize, usize)) + 
         let row = at / (w.image.1 * c);
         let (b, y) = (row / w.image.0, row % w.image.0);
         let rows = Window::over(y, w.kernel.0, w.stride.0, w.padding.0, w.map.0);
-        simd::run(|| {
-            for (dx, columns) in dx.chunks_exact_mut(c).zip(&columns) {
-                for &(i, down) in &rows {
-                    for &(j, across) in columns {
-                        f(dx, (b * w.map.0 + i) * w.map.1 + j, (down, across));
-                    }
+        for (dx, columns) in dx.chunks_exact_mut(c).zip(&columns) {
+            for &(i, down) in &rows {
+                for &(j, across) in columns {
+                    f(dx, (b * w.map.0 + i) * w.map.1 + j, (down, across));
                 }
             }
-        });
+        }
     })
 }

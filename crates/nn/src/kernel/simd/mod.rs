@@ -36,8 +36,49 @@ impl Level {
     }
 }
 
-/// Runs `f` compiled for the machine's vector instructions, for loops that the compiler vectorises by itself. The
-/// result is the same bits: without being asked, the compiler neither fuses nor reorders floating-point operations.
+/// Functions compiled for each level of vector instructions and called for the machine's own, for loops that the
+/// compiler vectorises by itself. The result is the same bits: without being asked, the compiler neither fuses nor
+/// reorders floating-point operations.
+///
+/// A function, not a closure that is handed on: a long closure is not inlined into the function that has the
+/// instructions, and silently runs without them.
+macro_rules! vectorised {
+    ($(
+        $(#[$meta:meta])*
+        $vis:vis fn $name:ident<$($g:ident : $bound:path),*>($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block
+    )*) => {$(
+        $(#[$meta])*
+        $vis fn $name<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            fn body<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? {
+                body($($arg),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+            fn avx512<$($g: $bound),*>($($arg: $ty),*) $(-> $ret)? {
+                body($($arg),*)
+            }
+
+            match $crate::kernel::simd::Level::detect() {
+                $crate::kernel::simd::Level::Baseline => body($($arg),*),
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the machine has AVX2 and FMA (`Level::detect`).
+                $crate::kernel::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the machine has these parts of AVX-512 (`Level::detect`).
+                $crate::kernel::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
+            }
+        }
+    )*};
+}
+pub(crate) use vectorised;
+/// Runs `f` compiled for the machine's vector instructions, if the compiler inlines it: for a line or two. For more see
+/// [`vectorised`].
 #[inline]
 pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
     match Level::detect() {
