@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use clap::Parser;
 use npair_backbones::{BackboneConfig, EmbeddingNet, ModelConfig};
 use npair_losses::{NPairMc, PairLoss};
-use npair_nn::{Mode, keep_freed_memory};
+use npair_nn::{Mode, backward, keep_freed_memory};
 use npair_train::{Optimiser, config::OptimiserConfig};
 use npair_types::{Labels, Pairs, Streams};
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ impl Bench {
     fn step(&mut self) -> Result<()> {
         let embeddings = self.net.forward(&self.pixels, &Mode::train(Streams::new(1), self.steps))?;
         let loss = NPairMc.of_pairs_in(&embeddings, &self.pairs)?;
-        self.optimiser.add(&loss.value.backward()?)?;
+        self.optimiser.add(&backward(&loss.value)?)?;
         self.optimiser.step(1.)?;
         self.steps += 1;
         Ok(())

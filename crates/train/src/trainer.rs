@@ -244,7 +244,7 @@ impl Trainer {
             if !now.is_finite() {
                 return Err(Error::Diverged { step: number, what: "the loss".to_owned() });
             }
-            let grads = total.backward()?;
+            let grads = npair_nn::backward(&total)?;
             // A batch whose hinges are all satisfied has nothing to teach: the next one is asked.
             if !self.checked && value.active > 0 {
                 let names = self.optimiser.dead(&grads, &self.config.training.allow_dead)?;

@@ -162,27 +162,30 @@ impl Conv2d {
         std::iter::once(&self.weight).chain(&self.bias)
     }
 
-    /// The maps of `x`: the weights times `scale` and then, per channel, `shift` (or else the layer's own bias) and
-    /// perhaps a ReLU.
+    /// The maps of `x`: the weights times `scale` and then, per channel, `shift` (or else the layer's own bias), what is
+    /// added, and perhaps a ReLU.
     pub(super) fn compute(
         &self,
         g: &Geometry,
         x: &Tensor,
         folded: Option<(&Tensor, &Tensor)>,
+        added: Option<&Tensor>,
         relu: bool,
     ) -> Result<Tensor> {
         let name = &self.name;
         let shape = (g.batch, g.map.0, g.map.1, g.outputs);
         let bias = self.bias.as_ref().map(Parameter::tensor);
         Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(self.weight.tensor(), |w| {
-            let out = match (folded, bias) {
-                (Some((scale, shift)), _) => with(scale, |a| with(shift, |b| {
-                    Ok(conv::forward(g, x, w, Affine { scale: Some(a), bias: Some(b), relu }))
-                })),
-                (None, Some(bias)) => with(bias, |b| {
-                    Ok(conv::forward(g, x, w, Affine { scale: None, bias: Some(b), relu }))
+            let run = |scale: Option<&[T]>, bias: Option<&[T]>| match added {
+                None => Ok(conv::forward(g, x, w, Affine { scale, bias, plus: None, relu })),
+                Some(added) => with(added, |plus| {
+                    Ok(conv::forward(g, x, w, Affine { scale, bias, plus: Some(plus), relu }))
                 }),
-                (None, None) => Ok(conv::forward(g, x, w, Affine { scale: None, bias: None, relu })),
+            };
+            let out = match (folded, bias) {
+                (Some((scale, shift)), _) => with(scale, |a| with(shift, |b| run(Some(a), Some(b)))),
+                (None, Some(bias)) => with(bias, |b| run(None, Some(b))),
+                (None, None) => run(None, None),
             };
             tensor(out?, shape)
         })))?)
@@ -193,7 +196,7 @@ impl Conv2d {
         let (name, bias) = (&self.name, self.bias.as_ref().map(Parameter::tensor));
         Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(self.weight.tensor(), |w| {
             let run = |bias: Option<&[T]>| {
-                conv::forward_with_moments(g, x, w, Affine { scale: None, bias, relu: false }, true)
+                conv::forward_with_moments(g, x, w, Affine { scale: None, bias, plus: None, relu: false }, true)
             };
             let (out, moments) = match bias {
                 Some(bias) => with(bias, |b| Ok(run(Some(b))))?,
@@ -244,7 +247,7 @@ impl Conv2d {
 impl Layer for Conv2d {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
         let g = self.geometry(x)?;
-        let out = self.compute(&g, x.tensor(), None, false)?;
+        let out = self.compute(&g, x.tensor(), None, None, false)?;
         Ok(self.record(g, x, out, pass))
     }
 }

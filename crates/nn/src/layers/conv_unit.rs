@@ -1,4 +1,4 @@
-use super::{BatchNorm2d, Conv2d, Relu, input, join};
+use super::{BatchNorm2d, Conv2d, Relu, join};
 use crate::{Error, Layer, Pass, Result, Value};
 use candle_core::Tensor;
 
@@ -52,7 +52,7 @@ impl ConvUnit {
         let relu = self.activation == Activation::Relu;
         let folds = !pass.records() && self.norm.as_ref().is_none_or(|norm| !norm.follows(pass));
         if folds {
-            return self.folded(x, shortcut, relu, pass);
+            return self.folded(x, shortcut, relu);
         }
         match (&self.norm, shortcut) {
             (Some(norm), _) if norm.follows(pass) => {
@@ -74,7 +74,7 @@ impl ConvUnit {
     /// Convolution, bias and ReLU in one.
     fn rectified(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
         let g = self.conv.geometry(x)?;
-        let out = self.conv.compute(&g, x.tensor(), None, true)?;
+        let out = self.conv.compute(&g, x.tensor(), None, None, true)?;
         let (conv, kept, result, source) = (self.conv.clone(), x.tensor().clone(), out.clone(), x.source());
         let parameters: Vec<_> = self.conv.parameters().collect();
         Ok(pass.record(out, &[x], &parameters, move |grad, to| {
@@ -83,7 +83,7 @@ impl ConvUnit {
         }))
     }
 
-    fn folded(&self, x: &Value, shortcut: Option<&Value>, relu: bool, pass: &mut Pass) -> Result<Value> {
+    fn folded(&self, x: &Value, shortcut: Option<&Value>, relu: bool) -> Result<Value> {
         let g = self.conv.geometry(x)?;
         let dtype = x.tensor().dtype();
         let fold = |norm: &BatchNorm2d| -> Result<(Tensor, Tensor)> {
@@ -98,15 +98,15 @@ impl ConvUnit {
         };
         let folded = self.norm.as_ref().map(fold).transpose()?;
         let rows = folded.as_ref().map(|(scale, shift)| (scale, shift));
-        let out = Value::constant(&self.conv.compute(&g, x.tensor(), rows, relu && shortcut.is_none())?)?;
-        match shortcut {
-            None => Ok(out),
-            Some(other) if other.dims() != out.dims() => {
-                let want = format!("what is added to it has shape {:?}", other.dims());
-                Err(input::wrong(self.conv.name(), &out, want))
-            }
-            Some(other) => join::sum_then(&out, other, relu, pass),
+        let wanted = [g.batch, g.map.0, g.map.1, g.outputs];
+        if let Some(other) = shortcut.filter(|other| other.dims() != wanted) {
+            return Err(Error::Input {
+                layer: self.conv.name().to_owned(),
+                got: wanted.to_vec(),
+                want: format!("what is added to it has shape {:?}", other.dims()),
+            });
         }
+        Value::constant(&self.conv.compute(&g, x.tensor(), rows, shortcut.map(Value::tensor), relu)?)
     }
 }
 

@@ -1,38 +1,23 @@
 //! Where branches of a network meet.
 
-use super::{input, relu};
-use crate::kernel::{self, by_dtype, columns};
-use crate::op::{shaped, slice, tensor, with};
-use crate::{Error, Pass, Result, Value};
+use super::input;
+use crate::kernel::{by_dtype, columns};
+use crate::op::{slice, tensor, with};
+use crate::{Error, Pass, Result, Value, op};
 
 /// The sum of two values of one shape.
 ///
 /// # Errors
 /// [`Error::Input`] if the shapes differ.
 pub fn sum(a: &Value, b: &Value, pass: &mut Pass) -> Result<Value> {
-    sum_then(a, b, false, pass)
-}
-
-/// The same, and then perhaps a ReLU.
-pub(super) fn sum_then(a: &Value, b: &Value, rectify: bool, pass: &mut Pass) -> Result<Value> {
     const NAME: &str = "sum";
     input::check(NAME, a)?;
     if a.dims() != b.dims() {
         return Err(input::wrong(NAME, a, format!("what is added to it has shape {:?}", b.dims())));
     }
-    let out = by_dtype!(a.tensor().dtype(), NAME, T => with(a.tensor(), |x: &[T]| with(b.tensor(), |y| {
-        let values = match rectify {
-            false => kernel::zip(x, y, |x, y| x + y),
-            true => kernel::zip(x, y, |x, y| if x + y < 0. { 0. } else { x + y }),
-        };
-        shaped(values, a.tensor())
-    })))?;
-    let (left, right, kept) = (a.source(), b.source(), rectify.then(|| out.clone()));
+    let out = op::add(a.tensor(), b.tensor())?;
+    let (left, right) = (a.source(), b.source());
     Ok(pass.record(out, &[a, b], &[], move |grad, to| {
-        let grad = match kept {
-            Some(out) => relu::stopped(&out, &grad)?,
-            None => grad,
-        };
         to.value(left, || Ok(grad.clone()))?;
         to.value(right, || Ok(grad))
     }))

@@ -2,8 +2,10 @@
 
 use super::gradients::{Gradients, Node};
 use super::{Pass, Source, Tape, Value};
-use crate::{Mode, Result};
+use crate::{Mode, Result, op};
+use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor, TensorId};
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -51,6 +53,55 @@ pub fn differentiable(x: &Tensor, mode: &Mode, f: impl FnOnce(&Value, &mut Pass)
         };
     }
     Ok(end)
+}
+
+/// The gradients of `loss`, as `loss.backward()` has them, but those of parameters are handed over as they are: candle
+/// begins every one with zeros and adds to it, on one thread, which for a network of 25 million values takes as long as
+/// a few layers.
+///
+/// # Errors
+/// Those of candle's backward pass.
+///
+/// ```
+/// # use npair_nn::{Init, Layer, Linear, Mode, Params, backward}; use npair_types::Streams;
+/// # use candle_core::{DType, Device, Tensor};
+/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let layer = Linear::with_init(&params.root(), 2, 1, false, Init::Ones)?;
+/// let x = Tensor::new(&[[1f32, 2.]], &Device::Cpu)?;
+/// let gradients = backward(&layer.apply(&x, &Mode::Eval)?.sum_all()?)?;
+/// assert_eq!(gradients.get(&params.trainable()[0].1).unwrap().to_vec2::<f32>()?, [[1., 2.]]);
+/// # Ok::<(), npair_nn::Error>(())
+/// ```
+pub fn backward(loss: &Tensor) -> Result<GradStore> {
+    let outer = COLLECTED.replace(Some(Vec::new()));
+    let found = loss.backward();
+    let collected = COLLECTED.replace(outer).unwrap_or_default();
+    let mut gradients = found?;
+    for (parameter, gradient) in collected {
+        // A parameter met in several passes, or by candle itself.
+        let sum = match gradients.remove(&parameter) {
+            None => gradient,
+            Some(other) => op::add(&other, &gradient)?,
+        };
+        gradients.insert(&parameter, sum);
+    }
+    Ok(gradients)
+}
+
+thread_local! {
+    /// What [`backward`] collects while it runs on this thread.
+    static COLLECTED: RefCell<Option<Vec<(Tensor, Tensor)>>> = const { RefCell::new(None) };
+}
+
+/// A parameter's gradient for candle, unless somebody collects it.
+fn hand_over(parameter: &Tensor, gradient: Option<Tensor>) -> Option<Tensor> {
+    COLLECTED.with_borrow_mut(|collected| match (collected, gradient) {
+        (Some(collected), Some(gradient)) if parameter.is_variable() => {
+            collected.push((parameter.clone(), gradient));
+            None
+        }
+        (_, gradient) => gradient,
+    })
 }
 
 enum State {
@@ -136,7 +187,7 @@ impl CustomOp2 for Link {
             None if !other.is_variable() => Some(other.zeros_like()?),
             found => found,
         };
-        Ok((Some(grad.clone()), found))
+        Ok((Some(grad.clone()), hand_over(other, found)))
     }
 }
 
@@ -160,12 +211,12 @@ impl CustomOp3 for Link {
     fn bwd(
         &self,
         _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
+        first: &Tensor,
+        second: &Tensor,
         _: &Tensor,
         grad: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let [a, b] = self.take(grad)?;
-        Ok((Some(grad.clone()), a, b))
+        Ok((Some(grad.clone()), hand_over(first, a), hand_over(second, b)))
     }
 }

@@ -55,6 +55,12 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], affine: Affine
                         *o += x * w;
                     }
                 }
+                if let Some(plus) = affine.plus {
+                    let from = (row * g.map.1 + j) * c;
+                    for (o, &p) in out.iter_mut().zip(&plus[from..from + c]) {
+                        *o += p;
+                    }
+                }
                 if affine.relu {
                     for o in out {
                         *o = if *o < T::ZERO { T::ZERO } else { *o };

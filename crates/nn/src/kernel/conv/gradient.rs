@@ -167,7 +167,7 @@ fn part<T: Element>(
                 for &(_, _, kernel) in panels {
                     let width = kernel.columns;
                     let sums = &mut sums[to + block * ENTRIES * width..][..offsets.len() * width];
-                    add_products(kernel, source, rows, runs, &packed[y + from * width..], sums, !spread);
+                    add_products(kernel, source, rows, runs, &packed[y + from * width..], sums, !spread && y == 0);
                     to += width * entries;
                     y += width * count;
                 }

@@ -22,6 +22,8 @@ pub(crate) struct Affine<'a, T> {
     /// Factor of the weights, if not 1.
     pub scale: Option<&'a [T]>,
     pub bias: Option<&'a [T]>,
+    /// Maps that are added.
+    pub plus: Option<&'a [T]>,
     pub relu: bool,
 }
 
@@ -68,9 +70,9 @@ pub(crate) fn forward_with_moments<T: Element>(
                 }
             }
         });
-        let finish = match (affine.bias, affine.relu) {
-            (None, false) => Finish::Nothing,
-            (bias, relu) => Finish::Affine { bias: bias.map(|b| &b[first..]), relu },
+        let finish = match affine {
+            Affine { bias: None, plus: None, relu: false, .. } => Finish::Nothing,
+            Affine { bias, plus, relu, .. } => Finish::Affine { bias: bias.map(|b| &b[first..]), plus, relu },
         };
         found =
             multiply(&g.windows(group), x, &panels, &g.places(group), finish, out.shared(), wanted && g.groups == 1);

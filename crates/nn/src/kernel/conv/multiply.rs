@@ -8,7 +8,7 @@ use rayon::prelude::*;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Finish<'a, T> {
     Nothing,
-    Affine { bias: Option<&'a [T]>, relu: bool },
+    Affine { bias: Option<&'a [T]>, plus: Option<&'a [T]>, relu: bool },
 }
 
 /// Tasks that there are at least, where the work allows: enough for many cores.
@@ -69,7 +69,8 @@ pub(super) fn multiply<T: Element>(
         let count = panels.columns.panels.len();
         let mut moved = vec![0; to.len()];
         let sums = blocks(&view.values, STEPS);
-        for p in group * count / groups..(group + 1) * count / groups {
+        let own = group * count / groups..(group + 1) * count / groups;
+        for p in own.clone() {
             let (first, columns, kernel) = panels.columns.panels[p];
             for (moved, place) in moved.iter_mut().zip(&to) {
                 *moved = place + first;
@@ -77,13 +78,15 @@ pub(super) fn multiply<T: Element>(
             let mut from = 0;
             for (at, runs) in sums.iter().enumerate() {
                 let mut epilogue = Epilogue { add: at > 0, ..Epilogue::STORE };
-                if let (Finish::Affine { relu, .. }, true) = (finish, at + 1 == sums.len()) {
-                    epilogue = Epilogue { bias: Some(&biases[p]), relu, ..epilogue };
+                if let (Finish::Affine { plus, relu, .. }, true) = (finish, at + 1 == sums.len()) {
+                    epilogue = Epilogue { bias: Some(&biases[p]), plus, relu, ..epilogue };
                 }
                 let y = &panels.panel(p)[from * kernel.columns..];
                 let mut next = view.corners.chunks(kernel.rows).skip(1);
                 for (rows, out_rows) in view.corners.chunks(kernel.rows).zip(moved.chunks(kernel.rows)) {
-                    let (x, y_step, ahead) = (view.source, kernel.columns, next.next().unwrap_or(&[]));
+                    // The first panel brings the windows into the cache.
+                    let ahead = next.next().filter(|_| p == own.start).unwrap_or(&[]);
+                    let (x, y_step) = (view.source, kernel.columns);
                     let tile = Tile { x, rows, runs, y, y_step, ahead, out_rows, columns, epilogue };
                     // SAFETY: the places of different bands are different pixels and those of different panels
                     // different channels, and all lie in `out`.

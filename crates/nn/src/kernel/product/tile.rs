@@ -42,13 +42,15 @@ pub(crate) struct Epilogue<'a, T> {
     pub add: bool,
     /// A bias per column is added then; as many values as the panel has columns, the unused ones too.
     pub bias: Option<&'a [T]>,
+    /// What is added then, at the places of the result.
+    pub plus: Option<&'a [T]>,
     /// A ReLU comes last.
     pub relu: bool,
 }
 
 impl<T> Epilogue<'_, T> {
     /// They replace what was there.
-    pub(crate) const STORE: Self = Self { add: false, bias: None, relu: false };
+    pub(crate) const STORE: Self = Self { add: false, bias: None, plus: None, relu: false };
     /// They are added to what was there.
     pub(crate) const ADD: Self = Self { add: true, ..Self::STORE };
 }
@@ -66,7 +68,7 @@ pub(crate) struct Tile<'a, T> {
     pub runs: &'a [Run],
     pub y: &'a [T],
     pub y_step: usize,
-    /// Rows that come next.
+    /// Rows that come next, if they have not been read lately.
     pub ahead: &'a [usize],
     /// As many as rows.
     pub out_rows: &'a [usize],
@@ -124,7 +126,9 @@ impl<T: Element> Kernel<T> {
         let reach = tile.runs.iter().map(last).max().unwrap_or(0);
         let steps = steps(tile.runs);
         let bias = tile.epilogue.bias.is_none_or(|bias| bias.len() >= self.columns);
-        bias && tile.rows.iter().all(|r| r + reach < tile.x.len())
+        let plus = tile.epilogue.plus.is_none_or(|plus| plus.len() >= out);
+        bias && plus
+            && tile.rows.iter().all(|r| r + reach < tile.x.len())
             && (steps == 0 || (steps - 1) * tile.y_step + self.columns <= tile.y.len())
             && tile.out_rows.iter().all(|r| r + tile.columns <= out)
     }
@@ -188,7 +192,7 @@ unsafe fn multiply<V: Vector, const M: usize, const N: usize>(t: &Tile<V::Value>
 unsafe fn finish<V: Vector, const N: usize>(t: &Tile<V::Value>, sums: *const V::Value, out: *mut V::Value) {
     // SAFETY: as above.
     unsafe {
-        let Epilogue { add, bias, relu } = t.epilogue;
+        let Epilogue { add, bias, plus, relu } = t.epilogue;
         for n in 0..N {
             let from = n * V::LANES;
             let shift = match bias {
@@ -203,6 +207,9 @@ unsafe fn finish<V: Vector, const N: usize>(t: &Tile<V::Value>, sums: *const V::
                     if add {
                         value = V::load(to).add(value);
                     }
+                    if let Some(plus) = plus {
+                        value = V::load(plus.as_ptr().add(row + from)).add(value);
+                    }
                     if relu {
                         value = value.positive();
                     }
@@ -212,6 +219,10 @@ unsafe fn finish<V: Vector, const N: usize>(t: &Tile<V::Value>, sums: *const V::
                     let (mut rest, count) = ([V::Value::ZERO; 16], t.columns - from);
                     if add {
                         std::ptr::copy_nonoverlapping(to, rest.as_mut_ptr(), count);
+                        value = V::load(rest.as_ptr()).add(value);
+                    }
+                    if let Some(plus) = plus {
+                        std::ptr::copy_nonoverlapping(plus.as_ptr().add(row + from), rest.as_mut_ptr(), count);
                         value = V::load(rest.as_ptr()).add(value);
                     }
                     if relu {
@@ -233,7 +244,9 @@ fn fetch_ahead<T>(t: &Tile<T>, out: *mut T) {
     {
         use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
         let line = 64 / size_of::<T>();
-        for row in t.out_rows {
+        // What sums are added to was written a moment ago.
+        let new = if t.epilogue.add { &[] } else { t.out_rows };
+        for row in new {
             for n in (0..t.columns).step_by(line) {
                 // SAFETY: a prefetch of any address is harmless; this one is written soon.
                 unsafe { _mm_prefetch::<_MM_HINT_ET0>(out.wrapping_add(row + n).cast()) };
@@ -381,7 +394,9 @@ mod tests {
                         for (add, bias, relu) in
                             [(false, None, false), (true, None, true), (true, Some(&bias[..]), true)]
                         {
-                            let epilogue = Epilogue { add, bias, relu };
+                            let other: Vec<f32> = (0..count * (columns + 2)).map(value).collect();
+                            let plus = relu.then_some(&other[..]);
+                            let epilogue = Epilogue { add, bias, plus, relu };
                             let (runs, y_step) = (&runs, kernel.columns);
                             let (x, y, rows, out_rows) = (&x, &y, &rows, &out_rows);
                             let mut out = vec![2f32; count * (columns + 2)];
@@ -394,7 +409,8 @@ mod tests {
                                 for n in 0..columns {
                                     let sum: f32 = (0..5).map(|s| x[rows[j] + offsets[s]] * y[s * y_step + n]).sum();
                                     let old = if add { 2. } else { 0. };
-                                    let value = old + sum + bias.map_or(0., |b| b[n]);
+                                    let more = plus.map_or(0., |p| p[out_rows[j] + n]);
+                                    let value = old + sum + bias.map_or(0., |b| b[n]) + more;
                                     want[out_rows[j] + n] = if relu { value.max(0.) } else { value };
                                 }
                             }
