@@ -97,7 +97,9 @@ fn any_config() -> impl Strategy<Value = PoolConfig> {
 proptest! {
     #[test]
     fn any_window_is_the_definition(config in any_config(), h in 1..=12usize, w in 1..=12usize, ties in any::<bool>()) {
-        prop_assume!(h + 2 * config.padding.0 >= config.kernel.0 && w + 2 * config.padding.1 >= config.kernel.1);
+        let over = |stride: usize| if config.ceil { stride - 1 } else { 0 };
+        prop_assume!(h + 2 * config.padding.0 + over(config.stride.0) >= config.kernel.0);
+        prop_assume!(w + 2 * config.padding.1 + over(config.stride.1) >= config.kernel.1);
         let mut x = inputs::normal(7, 1., (2, 3, h, w), DType::F64).unwrap();
         if ties {
             x = x.round().unwrap();
@@ -132,6 +134,7 @@ fn sizes_of_pytorch() {
         (3, 2, 3, 1, true, 2),
         (4, 1, 3, 0, true, 2),
         (3, 1, 4, 0, true, 1),
+        (2, 3, 2, 0, true, 1),
     ] {
         let config = PoolConfig { ceil, ..PoolConfig::square(k).stride(s).padding(p) };
         let x = Tensor::zeros((1, 1, n, n), DType::F32, &Device::Cpu).unwrap();

@@ -58,8 +58,9 @@ impl PoolConfig {
     fn window(&self, layer: &str, x: &Value) -> Result<Window> {
         let [batch, h, w, channels] = input::images(layer, x, None)?;
         let along = |extent: usize, k: usize, s: usize, p: usize| {
-            let room = (extent + 2 * p).checked_sub(k)?;
-            let count = if self.ceil { room.div_ceil(s) } else { room / s } + 1;
+            // Rounding up, a window may hang over by less than a step.
+            let over = if self.ceil { s - 1 } else { 0 };
+            let count = (extent + 2 * p + over).checked_sub(k)? / s + 1;
             // A last window that begins in the padding on the right is dropped.
             Some(if self.ceil && (count - 1) * s >= extent + p { count - 1 } else { count })
         };
