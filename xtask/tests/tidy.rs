@@ -94,7 +94,7 @@ fn breaks() -> Vec<Break> {
         adds("3", BATCH, "pub fn f(p: *const u8) -> u8 {\n    // SAFETY: none.\n    unsafe { *p }\n}\n", "`unsafe`"),
         adds(
             "3",
-            "crates/nn/src/op/pool.rs",
+            "crates/nn/src/layers/pool.rs",
             "fn f(p: *const u8) -> u8 {\n    unsafe { *p }\n}\n",
             "without a `// SAFETY:`",
         ),
