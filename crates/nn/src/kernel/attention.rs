@@ -1,8 +1,9 @@
 //! Attention among the tokens of an image, head by head; never more than a block of rows of the soft-max is kept.
 
+use super::Exp;
 use super::matrix::{Place, product};
 use super::row::{soften, soften_again, sum};
-use super::{Exp, simd};
+use super::simd::vectorised;
 use rayon::prelude::*;
 
 /// Rows of the soft-max that are made at a time.
@@ -73,7 +74,7 @@ impl Heads {
                 let (weights, w) = (&mut weights[..n * tokens], Place::rows(n, tokens, tokens));
                 let q = &q[from * 3 * self.channels()..];
                 product((weights, w), (q, self.thirds(n)), (k, self.thirds(tokens).transposed()), false);
-                simd::run(|| rows.extend(weights.chunks_exact_mut(tokens).map(|row| soften(row, self.scale()))));
+                soften_block(weights, tokens, self.scale(), &mut rows);
                 let out = &mut out[from * width..][..n * width];
                 product((out, Place::rows(n, width, width)), (weights, w), (v, self.thirds(tokens)), false);
             }
@@ -103,22 +104,13 @@ impl Heads {
                 product((&mut *weights, square), (q, self.thirds(n)), (k, self.thirds(tokens).transposed()), false);
                 product((&mut *slopes, square), g, (v, self.thirds(tokens).transposed()), false);
                 let rows = &rows[(image * self.heads + head) * tokens + from..][..n];
-                simd::run(|| {
-                    for (at, weights) in weights.chunks_exact_mut(tokens).enumerate() {
-                        soften_again(weights, self.scale(), rows[at]);
-                    }
-                });
+                soften_block_again(weights, tokens, self.scale(), rows);
                 product((&mut *dv, whole), (weights, square.transposed()), g, true);
-                simd::run(|| {
-                    let lines = slopes.chunks_exact_mut(tokens).zip(weights.chunks_exact(tokens));
-                    for (at, (slopes, weights)) in lines.enumerate() {
-                        let here = of_head(from + at);
-                        let mean = T::from_f64(sum(&grad[here..here + width], &out[here..here + width], |g, o| g * o));
-                        for (s, &w) in slopes.iter_mut().zip(weights) {
-                            *s = w * (*s - mean) * self.scale();
-                        }
-                    }
-                });
+                let lines = slopes.chunks_exact_mut(tokens).zip(weights.chunks_exact(tokens));
+                for (at, (slopes, weights)) in lines.enumerate() {
+                    let here = of_head(from + at);
+                    slope(&grad[here..here + width], &out[here..here + width], self.scale(), weights, slopes);
+                }
                 let dq = &mut dq[from * width..][..n * width];
                 product((dq, Place::rows(n, width, width)), (slopes, square), (k, self.thirds(tokens)), false);
                 product((&mut *dk, whole), (slopes, square.transposed()), (q, self.thirds(n)), true);
@@ -126,5 +118,25 @@ impl Heads {
             (all, ())
         });
         made.0
+    }
+}
+
+vectorised! {
+    fn soften_block<T: Exp>(weights: &mut [T], tokens: usize, scale: T, rows: &mut Rows<T>) {
+        rows.extend(weights.chunks_exact_mut(tokens).map(|row| soften(row, scale)));
+    }
+
+    fn soften_block_again<T: Exp>(weights: &mut [T], tokens: usize, scale: T, rows: &[[T; 2]]) {
+        for (weights, &row) in weights.chunks_exact_mut(tokens).zip(rows) {
+            soften_again(weights, scale, row);
+        }
+    }
+
+    /// From the gradient of a row of weights to that of its logits.
+    fn slope<T: Exp>(grad: &[T], out: &[T], scale: T, weights: &[T], slopes: &mut [T]) {
+        let mean = T::from_f64(sum(grad, out, |g, o| g * o));
+        for (s, &w) in slopes.iter_mut().zip(weights) {
+            *s = w * (*s - mean) * scale;
+        }
     }
 }

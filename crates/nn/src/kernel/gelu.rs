@@ -1,6 +1,7 @@
 //! The Gaussian error linear unit.
 
-use super::{Exp, simd};
+use super::Exp;
+use super::simd::vectorised;
 use rayon::prelude::*;
 
 /// Values that one task works on.
@@ -10,7 +11,7 @@ const BLOCK: usize = 1 << 14;
 pub(crate) fn gelu<T: Exp>(x: &[T]) -> Vec<T> {
     let mut out = vec![T::ZERO; x.len()];
     out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(out, x)| {
-        simd::run(|| out.iter_mut().zip(x).for_each(|(o, &x)| *o = x * x.normal().0));
+        apply(x, out);
     });
     out
 }
@@ -19,12 +20,22 @@ pub(crate) fn gelu<T: Exp>(x: &[T]) -> Vec<T> {
 pub(crate) fn gelu_back<T: Exp>(x: &[T], grad: &[T]) -> Vec<T> {
     let mut dx = vec![T::ZERO; x.len()];
     dx.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).zip(grad.par_chunks(BLOCK)).for_each(|((dx, x), grad)| {
-        simd::run(|| {
-            for ((d, &x), &g) in dx.iter_mut().zip(x).zip(grad) {
-                let (below, density) = x.normal();
-                *d = g * (below + x * density);
-            }
-        });
+        apply_back(x, grad, dx);
     });
     dx
+}
+
+vectorised! {
+    fn apply<T: Exp>(x: &[T], out: &mut [T]) {
+        for (o, &x) in out.iter_mut().zip(x) {
+            *o = x * x.normal().0;
+        }
+    }
+
+    fn apply_back<T: Exp>(x: &[T], grad: &[T], dx: &mut [T]) {
+        for ((d, &x), &g) in dx.iter_mut().zip(x).zip(grad) {
+            let (below, density) = x.normal();
+            *d = g * (below + x * density);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Local response normalisation of (pixels, channels), across channels.
 
-use super::{Exp, simd};
+use super::Exp;
+use super::simd::vectorised;
 use rayon::prelude::*;
 
 /// Pixels that one task works on.
@@ -59,13 +60,7 @@ impl Response {
         let mut out = vec![T::ZERO; x.len()];
         let block = PIXELS * channels;
         out.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(out, x)| {
-            let [mut squares, mut padded] = [Vec::new(), Vec::new()];
-            simd::run(|| {
-                for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-                    self.sums(x, [&mut squares, &mut padded], out);
-                    out.iter_mut().zip(x).for_each(|(o, &x)| *o = x * self.power(*o));
-                }
-            });
+            pixels(self, x, channels, out);
         });
         out
     }
@@ -75,26 +70,38 @@ impl Response {
         let mut dx = vec![T::ZERO; x.len()];
         let block = PIXELS * channels;
         let factor = T::from_f64(2. * self.alpha * self.beta / self.size as f64);
-        let (before, after) = self.reach();
         dx.par_chunks_mut(block).zip(x.par_chunks(block)).zip(grad.par_chunks(block)).for_each(|((dx, x), grad)| {
-            let [mut squares, mut padded] = [Vec::new(), Vec::new()];
-            let [mut s, mut pull] = [vec![T::ZERO; channels], vec![T::ZERO; channels]];
-            simd::run(|| {
-                let pixels = dx.chunks_exact_mut(channels).zip(x.chunks_exact(channels));
-                for ((dx, x), grad) in pixels.zip(grad.chunks_exact(channels)) {
-                    self.sums(x, [&mut squares, &mut padded], &mut s);
-                    for c in 0..channels {
-                        let power = self.power(s[c]);
-                        squares[c] = grad[c] * x[c] * power / s[c];
-                        s[c] = power;
-                    }
-                    Self::window(&squares, (after, before), &mut padded, &mut pull);
-                    for c in 0..channels {
-                        dx[c] = grad[c] * s[c] - factor * x[c] * pull[c];
-                    }
-                }
-            });
+            pixels_back(self, x, channels, grad, factor, dx);
         });
         dx
+    }
+}
+
+vectorised! {
+    fn pixels<T: Exp>(norm: Response, x: &[T], channels: usize, out: &mut [T]) {
+        let [mut squares, mut padded] = [Vec::new(), Vec::new()];
+        for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+            norm.sums(x, [&mut squares, &mut padded], out);
+            out.iter_mut().zip(x).for_each(|(o, &x)| *o = x * norm.power(*o));
+        }
+    }
+
+    fn pixels_back<T: Exp>(norm: Response, x: &[T], channels: usize, grad: &[T], factor: T, dx: &mut [T]) {
+        let (before, after) = norm.reach();
+        let [mut squares, mut padded] = [Vec::new(), Vec::new()];
+        let [mut s, mut pull] = [vec![T::ZERO; channels], vec![T::ZERO; channels]];
+        let pixels = dx.chunks_exact_mut(channels).zip(x.chunks_exact(channels));
+        for ((dx, x), grad) in pixels.zip(grad.chunks_exact(channels)) {
+            norm.sums(x, [&mut squares, &mut padded], &mut s);
+            for c in 0..channels {
+                let power = norm.power(s[c]);
+                squares[c] = grad[c] * x[c] * power / s[c];
+                s[c] = power;
+            }
+            Response::window(&squares, (after, before), &mut padded, &mut pull);
+            for c in 0..channels {
+                dx[c] = grad[c] * s[c] - factor * x[c] * pull[c];
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Rows of a matrix: sums, layer normalisation, soft-max.
 
-use super::{Element, Exp, simd};
+use super::simd::vectorised;
+use super::{Element, Exp};
 use rayon::prelude::*;
 
 /// Rows that one task works on, and over which a partial sum runs; fixed, so that the bits do not depend on the
@@ -29,7 +30,7 @@ pub(crate) fn sum<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
 pub(crate) fn down<T: Element>(rows: usize, width: usize, add: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
     let part = |from: usize| {
         let mut sums = vec![T::ZERO; width];
-        simd::run(|| (from..(from + ROWS).min(rows)).for_each(|row| add(row, &mut sums)));
+        add_rows(from..(from + ROWS).min(rows), &add, &mut sums);
         sums
     };
     let starts: Vec<usize> = (0..rows).step_by(ROWS).collect();
@@ -55,21 +56,7 @@ pub(crate) fn normalise<T: Element>(x: &[T], gamma: &[T], beta: &[T], epsilon: f
     let mut moments = vec![Moments { mean: T::ZERO, inverse: T::ZERO }; x.len() / width];
     let tasks = out.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).zip(moments.par_chunks_mut(ROWS));
     tasks.for_each(|((out, x), moments)| {
-        simd::run(|| {
-            for ((out, x), found) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(moments) {
-                let n = width as f64;
-                // A first mean, rounded as sums in T are; the rest is relative to it, so that nothing cancels.
-                let centre = T::from_f64(sum(x, x, |v, _| v) / n);
-                let rest = sum(x, x, |v, _| v - centre) / n;
-                let variance = (sum(x, x, |v, _| (v - centre) * (v - centre)) / n - rest * rest).max(0.);
-                let mean = T::from_f64(centre.to_f64() + rest);
-                let inverse = T::from_f64((variance + epsilon).sqrt().recip());
-                *found = Moments { mean, inverse };
-                for (((o, &x), &g), &b) in out.iter_mut().zip(x).zip(gamma).zip(beta) {
-                    *o = (x - mean) * inverse * g + b;
-                }
-            }
-        });
+        normalise_rows(x, gamma, beta, epsilon, out, moments);
     });
     (out, moments)
 }
@@ -81,20 +68,7 @@ pub(crate) fn normalise_back<T: Element>(x: &[T], gamma: &[T], moments: &[Moment
     let block = ROWS * width;
     let tasks = dx.par_chunks_mut(block).zip(x.par_chunks(block)).zip(grad.par_chunks(block));
     tasks.zip(moments.par_chunks(ROWS)).for_each(|(((dx, x), grad), moments)| {
-        simd::run(|| {
-            let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(grad.chunks_exact(width));
-            for (((dx, x), grad), m) in rows.zip(moments) {
-                for ((d, &g), &scale) in dx.iter_mut().zip(grad).zip(gamma) {
-                    *d = g * scale;
-                }
-                let n = width as f64;
-                let plain = T::from_f64(sum(dx, dx, |d, _| d) / n);
-                let along = T::from_f64(sum(dx, x, |d, x| d * ((x - m.mean) * m.inverse)) / n);
-                for (d, &x) in dx.iter_mut().zip(x) {
-                    *d = (*d - plain - (x - m.mean) * m.inverse * along) * m.inverse;
-                }
-            }
-        });
+        normalise_rows_back(x, gamma, moments, grad, dx);
     });
     dx
 }
@@ -131,11 +105,7 @@ pub(crate) fn scale<T: Element>(x: &[T], factors: &[T]) -> Vec<T> {
     let width = factors.len();
     let mut out = vec![T::ZERO; x.len()];
     out.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).for_each(|(out, x)| {
-        simd::run(|| {
-            for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                out.iter_mut().zip(x).zip(factors).for_each(|((o, &x), &f)| *o = x * f);
-            }
-        });
+        scale_by(x, factors, out);
     });
     out
 }
@@ -175,11 +145,7 @@ pub(crate) fn soften_again<T: Exp>(row: &mut [T], scale: T, [max, inverse]: [T; 
 pub(crate) fn softmax<T: Exp>(x: &[T], width: usize) -> Vec<T> {
     let mut out = x.to_vec();
     out.par_chunks_mut(ROWS * width).for_each(|rows| {
-        simd::run(|| {
-            rows.chunks_exact_mut(width).for_each(|row| {
-                soften(row, T::ONE);
-            });
-        });
+        soften_rows(rows, width);
     });
     out
 }
@@ -189,17 +155,71 @@ pub(crate) fn softmax_back<T: Element>(out: &[T], width: usize, grad: &[T]) -> V
     let mut dx = vec![T::ZERO; out.len()];
     let block = ROWS * width;
     dx.par_chunks_mut(block).zip(out.par_chunks(block)).zip(grad.par_chunks(block)).for_each(|((dx, out), grad)| {
-        simd::run(|| {
-            let rows = dx.chunks_exact_mut(width).zip(out.chunks_exact(width)).zip(grad.chunks_exact(width));
-            for ((dx, p), g) in rows {
-                let mean = T::from_f64(sum(p, g, |p, g| p * g));
-                for ((d, &p), &g) in dx.iter_mut().zip(p).zip(g) {
-                    *d = p * (g - mean);
-                }
-            }
-        });
+        soften_rows_back(out, grad, width, dx);
     });
     dx
+}
+
+vectorised! {
+    fn add_rows<T: Element, F: Fn(usize, &mut [T])>(rows: std::ops::Range<usize>, add: &F, sums: &mut [T]) {
+        rows.for_each(|row| add(row, sums));
+    }
+
+    fn normalise_rows<T: Element>(x: &[T], gamma: &[T], beta: &[T], epsilon: f64, out: &mut [T], moments: &mut [Moments<T>]) {
+        let width = gamma.len();
+        for ((out, x), found) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(moments) {
+            let n = width as f64;
+            // A first mean, rounded as sums in T are; the rest is relative to it, so that nothing cancels.
+            let centre = T::from_f64(sum(x, x, |v, _| v) / n);
+            let rest = sum(x, x, |v, _| v - centre) / n;
+            let variance = (sum(x, x, |v, _| (v - centre) * (v - centre)) / n - rest * rest).max(0.);
+            let mean = T::from_f64(centre.to_f64() + rest);
+            let inverse = T::from_f64((variance + epsilon).sqrt().recip());
+            *found = Moments { mean, inverse };
+            for (((o, &x), &g), &b) in out.iter_mut().zip(x).zip(gamma).zip(beta) {
+                *o = (x - mean) * inverse * g + b;
+            }
+        }
+    }
+
+    fn normalise_rows_back<T: Element>(x: &[T], gamma: &[T], moments: &[Moments<T>], grad: &[T], dx: &mut [T]) {
+        let width = gamma.len();
+        let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(grad.chunks_exact(width));
+        for (((dx, x), grad), m) in rows.zip(moments) {
+            for ((d, &g), &scale) in dx.iter_mut().zip(grad).zip(gamma) {
+                *d = g * scale;
+            }
+            let n = width as f64;
+            let plain = T::from_f64(sum(dx, dx, |d, _| d) / n);
+            let along = T::from_f64(sum(dx, x, |d, x| d * ((x - m.mean) * m.inverse)) / n);
+            for (d, &x) in dx.iter_mut().zip(x) {
+                *d = (*d - plain - (x - m.mean) * m.inverse * along) * m.inverse;
+            }
+        }
+    }
+
+    fn scale_by<T: Element>(x: &[T], factors: &[T], out: &mut [T]) {
+        let width = factors.len();
+        for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+            out.iter_mut().zip(x).zip(factors).for_each(|((o, &x), &f)| *o = x * f);
+        }
+    }
+
+    fn soften_rows<T: Exp>(rows: &mut [T], width: usize) {
+        rows.chunks_exact_mut(width).for_each(|row| {
+            soften(row, T::ONE);
+        });
+    }
+
+    fn soften_rows_back<T: Element>(out: &[T], grad: &[T], width: usize, dx: &mut [T]) {
+        let rows = dx.chunks_exact_mut(width).zip(out.chunks_exact(width)).zip(grad.chunks_exact(width));
+        for ((dx, p), g) in rows {
+            let mean = T::from_f64(sum(p, g, |p, g| p * g));
+            for ((d, &p), &g) in dx.iter_mut().zip(p).zip(g) {
+                *d = p * (g - mean);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Convolution of every channel by itself: sums along the channels, which lie side by side.
 
 use super::{Affine, Geometry};
-use crate::kernel::{Element, parts, simd};
+use crate::kernel::simd::vectorised;
+use crate::kernel::{Element, parts};
 use rayon::prelude::*;
 
 /// Parts that the weight gradient is summed over first.
@@ -44,30 +45,25 @@ pub(super) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], affine: Affine
     out.par_chunks_mut(g.map.1 * c).enumerate().for_each(|(row, out)| {
         let (b, i) = (row / g.map.0, row % g.map.0);
         let image = &x[b * g.pixels() * c..][..g.pixels() * c];
-        simd::run(|| {
-            for (j, out) in out.chunks_exact_mut(c).enumerate() {
-                if let Some(bias) = affine.bias {
-                    out.copy_from_slice(bias);
-                }
-                for (tap, pixel) in taps(g, i, j) {
-                    let (x, w) = (&image[pixel * c..][..c], &w[tap * c..][..c]);
-                    for ((o, &x), &w) in out.iter_mut().zip(x).zip(w) {
-                        *o += x * w;
-                    }
-                }
-                if let Some(plus) = affine.plus {
-                    let from = (row * g.map.1 + j) * c;
-                    for (o, &p) in out.iter_mut().zip(&plus[from..from + c]) {
-                        *o += p;
-                    }
-                }
-                if affine.relu {
-                    for o in out {
-                        *o = if *o < T::ZERO { T::ZERO } else { *o };
-                    }
+        for (j, out) in out.chunks_exact_mut(c).enumerate() {
+            if let Some(bias) = affine.bias {
+                out.copy_from_slice(bias);
+            }
+            for (tap, pixel) in taps(g, i, j) {
+                add_products(&image[pixel * c..][..c], &w[tap * c..][..c], out);
+            }
+            if let Some(plus) = affine.plus {
+                let from = (row * g.map.1 + j) * c;
+                for (o, &p) in out.iter_mut().zip(&plus[from..from + c]) {
+                    *o += p;
                 }
             }
-        });
+            if affine.relu {
+                for o in out {
+                    *o = if *o < T::ZERO { T::ZERO } else { *o };
+                }
+            }
+        }
     });
     out
 }
@@ -87,21 +83,17 @@ pub(super) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
     dx.par_chunks_mut(g.image.1 * c).enumerate().for_each(|(row, dx)| {
         let (b, y) = (row / g.image.0, row % g.image.0);
         let dout = &dout[b * g.map_pixels() * c..][..g.map_pixels() * c];
-        simd::run(|| {
-            for (x, dx) in dx.chunks_exact_mut(c).enumerate() {
-                for ky in 0..g.kernel.0 {
-                    let Some(i) = along(y, ky, g.stride.0, g.dilation.0, g.padding.0, g.map.0) else { continue };
-                    for kx in 0..g.kernel.1 {
-                        let Some(j) = along(x, kx, g.stride.1, g.dilation.1, g.padding.1, g.map.1) else { continue };
-                        let w = &w[(ky * g.kernel.1 + kx) * c..][..c];
-                        let dout = &dout[(i * g.map.1 + j) * c..][..c];
-                        for ((dx, &d), &w) in dx.iter_mut().zip(dout).zip(w) {
-                            *dx += d * w;
-                        }
-                    }
+        for (x, dx) in dx.chunks_exact_mut(c).enumerate() {
+            for ky in 0..g.kernel.0 {
+                let Some(i) = along(y, ky, g.stride.0, g.dilation.0, g.padding.0, g.map.0) else { continue };
+                for kx in 0..g.kernel.1 {
+                    let Some(j) = along(x, kx, g.stride.1, g.dilation.1, g.padding.1, g.map.1) else { continue };
+                    let w = &w[(ky * g.kernel.1 + kx) * c..][..c];
+                    let dout = &dout[(i * g.map.1 + j) * c..][..c];
+                    add_products(dout, w, dx);
                 }
             }
-        });
+        }
     });
     dx
 }
@@ -110,21 +102,16 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> 
     let (c, count) = (g.inputs, g.kernel.0 * g.kernel.1);
     let sum_of = |rows: std::ops::Range<usize>| {
         let mut sum = vec![T::ZERO; count * c];
-        simd::run(|| {
-            for row in rows {
-                let (b, i) = (row / g.map.0, row % g.map.0);
-                let image = &x[b * g.pixels() * c..][..g.pixels() * c];
-                let dout = &dout[row * g.map.1 * c..][..g.map.1 * c];
-                for (j, dout) in dout.chunks_exact(c).enumerate() {
-                    for (tap, pixel) in taps(g, i, j) {
-                        let (x, sum) = (&image[pixel * c..][..c], &mut sum[tap * c..][..c]);
-                        for ((s, &x), &d) in sum.iter_mut().zip(x).zip(dout) {
-                            *s += x * d;
-                        }
-                    }
+        for row in rows {
+            let (b, i) = (row / g.map.0, row % g.map.0);
+            let image = &x[b * g.pixels() * c..][..g.pixels() * c];
+            let dout = &dout[row * g.map.1 * c..][..g.map.1 * c];
+            for (j, dout) in dout.chunks_exact(c).enumerate() {
+                for (tap, pixel) in taps(g, i, j) {
+                    add_products(&image[pixel * c..][..c], dout, &mut sum[tap * c..][..c]);
                 }
             }
-        });
+        }
         sum
     };
     let sums: Vec<Vec<T>> = parts(g.batch * g.map.0, PARTS).into_par_iter().map(sum_of).collect();
@@ -137,4 +124,12 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> 
         }
     }
     dw
+}
+
+vectorised! {
+    fn add_products<T: Element>(a: &[T], b: &[T], sums: &mut [T]) {
+        for ((s, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            *s += a * b;
+        }
+    }
 }

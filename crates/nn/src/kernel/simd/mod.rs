@@ -77,29 +77,3 @@ macro_rules! vectorised {
     )*};
 }
 pub(crate) use vectorised;
-/// Runs `f` compiled for the machine's vector instructions, if the compiler inlines it: for a line or two. For more see
-/// [`vectorised`].
-#[inline]
-pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
-    match Level::detect() {
-        Level::Baseline => f(),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the machine has AVX2 and FMA (`Level::detect`).
-        Level::Avx2 => unsafe { run_avx2(f) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the machine has these parts of AVX-512 (`Level::detect`).
-        Level::Avx512 => unsafe { run_avx512(f) },
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn run_avx2<R>(f: impl FnOnce() -> R) -> R {
-    f()
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-fn run_avx512<R>(f: impl FnOnce() -> R) -> R {
-    f()
-}
