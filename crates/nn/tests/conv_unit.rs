@@ -199,6 +199,16 @@ fn a_pass_is_differentiated_once() {
 }
 
 #[test]
+fn traces_of_gradients_are_zero() {
+    let x = Var::new(&[[1f32, 2., 3.]], &Device::Cpu).unwrap();
+    let out = Relu.apply(x.as_tensor(), &train()).unwrap();
+    // A subnormal number, one that is small, and one that is not.
+    let weights = Tensor::new(&[[1e-40f32, -1e-29, 0.5]], &Device::Cpu).unwrap();
+    let grads = (out * weights).unwrap().sum_all().unwrap().backward().unwrap();
+    assert_eq!(grads.get(&x).unwrap().to_vec2::<f32>().unwrap(), [[0., -1e-29, 0.5]]);
+}
+
+#[test]
 fn a_value_used_twice_gets_both_gradients() {
     let x = Var::new(&[[1f64, -2.]], &Device::Cpu).unwrap();
     let out = differentiable(x.as_tensor(), &Mode::Eval, |x, pass| {

@@ -80,10 +80,10 @@ impl Gradients {
         self.values.first_mut().and_then(Option::take)
     }
 
-    /// Walks the tape from its end; what an operation kept is freed as soon as its gradients are found.
+    /// Walks the tape from its end, from gradients without traces; what an operation kept is freed as soon as its gradients are found.
     pub(super) fn walk(mut nodes: Vec<Node>, end: Source, grad: Tensor) -> Result<Self> {
         let mut all = Self { values: vec![None; nodes.len()], parameters: HashMap::new() };
-        all.value(end, || Ok(grad.contiguous()?))?;
+        all.value(end, || op::without_traces(&grad))?;
         while let Some(node) = nodes.pop() {
             let at = nodes.len();
             let Some(backward) = node else { continue };
