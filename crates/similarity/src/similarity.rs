@@ -1,6 +1,8 @@
 use crate::dense::{as_products, expect_matrix, mask_matrix, matrix};
+use crate::pass::Kind;
 use crate::ranks::check_mask;
-use crate::reduction::{Kind, Reduction};
+use crate::reduction::{Mean, PerRow, held, overflowed};
+use crate::vectors::all_finite;
 use crate::{Error, Mask, Result};
 use candle_core::{D, DType, Tensor};
 use npair_types::Measure;
@@ -82,7 +84,8 @@ impl Similarity {
     /// Returns (Q); a row whose mask is empty is minus infinity.
     ///
     /// # Gradient
-    /// To both sides; the matrix is streamed again, not kept: O((Q + G) D) memory.
+    /// To both sides; the matrix is streamed again, not kept. Where the mean is wanted,
+    /// [`mean_log_sum_exp`](Self::mean_log_sum_exp) makes it once.
     ///
     /// # Numerics
     /// Entries are shifted by the row's maximum and summed in f64.
@@ -126,6 +129,101 @@ impl Similarity {
         self.reduce(Kind::SoftplusSum, mask, Some(reference))
     }
 
+    /// Mean of [`log_sum_exp`](Self::log_sum_exp) over the rows.
+    ///
+    /// ```text
+    /// out = 1/Q  sum_i  log sum_{j in mask(i)} exp(s_ij)
+    /// ```
+    /// # Shapes
+    /// Returns a scalar; minus infinity if the mask of a row is empty.
+    ///
+    /// # Gradient
+    /// To both sides, found together with the value, so that every product is taken once (6 Q G D operations; 2 if no
+    /// variable stands behind the sides). Beside both gradients, memory for the weights of at most 1024 rows.
+    ///
+    /// # Numerics
+    /// Entries are shifted by the row's maximum and summed in f64; f32 exponentials are within two units in the last
+    /// place, and 0 where the share in the sum is below exp(-87).
+    ///
+    /// # Errors
+    /// As [`log_sum_exp`](Self::log_sum_exp), and [`Error::Shape`] if there is no query.
+    pub fn mean_log_sum_exp(&self, mask: &Mask) -> Result<Tensor> {
+        self.reduce_to_mean(Kind::LogSumExp, mask, false)
+    }
+
+    /// Mean over the rows of the soft margin above the diagonal: the N-pair loss as a whole.
+    ///
+    /// ```text
+    /// out = 1/Q  sum_i  log(1 + sum_{j in mask(i)} exp(s_ij - s_ii))
+    /// ```
+    /// # Shapes
+    /// As many queries as gallery rows, at least one; returns a scalar.
+    ///
+    /// # Gradient
+    /// As [`mean_log_sum_exp`](Self::mean_log_sum_exp): found with the value, every product taken once.
+    ///
+    /// # Numerics
+    /// As [`mean_log_sum_exp`](Self::mean_log_sum_exp); the digits of a small sum are kept (`ln_1p`).
+    ///
+    /// # Errors
+    /// As [`log_sum_exp`](Self::log_sum_exp), and [`Error::Shape`] if the sides differ in rows or have none.
+    ///
+    /// # Examples
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use npair_similarity::{Mask, Similarity};
+    /// # use npair_types::Measure;
+    /// let x = Tensor::zeros((4, 3), candle_core::DType::F64, &Device::Cpu)?;
+    /// let s = Similarity::new(&x, &x, Measure::Dot)?;
+    /// // Three rivals as near as the positive: log(1 + 3).
+    /// assert_eq!(s.mean_log1p_sum_exp_above_diagonal(&Mask::OffDiagonal)?.to_scalar::<f64>()?, 4f64.ln());
+    /// # Ok::<(), npair_similarity::Error>(())
+    /// ```
+    pub fn mean_log1p_sum_exp_above_diagonal(&self, mask: &Mask) -> Result<Tensor> {
+        self.reduce_to_mean(Kind::Log1pSumExp, mask, true)
+    }
+
+    /// Mean over the rows of the summed soft margins above the diagonal: the one-vs-one loss as a whole.
+    ///
+    /// ```text
+    /// out = 1/Q  sum_i  sum_{j in mask(i)} log(1 + exp(s_ij - s_ii))
+    /// ```
+    /// Shapes, gradient, numerics and errors are those of
+    /// [`mean_log1p_sum_exp_above_diagonal`](Self::mean_log1p_sum_exp_above_diagonal).
+    ///
+    /// # Errors
+    /// As [`mean_log1p_sum_exp_above_diagonal`](Self::mean_log1p_sum_exp_above_diagonal).
+    pub fn mean_softplus_sum_above_diagonal(&self, mask: &Mask) -> Result<Tensor> {
+        self.reduce_to_mean(Kind::SoftplusSum, mask, true)
+    }
+
+    fn reduce_to_mean(&self, kind: Kind, mask: &Mask, above_diagonal: bool) -> Result<Tensor> {
+        let (rows, columns) = (self.queries.dim(0)?, self.gallery.dim(0)?);
+        check_mask(mask, rows, columns)?;
+        if rows == 0 || above_diagonal && rows != columns {
+            let (what, got) = ("sides of a mean over rows", format!("{rows} queries and {columns} gallery rows"));
+            let want = if above_diagonal { "as many of both, one or more," } else { "at least one query" };
+            return Err(Error::Shape { what, got, want: want.to_owned() });
+        }
+        expect_finite("queries", &self.queries)?;
+        expect_finite("gallery", &self.gallery)?;
+        if !self.queries.device().is_cpu() {
+            let matrix = self.dense()?;
+            let reference =
+                if above_diagonal { self.diagonal()? } else { matrix.zeros_like()?.narrow(1, 0, 1)?.squeeze(1)? };
+            let out = dense_reduce(&matrix, kind, mask, &reference)?;
+            expect_no_overflow(&out)?;
+            return Ok(out.mean_all()?);
+        }
+        let (q, g) = as_products(&self.queries, &self.gallery, self.measure)?;
+        let (q, g) = (q.contiguous()?, g.contiguous()?);
+        let mean = match q.dtype() {
+            DType::F32 => Mean::of::<f32>(kind, mask, &q, &g, above_diagonal)?,
+            _ => Mean::of::<f64>(kind, mask, &q, &g, above_diagonal)?,
+        };
+        Ok(q.apply_op2(&g, mean)?)
+    }
+
     fn reduce(&self, kind: Kind, mask: &Mask, reference: Option<&Tensor>) -> Result<Tensor> {
         let (rows, columns) = (self.queries.dim(0)?, self.gallery.dim(0)?);
         check_mask(mask, rows, columns)?;
@@ -143,14 +241,19 @@ impl Similarity {
         }
         let out = if self.queries.device().is_cpu() {
             let (q, g) = as_products(&self.queries, &self.gallery, self.measure)?;
-            q.contiguous()?.apply_op3(&g.contiguous()?, &reference, Reduction::new(kind, mask.clone()))?
+            q.contiguous()?.apply_op3(&g.contiguous()?, &reference, PerRow::new(kind, mask.clone()))?
         } else {
             dense_reduce(&self.dense()?, kind, mask, &reference)?
         };
-        if let Some(row) = first_row(&out, f64::is_nan)? {
-            return Err(Error::Overflow { row, dtype: if out.dtype() == DType::F32 { "f32" } else { "f64" } });
-        }
+        expect_no_overflow(&out)?;
         Ok(out)
+    }
+}
+
+fn expect_no_overflow(rows: &Tensor) -> Result<()> {
+    match first_row(rows, overflowed)? {
+        Some(row) => Err(Error::Overflow { row, dtype: if rows.dtype() == DType::F32 { "f32" } else { "f64" } }),
+        None => Ok(()),
     }
 }
 
@@ -179,7 +282,14 @@ fn dense_reduce(matrix: &Tensor, kind: Kind, mask: &Mask, reference: &Tensor) ->
 }
 
 fn expect_finite(side: &'static str, t: &Tensor) -> Result<()> {
-    // One pass in the common case; the row is looked for only when there is one.
+    // One pass where they lie in the common case; the row is looked for only when there is one.
+    let fine = match t.dtype() {
+        DType::F32 => held(t).values::<f32>().is_ok_and(all_finite),
+        _ => held(t).values::<f64>().is_ok_and(all_finite),
+    };
+    if fine {
+        return Ok(());
+    }
     let values = t.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
     let width = t.dims().get(1).copied().unwrap_or(1).max(1);
     match values.iter().position(|v| !v.is_finite()) {
