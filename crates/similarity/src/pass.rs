@@ -154,10 +154,10 @@ impl<T: Element> Pass<'_, T> {
         let most = largest(line);
         // The 1 is the entry exp(0).
         let one = self.kind == Kind::Log1pSumExp;
-        let base = if one && !(most > above) { above } else { most };
+        let base = if one && most <= above { above } else { most };
         if base == T::LOWEST {
-            // No entry takes part. A NaN is none, and is told from that.
-            let bad = line.iter().any(|v| v.wide().is_nan());
+            // No entry takes part. A NaN is none, and is told from that; no reference is minus infinity.
+            let bad = one || line.iter().any(|v| v.wide().is_nan());
             line.fill(T::ZERO);
             return (if bad { f64::NAN } else { f64::NEG_INFINITY }, 0.);
         }

@@ -113,7 +113,7 @@ vectorised! {
         let mut lanes = [0f64; LANES];
         for chunk in line.chunks_mut(LANES) {
             for (sum, v) in lanes.iter_mut().zip(chunk) {
-                *v = *v * factor;
+                *v *= factor;
                 *sum += v.wide();
             }
         }
