@@ -26,14 +26,14 @@ pub(crate) enum Reference<'a, T> {
     Diagonal,
 }
 
-/// Rows of one task: as many as keep the packing of the other side small beside the products.
-const BLOCK: usize = 128;
+/// Rows whose weights live at a time, and entries that they may have: 128 MiB of f32. All sizes are fixed or depend on the
+/// shape alone, so that no bit depends on the number of threads.
+const WAVE: usize = 2048;
+const ENTRIES: usize = 1 << 25;
+/// Rows of one task: eight tasks in a wave, and enough rows in each to pay for packing the other side.
+const BLOCK: std::ops::RangeInclusive<usize> = 128..=256;
 /// Columns of one task of the second gradient.
 const COLUMNS: usize = 256;
-/// Rows whose weights live at a time, and entries they may have: 64 MiB of f32. All are fixed, or depend on the shape
-/// alone, so that no bit depends on the number of threads.
-const WAVE: usize = 1024;
-const ENTRIES: usize = 1 << 24;
 
 /// Which gradients are wanted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,7 +78,7 @@ impl<T: Element> Pass<'_, T> {
             reference: vec![0.; rows],
         };
         let wave = (ENTRIES / columns.max(1)).clamp(16, WAVE).min(rows);
-        let block = BLOCK.min(wave.div_ceil(8).next_multiple_of(16)).max(1);
+        let block = (wave / 8).clamp(*BLOCK.start(), *BLOCK.end());
         let mut buffer = vec![T::ZERO; wave * columns];
         for start in (0..rows).step_by(wave.max(1)) {
             let end = (start + wave).min(rows);

@@ -196,14 +196,14 @@ proptest! {
 fn many_waves_and_ragged_blocks_equal_the_dense_mean() {
     // More rows than live at a time, and no whole number of blocks or of column ranges.
     let (q, g) =
-        (inputs::normal(5, 0.8, (1311, 5), DType::F64).unwrap(), inputs::normal(6, 0.8, (1311, 5), DType::F64));
+        (inputs::normal(5, 0.8, (2311, 5), DType::F64).unwrap(), inputs::normal(6, 0.8, (2311, 5), DType::F64));
     let g = g.unwrap();
     for kind in KINDS {
         let got = value_and_gradients(&q, &g, |s| means(s, kind, &Mask::OffDiagonal), Measure::Dot);
         let want = value_and_gradients(&q, &g, |s| dense_mean(s, kind, &Mask::OffDiagonal), Measure::Dot);
         near(&got, &want, 1e-11, 1.).unwrap();
     }
-    let o = inputs::normal(7, 1., 1311, DType::F64).unwrap();
+    let o = inputs::normal(7, 1., 2311, DType::F64).unwrap();
     let [streamed, dense] = both(&q, &g, &o, Measure::Dot, Kind::Log1pSumExp, &Mask::OffDiagonal);
     for (a, b) in streamed.iter().flatten().zip(dense.iter().flatten()) {
         assert!((a - b).abs() <= 1e-11 * b.abs().max(10.), "{a} {b}");
@@ -242,8 +242,8 @@ fn gradients_of_means_agree_with_central_differences() {
 
 #[test]
 fn means_have_the_same_bits_with_any_number_of_threads() {
-    let q = inputs::normal(1, 0.3, (1100, 24), DType::F32).unwrap();
-    let g = inputs::normal(2, 0.3, (1100, 24), DType::F32).unwrap();
+    let q = inputs::normal(1, 0.3, (2100, 24), DType::F32).unwrap();
+    let g = inputs::normal(2, 0.3, (2100, 24), DType::F32).unwrap();
     let bits = threads::with_threads(&[1, 2, 3], || {
         let mean = |s: &Similarity| s.mean_log1p_sum_exp_above_diagonal(&Mask::OffDiagonal);
         value_and_gradients(&q, &g, mean, Measure::Dot)
