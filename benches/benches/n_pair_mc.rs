@@ -8,7 +8,7 @@ use npair_losses::{NPairMc, PairLoss};
 fn n_pair_mc(c: &mut Criterion) {
     let mut group = c.benchmark_group("N-pair-mc, D = 512, forward and backward");
     group.sample_size(20);
-    for n in [256, 1024] {
+    for n in [256, 1024, 4096] {
         // Small enough that the logits are those of a network, within some units of each other.
         let side = |seed| (npair_benches::tensor(seed, &[n, 512]).unwrap() * 0.2).unwrap();
         let (f, p) = (Var::from_tensor(&side(1)).unwrap(), Var::from_tensor(&side(2)).unwrap());

@@ -9,6 +9,7 @@ mod dense;
 mod element;
 mod error;
 mod mask;
+mod pass;
 mod product;
 mod ranks;
 mod reduction;
@@ -16,6 +17,7 @@ mod rows;
 mod similarity;
 mod tiles;
 mod top_k;
+mod vectors;
 
 pub use element::Element;
 pub use error::{Error, Result};

@@ -46,6 +46,32 @@ impl Mask {
         }
     }
 
+    /// Puts minus infinity, whose exponential is 0, in the place of a row's entries that take no part.
+    pub(crate) fn hide<T: crate::Element>(&self, row: usize, line: &mut [T]) {
+        let out = T::LOWEST;
+        match self {
+            Self::All => {}
+            Self::OffDiagonal => {
+                if let Some(v) = line.get_mut(row) {
+                    *v = out;
+                }
+            }
+            Self::SameClass(rows, columns) => {
+                let class = rows[row];
+                line.iter_mut().zip(columns.iter()).for_each(|(v, &c)| *v = if c == class { *v } else { out });
+            }
+            Self::SameClassOffDiagonal(rows, columns) => {
+                let class = rows[row];
+                line.iter_mut().zip(columns.iter()).for_each(|(v, &c)| *v = if c == class { *v } else { out });
+                line[row] = out;
+            }
+            Self::OtherClass(rows, columns) => {
+                let class = rows[row];
+                line.iter_mut().zip(columns.iter()).for_each(|(v, &c)| *v = if c == class { out } else { *v });
+            }
+        }
+    }
+
     /// The (rows, columns) the mask was made for, if it is bound to any.
     pub(crate) fn size(&self) -> Option<(usize, usize)> {
         match self {

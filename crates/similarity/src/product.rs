@@ -17,6 +17,13 @@ impl<'a, T> View<'a, T> {
         Self { data, rows, cols, row_step: cols, col_step: 1 }
     }
 
+    /// Columns `columns` of rows that are `width` long.
+    pub(crate) fn columns(data: &'a [T], width: usize, columns: std::ops::Range<usize>) -> Self {
+        assert!(data.len().is_multiple_of(width) && columns.start < columns.end && columns.end <= width);
+        let Some(data_from) = data.get(columns.start..) else { return Self::new(&[], 0, columns.len()) };
+        Self { data: data_from, rows: data.len() / width, cols: columns.len(), row_step: width, col_step: 1 }
+    }
+
     pub(crate) fn transposed(self) -> Self {
         let Self { data, rows, cols, row_step, col_step } = self;
         Self { data, rows: cols, cols: rows, row_step: col_step, col_step: row_step }
@@ -36,7 +43,7 @@ pub(crate) fn product<T: Element>(out: &mut [T], a: View<T>, b: View<T>, accumul
         }
         return;
     }
-    // SAFETY: both views cover their slices exactly (checked in `new`, kept by `transposed`) and `out` has
+    // SAFETY: no view reaches beyond its slice (checked in `new` and `columns`, kept by `transposed`) and `out` has
     // `a.rows x b.cols` entries (asserted above), so every address that the steps reach is in bounds; `out` is borrowed
     // mutably and so overlaps neither input. `T` is f32 or f64, which `gemm` supports.
     unsafe {
@@ -78,5 +85,10 @@ mod tests {
         let mut out = [1f64; 9];
         product(&mut out, View::new(&a, 2, 3).transposed(), View::new(&b, 2, 3), true);
         assert_eq!(out, [2., 5., 15., 3., 6., 20., 4., 7., 25.]);
+        // Columns 1 and 2 of a, as 2 x 2, times itself transposed.
+        let part = View::columns(&a, 3, 1..3);
+        let mut out = [0f64; 4];
+        product(&mut out, part, part.transposed(), false);
+        assert_eq!(out, [13., 28., 28., 61.]);
     }
 }

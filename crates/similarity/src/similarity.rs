@@ -1,6 +1,8 @@
 use crate::dense::{as_products, expect_matrix, mask_matrix, matrix};
+use crate::pass::Kind;
 use crate::ranks::check_mask;
-use crate::reduction::{Kind, Reduction};
+use crate::reduction::{Mean, PerRow, held, overflowed};
+use crate::vectors::all_finite;
 use crate::{Error, Mask, Result};
 use candle_core::{D, DType, Tensor};
 use npair_types::Measure;
@@ -82,7 +84,8 @@ impl Similarity {
     /// Returns (Q); a row whose mask is empty is minus infinity.
     ///
     /// # Gradient
-    /// To both sides; the matrix is streamed again, not kept: O((Q + G) D) memory.
+    /// To both sides; the matrix is streamed again, not kept. Where the mean is wanted,
+    /// [`mean_log_sum_exp`](Self::mean_log_sum_exp) makes it once.
     ///
     /// # Numerics
     /// Entries are shifted by the row's maximum and summed in f64.
@@ -126,6 +129,102 @@ impl Similarity {
         self.reduce(Kind::SoftplusSum, mask, Some(reference))
     }
 
+    /// Mean of [`log_sum_exp`](Self::log_sum_exp) over the rows.
+    ///
+    /// ```text
+    /// out = 1/Q  sum_i  log sum_{j in mask(i)} exp(s_ij)
+    /// ```
+    /// # Shapes
+    /// Returns a scalar; minus infinity if the mask of a row is empty.
+    ///
+    /// # Gradient
+    /// To both sides, found together with the value, so that every product is taken once (6 Q G D operations; 2 if no
+    /// variable stands behind the sides). Beside both gradients, memory for the weights of
+    /// at most 2048 rows (128 MiB of f32 at most, unless 16 rows are longer).
+    ///
+    /// # Numerics
+    /// Entries are shifted by the row's maximum and summed in f64; f32 exponentials are within two units in the last
+    /// place, and 0 where the share in the sum is below exp(-87).
+    ///
+    /// # Errors
+    /// As [`log_sum_exp`](Self::log_sum_exp), and [`Error::Shape`] if there is no query.
+    pub fn mean_log_sum_exp(&self, mask: &Mask) -> Result<Tensor> {
+        self.reduce_to_mean(Kind::LogSumExp, mask, false)
+    }
+
+    /// Mean over the rows of the soft margin above the diagonal: the N-pair loss as a whole.
+    ///
+    /// ```text
+    /// out = 1/Q  sum_i  log(1 + sum_{j in mask(i)} exp(s_ij - s_ii))
+    /// ```
+    /// # Shapes
+    /// As many queries as gallery rows, at least one; returns a scalar.
+    ///
+    /// # Gradient
+    /// As [`mean_log_sum_exp`](Self::mean_log_sum_exp): found with the value, every product taken once.
+    ///
+    /// # Numerics
+    /// As [`mean_log_sum_exp`](Self::mean_log_sum_exp); the digits of a small sum are kept (`ln_1p`).
+    ///
+    /// # Errors
+    /// As [`log_sum_exp`](Self::log_sum_exp), and [`Error::Shape`] if the sides differ in rows or have none.
+    ///
+    /// # Examples
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use npair_similarity::{Mask, Similarity};
+    /// # use npair_types::Measure;
+    /// let x = Tensor::zeros((4, 3), candle_core::DType::F64, &Device::Cpu)?;
+    /// let s = Similarity::new(&x, &x, Measure::Dot)?;
+    /// // Three rivals as near as the positive: log(1 + 3).
+    /// assert_eq!(s.mean_log1p_sum_exp_above_diagonal(&Mask::OffDiagonal)?.to_scalar::<f64>()?, 4f64.ln());
+    /// # Ok::<(), npair_similarity::Error>(())
+    /// ```
+    pub fn mean_log1p_sum_exp_above_diagonal(&self, mask: &Mask) -> Result<Tensor> {
+        self.reduce_to_mean(Kind::Log1pSumExp, mask, true)
+    }
+
+    /// Mean over the rows of the summed soft margins above the diagonal: the one-vs-one loss as a whole.
+    ///
+    /// ```text
+    /// out = 1/Q  sum_i  sum_{j in mask(i)} log(1 + exp(s_ij - s_ii))
+    /// ```
+    /// Shapes, gradient, numerics and errors are those of
+    /// [`mean_log1p_sum_exp_above_diagonal`](Self::mean_log1p_sum_exp_above_diagonal).
+    ///
+    /// # Errors
+    /// As [`mean_log1p_sum_exp_above_diagonal`](Self::mean_log1p_sum_exp_above_diagonal).
+    pub fn mean_softplus_sum_above_diagonal(&self, mask: &Mask) -> Result<Tensor> {
+        self.reduce_to_mean(Kind::SoftplusSum, mask, true)
+    }
+
+    fn reduce_to_mean(&self, kind: Kind, mask: &Mask, above_diagonal: bool) -> Result<Tensor> {
+        let (rows, columns) = (self.queries.dim(0)?, self.gallery.dim(0)?);
+        check_mask(mask, rows, columns)?;
+        if rows == 0 || above_diagonal && rows != columns {
+            let (what, got) = ("sides of a mean over rows", format!("{rows} queries and {columns} gallery rows"));
+            let want = if above_diagonal { "as many of both, one or more," } else { "at least one query" };
+            return Err(Error::Shape { what, got, want: want.to_owned() });
+        }
+        expect_finite("queries", &self.queries)?;
+        expect_finite("gallery", &self.gallery)?;
+        if !self.queries.device().is_cpu() {
+            let matrix = self.dense()?;
+            let reference =
+                if above_diagonal { self.diagonal()? } else { matrix.zeros_like()?.narrow(1, 0, 1)?.squeeze(1)? };
+            let out = dense_reduce(&matrix, kind, mask, &reference)?;
+            expect_no_overflow(&out)?;
+            return Ok(out.mean_all()?);
+        }
+        let (q, g) = as_products(&self.queries, &self.gallery, self.measure)?;
+        let (q, g) = (q.contiguous()?, g.contiguous()?);
+        let mean = match q.dtype() {
+            DType::F32 => Mean::of::<f32>(kind, mask, &q, &g, above_diagonal)?,
+            _ => Mean::of::<f64>(kind, mask, &q, &g, above_diagonal)?,
+        };
+        Ok(q.apply_op2(&g, mean)?)
+    }
+
     fn reduce(&self, kind: Kind, mask: &Mask, reference: Option<&Tensor>) -> Result<Tensor> {
         let (rows, columns) = (self.queries.dim(0)?, self.gallery.dim(0)?);
         check_mask(mask, rows, columns)?;
@@ -143,14 +242,19 @@ impl Similarity {
         }
         let out = if self.queries.device().is_cpu() {
             let (q, g) = as_products(&self.queries, &self.gallery, self.measure)?;
-            q.contiguous()?.apply_op3(&g.contiguous()?, &reference, Reduction::new(kind, mask.clone()))?
+            q.contiguous()?.apply_op3(&g.contiguous()?, &reference, PerRow::new(kind, mask.clone()))?
         } else {
             dense_reduce(&self.dense()?, kind, mask, &reference)?
         };
-        if let Some(row) = first_row(&out, f64::is_nan)? {
-            return Err(Error::Overflow { row, dtype: if out.dtype() == DType::F32 { "f32" } else { "f64" } });
-        }
+        expect_no_overflow(&out)?;
         Ok(out)
+    }
+}
+
+fn expect_no_overflow(rows: &Tensor) -> Result<()> {
+    match first_row(rows, overflowed)? {
+        Some(row) => Err(Error::Overflow { row, dtype: if rows.dtype() == DType::F32 { "f32" } else { "f64" } }),
+        None => Ok(()),
     }
 }
 
@@ -179,7 +283,14 @@ fn dense_reduce(matrix: &Tensor, kind: Kind, mask: &Mask, reference: &Tensor) ->
 }
 
 fn expect_finite(side: &'static str, t: &Tensor) -> Result<()> {
-    // One pass in the common case; the row is looked for only when there is one.
+    // One pass where they lie in the common case; the row is looked for only when there is one.
+    let fine = match t.dtype() {
+        DType::F32 => held(t).values::<f32>().is_ok_and(all_finite),
+        _ => held(t).values::<f64>().is_ok_and(all_finite),
+    };
+    if fine {
+        return Ok(());
+    }
     let values = t.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
     let width = t.dims().get(1).copied().unwrap_or(1).max(1);
     match values.iter().position(|v| !v.is_finite()) {
@@ -193,135 +304,4 @@ fn first_row(t: &Tensor, bad: impl Fn(f64) -> bool) -> Result<Option<usize>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use npair_testkit::{gradient, inputs, threads};
-    use npair_types::Labels;
-    use proptest::prelude::*;
-
-    const KINDS: [Kind; 3] = [Kind::LogSumExp, Kind::Log1pSumExp, Kind::SoftplusSum];
-
-    fn masks(rows: usize, columns: usize) -> Vec<Mask> {
-        let classes = |n: usize| Labels::new((0..n).map(|i| (i * 7 % 5 / 2) as u32)).unwrap();
-        let (r, c) = (classes(rows), classes(columns));
-        let mut masks = vec![Mask::All, Mask::OffDiagonal, Mask::same_class(&r, &c), Mask::other_class(&r, &c)];
-        if rows == columns {
-            masks.push(Mask::positives(&r));
-        }
-        masks
-    }
-
-    fn both(q: &Tensor, g: &Tensor, o: &Tensor, measure: Measure, kind: Kind, mask: &Mask) -> [Vec<Vec<f64>>; 2] {
-        let streamed = |q: &Tensor, g: &Tensor, o: &Tensor| Similarity::new(q, g, measure)?.reduce(kind, mask, Some(o));
-        let dense = |q: &Tensor, g: &Tensor, o: &Tensor| dense_reduce(&matrix(q, g, measure)?, kind, mask, o);
-        let run = |f: &dyn Fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>| {
-            let vars = [q, g, o].map(|t| candle_core::Var::from_tensor(t).unwrap());
-            let out = f(&vars[0], &vars[1], &vars[2]).unwrap();
-            let values = out.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
-            // Rows without an entry are minus infinity: they take no part in the gradient.
-            let finite = out.ge(f64::MIN).unwrap();
-            let weights = inputs::normal(9, 1., out.shape(), out.dtype()).unwrap();
-            let loss =
-                finite.where_cond(&(out * weights).unwrap(), &o.zeros_like().unwrap()).unwrap().sum_all().unwrap();
-            let grads = loss.backward().unwrap();
-            let mut all = vec![values];
-            for v in &vars {
-                let g = grads.get(v).unwrap().to_dtype(DType::F64).unwrap().flatten_all().unwrap();
-                all.push(g.to_vec1::<f64>().unwrap());
-            }
-            all
-        };
-        [run(&streamed), run(&dense)]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-        #[test]
-        fn streamed_equals_dense(rows in 1usize..140, columns in 1usize..600, d in 1usize..9, seed in 0u64..1000, square: bool) {
-            let columns = if square { rows } else { columns };
-            let q = inputs::normal(seed, 0.8, (rows, d), DType::F64).unwrap();
-            let g = inputs::normal(seed + 1, 0.8, (columns, d), DType::F64).unwrap();
-            let o = inputs::normal(seed + 2, 1., rows, DType::F64).unwrap();
-            for measure in [Measure::Dot, Measure::Cosine, Measure::SquaredEuclidean] {
-                for kind in KINDS {
-                    for mask in masks(rows, columns) {
-                        // A row without an entry has the gradient of log 0 on the dense path.
-                        let empty = |i| (0..columns).all(|j| !mask.contains(i, j));
-                        if kind == Kind::LogSumExp && (0..rows).any(empty) {
-                            continue;
-                        }
-                        let [streamed, dense] = both(&q, &g, &o, measure, kind, &mask);
-                        for (s, d) in streamed.iter().zip(&dense) {
-                            let scale = d.iter().fold(1f64, |m, v| m.max(v.abs()));
-                            for (a, b) in s.iter().zip(d) {
-                                // Sums of up to 600 entries in f64.
-                                prop_assert!((a - b).abs() <= 1e-11 * scale, "{kind:?} {mask:?} {a} {b}");
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn gradients_agree_with_central_differences() {
-        let q = inputs::normal(1, 0.7, (6, 4), DType::F64).unwrap();
-        let g = inputs::normal(2, 0.7, (6, 4), DType::F64).unwrap();
-        let o = inputs::normal(3, 0.7, 6, DType::F64).unwrap();
-        for measure in [Measure::Dot, Measure::Cosine, Measure::SquaredEuclidean] {
-            for kind in KINDS {
-                gradient::check(&[q.clone(), g.clone(), o.clone()], |t| {
-                    let out = Similarity::new(&t[0], &t[1], measure)
-                        .and_then(|s| s.reduce(kind, &Mask::OffDiagonal, Some(&t[2])))
-                        .map_err(candle_core::Error::wrap)?;
-                    (out.sqr()?.sum_all()? * 0.1)?.sum_all()
-                })
-                .unwrap();
-            }
-            gradient::check(&[q.clone(), g.clone()], |t| {
-                let s = Similarity::new(&t[0], &t[1], measure).map_err(candle_core::Error::wrap)?;
-                let (m, d) =
-                    (s.dense().map_err(candle_core::Error::wrap)?, s.diagonal().map_err(candle_core::Error::wrap)?);
-                m.sqr()?.mean_all()? + d.sqr()?.mean_all()?
-            })
-            .unwrap();
-        }
-    }
-
-    #[test]
-    fn large_logits_are_finite_and_bad_rows_named() {
-        let q = Tensor::new(&[[100f32, 0.], [-100., 0.]], &candle_core::Device::Cpu).unwrap();
-        let s = Similarity::new(&q, &q, Measure::Dot).unwrap();
-        let o = Tensor::new(&[-1e4f32, 1e4], q.device()).unwrap();
-        assert_eq!(s.log_sum_exp(&Mask::All).unwrap().to_vec1::<f32>().unwrap(), [1e4, 1e4]);
-        assert_eq!(
-            s.log1p_sum_exp_above(&o, &Mask::All).unwrap().to_vec1::<f32>().unwrap(),
-            [2e4, std::f32::consts::LN_2]
-        );
-        assert_eq!(
-            s.softplus_sum_above(&o, &Mask::OffDiagonal).unwrap().to_vec1::<f32>().unwrap(),
-            [std::f32::consts::LN_2, 0.]
-        );
-        let bad = Tensor::new(&[[1f32, 0.], [f32::NAN, 0.]], q.device()).unwrap();
-        let error = Similarity::new(&q, &bad, Measure::Dot).unwrap().log_sum_exp(&Mask::All).unwrap_err();
-        assert!(error.to_string().starts_with("row 1 of the gallery is not finite"), "{error}");
-        let huge = Tensor::new(&[[2e38f32, 0.], [-2e38, 0.]], q.device()).unwrap();
-        let error = Similarity::new(&huge, &huge, Measure::Dot).unwrap().log_sum_exp(&Mask::All).unwrap_err();
-        assert!(error.to_string().contains("overflows"), "{error}");
-    }
-
-    #[test]
-    fn the_same_bits_with_one_and_two_threads() {
-        let q = inputs::normal(1, 0.3, (300, 32), DType::F32).unwrap();
-        let g = inputs::normal(2, 0.3, (900, 32), DType::F32).unwrap();
-        let bits = threads::with_threads(&[1, 2], || {
-            let (q, g) = (candle_core::Var::from_tensor(&q).unwrap(), candle_core::Var::from_tensor(&g).unwrap());
-            let out = Similarity::new(&q, &g, Measure::Cosine).unwrap().log_sum_exp(&Mask::All).unwrap();
-            let grads = out.sum_all().unwrap().backward().unwrap();
-            let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            [flat(&out), flat(grads.get(&q).unwrap()), flat(grads.get(&g).unwrap())].concat()
-        });
-        assert_eq!(bits[0], bits[1]);
-    }
-}
+mod tests;
