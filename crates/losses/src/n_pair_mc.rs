@@ -39,14 +39,13 @@ pub struct NPairMc;
 impl PairLoss for NPairMc {
     fn of_pairs(&self, anchors: &Tensor, positives: &Tensor) -> Result<LossValue> {
         let n = expect_pairs("N-pair-mc", anchors, positives)?;
-        Ok(LossValue::smooth(per_query(anchors, positives)?.mean_all()?, n))
+        Ok(LossValue::smooth(mean(anchors, positives)?, n))
     }
 }
 
-/// The N terms of the mean.
-pub(crate) fn per_query(queries: &Tensor, positives: &Tensor) -> Result<Tensor> {
-    let similarity = Similarity::new(queries, positives, Measure::Dot)?;
-    Ok(similarity.log1p_sum_exp_above(&similarity.diagonal()?, &Mask::OffDiagonal)?)
+/// The mean over the queries; its gradients are found with it.
+pub(crate) fn mean(queries: &Tensor, positives: &Tensor) -> Result<Tensor> {
+    Ok(Similarity::new(queries, positives, Measure::Dot)?.mean_log1p_sum_exp_above_diagonal(&Mask::OffDiagonal)?)
 }
 
 loss_of_pairs!(NPairMc);

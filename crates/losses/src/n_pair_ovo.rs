@@ -36,8 +36,7 @@ impl PairLoss for NPairOvo {
     fn of_pairs(&self, anchors: &Tensor, positives: &Tensor) -> Result<LossValue> {
         let n = expect_pairs("N-pair-ovo", anchors, positives)?;
         let similarity = Similarity::new(anchors, positives, Measure::Dot)?;
-        let rows = similarity.softplus_sum_above(&similarity.diagonal()?, &Mask::OffDiagonal)?;
-        Ok(LossValue::smooth(rows.mean_all()?, n * (n - 1)))
+        Ok(LossValue::smooth(similarity.mean_softplus_sum_above_diagonal(&Mask::OffDiagonal)?, n * (n - 1)))
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::loss::{expect_pairs, loss_of_pairs};
-use crate::n_pair_mc::per_query;
+use crate::n_pair_mc::mean;
 use crate::{LossValue, PairLoss, Result};
 use candle_core::Tensor;
 
@@ -20,8 +20,8 @@ pub struct SymmetricNPairMc;
 impl PairLoss for SymmetricNPairMc {
     fn of_pairs(&self, anchors: &Tensor, positives: &Tensor) -> Result<LossValue> {
         let n = expect_pairs("symmetric N-pair-mc", anchors, positives)?;
-        let sum = (per_query(anchors, positives)? + per_query(positives, anchors)?)?;
-        Ok(LossValue::smooth((sum.mean_all()? * 0.5)?, 2 * n))
+        let sum = (mean(anchors, positives)? + mean(positives, anchors)?)?;
+        Ok(LossValue::smooth((sum * 0.5)?, 2 * n))
     }
 }
 
