@@ -44,6 +44,6 @@ impl Affine {
     }
 
     pub(crate) fn bias_gradient<T: Element>(&self, grad: &[T]) -> Vec<T> {
-        super::column_sums(self.outputs, grad).into_iter().map(T::from_f64).collect()
+        super::column_sums(self.outputs, grad)
     }
 }

@@ -83,13 +83,6 @@ pub(crate) fn normalise_scale_back<T: Element>(x: &[T], width: usize, moments: &
     })
 }
 
-/// Sum over the rows of a matrix.
-pub(crate) fn column_sums<T: Element>(x: &[T], width: usize) -> Vec<T> {
-    down(x.len() / width, width, |row, sums| {
-        sums.iter_mut().zip(&x[row * width..][..width]).for_each(|(s, &x)| *s += x);
-    })
-}
-
 /// Sum over the rows of the entrywise product of two matrices.
 pub(crate) fn column_products<T: Element>(a: &[T], b: &[T], width: usize) -> Vec<T> {
     down(a.len() / width, width, |row, sums| {

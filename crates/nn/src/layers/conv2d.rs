@@ -1,7 +1,7 @@
 use super::input;
-use crate::kernel::by_dtype;
 use crate::kernel::conv::{self, Affine, Geometry};
 use crate::kernel::norm::{self, Moments};
+use crate::kernel::{by_dtype, column_sums};
 use crate::op::{shaped, tensor, with};
 use crate::params::{Init, Parameter, Path};
 use crate::{Error, Gradients, Layer, Pass, Result, Source, Value};
@@ -232,7 +232,7 @@ impl Conv2d {
         if let Some(bias) = &self.bias {
             to.parameter(bias, || {
                 Ok(by_dtype!(x.dtype(), name, T => with(grad, |d: &[T]| {
-                    shaped(conv::bias_gradient(g.outputs, d), bias.tensor())
+                    shaped(column_sums(g.outputs, d), bias.tensor())
                 }))?)
             })?;
         }

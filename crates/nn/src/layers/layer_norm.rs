@@ -1,5 +1,5 @@
 use super::input;
-use crate::kernel::{by_dtype, row};
+use crate::kernel::{by_dtype, column_sums, row};
 use crate::op::{shaped, with};
 use crate::params::{Init, Parameter, Path};
 use crate::{Error, Layer, Pass, Result, Value};
@@ -65,7 +65,7 @@ impl Layer for LayerNorm {
                         shaped(row::normalise_scale_back(v, width, &moments, g), weight)
                     }))?)
                 })?;
-                to.parameter(&layer.bias, || Ok(with(&grad, |g: &[T]| shaped(row::column_sums(g, width), bias))?))?;
+                to.parameter(&layer.bias, || Ok(with(&grad, |g: &[T]| shaped(column_sums(width, g), bias))?))?;
                 to.value(source, || {
                     Ok(with(&kept, |v: &[T]| with(weight, |w| with(&grad, |g| {
                         shaped(row::normalise_back(v, w, &moments, g), &kept)

@@ -1,6 +1,6 @@
 use super::input;
 use crate::kernel::resample::Resample;
-use crate::kernel::{Element, by_dtype, row, tokens};
+use crate::kernel::{Element, by_dtype, column_sums, tokens};
 use crate::op::{shaped, tensor, with};
 use crate::params::{Init, Parameter, Path};
 use crate::{Error, Layer, Pass, Result, Value};
@@ -76,14 +76,14 @@ impl Layer for ClassToken {
             let (class, places) = (layer.class.tensor(), layer.places.tensor());
             to.parameter(&layer.class, || {
                 Ok(by_dtype!(dtype, name, T => with(&grad, |g: &[T]| {
-                    let mut sums = row::column_sums(g, line);
+                    let mut sums = column_sums(line, g);
                     sums.truncate(width);
                     shaped(sums, class)
                 }))?)
             })?;
             to.parameter(&layer.places, || {
                 Ok(by_dtype!(dtype, name, T => with(&grad, |g: &[T]| {
-                    let sums = row::column_sums(g, line);
+                    let sums = column_sums(line, g);
                     let (of_class, of_patches) = sums.split_at(width);
                     match layer.resample() {
                         None => shaped(sums, places),

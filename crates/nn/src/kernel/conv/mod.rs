@@ -12,7 +12,6 @@ use super::norm::{self, Moments};
 use super::product::{Columns, Panels};
 use super::{Element, Unwritten};
 use multiply::{Finish, multiply};
-use rayon::prelude::*;
 
 pub(crate) use gradient::weight_gradient;
 
@@ -111,17 +110,4 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
     }
     // SAFETY: every pixel belongs to one of the phases; without a tap its sum is 0, and written.
     unsafe { dx.written() }
-}
-
-/// Gradient of the bias: sums over batch and pixels, in f64.
-pub(crate) fn bias_gradient<T: Element>(outputs: usize, dout: &[T]) -> Vec<T> {
-    const ROWS: usize = 1024;
-    let sums: Vec<Vec<f64>> = dout.par_chunks(outputs * ROWS).map(|rows| super::column_sums(outputs, rows)).collect();
-    let mut total = vec![0.; outputs];
-    for sum in sums {
-        for (t, s) in total.iter_mut().zip(sum) {
-            *t += s;
-        }
-    }
-    total.into_iter().map(T::from_f64).collect()
 }
