@@ -38,6 +38,12 @@ fn both(q: &Tensor, g: &Tensor, o: &Tensor, measure: Measure, kind: Kind, mask: 
     [run(&streamed), run(&dense)]
 }
 
+/// The inverse of the least norm of a row, at least 1.
+fn inverse_norm(rows: &Tensor) -> f64 {
+    let squares = rows.sqr().unwrap().sum(1).unwrap().to_vec1::<f64>().unwrap();
+    squares.iter().fold(1., |m: f64, s| m.max(s.sqrt().recip()))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
@@ -55,11 +61,13 @@ proptest! {
                         continue;
                     }
                     let [streamed, dense] = both(&q, &g, &o, measure, kind, &mask);
+                    // The cosine's gradient is divided by the norm, after what cancels: all of it where D = 1.
+                    let steep = if measure == Measure::Cosine { inverse_norm(&q).max(inverse_norm(&g)) } else { 1. };
                     for (s, d) in streamed.iter().zip(&dense) {
                         let scale = d.iter().fold(1f64, |m, v| m.max(v.abs()));
                         for (a, b) in s.iter().zip(d) {
                             // Sums of up to 600 entries in f64.
-                            prop_assert!((a - b).abs() <= 1e-11 * scale, "{kind:?} {mask:?} {a} {b}");
+                            prop_assert!((a - b).abs() <= 1e-11 * scale * steep, "{kind:?} {mask:?} {a} {b}");
                         }
                     }
                 }
