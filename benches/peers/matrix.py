@@ -1,6 +1,7 @@
 """N-pair-mc of made-up embeddings in PyTorch, timed on request: `python matrix.py 4096`.
 
 step    the loss by one matrix product and cross-entropy, and both gradients.
+gemm    the matrix product alone.
 """
 
 import argparse
@@ -28,10 +29,16 @@ def main():
         anchors.grad = positives.grad = None
         F.cross_entropy(anchors @ positives.T, targets).backward()
 
+    def gemm():
+        with torch.no_grad():
+            return anchors @ positives.T
+
+    operations = 2 * args.pairs**2 * args.embedding
     protocol.say(
-        ready="n-pair-mc", parameters=0, versions={"torch": torch.__version__}, threads=torch.get_num_threads()
+        ready="n-pair-mc", work={"step": 3 * operations, "gemm": operations}, versions={"torch": torch.__version__},
+        threads=torch.get_num_threads(),
     )
-    protocol.serve({"step": step})
+    protocol.serve({"step": step, "gemm": gemm})
 
 
 if __name__ == "__main__":

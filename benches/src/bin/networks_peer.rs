@@ -5,16 +5,12 @@
 use candle_core::{DType, Device, Tensor};
 use clap::Parser;
 use npair_backbones::{BackboneConfig, EmbeddingNet, ModelConfig};
+use npair_benches::{Result, say, serve};
 use npair_losses::{NPairMc, PairLoss};
 use npair_nn::{Mode, backward, keep_freed_memory};
 use npair_train::{Optimiser, config::OptimiserConfig};
 use npair_types::{Labels, Pairs, Streams};
-use serde_json::{Value, json};
-use std::error::Error;
-use std::io::{BufRead, Write, stdin, stdout};
-use std::time::Instant;
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use serde_json::json;
 
 #[derive(Parser)]
 struct Args {
@@ -70,23 +66,6 @@ impl Bench {
         self.net.forward(&self.pixels, &Mode::Eval)?;
         Ok(())
     }
-
-    /// Milliseconds of one request.
-    fn timed(&mut self, request: &str) -> Result<f64> {
-        let start = Instant::now();
-        match request {
-            "step" => self.step()?,
-            "embed" => self.embed()?,
-            other => return Err(format!("unknown request `{other}`; known are step, embed, quit").into()),
-        }
-        Ok(start.elapsed().as_secs_f64() * 1e3)
-    }
-}
-
-fn say(what: &Value) -> Result<()> {
-    let mut out = stdout().lock();
-    writeln!(out, "{what}")?;
-    Ok(out.flush()?)
 }
 
 fn main() -> Result<()> {
@@ -99,17 +78,13 @@ fn main() -> Result<()> {
         Err(why) => return say(&json!({ "not_built": why.to_string() })),
     };
     let mut bench = Bench::new(&args, backbone)?;
-    let versions = json!({ "npair": env!("CARGO_PKG_VERSION") });
-    let (parameters, threads) = (bench.net.params().count(), rayon::current_num_threads());
-    say(&json!({ "ready": args.backbone, "parameters": parameters, "versions": versions, "threads": threads }))?;
-    for line in stdin().lock().lines() {
-        match line?.trim() {
-            "quit" => break,
-            request => say(&match bench.timed(request) {
-                Ok(ms) => json!({ "ms": ms }),
-                Err(why) => json!({ "error": why.to_string() }),
-            })?,
+    let parameters = bench.net.params().count();
+    serve(&args.backbone, json!({ "parameters": parameters }), |request| {
+        match request {
+            "step" => bench.step()?,
+            "embed" => bench.embed()?,
+            _ => return Ok(None),
         }
-    }
-    Ok(())
+        Ok(Some(()))
+    })
 }

@@ -1,87 +1,14 @@
 use candle_core::CpuStorage;
 
-pub(crate) mod sealed {
-    /// Functions that `std` computes one call at a time, as expressions that the compiler turns into vector code.
-    pub trait Exp: Sized {
-        /// `e^self` for arguments up to 0; f32: within two units in the last place, and 0 below -87, where the result
-        /// would soon be subnormal. A NaN comes out.
-        fn exp_negative(self) -> Self;
-
-        /// `log(1 + self)` for arguments from 0 to 1; f32: within two units in the last place.
-        fn ln_1p_unit(self) -> Self;
-    }
-}
-
-impl sealed::Exp for f32 {
-    #[inline(always)]
-    fn exp_negative(self) -> Self {
-        // Adding 1.5 * 2^23 rounds to a whole number and leaves it in the lowest bits of the sum.
-        const MAGIC: f32 = 12_582_912.;
-        // ln 2 in two parts, of which the first has few digits: its products are exact.
-        const HIGH: f32 = 355. / 512.;
-        const LOW: f32 = -2.121_944_4e-4;
-        const LEAST: f32 = -87.;
-        // A comparison that keeps a NaN.
-        let x = if self < LEAST { LEAST } else { self };
-        let sum = x * std::f32::consts::LOG2_E + MAGIC;
-        let power = sum - MAGIC;
-        let r = (x - power * HIGH) - power * LOW;
-        // Taylor's series on |r| <= ln(2) / 2: what is left out is below r^8 / 8! = 6e-9, a tenth of a unit.
-        let p = 1. / 720. + r * (1. / 5040.);
-        let p = 1. / 120. + r * p;
-        let p = 1. / 24. + r * p;
-        let p = 1. / 6. + r * p;
-        let p = 0.5 + r * p;
-        let p = 1. + r * p;
-        let p = 1. + r * p;
-        let bits = sum.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(127) << 23;
-        if self < LEAST { 0. } else { p * f32::from_bits(bits) }
-    }
-
-    #[inline(always)]
-    fn ln_1p_unit(self) -> Self {
-        // log(1 + e) = 2 artanh(z) with z = e / (2 + e) <= 1/3: what is left out is below z^17 / 17, 1.4e-9 of z.
-        let z = self / (2. + self);
-        let s = z * z;
-        let p = 1. / 13. + s * (1. / 15.);
-        let p = 1. / 11. + s * p;
-        let p = 1. / 9. + s * p;
-        let p = 1. / 7. + s * p;
-        let p = 1. / 5. + s * p;
-        let p = 1. / 3. + s * p;
-        2. * (z + z * s * p)
-    }
-}
-
-/// As the standard library has them: f64 is for checking gradients.
-impl sealed::Exp for f64 {
-    #[inline(always)]
-    fn exp_negative(self) -> Self {
-        self.exp()
-    }
-
-    #[inline(always)]
-    fn ln_1p_unit(self) -> Self {
-        self.ln_1p()
-    }
-}
-
 /// The number types of the streamed reductions: f32 and f64.
-pub trait Element:
-    sealed::Exp + Copy + Send + Sync + PartialOrd + std::fmt::Debug + candle_core::WithDType + 'static
-{
-    /// Its name.
-    const NAME: &'static str;
-    /// Zero.
-    const ZERO: Self;
-    /// One.
-    const ONE: Self;
-    /// Minus infinity.
-    const LOWEST: Self;
-    /// The value in f64, exactly.
-    fn wide(self) -> f64;
-    /// The nearest value to an f64.
-    fn narrow(value: f64) -> Self;
+pub trait Element: npair_simd::Exp + candle_core::WithDType {
+    /// What sorts candidates of a search: the greater key is the nearer one, of equally near ones the earlier.
+    type Key: Ord + Copy + Send + Sync;
+
+    /// The key of a closeness that is no NaN.
+    fn key(self, index: u32) -> Self::Key;
+    /// What a key was made of; of the two zeros the positive one.
+    fn of_key(key: Self::Key) -> (Self, u32);
     /// The storage's values if they are of this type.
     fn of_storage(storage: &CpuStorage) -> Option<&[Self]>;
     /// Storage of these values.
@@ -89,26 +16,35 @@ pub trait Element:
 }
 
 macro_rules! element {
-    ($t:ty, $variant:ident) => {
+    ($t:ty, $bits:ty, $key:ty, $variant:ident) => {
         impl Element for $t {
-            const NAME: &'static str = stringify!($t);
-            const ZERO: Self = 0.;
-            const ONE: Self = 1.;
-            const LOWEST: Self = <$t>::NEG_INFINITY;
+            type Key = $key;
+
             #[inline(always)]
-            fn wide(self) -> f64 {
-                f64::from(self)
+            fn key(self, index: u32) -> $key {
+                const SIGN: $bits = 1 << (<$bits>::BITS - 1);
+                // The two zeros are equally near.
+                let bits = (self + 0.).to_bits();
+                // Bits of floats sort as whole numbers do, negative ones the other way round.
+                let order = if bits & SIGN == 0 { bits | SIGN } else { !bits };
+                <$key>::from(order) << 32 | <$key>::from(!index)
             }
+
             #[inline(always)]
-            fn narrow(value: f64) -> Self {
-                value as $t
+            fn of_key(key: $key) -> (Self, u32) {
+                const SIGN: $bits = 1 << (<$bits>::BITS - 1);
+                let order = (key >> 32) as $bits;
+                let bits = if order & SIGN == 0 { !order } else { order & !SIGN };
+                (<$t>::from_bits(bits), !(key as u32))
             }
+
             fn of_storage(storage: &CpuStorage) -> Option<&[Self]> {
                 match storage {
                     CpuStorage::$variant(values) => Some(values),
                     _ => None,
                 }
             }
+
             fn into_storage(values: Vec<Self>) -> CpuStorage {
                 CpuStorage::$variant(values)
             }
@@ -116,5 +52,25 @@ macro_rules! element {
     };
 }
 
-element!(f32, F32);
-element!(f64, F64);
+element!(f32, u32, u64, F32);
+element!(f64, u64, u128, F64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_by_closeness_then_place() {
+        let values = [f64::NEG_INFINITY, -3.5, -1e-300, 0., 1e-310, 2., f64::INFINITY];
+        for pair in values.windows(2) {
+            assert!(pair[0].key(0) < pair[1].key(u32::MAX));
+            assert!((pair[0] as f32).key(7) <= (pair[1] as f32).key(7));
+        }
+        for v in values {
+            assert_eq!(f64::of_key(v.key(12)), (v, 12));
+            assert_eq!(f32::of_key((v as f32).key(u32::MAX)), (v as f32, u32::MAX));
+            assert!(v.key(3) > v.key(4));
+        }
+        assert_eq!((-0f32).key(1), 0f32.key(1));
+    }
+}

@@ -46,29 +46,18 @@ impl Mask {
         }
     }
 
-    /// Puts minus infinity, whose exponential is 0, in the place of a row's entries that take no part.
-    pub(crate) fn hide<T: crate::Element>(&self, row: usize, line: &mut [T]) {
-        let out = T::LOWEST;
+    /// Puts minus infinity, whose exponential is 0, in the place of entries that take no part: `line` is of row `row`, from
+    /// column `first` on.
+    pub(crate) fn hide<T: crate::Element>(&self, row: usize, first: usize, line: &mut [T]) {
         match self {
             Self::All => {}
-            Self::OffDiagonal => {
-                if let Some(v) = line.get_mut(row) {
-                    *v = out;
-                }
-            }
-            Self::SameClass(rows, columns) => {
-                let class = rows[row];
-                line.iter_mut().zip(columns.iter()).for_each(|(v, &c)| *v = if c == class { *v } else { out });
-            }
+            Self::OffDiagonal => hide_one(row, first, line),
+            Self::SameClass(rows, columns) => hide_classes(line, &columns[first..], rows[row], false),
             Self::SameClassOffDiagonal(rows, columns) => {
-                let class = rows[row];
-                line.iter_mut().zip(columns.iter()).for_each(|(v, &c)| *v = if c == class { *v } else { out });
-                line[row] = out;
+                hide_classes(line, &columns[first..], rows[row], false);
+                hide_one(row, first, line);
             }
-            Self::OtherClass(rows, columns) => {
-                let class = rows[row];
-                line.iter_mut().zip(columns.iter()).for_each(|(v, &c)| *v = if c == class { out } else { *v });
-            }
+            Self::OtherClass(rows, columns) => hide_classes(line, &columns[first..], rows[row], true),
         }
     }
 
@@ -79,6 +68,21 @@ impl Mask {
             Self::SameClass(r, c) | Self::SameClassOffDiagonal(r, c) | Self::OtherClass(r, c) => {
                 Some((r.len(), c.len()))
             }
+        }
+    }
+}
+
+fn hide_one<T: crate::Element>(column: usize, first: usize, line: &mut [T]) {
+    if let Some(v) = column.checked_sub(first).and_then(|at| line.get_mut(at)) {
+        *v = T::NEG_INFINITY;
+    }
+}
+
+npair_simd::vectorised! {
+    /// Hides the entries whose column is of `class`, or the others.
+    fn hide_classes<T: crate::Element>(line: &mut [T], columns: &[ClassId], class: ClassId, same: bool) {
+        for (v, &c) in line.iter_mut().zip(columns) {
+            *v = if (c == class) == same { T::NEG_INFINITY } else { *v };
         }
     }
 }

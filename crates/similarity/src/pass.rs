@@ -1,10 +1,12 @@
 //! One pass over the matrix that gives the rows' results and, where they are wanted, the gradients of both sides: every
 //! product is taken once.
 
-use crate::product::{View, product};
-use crate::vectors::{exps, largest, scale, softplus};
+use crate::product::{Left, multiply, transposed, upright};
+use crate::vectors::{LANES, exps, largest, scale, softplus};
 use crate::{Element, Mask, Rows};
+use npair_simd::{Panels, Run};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// What becomes of a row `s` of inner products above its reference `o`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,21 +28,29 @@ pub(crate) enum Reference<'a, T> {
     Diagonal,
 }
 
-/// Rows whose weights live at a time, and entries that they may have: 128 MiB of f32. All sizes are fixed or depend on the
-/// shape alone, so that no bit depends on the number of threads.
-const WAVE: usize = 2048;
-const ENTRIES: usize = 1 << 25;
-/// Rows of one task: eight tasks in a wave, and enough rows in each to pay for packing the other side.
-const BLOCK: std::ops::RangeInclusive<usize> = 128..=256;
-/// Columns of one task of the second gradient.
-const COLUMNS: usize = 256;
+/// Rows of a task: a multiple of the rows of every register tile. Fewer where there would be few tasks.
+const GROUP: usize = 168;
+const SMALL_GROUP: usize = 84;
+const SMALL: usize = 12 * GROUP;
+
+/// Entries whose weights live at a time: they stay in the last cache, and there are rows enough to pay for passing over the
+/// gallery's gradient. All sizes depend on the shape alone, so that no bit depends on the number of threads.
+const ENTRIES: usize = 1 << 23;
+
+/// Groups of a wave at most.
+const GROUPS: usize = 16;
+
+/// Columns of a task: as many panels as have so many of them.
+const COLUMNS: usize = 512;
+
+/// Panels of columns of one task of the second gradient.
+const PANELS: usize = 2;
 
 /// Which gradients are wanted.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Wanted {
     pub(crate) queries: bool,
     pub(crate) gallery: bool,
-    pub(crate) reference: bool,
 }
 
 /// What a pass found.
@@ -62,12 +72,39 @@ pub(crate) struct Pass<'a, T> {
     pub(crate) reference: Reference<'a, T>,
 }
 
+/// A group of rows of the wave, and what is known of them.
+struct Group<'w, T> {
+    /// The first row.
+    first: usize,
+    /// Logits, then weights: panel by panel, (row, column of the panel).
+    entries: &'w mut [T],
+    /// The reference of every row.
+    above: Vec<T>,
+    /// What is taken from a row's logits.
+    base: Vec<T>,
+    /// The entries are the derivatives when multiplied by this.
+    factor: Vec<T>,
+}
+
+/// What a task finds of its rows in its columns, lane by lane.
+struct Part<T> {
+    most: Vec<[T; LANES]>,
+    /// (row of the group, its entry on the diagonal)
+    diagonal: Vec<(usize, T)>,
+}
+
+/// The sums of a task: of the terms, and of the weights.
+struct Sums {
+    terms: Vec<[f64; LANES]>,
+    weights: Vec<[f64; LANES]>,
+}
+
 impl<T: Element> Pass<'_, T> {
     /// Runs it; the gradients are those of `sum_i upstream(i) result_i`.
     ///
-    /// A wave of rows at a time: its logits become, in place, the weights of the entries. Its blocks of rows give their
-    /// part of the queries' gradient; then ranges of columns add the wave's part to the gallery's, in the order of the
-    /// waves. Beside the gradients that is memory for one wave, whatever the number of threads.
+    /// A wave of rows at a time, in groups. Both sides have been packed once. Tasks of a group and some columns multiply,
+    /// and leave the largest logit; then the logits become weights; then groups give their part of the queries' gradient,
+    /// and ranges of columns add the wave's to the gallery's, in the order of the waves.
     pub(crate) fn run(&self, wanted: Wanted, upstream: impl Fn(usize) -> f64 + Sync) -> Found<T> {
         let (rows, columns, width) = (self.queries.len(), self.gallery.len(), self.queries.width());
         let room = |wanted: bool, n: usize| if wanted { n } else { 0 };
@@ -77,100 +114,228 @@ impl<T: Element> Pass<'_, T> {
             gallery: vec![T::ZERO; room(wanted.gallery, columns * width)],
             reference: vec![0.; rows],
         };
-        let wave = (ENTRIES / columns.max(1)).clamp(16, WAVE).min(rows);
-        let block = (wave / 8).clamp(*BLOCK.start(), *BLOCK.end());
-        let mut buffer = vec![T::ZERO; wave * columns];
-        for start in (0..rows).step_by(wave.max(1)) {
+        if columns == 0 {
+            found.results.fill(self.result(0., T::ZERO, T::ZERO).0);
+            return found;
+        }
+        let across = transposed(self.gallery);
+        let upwards = wanted.queries.then(|| upright(self.gallery, |_| T::ONE));
+        let padded: usize = across.columns.panels.iter().map(|p| p.2.columns).sum();
+        let size = if rows < SMALL { SMALL_GROUP } else { GROUP };
+        // Waves of nearly the same number of groups.
+        let groups = rows.div_ceil(size);
+        let waves = groups.div_ceil((ENTRIES / (size * padded)).clamp(1, GROUPS)).max(1);
+        let wave = groups.div_ceil(waves).max(1) * size;
+        let mut buffer = vec![T::ZERO; wave.min(rows) * padded];
+        for start in (0..rows).step_by(wave) {
             let end = (start + wave).min(rows);
-            let weights = &mut buffer[..(end - start) * columns];
-            self.rows(start..end, block, weights, wanted, &upstream, &mut found);
+            let mut groups: Vec<Group<T>> = buffer[..(end - start) * padded]
+                .chunks_mut((size * padded).max(1))
+                .zip((start..end).step_by(size))
+                .map(|(entries, first)| {
+                    let above = match self.reference {
+                        Reference::Given(o) => o[first..end.min(first + size)].to_vec(),
+                        Reference::Diagonal => vec![T::ZERO; end.min(first + size) - first],
+                    };
+                    Group { first, entries, base: above.clone(), factor: above.clone(), above }
+                })
+                .collect();
+            self.logits(&mut groups, &across);
+            self.weights(&mut groups, &across, &mut found, &upstream);
+            if let Some(upwards) = &upwards {
+                let grads = found.queries[start * width..end * width].par_chunks_mut(size * width);
+                groups.par_iter().zip(grads).for_each(|(group, grad)| group.queries_part(&across, upwards, grad));
+            }
             if wanted.gallery {
-                let queries = View::new(self.queries.range(start..end), end - start, width);
-                found.gallery.par_chunks_mut(COLUMNS * width).enumerate().for_each(|(i, grad)| {
-                    let part = i * COLUMNS..i * COLUMNS + grad.len() / width;
-                    product(grad, View::columns(weights, columns, part).transposed(), queries, start > 0);
+                let factors: Vec<T> = groups.iter().flat_map(|g| g.factor.iter().copied()).collect();
+                let queries = Rows::trusted(self.queries.range(start..end), width);
+                let queries = upright(queries, |i| factors[i]);
+                let each = across.columns.panels.first().map_or(1, |p| p.2.columns) * PANELS;
+                found.gallery.par_chunks_mut(each * width).enumerate().for_each(|(at, grad)| {
+                    gallery_part(&groups, &across, at * PANELS, &queries, start > 0, grad, width);
                 });
             }
         }
         found
     }
 
-    /// Results, weights and the queries' gradient of some rows, block by block.
-    fn rows(
-        &self,
-        rows: std::ops::Range<usize>,
-        block: usize,
-        weights: &mut [T],
-        wanted: Wanted,
-        upstream: &(impl Fn(usize) -> f64 + Sync),
-        found: &mut Found<T>,
-    ) {
-        let (columns, width) = (self.gallery.len(), self.queries.width());
-        let gallery = View::new(self.gallery.as_slice(), columns, width);
-        let mut weights = weights.chunks_mut((block * columns).max(1));
-        let mut grads = found.queries.get_mut(rows.start * width..).unwrap_or_default().chunks_mut(block * width);
-        let tasks: Vec<_> = found.results[rows.clone()]
-            .chunks_mut(block)
-            .zip(found.reference[rows.clone()].chunks_mut(block))
-            .zip(rows.clone().step_by(block))
-            .map(|((results, below), first)| {
-                (first, results, below, weights.next().unwrap_or_default(), grads.next().unwrap_or_default())
-            })
-            .collect();
-        let with_gradient = wanted.queries || wanted.gallery || wanted.reference;
-        tasks.into_par_iter().for_each(|(first, results, below, logits, grad)| {
-            let n = results.len();
-            let queries = View::new(self.queries.range(first..first + n), n, width);
-            product(logits, queries, gallery.transposed(), false);
-            for (i, (result, below)) in results.iter_mut().zip(below).enumerate() {
-                let (row, line) = (first + i, &mut logits[i * columns..(i + 1) * columns]);
-                let (value, share) = self.reduce(row, line);
-                *result = value;
-                if !with_gradient {
-                    continue;
+    /// The logits of a wave, those that take no part hidden, with the base of every row.
+    fn logits(&self, groups: &mut [Group<T>], across: &Panels<T>) {
+        let width = self.queries.width();
+        let diagonal = matches!(self.reference, Reference::Diagonal);
+        let parts = by_tasks(groups, across, |first, above, entries, panels| {
+            let rows = above.len();
+            let starts: Vec<usize> = (0..rows).map(|i| (first + i) * width).collect();
+            let runs = [Run { start: 0, len: width, step: 1 }];
+            let mut part = Part { most: vec![[T::NEG_INFINITY; LANES]; rows], diagonal: Vec::new() };
+            let size = across.columns.panels.first().map_or(1, |p| p.2.columns);
+            for (p, lines) in panels.zip(entries.chunks_exact_mut(size * rows)) {
+                let (from, count, _) = across.columns.panels[p];
+                let out_rows: Vec<usize> = (0..rows).map(|i| i * size).collect();
+                let left = Left { values: self.queries.as_slice(), rows: &starts, runs: &runs, out_rows: &out_rows };
+                multiply(left, across, p..p + 1, 0, |_| 0, lines, false);
+                for (i, line) in lines.chunks_exact_mut(size).enumerate() {
+                    let row = first + i;
+                    if diagonal && (from..from + count).contains(&row) {
+                        part.diagonal.push((i, line[row - from]));
+                    }
+                    self.mask.hide(row, from, &mut line[..count]);
+                    line[count..].fill(T::NEG_INFINITY);
                 }
-                let sum = scale(line, T::narrow(share * upstream(row)));
-                *below = -sum;
-                if matches!(self.reference, Reference::Diagonal) {
-                    line[row] = T::narrow(line[row].wide() - sum);
-                }
+                largest(lines, size, &mut part.most);
             }
-            if wanted.queries {
-                product(&mut grad[..n * width], View::new(logits, n, columns), gallery, false);
-            }
+            part
         });
+        let one = self.kind == Kind::Log1pSumExp;
+        for (group, parts) in groups.iter_mut().zip(parts) {
+            for &(i, value) in parts.iter().flat_map(|p| &p.diagonal) {
+                group.above[i] = value;
+            }
+            for (i, base) in group.base.iter_mut().enumerate() {
+                let lanes = parts.iter().flat_map(|p| p.most[i]);
+                let most = lanes.fold(T::NEG_INFINITY, |most, v| if v > most { v } else { most });
+                *base = match self.kind {
+                    Kind::SoftplusSum => group.above[i],
+                    // The 1 is the entry exp(0).
+                    _ if one && most <= group.above[i] => group.above[i],
+                    // No entry takes part: all are minus infinity, or no numbers.
+                    _ if most == T::NEG_INFINITY => T::ZERO,
+                    _ => most,
+                };
+            }
+        }
     }
 
-    /// The result of one row; the logits become values that are its derivatives when multiplied by the second number.
-    fn reduce(&self, row: usize, line: &mut [T]) -> (f64, f64) {
-        let above = match self.reference {
-            Reference::Given(o) => o[row],
-            Reference::Diagonal => line[row],
-        };
-        self.mask.hide(row, line);
-        if self.kind == Kind::SoftplusSum {
-            return (softplus(line, above), 1.);
+    /// The logits become weights; results, factors, and what the references get.
+    fn weights(
+        &self,
+        groups: &mut [Group<T>],
+        across: &Panels<T>,
+        found: &mut Found<T>,
+        upstream: &(impl Fn(usize) -> f64 + Sync),
+    ) {
+        let size = across.columns.panels.first().map_or(1, |p| p.2.columns);
+        let soft = self.kind == Kind::SoftplusSum;
+        let bases: Vec<Vec<T>> = groups.iter().map(|g| g.base.clone()).collect();
+        let start = groups.first().map_or(0, |g| g.first);
+        let rows = groups.first().map_or(1, |g| g.above.len());
+        let parts = by_tasks(groups, across, |first, above, entries, _| {
+            let zeros = vec![[0.; LANES]; above.len()];
+            let bases = &bases[(first - start) / rows];
+            let mut sums = Sums { weights: if soft { zeros.clone() } else { Vec::new() }, terms: zeros };
+            for lines in entries.chunks_exact_mut(size * above.len()) {
+                match self.kind {
+                    Kind::SoftplusSum => softplus(lines, size, bases, &mut sums.terms, &mut sums.weights),
+                    _ => exps(lines, size, bases, &mut sums.terms),
+                }
+            }
+            sums
+        });
+        for (group, parts) in groups.iter_mut().zip(parts) {
+            for i in 0..group.above.len() {
+                let row = group.first + i;
+                let total = |of: fn(&Sums) -> &[[f64; LANES]]| -> f64 {
+                    parts.iter().map(|p| of(p)[i].iter().sum::<f64>()).sum()
+                };
+                let terms = total(|p| &p.terms);
+                let (result, share) = self.result(terms, group.base[i], group.above[i]);
+                let sum = if soft { total(|p| &p.weights) } else { terms };
+                let factor = share * upstream(row);
+                found.results[row] = result;
+                found.reference[row] = -sum * factor;
+                group.factor[i] = T::narrow(factor);
+                if matches!(self.reference, Reference::Diagonal) {
+                    let at = row / size * size * group.above.len() + i * size + row % size;
+                    group.entries[at] = T::narrow(group.entries[at].wide() - sum);
+                }
+            }
         }
-        let most = largest(line);
-        // The 1 is the entry exp(0).
-        let one = self.kind == Kind::Log1pSumExp;
-        let base = if one && most <= above { above } else { most };
-        if base == T::LOWEST {
-            // No entry takes part. A NaN is none, and is told from that; no reference is minus infinity.
-            let bad = one || line.iter().any(|v| v.wide().is_nan());
-            line.fill(T::ZERO);
-            return (if bad { f64::NAN } else { f64::NEG_INFINITY }, 0.);
-        }
-        let sum = exps(line, base);
-        if !one {
-            return (base.wide() - above.wide() + sum.ln(), 1. / sum);
-        }
+    }
+
+    /// The result of a row whose terms have this sum above their base, and what makes the entries derivatives.
+    fn result(&self, sum: f64, base: T, above: T) -> (f64, f64) {
         let shift = base.wide() - above.wide();
-        if shift == 0. {
+        match self.kind {
+            Kind::SoftplusSum => (sum, 1.),
+            Kind::LogSumExp if sum == 0. => (f64::NEG_INFINITY, 0.),
+            Kind::LogSumExp => (shift + sum.ln(), 1. / sum),
             // Below the 1 nothing has to be shifted: keep the digits of a small sum.
-            return (sum.ln_1p(), 1. / (1. + sum));
+            Kind::Log1pSumExp if shift == 0. => (sum.ln_1p(), 1. / (1. + sum)),
+            Kind::Log1pSumExp => {
+                let all = sum + (-shift).exp();
+                (shift + all.ln(), 1. / all)
+            }
         }
-        let all = sum + (-shift).exp();
-        (shift + all.ln(), 1. / all)
+    }
+}
+
+/// Runs `task(first row, reference, entries, panels)` for every group and every range of columns; a list of what they gave
+/// for every group.
+fn by_tasks<T: Element, R: Send>(
+    groups: &mut [Group<T>],
+    across: &Panels<T>,
+    task: impl Fn(usize, &[T], &mut [T], Range<usize>) -> R + Sync,
+) -> Vec<Vec<R>> {
+    let count = across.columns.panels.len();
+    let size = across.columns.panels.first().map_or(1, |p| p.2.columns);
+    let each = (COLUMNS / size).max(1);
+    let tasks: Vec<_> = groups
+        .iter_mut()
+        .flat_map(|Group { first, above, entries, .. }| {
+            let (first, above) = (*first, &above[..]);
+            let parts = entries.chunks_mut(each * size * above.len()).enumerate();
+            parts.map(move |(at, entries)| (first, above, entries, at * each..count.min((at + 1) * each)))
+        })
+        .collect();
+    let of_group = count.div_ceil(each);
+    let mut results = tasks
+        .into_par_iter()
+        .map(|(first, above, entries, panels)| task(first, above, entries, panels))
+        .collect::<Vec<_>>()
+        .into_iter();
+    groups.iter().map(|_| results.by_ref().take(of_group).collect()).collect()
+}
+
+impl<T: Element> Group<'_, T> {
+    /// The gradient of the group's queries: its weights times the gallery.
+    fn queries_part(&self, across: &Panels<T>, gallery: &Panels<T>, grad: &mut [T]) {
+        let (rows, width) = (self.above.len(), grad.len() / self.above.len());
+        let size = across.columns.panels.first().map_or(1, |p| p.2.columns);
+        let runs: Vec<Run> = across
+            .columns
+            .panels
+            .iter()
+            .map(|&(from, count, _)| Run { start: from * rows, len: count, step: 1 })
+            .collect();
+        let [starts, out_rows] = [size, width].map(|step| (0..rows).map(|i| i * step).collect::<Vec<_>>());
+        let left = Left { values: self.entries, rows: &starts, runs: &runs, out_rows: &out_rows };
+        let panels = &gallery.columns.panels;
+        multiply(left, gallery, 0..panels.len(), 0, |p| panels[p].0, grad, false);
+        scale(grad, width, &self.factor);
+    }
+}
+
+/// The part of the gallery's gradient that comes of a wave, for the columns from panel `first` on: the weights' transpose
+/// times the queries, which carry the factors.
+fn gallery_part<T: Element>(
+    groups: &[Group<T>],
+    across: &Panels<T>,
+    first: usize,
+    queries: &Panels<T>,
+    add: bool,
+    grad: &mut [T],
+    width: usize,
+) {
+    let size = across.columns.panels.first().map_or(1, |p| p.2.columns);
+    let out_rows: Vec<usize> = (0..grad.len() / width).map(|i| i * width).collect();
+    let panels = &queries.columns.panels;
+    let mut from = 0;
+    for (at, group) in groups.iter().enumerate() {
+        let rows = group.above.len();
+        let starts: Vec<usize> = (0..out_rows.len()).map(|c| (first + c / size) * size * rows + c % size).collect();
+        let runs = [Run { start: 0, len: rows, step: size }];
+        let left = Left { values: &*group.entries, rows: &starts, runs: &runs, out_rows: &out_rows };
+        multiply(left, queries, 0..panels.len(), from, |p| panels[p].0, grad, add || at > 0);
+        from += rows;
     }
 }

@@ -1,73 +1,87 @@
-use crate::Element;
+//! Products of rows by the register tile of `npair-simd`: the right factor is packed once, the rows of the left one are
+//! read where they lie.
 
-/// A matrix in a slice: `rows x cols` with steps between rows and columns.
-#[derive(Clone, Copy)]
-pub(crate) struct View<'a, T> {
-    data: &'a [T],
-    rows: usize,
-    cols: usize,
-    row_step: usize,
-    col_step: usize,
-}
+use crate::{Element, Rows};
+use npair_simd::{Columns, Epilogue, Panels, Run, Tile, blocks};
+use std::ops::Range;
 
-impl<'a, T> View<'a, T> {
-    /// `rows x cols`, one row after the other.
-    pub(crate) fn new(data: &'a [T], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols);
-        Self { data, rows, cols, row_step: cols, col_step: 1 }
-    }
+/// Steps of a sum that are taken for all rows before the next ones: so many rows of a panel stay in the second cache, and
+/// adding to what was there costs little.
+const STEPS: usize = 256;
 
-    /// Columns `columns` of rows that are `width` long.
-    pub(crate) fn columns(data: &'a [T], width: usize, columns: std::ops::Range<usize>) -> Self {
-        assert!(data.len().is_multiple_of(width) && columns.start < columns.end && columns.end <= width);
-        let Some(data_from) = data.get(columns.start..) else { return Self::new(&[], 0, columns.len()) };
-        Self { data: data_from, rows: data.len() / width, cols: columns.len(), row_step: width, col_step: 1 }
-    }
+/// Rows of a panel that are transposed at a time, which is a cache line of f32.
+const LINE: usize = 16;
 
-    pub(crate) fn transposed(self) -> Self {
-        let Self { data, rows, cols, row_step, col_step } = self;
-        Self { data, rows: cols, cols: rows, row_step: col_step, col_step: row_step }
-    }
-}
-
-/// `out (+)= a b`, `out` dense with one row after the other; single-threaded, so its bits depend on the shapes alone.
-pub(crate) fn product<T: Element>(out: &mut [T], a: View<T>, b: View<T>, accumulate: bool) {
-    assert_eq!(a.cols, b.rows);
-    assert_eq!(out.len(), a.rows * b.cols);
-    if out.is_empty() {
-        return;
-    }
-    if a.cols == 0 {
-        if !accumulate {
-            out.fill(T::ZERO);
+/// A side as the right factor of `x y^T`: a column of the product for every row, as many steps as a row has entries.
+pub(crate) fn transposed<T: Element>(rows: Rows<T>) -> Panels<T> {
+    let (data, width) = (rows.as_slice(), rows.width());
+    Panels::new(Columns::uniform(rows.len()), width, |first, count, columns, to| {
+        let rows = &data[first * width..(first + count) * width];
+        for from in (0..width).step_by(LINE) {
+            let steps = from..width.min(from + LINE);
+            for (n, row) in rows.chunks_exact(width).enumerate() {
+                for s in steps.clone() {
+                    to[s * columns + n] = row[s];
+                }
+            }
         }
-        return;
-    }
-    // SAFETY: no view reaches beyond its slice (checked in `new` and `columns`, kept by `transposed`) and `out` has
-    // `a.rows x b.cols` entries (asserted above), so every address that the steps reach is in bounds; `out` is borrowed
-    // mutably and so overlaps neither input. `T` is f32 or f64, which `gemm` supports.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.cols,
-            a.cols,
-            out.as_mut_ptr(),
-            1,
-            b.cols as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.col_step as isize,
-            a.row_step as isize,
-            b.data.as_ptr(),
-            b.col_step as isize,
-            b.row_step as isize,
-            T::ONE,
-            T::ONE,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+    })
+}
+
+/// A side as the right factor of `w x`: a step for every row, each times a factor of its own.
+pub(crate) fn upright<T: Element>(rows: Rows<T>, factor: impl Fn(usize) -> T + Sync) -> Panels<T> {
+    let (data, width) = (rows.as_slice(), rows.width());
+    Panels::new(Columns::new(width), rows.len(), |first, count, columns, to| {
+        for (i, (row, to)) in data.chunks_exact(width).zip(to.chunks_exact_mut(columns)).enumerate() {
+            let factor = factor(i);
+            for (to, &v) in to.iter_mut().zip(&row[first..first + count]) {
+                *to = v * factor;
+            }
+        }
+    })
+}
+
+/// The left factor of a product, and where its rows go.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<'a, T> {
+    /// Where it lies.
+    pub(crate) values: &'a [T],
+    /// Where each of its rows starts.
+    pub(crate) rows: &'a [usize],
+    /// The entries of a row.
+    pub(crate) runs: &'a [Run],
+    /// Where each row of the result starts.
+    pub(crate) out_rows: &'a [usize],
+}
+
+/// `out[out_rows[j] + place(p) + c] (+)= sum over steps s of left[j][s] right[from + s][column c of panel p]`, on the
+/// calling thread, for some panels.
+pub(crate) fn multiply<T: Element>(
+    left: Left<T>,
+    right: &Panels<T>,
+    panels: Range<usize>,
+    from: usize,
+    place: impl Fn(usize) -> usize,
+    out: &mut [T],
+    add: bool,
+) {
+    let mut step = from;
+    for (at, runs) in blocks(left.runs, STEPS).iter().enumerate() {
+        let epilogue = if add || at > 0 { Epilogue::ADD } else { Epilogue::STORE };
+        for p in panels.clone() {
+            let (_, columns, kernel) = right.columns.panels[p];
+            let (y, y_step) = (&right.panel(p)[step * kernel.columns..], kernel.columns);
+            let mut moved = [0; 16];
+            for (rows, out_rows) in left.rows.chunks(kernel.rows).zip(left.out_rows.chunks(kernel.rows)) {
+                let moved = &mut moved[..rows.len()];
+                for (to, row) in moved.iter_mut().zip(out_rows) {
+                    *to = row + place(p);
+                }
+                let x = left.values;
+                kernel.run(&Tile { x, rows, runs, y, y_step, ahead: &[], out_rows: moved, columns, epilogue }, out);
+            }
+        }
+        step += npair_simd::steps(runs);
     }
 }
 
@@ -75,20 +89,48 @@ pub(crate) fn product<T: Element>(out: &mut [T], a: View<T>, b: View<T>, accumul
 mod tests {
     use super::*;
 
+    /// Whole numbers, so that sums are exact in any order.
+    fn numbers(n: usize) -> Vec<f64> {
+        (0..n).map(|i| ((i * 7 + 3) % 11) as f64 - 5.).collect()
+    }
+
     #[test]
-    fn products_and_transposes() {
-        let a = [1f64, 2., 3., 4., 5., 6.]; // 2 x 3
-        let b = [1f64, 0., 2., 0., 1., 3.]; // 2 x 3
-        let mut out = [0f64; 4];
-        product(&mut out, View::new(&a, 2, 3), View::new(&b, 2, 3).transposed(), false);
-        assert_eq!(out, [7., 11., 16., 23.]);
-        let mut out = [1f64; 9];
-        product(&mut out, View::new(&a, 2, 3).transposed(), View::new(&b, 2, 3), true);
-        assert_eq!(out, [2., 5., 15., 3., 6., 20., 4., 7., 25.]);
-        // Columns 1 and 2 of a, as 2 x 2, times itself transposed.
-        let part = View::columns(&a, 3, 1..3);
-        let mut out = [0f64; 4];
-        product(&mut out, part, part.transposed(), false);
-        assert_eq!(out, [13., 28., 28., 61.]);
+    fn rows_times_rows() {
+        for (rows, columns, width) in [(1, 1, 1), (5, 70, 3), (20, 33, 300)] {
+            let (a, b) = (numbers(rows * width), numbers(columns * width));
+            let right = transposed(Rows::trusted(&b, width));
+            let starts: Vec<usize> = (0..rows).map(|i| i * width).collect();
+            let to: Vec<usize> = (0..rows).map(|i| i * columns).collect();
+            let runs = [Run { start: 0, len: width, step: 1 }];
+            let left = Left { values: &a, rows: &starts, runs: &runs, out_rows: &to };
+            let mut out = vec![1.; rows * columns];
+            let all = 0..right.columns.panels.len();
+            for add in [false, true] {
+                multiply(left, &right, all.clone(), 0, |p| right.columns.panels[p].0, &mut out, add);
+            }
+            for i in 0..rows {
+                for j in 0..columns {
+                    let dot: f64 = (0..width).map(|s| a[i * width + s] * b[j * width + s]).sum();
+                    assert_eq!(out[i * columns + j], 2. * dot, "{rows} {columns} {width}: {i} {j}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn weights_times_rows_from_a_step_on() {
+        let (n, width) = (300, 7);
+        let (w, b) = (numbers(2 * n), numbers(n * width));
+        let right = upright(Rows::trusted(&b, width), |i| if i % 2 == 0 { 1. } else { 2. });
+        let runs = [Run { start: 0, len: n - 150, step: 1 }];
+        let left = Left { values: &w, rows: &[150, n + 150], runs: &runs, out_rows: &[0, width] };
+        let mut out = vec![0.; 2 * width];
+        multiply(left, &right, 0..right.columns.panels.len(), 150, |p| right.columns.panels[p].0, &mut out, false);
+        for i in 0..2 {
+            for c in 0..width {
+                let terms = (150..n).map(|s| w[i * n + s] * b[s * width + c] * if s % 2 == 0 { 1. } else { 2. });
+                assert_eq!(out[i * width + c], terms.sum::<f64>());
+            }
+        }
     }
 }

@@ -35,7 +35,7 @@ impl PerRow {
         let [queries, gallery, reference] = sides.map(|t| t.track_op());
         let found = self
             .pass::<T>(q.values()?, g.values()?, o.values()?, sides[0].dim(1)?)
-            .run(Wanted { queries, gallery, reference }, |row| upstream[row].wide());
+            .run(Wanted { queries, gallery }, |row| upstream[row].wide());
         let below = found.reference.into_iter().map(T::narrow).collect();
         let [q, g, o] = sides;
         Ok([tensor(queries, found.queries, q)?, tensor(gallery, found.gallery, g)?, tensor(reference, below, o)?])
@@ -143,8 +143,7 @@ impl Mean {
             reference: if above_diagonal { Reference::Diagonal } else { Reference::Given(&zeros) },
         };
         let share = 1. / rows as f64;
-        let Found { results, queries: grad_q, gallery: grad_g, .. } =
-            pass.run(Wanted { queries, gallery, reference: false }, |_| share);
+        let Found { results, queries: grad_q, gallery: grad_g, .. } = pass.run(Wanted { queries, gallery }, |_| share);
         if let Some(row) = results.iter().position(|&r| overflowed(r)) {
             return Err(Error::Overflow { row, dtype: T::NAME });
         }

@@ -1,22 +1,43 @@
-//! The networks that both sides build.
+//! What is compared: a program of ours, those of others that do the same, and what they are asked.
 
-/// A network, as both sides are told to build it.
+/// One comparison, as both sides are told to set it up.
 #[derive(Debug)]
 pub struct Case {
-    pub name: &'static str,
-    /// The backbone in npair's `config.json`.
-    pub backbone: &'static str,
-    /// Its name in benches/peers/architectures.py.
-    pub peer: &'static str,
-    pub batch: u32,
-    pub channels: u32,
-    pub size: u32,
-    pub embedding: u32,
-    pub dropout: f64,
+    pub name: String,
+    /// As tables name it.
+    pub title: String,
+    /// The program of npair-benches, and its arguments.
+    pub binary: &'static str,
+    pub ours: Vec<String>,
+    pub peers: Vec<Other>,
+    pub requests: &'static [&'static str],
+    /// Rounds that one request may take at most, where a round takes long.
+    pub rounds: u32,
 }
 
-static CASES: [Case; 4] = [
-    Case {
+/// A program in benches/peers.
+#[derive(Debug)]
+pub struct Other {
+    /// What it is, as tables name it.
+    pub label: &'static str,
+    pub script: &'static str,
+    pub arguments: Vec<String>,
+}
+
+/// A network: the backbone in npair's `config.json`, its name in architectures.py, a batch of pictures.
+struct Network {
+    name: &'static str,
+    backbone: &'static str,
+    peer: &'static str,
+    batch: u32,
+    channels: u32,
+    size: u32,
+    embedding: u32,
+    dropout: f64,
+}
+
+const NETWORKS: [Network; 4] = [
+    Network {
         name: "conv-net",
         backbone: r#"{"architecture":"conv-net"}"#,
         peer: "conv-net",
@@ -26,7 +47,7 @@ static CASES: [Case; 4] = [
         embedding: 64,
         dropout: 0.,
     },
-    Case {
+    Network {
         name: "casia-net",
         backbone: r#"{"architecture":"casia-net"}"#,
         peer: "casia-net",
@@ -36,7 +57,7 @@ static CASES: [Case; 4] = [
         embedding: 320,
         dropout: 0.4,
     },
-    Case {
+    Network {
         name: "google-net",
         backbone: r#"{"architecture":"googlenet"}"#,
         peer: "googlenet",
@@ -46,7 +67,7 @@ static CASES: [Case; 4] = [
         embedding: 512,
         dropout: 0.2,
     },
-    Case {
+    Network {
         name: "res-net-50",
         backbone: r#"{"architecture":"resnet50"}"#,
         peer: "resnet50",
@@ -58,18 +79,34 @@ static CASES: [Case; 4] = [
     },
 ];
 
+/// Pairs of N-pair-mc at D = 512, and the rounds that there is time for.
+const PAIRS: [(u32, u32); 3] = [(1024, 40), (4096, 15), (16_384, 7)];
+
+/// Rows of Stanford Online Products' test set.
+const PRODUCTS: u32 = 60_502;
+const NEIGHBOURS: [u32; 2] = [10, 1000];
+const SEARCHES: u32 = 3;
+
 impl Case {
+    /// All, each side with so many threads.
+    pub fn all(threads: u32) -> Vec<Self> {
+        let networks = NETWORKS.iter().map(|network| network.case(threads));
+        let losses = PAIRS.iter().map(|&(n, rounds)| n_pair_mc(n, rounds, threads));
+        networks.chain(losses).chain(NEIGHBOURS.iter().map(|&k| top_k(k, threads))).collect()
+    }
+
     /// Those whose name contains `only`.
-    pub fn pick(only: Option<&str>) -> Vec<&'static Self> {
-        CASES.iter().filter(|case| only.is_none_or(|name| case.name.contains(name))).collect()
+    pub fn pick(only: Option<&str>, threads: u32) -> Vec<Self> {
+        Self::all(threads).into_iter().filter(|case| only.is_none_or(|name| case.name.contains(name))).collect()
     }
 
     pub fn names() -> String {
-        CASES.each_ref().map(|case| case.name).join(", ")
+        Self::all(1).iter().map(|case| case.name.as_str()).collect::<Vec<_>>().join(", ")
     }
+}
 
-    /// What both sides are told alike.
-    pub fn arguments(&self, threads: u32) -> Vec<String> {
+impl Network {
+    fn case(&self, threads: u32) -> Case {
         let numbers = [
             ("--batch", self.batch.to_string()),
             ("--channels", self.channels.to_string()),
@@ -78,11 +115,72 @@ impl Case {
             ("--dropout", self.dropout.to_string()),
             ("--threads", threads.to_string()),
         ];
-        numbers.into_iter().flat_map(|(key, value)| [key.to_owned(), value]).collect()
+        let alike: Vec<String> = numbers.into_iter().flat_map(|(key, value)| [key.to_owned(), value]).collect();
+        // PyTorch in its own layout, and in the one that oneDNN likes.
+        let layouts = [("PyTorch, channels-first", "channels-first"), ("PyTorch, channels-last", "channels-last")];
+        let peer = |(label, layout): (&'static str, &str)| {
+            let mut arguments = vec![self.peer.to_owned()];
+            arguments.extend(alike.iter().cloned().chain(words(&["--layout", layout])));
+            Other { label, script: "networks.py", arguments }
+        };
+        Case {
+            name: self.name.to_owned(),
+            title: format!("{}, {} x {} x {size} x {size}", self.name, self.batch, self.channels, size = self.size),
+            binary: "networks_peer",
+            ours: std::iter::once(self.backbone.to_owned()).chain(alike.iter().cloned()).collect(),
+            peers: layouts.map(peer).into(),
+            requests: &["step", "embed"],
+            rounds: u32::MAX,
+        }
     }
+}
 
-    /// As tables name it.
-    pub fn title(&self) -> String {
-        format!("{}, {} x {} x {size} x {size}", self.name, self.batch, self.channels, size = self.size)
+fn n_pair_mc(n: u32, rounds: u32, threads: u32) -> Case {
+    let (n_of, threads) = (n.to_string(), threads.to_string());
+    Case {
+        name: format!("n-pair-mc-{n}"),
+        title: format!("N-pair-mc, N = {n}, D = 512"),
+        binary: "similarity_peer",
+        ours: words(&["n-pair-mc", &n_of, "--threads", &threads]),
+        peers: vec![Other { label: "PyTorch", script: "matrix.py", arguments: words(&[&n_of, "--threads", &threads]) }],
+        requests: &["step", "gemm"],
+        rounds,
+    }
+}
+
+fn top_k(k: u32, threads: u32) -> Case {
+    let [rows, k_of, threads] = [PRODUCTS, k, threads].map(|n| n.to_string());
+    Case {
+        name: format!("top-{k}"),
+        title: format!("top {k} of {PRODUCTS} x 512 in itself"),
+        binary: "similarity_peer",
+        ours: words(&["top-k", &rows, &k_of, "--threads", &threads]),
+        peers: vec![Other {
+            label: "faiss, flat",
+            script: "search.py",
+            arguments: words(&[&rows, &k_of, "--threads", &threads]),
+        }],
+        requests: &["search"],
+        rounds: SEARCHES,
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_picks_its_cases() {
+        let names = |only| Case::pick(Some(only), 2).into_iter().map(|c| c.name).collect::<Vec<_>>();
+        assert_eq!(names("top-10"), ["top-10", "top-1000"]);
+        assert_eq!(names("n-pair"), ["n-pair-mc-1024", "n-pair-mc-4096", "n-pair-mc-16384"]);
+        assert!(names("no such thing").is_empty());
+        let case = &Case::pick(Some("google"), 3)[0];
+        assert_eq!(case.ours.last().map(String::as_str), Some("3"));
+        assert_eq!(case.peers[1].arguments.last().map(String::as_str), Some("channels-last"));
     }
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Examples:
   cargo xtask bench                              all of them
   cargo xtask bench class_mining                 one; the folder then holds that one alone
-  cargo xtask bench --peers                      networks against PyTorch, both sides in turn, into DATE-MACHINE-peers
+  cargo xtask bench --peers                      against PyTorch, faiss and others, in turn, into DATE-MACHINE-peers
   cargo xtask bench --peers --only conv-net --python peers/bin/python")]
 pub struct Args {
     /// A bench: the name of its file in benches/benches.
@@ -25,14 +25,14 @@ pub struct Args {
     /// Where to write instead.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Times whole networks against PyTorch.
+    /// Times networks, losses and searches against the libraries that people use today.
     #[arg(long)]
     peers: bool,
-    /// With --peers: only networks whose name contains this.
+    /// With --peers: only cases whose name contains this.
     #[arg(long, value_name = "NAME", requires = "peers")]
     only: Option<String>,
-    /// With --peers: how often each side is timed, in turn.
-    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(7..))]
+    /// With --peers: how often each side is timed, in turn; fewer where a round takes long.
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
     pairs: u32,
     /// With --peers: threads of each side.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]

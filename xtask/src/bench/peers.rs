@@ -1,6 +1,6 @@
-//! `cargo xtask bench --peers`: networks of npair and PyTorch, timed in turn.
+//! `cargo xtask bench --peers`: npair and the libraries that people use today, timed in turn.
 
-use super::case::Case;
+use super::case::{Case, Other};
 use super::peer::Peer;
 use super::ratio::{Ratio, Times, median};
 use super::{Args, python};
@@ -13,36 +13,35 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Requests before anything counts.
+/// Requests before anything counts; one where there is time for few.
 const WARM_UP: u32 = 2;
-const REQUESTS: [&str; 2] = ["step", "embed"];
 /// What other programs may take of the machine before ratios say more about them than about the sides.
 const QUIET: f64 = 0.05;
-/// The peer in its own layout, and in the one that oneDNN likes.
-const LAYOUTS: [&str; 2] = ["channels-first", "channels-last"];
 
-/// What both sides did of one network.
+/// What both sides did of one case.
 #[derive(Debug, Serialize)]
 struct Measured {
-    name: &'static str,
+    name: String,
     title: String,
-    /// What our side and the peer said about themselves.
+    /// What our side and the peers said about themselves.
     ours: Value,
-    theirs: Value,
+    theirs: Vec<Value>,
     comparisons: Vec<Comparison>,
     /// The part of the machine's processors that other programs took meanwhile.
     others: Option<f64>,
 }
 
-/// One request, with the peer in one layout.
+/// One request, with one peer.
 #[derive(Debug, Serialize)]
 struct Comparison {
     request: &'static str,
-    layout: &'static str,
+    peer: &'static str,
     /// Milliseconds.
     times: Times,
     ratio: Ratio,
     memory: Option<Memory>,
+    /// Operations of the request, where they are known.
+    work: Option<f64>,
 }
 
 /// Bytes: the most that a process ever had which did nothing else, libraries included, and what it had before it began.
@@ -53,61 +52,56 @@ struct Memory {
 }
 
 struct Sides {
-    ours: PathBuf,
+    /// Where the programs of npair-benches are.
+    binaries: PathBuf,
     python: PathBuf,
-    script: PathBuf,
+    scripts: PathBuf,
     threads: u32,
 }
 
 impl Sides {
     fn ours(&self, case: &Case) -> Result<std::result::Result<Peer, String>> {
-        let mut command = Command::new(&self.ours);
+        let mut command = Command::new(self.binaries.join(format!("{}{}", case.binary, std::env::consts::EXE_SUFFIX)));
         // candle asks the environment for the number of its threads.
-        command
-            .arg(case.backbone)
-            .args(case.arguments(self.threads))
-            .env("RAYON_NUM_THREADS", self.threads.to_string());
+        command.args(&case.ours).env("RAYON_NUM_THREADS", self.threads.to_string());
         Peer::start(command, "npair")
     }
 
-    fn theirs(&self, case: &Case, layout: &str) -> Result<Peer> {
+    fn theirs(&self, case: &Case, peer: &Other) -> Result<Peer> {
         let mut command = Command::new(&self.python);
-        command
-            .arg("-B")
-            .arg(&self.script)
-            .arg(case.peer)
-            .args(case.arguments(self.threads))
-            .args(["--layout", layout]);
-        match Peer::start(command, "PyTorch")? {
+        command.arg("-B").arg(self.scripts.join(peer.script)).args(&peer.arguments);
+        match Peer::start(command, peer.label)? {
             Ok(peer) => Ok(peer),
-            Err(why) => bail!("PyTorch cannot build {}: {why}", case.name),
+            Err(why) => bail!("{} cannot build {}: {why}", peer.label, case.name),
         }
     }
 
     /// The reason if this build of npair does not have the network.
-    fn measure(&self, case: &'static Case, pairs: u32) -> Result<std::result::Result<Measured, String>> {
+    fn measure(&self, case: &Case, pairs: u32) -> Result<std::result::Result<Measured, String>> {
         let mut ours = match self.ours(case)? {
             Ok(peer) => peer,
             Err(why) => return Ok(Err(why)),
         };
-        let [first, last] = LAYOUTS.map(|layout| self.theirs(case, layout));
-        let mut theirs = [first?, last?];
+        let mut theirs = case.peers.iter().map(|peer| self.theirs(case, peer)).collect::<Result<Vec<_>>>()?;
         let before = machine::ticks().zip(taken(&ours, &theirs));
+        let (warm_up, pairs) = (WARM_UP.min(case.rounds / 3).max(1), pairs.min(case.rounds));
         let mut comparisons = Vec::new();
-        for request in REQUESTS {
-            let mut times = [Times::default(), Times::default()];
-            for round in 0..WARM_UP + pairs {
+        for &request in case.requests {
+            let mut times = vec![Times::default(); theirs.len()];
+            for round in 0..warm_up + pairs {
                 let mine = ours.time(request)?;
                 for (peer, times) in theirs.iter_mut().zip(&mut times) {
                     let its = peer.time(request)?;
-                    if round >= WARM_UP {
+                    if round >= warm_up {
                         times.ours.push(mine);
                         times.theirs.push(its);
                     }
                 }
             }
-            for (layout, times) in LAYOUTS.into_iter().zip(times) {
-                comparisons.push(Comparison { request, layout, ratio: times.ratio(), times, memory: None });
+            let work = ours.ready["work"][request].as_f64();
+            for (peer, times) in case.peers.iter().zip(times) {
+                let (peer, ratio) = (peer.label, times.ratio());
+                comparisons.push(Comparison { request, peer, ratio, times, memory: None, work });
             }
         }
         let others =
@@ -115,25 +109,28 @@ impl Sides {
                 let (busy, total) = (all[0] - all_before[0], (all[1] - all_before[1]).max(1));
                 busy.saturating_sub(own - own_before) as f64 / total as f64
             });
-        let (said, its) = (ours.ready.clone(), theirs[0].ready.clone());
+        let (said, its) = (ours.ready.clone(), theirs.iter().map(|peer| peer.ready.clone()).collect());
         // Memory is measured with nothing else running.
         drop((ours, theirs));
-        for comparison in &mut comparisons {
-            comparison.memory = self.memory(case, comparison.request, comparison.layout)?;
+        for (at, comparison) in comparisons.iter_mut().enumerate() {
+            let peer = &case.peers[at % case.peers.len()];
+            comparison.memory = self.memory(case, comparison.request, peer)?;
         }
-        Ok(Ok(Measured { name: case.name, title: case.title(), ours: said, theirs: its, comparisons, others }))
+        let (name, title) = (case.name.clone(), case.title.clone());
+        Ok(Ok(Measured { name, title, ours: said, theirs: its, comparisons, others }))
     }
 
-    fn memory(&self, case: &Case, request: &str, layout: &str) -> Result<Option<Memory>> {
+    fn memory(&self, case: &Case, request: &str, peer: &Other) -> Result<Option<Memory>> {
+        let requests = if case.rounds < 2 * WARM_UP { 1 } else { 1 + WARM_UP };
         let of = |mut peer: Peer| -> Result<Option<[u64; 2]>> {
             let before = peer.memory();
-            for _ in 0..=WARM_UP {
+            for _ in 0..requests {
                 peer.time(request)?;
             }
             Ok(peer.memory().zip(before).map(|(most, before)| [most, before]))
         };
         let Ok(ours) = self.ours(case)? else { return Ok(None) };
-        let (ours, theirs) = (of(ours)?, of(self.theirs(case, layout)?)?);
+        let (ours, theirs) = (of(ours)?, of(self.theirs(case, peer)?)?);
         Ok(ours.zip(theirs).map(|(ours, theirs)| Memory { ours, theirs }))
     }
 }
@@ -145,28 +142,27 @@ fn taken(ours: &Peer, theirs: &[Peer]) -> Option<u64> {
 
 pub fn run(args: &Args) -> Result<()> {
     let root = tree::root()?;
-    let cases = Case::pick(args.only.as_deref());
+    let cases = Case::pick(args.only.as_deref(), args.threads);
     if cases.is_empty() {
-        bail!("no network is named like that; there are {}", Case::names());
+        bail!("no case is named like that; there are {}", Case::names());
     }
     let target = tree::Metadata::read(&root)?.target_directory;
     let python = python::find(&root, &target, args.python.as_deref())?;
-    let mut build = shell::cargo(&root, &["build", "--release", "-p", "npair-benches", "--bin", "networks_peer"]);
+    let mut build = shell::cargo(&root, &["build", "--release", "-p", "npair-benches", "--bins"]);
     shell::step(&mut build, "mend what is named above")?;
-    let binary = target.join("release").join(format!("networks_peer{}", std::env::consts::EXE_SUFFIX));
-    let script = root.join("benches/peers/networks.py");
-    let sides = Sides { ours: binary, python, script, threads: args.threads };
+    let sides =
+        Sides { binaries: target.join("release"), python, scripts: root.join("benches/peers"), threads: args.threads };
     let only = args.only.as_ref().map_or(String::new(), |name| format!(" --only {name}"));
     let line = format!("cargo xtask bench --peers{only} --pairs {} --threads {}", args.pairs, args.threads);
     let (origin, load) = (Origin::of(&root, &line), machine::load());
     let (mut measured, mut not_built) = (Vec::new(), Vec::new());
-    for case in cases {
-        println!("xtask: {}", case.title());
+    for case in &cases {
+        println!("xtask: {}", case.title);
         match sides.measure(case, args.pairs)? {
             Ok(of) => measured.push(of),
             Err(why) => {
                 println!("xtask: {} is not built: {why}", case.name);
-                not_built.push(case.name);
+                not_built.push(case.name.as_str());
             }
         }
     }
@@ -176,19 +172,31 @@ pub fn run(args: &Args) -> Result<()> {
     super::keep(&out, readme, &summary, &measured)
 }
 
+/// "torch 2.15.0, faiss 1.15.1": all that the peers named, once each.
+fn versions(measured: &[Measured]) -> String {
+    let named: std::collections::BTreeSet<String> = measured
+        .iter()
+        .flat_map(|m| &m.theirs)
+        .filter_map(|said| said["versions"].as_object())
+        .flatten()
+        .map(|(name, version)| format!("{name} {}", version.as_str().unwrap_or("?")))
+        .collect();
+    named.into_iter().collect::<Vec<_>>().join(", ")
+}
+
 fn readme(origin: &Origin, load: Option<f64>, measured: &[Measured], args: &Args) -> String {
-    let versions = measured.first().map_or("unknown".to_owned(), |m| m.theirs["versions"]["torch"].to_string());
     format!(
-        "# npair and PyTorch, in turn\n\n{}{}- PyTorch: {}\n- threads of each side: {}\n\n\
-         After {WARM_UP} rounds of warm-up, {} rounds: npair, PyTorch channels-first, PyTorch channels-last, each in a process of \
-         its own. A ratio is npair's time over PyTorch's of the same round; below 1 npair is faster. \
-         The ratio of the least times of each side is what a busy machine disturbs least. `step` is forward, N-pair-mc, \
-         backward and Adam; `embed` is evaluation, PyTorch's with batch norms folded. Memory is the most that a fresh process \
-         which did nothing else ever held (VmHWM), libraries included; `of it` is what it held before the first request. \
-         raw.json has every sample, in milliseconds and bytes.\n",
+        "# npair and its peers, in turn\n\n{}{}- peers: {}\n- threads of each side: {}\n\n\
+         After some rounds of warm-up, up to {} rounds: npair, then each peer, each in a process of its own. A ratio is \
+         npair's time over the peer's of the same round; below 1 npair is faster. The ratio of the least times of each side \
+         is what a busy machine disturbs least. Of a network, `step` is forward, N-pair-mc, backward and Adam, and `embed` \
+         is evaluation, PyTorch's with batch norms folded; of a loss, `step` is forward and backward, and `gemm` a matrix \
+         product of its size by candle and by the peer. Memory is the most that a fresh process which did nothing else ever \
+         held (VmHWM), libraries included; `at start` is what it held before the first request. raw.json has every sample, \
+         in milliseconds and bytes.\n",
         origin.markdown(),
         super::load_line(load),
-        versions.trim_matches('"'),
+        versions(measured),
         args.threads,
         args.pairs,
     )
@@ -196,8 +204,9 @@ fn readme(origin: &Origin, load: Option<f64>, measured: &[Measured], args: &Args
 
 fn summary(measured: &[Measured], not_built: &[&str]) -> String {
     let mut text = String::from(
-        "| network | request | PyTorch's layout | npair, ms | PyTorch, ms | ratio | least to most | ratio of the least times | npair, MiB (of it at start) \
-         | PyTorch, MiB (of it at start) | ratio of memory |\n|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        "| case | request | peer | npair, ms | peer, ms | ratio | least to most | ratio of the least times | npair, GFLOP/s \
+         | peer, GFLOP/s | npair, MiB (at start) | peer, MiB (at start) | ratio of memory |\n\
+         |---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     let mib = |[most, before]: [u64; 2]| format!("{:.0} ({:.0})", most as f64 / 1048576., before as f64 / 1048576.);
     for (m, c) in measured.iter().flat_map(|m| m.comparisons.iter().map(move |c| (m, c))) {
@@ -207,10 +216,13 @@ fn summary(measured: &[Measured], not_built: &[&str]) -> String {
             [mib(memory.ours), mib(memory.theirs), format!("{share:.2}")]
         });
         let (mine, its, ratio) = (median(&c.times.ours), median(&c.times.theirs), c.ratio);
+        // Operations a millisecond are 1e-6 GFLOP/s.
+        let [mine_rate, its_rate] =
+            [mine, its].map(|ms| c.work.map_or("".to_owned(), |work| format!("{:.0}", 1e-6 * work / ms)));
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {mine:.1} | {its:.1} | {:.2} | {:.2} to {:.2} | {:.2} | {ours} | {theirs} | {share} |",
-            m.title, c.request, c.layout, ratio.median, ratio.least, ratio.most, ratio.of_least
+            "| {} | {} | {} | {mine:.1} | {its:.1} | {:.2} | {:.2} to {:.2} | {:.2} | {mine_rate} | {its_rate} | {ours} | {theirs} | {share} |",
+            m.title, c.request, c.peer, ratio.median, ratio.least, ratio.most, ratio.of_least
         );
     }
     for m in measured {
@@ -236,14 +248,14 @@ mod tests {
     fn the_table_has_a_line_per_comparison_and_names_what_is_missing() {
         let times = Times { ours: vec![2., 4.], theirs: vec![4., 8.] };
         let memory = Some(Memory { ours: [1 << 20, 0], theirs: [4 << 20, 2 << 20] });
-        let comparison = Comparison { request: "step", layout: "channels-last", ratio: times.ratio(), times, memory };
-        let (ours, theirs) = (Value::Null, Value::Null);
-        let title = "a net".to_owned();
-        let text = summary(
-            &[Measured { name: "n", title, ours, theirs, comparisons: vec![comparison], others: Some(0.25) }],
-            &["other"],
-        );
-        let line = "| a net | step | channels-last | 3.0 | 6.0 | 0.50 | 0.50 to 0.50 | 0.50 | 1 (0) | 4 (2) | 0.25 |";
+        let (request, peer, ratio) = ("step", "PyTorch", times.ratio());
+        let comparison = Comparison { request, peer, ratio, times, memory, work: Some(6e6) };
+        let theirs = vec![serde_json::json!({ "versions": { "torch": "2" } })];
+        let (name, title, ours) = ("n".to_owned(), "a net".to_owned(), Value::Null);
+        let measured = [Measured { name, title, ours, theirs, comparisons: vec![comparison], others: Some(0.25) }];
+        assert_eq!(versions(&measured), "torch 2");
+        let text = summary(&measured, &["other"]);
+        let line = "| a net | step | PyTorch | 3.0 | 6.0 | 0.50 | 0.50 to 0.50 | 0.50 | 2 | 1 | 1 (0) | 4 (2) | 0.25 |";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("other programs took 25 % of the machine. **That is too much"), "{text}");
         assert!(text.contains("Not built in this version of npair: other."));

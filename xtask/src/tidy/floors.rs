@@ -10,6 +10,7 @@ struct Floor {
 }
 
 const TYPES: &str = "npair-types";
+const SIMD: &str = "npair-simd";
 const SIMILARITY: &str = "npair-similarity";
 const TESTKIT: &str = "npair-testkit";
 const BELOW_TRAIN: &[&str] =
@@ -32,8 +33,9 @@ const FLOORS: &[Floor] = &[
     Floor { name: TESTKIT, below: &[TYPES] },
     Floor { name: "npair-similarity-cuda", below: &[] },
     Floor { name: "npair-similarity-metal", below: &[] },
-    Floor { name: SIMILARITY, below: &[TYPES, "npair-similarity-cuda", "npair-similarity-metal"] },
-    Floor { name: "npair-nn", below: &[TYPES] },
+    Floor { name: SIMD, below: &[] },
+    Floor { name: SIMILARITY, below: &[TYPES, SIMD, "npair-similarity-cuda", "npair-similarity-metal"] },
+    Floor { name: "npair-nn", below: &[TYPES, SIMD] },
     Floor { name: "npair-losses", below: &[TYPES, SIMILARITY] },
     Floor { name: "npair-batch", below: &[TYPES, SIMILARITY] },
     Floor { name: "npair-metrics", below: &[TYPES, SIMILARITY] },

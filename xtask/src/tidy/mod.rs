@@ -38,7 +38,11 @@ struct Invariant {
 const INVARIANTS: [Invariant; 11] = [
     Invariant { mark: "1", rule: "arrows point down, floors do not see each other", check: floors::arrows },
     Invariant { mark: "2", rule: "ready-made layers only in nn, backbones and train", check: floors::layers },
-    Invariant { mark: "3", rule: "unsafe and device words only in similarity and nn", check: safety::unsafe_code },
+    Invariant {
+        mark: "3",
+        rule: "unsafe and device words only in simd, similarity and nn",
+        check: safety::unsafe_code,
+    },
     Invariant { mark: "4", rule: "files and network only at the edge", check: behaviour::files },
     Invariant { mark: "5", rule: "batch, losses and metrics keep to their parts", check: roles::roles },
     Invariant { mark: "6", rule: "no clock, environment or global seed below train", check: behaviour::hidden_inputs },

@@ -4,11 +4,13 @@ use super::source::has;
 use super::{Finding, Tree};
 
 /// Folders with unsafe code: CPU and device kernels.
-const KERNELS: &[&str] = &["crates/similarity", "crates/similarity-cuda", "crates/similarity-metal", "crates/nn"];
+const KERNELS: &[&str] =
+    &["crates/simd", "crates/similarity", "crates/similarity-cuda", "crates/similarity-metal", "crates/nn"];
 
 const DEVICE_WORDS: &[&str] = &["cudarc", "CudaStorage", "CudaDevice", "CudaSlice", "MetalStorage", "MetalDevice"];
 
-const WHERE: &str = "unsafe code and device words stand only in npair-similarity, its device crates and npair-nn";
+const WHERE: &str =
+    "unsafe code and device words stand only in npair-simd, npair-similarity, its device crates and npair-nn";
 
 pub fn unsafe_code(tree: &Tree) -> Vec<Finding> {
     let is_kernel = |file: &str| KERNELS.iter().any(|k| file.starts_with(&format!("{k}/")));

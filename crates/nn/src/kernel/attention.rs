@@ -1,9 +1,9 @@
 //! Attention among the tokens of an image, head by head; never more than a block of rows of the soft-max is kept.
 
-use super::Exp;
+use super::Element;
 use super::matrix::{Place, product};
 use super::row::{soften, soften_again, sum};
-use super::simd::vectorised;
+use npair_simd::vectorised;
 use rayon::prelude::*;
 
 /// Rows of the soft-max that are made at a time.
@@ -26,7 +26,7 @@ impl Heads {
         self.heads * self.width
     }
 
-    fn scale<T: Exp>(self) -> T {
+    fn scale<T: Element>(self) -> T {
         T::from_f64((self.width as f64).sqrt().recip())
     }
 
@@ -48,7 +48,11 @@ impl Heads {
 
     /// Every image's head, each a task of its own, then what `f` made of it in its place: `parts` blocks of
     /// (tokens, width) per head go to (batch, tokens, parts, heads, width).
-    fn each<T: Exp, R: Send>(self, parts: usize, f: impl Fn(usize, usize) -> (Vec<T>, R) + Sync) -> (Vec<T>, Vec<R>) {
+    fn each<T: Element, R: Send>(
+        self,
+        parts: usize,
+        f: impl Fn(usize, usize) -> (Vec<T>, R) + Sync,
+    ) -> (Vec<T>, Vec<R>) {
         let tasks = (0..self.batch * self.heads).into_par_iter();
         let (made, rest): (Vec<Vec<T>>, Vec<R>) = tasks.map(|at| f(at / self.heads, at % self.heads)).unzip();
         let mut out = vec![T::ZERO; self.batch * self.tokens * parts * self.channels()];
@@ -64,7 +68,7 @@ impl Heads {
     }
 
     /// `softmax(Q K^T / sqrt(width)) V` per head, and what the way back needs to make the soft-max again.
-    pub(crate) fn attend<T: Exp>(self, qkv: &[T]) -> (Vec<T>, Rows<T>) {
+    pub(crate) fn attend<T: Element>(self, qkv: &[T]) -> (Vec<T>, Rows<T>) {
         let Self { tokens, width, .. } = self;
         let (out, rows) = self.each(1, |image, head| {
             let [q, k, v] = self.views(qkv, image, head);
@@ -84,7 +88,7 @@ impl Heads {
     }
 
     /// The gradient of [`Self::attend`] to queries, keys and values, laid out as they are.
-    pub(crate) fn attend_back<T: Exp>(self, qkv: &[T], out: &[T], rows: &[[T; 2]], grad: &[T]) -> Vec<T> {
+    pub(crate) fn attend_back<T: Element>(self, qkv: &[T], out: &[T], rows: &[[T; 2]], grad: &[T]) -> Vec<T> {
         let Self { tokens, width, .. } = self;
         let channels = self.channels();
         let made = self.each(3, |image, head| {
@@ -122,18 +126,18 @@ impl Heads {
 }
 
 vectorised! {
-    fn soften_block<T: Exp>(weights: &mut [T], tokens: usize, scale: T, rows: &mut Rows<T>) {
+    fn soften_block<T: Element>(weights: &mut [T], tokens: usize, scale: T, rows: &mut Rows<T>) {
         rows.extend(weights.chunks_exact_mut(tokens).map(|row| soften(row, scale)));
     }
 
-    fn soften_block_again<T: Exp>(weights: &mut [T], tokens: usize, scale: T, rows: &[[T; 2]]) {
+    fn soften_block_again<T: Element>(weights: &mut [T], tokens: usize, scale: T, rows: &[[T; 2]]) {
         for (weights, &row) in weights.chunks_exact_mut(tokens).zip(rows) {
             soften_again(weights, scale, row);
         }
     }
 
     /// From the gradient of a row of weights to that of its logits.
-    fn slope<T: Exp>(grad: &[T], out: &[T], scale: T, weights: &[T], slopes: &mut [T]) {
+    fn slope<T: Element>(grad: &[T], out: &[T], scale: T, weights: &[T], slopes: &mut [T]) {
         let mean = T::from_f64(sum(grad, out, |g, o| g * o));
         for (s, &w) in slopes.iter_mut().zip(weights) {
             *s = w * (*s - mean) * scale;

@@ -1,5 +1,5 @@
-use super::simd::vectorised;
 use super::{Element, Unwritten, written};
+use npair_simd::vectorised;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 

@@ -1,7 +1,7 @@
 //! Batch normalisation of rows of channels.
 
 use super::Element;
-use super::simd::vectorised;
+use npair_simd::vectorised;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 

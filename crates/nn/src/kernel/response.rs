@@ -1,7 +1,7 @@
 //! Local response normalisation of (pixels, channels), across channels.
 
-use super::Exp;
-use super::simd::vectorised;
+use super::Element;
+use npair_simd::vectorised;
 use rayon::prelude::*;
 
 /// Pixels that one task works on.
@@ -25,7 +25,7 @@ impl Response {
     /// `out_c = sum over j = c - before ..= c + after of x_j`, what lies outside counting as 0. `padded` is room for
     /// it.
     #[inline(always)]
-    fn window<T: Exp>(x: &[T], (before, after): (usize, usize), padded: &mut Vec<T>, out: &mut [T]) {
+    fn window<T: Element>(x: &[T], (before, after): (usize, usize), padded: &mut Vec<T>, out: &mut [T]) {
         padded.clear();
         padded.resize(before, T::ZERO);
         padded.extend_from_slice(x);
@@ -38,7 +38,7 @@ impl Response {
 
     /// `s^-beta`; the usual 3/4 by square roots, which are vector instructions.
     #[inline(always)]
-    fn power<T: Exp>(self, s: T) -> T {
+    fn power<T: Element>(self, s: T) -> T {
         if self.beta == 0.75 {
             let root = s.root();
             return T::ONE / (root * root.root());
@@ -48,7 +48,7 @@ impl Response {
 
     /// Fills `s` for a pixel.
     #[inline(always)]
-    fn sums<T: Exp>(self, x: &[T], [squares, padded]: [&mut Vec<T>; 2], s: &mut [T]) {
+    fn sums<T: Element>(self, x: &[T], [squares, padded]: [&mut Vec<T>; 2], s: &mut [T]) {
         squares.clear();
         squares.extend(x.iter().map(|&x| x * x));
         Self::window(squares, self.reach(), padded, s);
@@ -56,7 +56,7 @@ impl Response {
         s.iter_mut().for_each(|s| *s = k + alpha * *s);
     }
 
-    pub(crate) fn forward<T: Exp>(self, x: &[T], channels: usize) -> Vec<T> {
+    pub(crate) fn forward<T: Element>(self, x: &[T], channels: usize) -> Vec<T> {
         let mut out = vec![T::ZERO; x.len()];
         let block = PIXELS * channels;
         out.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(out, x)| {
@@ -66,7 +66,7 @@ impl Response {
     }
 
     /// `dx_c = g_c s_c^-beta - 2 alpha beta / n x_c sum g_j x_j s_j^(-beta-1)` over the j whose sum c is in.
-    pub(crate) fn backward<T: Exp>(self, x: &[T], channels: usize, grad: &[T]) -> Vec<T> {
+    pub(crate) fn backward<T: Element>(self, x: &[T], channels: usize, grad: &[T]) -> Vec<T> {
         let mut dx = vec![T::ZERO; x.len()];
         let block = PIXELS * channels;
         let factor = T::from_f64(2. * self.alpha * self.beta / self.size as f64);
@@ -78,7 +78,7 @@ impl Response {
 }
 
 vectorised! {
-    fn pixels<T: Exp>(norm: Response, x: &[T], channels: usize, out: &mut [T]) {
+    fn pixels<T: Element>(norm: Response, x: &[T], channels: usize, out: &mut [T]) {
         let [mut squares, mut padded] = [Vec::new(), Vec::new()];
         for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
             norm.sums(x, [&mut squares, &mut padded], out);
@@ -86,7 +86,7 @@ vectorised! {
         }
     }
 
-    fn pixels_back<T: Exp>(norm: Response, x: &[T], channels: usize, grad: &[T], factor: T, dx: &mut [T]) {
+    fn pixels_back<T: Element>(norm: Response, x: &[T], channels: usize, grad: &[T], factor: T, dx: &mut [T]) {
         let (before, after) = norm.reach();
         let [mut squares, mut padded] = [Vec::new(), Vec::new()];
         let [mut s, mut pull] = [vec![T::ZERO; channels], vec![T::ZERO; channels]];

@@ -1,7 +1,7 @@
 //! Rows of a matrix: sums, layer normalisation, soft-max.
 
-use super::simd::vectorised;
-use super::{Element, Exp};
+use super::Element;
+use npair_simd::vectorised;
 use rayon::prelude::*;
 
 /// Rows that one task works on, and over which a partial sum runs; fixed, so that the bits do not depend on the
@@ -119,7 +119,7 @@ pub(crate) fn scale_rows<T: Element>(x: &[T], factors: &[f64]) -> Vec<T> {
 /// Soft-max of a row times `scale`, in place: `e^(scale (x_i - max)) / sum`. Returns maximum and inverse sum, of which
 /// [`soften_again`] makes the same bits.
 #[inline(always)]
-pub(crate) fn soften<T: Exp>(row: &mut [T], scale: T) -> [T; 2] {
+pub(crate) fn soften<T: Element>(row: &mut [T], scale: T) -> [T; 2] {
     // A comparison that keeps NaN: the row becomes NaN and is seen.
     let max = row.iter().fold(T::NEG_INFINITY, |m, &x| if x > m || x.is_nan() { x } else { m });
     row.iter_mut().for_each(|x| *x = ((*x - max) * scale).exp_negative());
@@ -130,12 +130,12 @@ pub(crate) fn soften<T: Exp>(row: &mut [T], scale: T) -> [T; 2] {
 
 /// The soft-max of a row again, from what [`soften`] returned.
 #[inline(always)]
-pub(crate) fn soften_again<T: Exp>(row: &mut [T], scale: T, [max, inverse]: [T; 2]) {
+pub(crate) fn soften_again<T: Element>(row: &mut [T], scale: T, [max, inverse]: [T; 2]) {
     row.iter_mut().for_each(|x| *x = ((*x - max) * scale).exp_negative() * inverse);
 }
 
 /// Soft-max of every row.
-pub(crate) fn softmax<T: Exp>(x: &[T], width: usize) -> Vec<T> {
+pub(crate) fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
     let mut out = x.to_vec();
     out.par_chunks_mut(ROWS * width).for_each(|rows| {
         soften_rows(rows, width);
@@ -198,7 +198,7 @@ vectorised! {
         }
     }
 
-    fn soften_rows<T: Exp>(rows: &mut [T], width: usize) {
+    fn soften_rows<T: Element>(rows: &mut [T], width: usize) {
         rows.chunks_exact_mut(width).for_each(|row| {
             soften(row, T::ONE);
         });

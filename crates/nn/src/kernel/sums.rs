@@ -1,5 +1,5 @@
 use super::Element;
-use super::simd::vectorised;
+use npair_simd::vectorised;
 use rayon::prelude::*;
 
 /// Sums of the columns of a matrix with `columns` columns: in the number type over a block of rows, then in f64, part by

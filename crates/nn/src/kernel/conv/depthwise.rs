@@ -1,8 +1,8 @@
 //! Convolution of every channel by itself: sums along the channels, which lie side by side.
 
 use super::{Affine, Geometry};
-use crate::kernel::simd::vectorised;
 use crate::kernel::{Element, parts};
+use npair_simd::vectorised;
 use rayon::prelude::*;
 
 /// Parts that the weight gradient is summed over first.

@@ -1,7 +1,7 @@
 use super::windows::{View, Windows};
 use super::{Geometry, depthwise};
-use crate::kernel::product::{Aligned, Columns, Epilogue, Kernel, Run, Tile, blocks, steps};
 use crate::kernel::{Element, parts};
+use npair_simd::{Aligned, Columns, Epilogue, Kernel, Run, Tile, blocks, steps};
 use rayon::prelude::*;
 use std::ops::Range;
 

@@ -9,9 +9,9 @@ mod windows;
 pub(crate) use geometry::Geometry;
 
 use super::norm::{self, Moments};
-use super::product::{Columns, Panels};
 use super::{Element, Unwritten};
 use multiply::{Finish, multiply};
+use npair_simd::{Columns, Panels};
 
 pub(crate) use gradient::weight_gradient;
 

@@ -1,7 +1,7 @@
 use super::windows::{Places, Windows};
 use crate::kernel::norm::{self, Join, Moments};
-use crate::kernel::product::{Epilogue, Panels, Tile, blocks, steps};
 use crate::kernel::{Element, Shared};
+use npair_simd::{Epilogue, Panels, Tile, blocks, steps};
 use rayon::prelude::*;
 
 /// What follows the sums.
@@ -51,7 +51,7 @@ pub(super) fn multiply<T: Element>(
     let biases: Vec<Vec<T>> = match finish {
         Finish::Nothing => Vec::new(),
         Finish::Affine { bias, .. } => {
-            let fill = |&(first, count, kernel): &(usize, usize, crate::kernel::product::Kernel<T>)| {
+            let fill = |&(first, count, kernel): &(usize, usize, npair_simd::Kernel<T>)| {
                 let mut values = vec![T::ZERO; kernel.columns];
                 if let Some(bias) = bias {
                     values[..count].copy_from_slice(&bias[first..first + count]);

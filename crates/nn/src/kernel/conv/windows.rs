@@ -1,5 +1,5 @@
 use crate::kernel::Element;
-use crate::kernel::product::Run;
+use npair_simd::Run;
 use std::ops::Range;
 
 /// Windows over images (B, H, W, C): the source pixels that every pixel of a map is made of. A window may hang over the

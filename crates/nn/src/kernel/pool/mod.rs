@@ -4,8 +4,8 @@ mod window;
 
 pub(crate) use window::Window;
 
-use super::simd::vectorised;
 use super::{Element, Unwritten, fill_by_chunks, write_by_chunks, written};
+use npair_simd::vectorised;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 

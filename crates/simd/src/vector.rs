@@ -1,4 +1,4 @@
-use crate::kernel::Element;
+use crate::Element;
 
 /// A register of lanes.
 ///
@@ -26,7 +26,7 @@ pub(crate) unsafe trait Vector: Copy {
     unsafe fn positive(self) -> Self;
 }
 
-/// Four lanes in plain Rust: for other machines, and for f64.
+/// Four lanes in plain Rust: for other machines.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain<T>([T; 4]);
 
@@ -69,40 +69,40 @@ unsafe impl<T: Element> Vector for Plain<T> {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx512};
+pub(crate) use x86::{Avx2, Avx2Double, Avx512, Avx512Double};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Vector;
     use std::arch::x86_64::*;
 
-    /// A register of x86: name, intrinsic type, lanes, intrinsics.
+    /// A register of x86: name, number type, intrinsic type, lanes, intrinsics.
     macro_rules! register {
-        ($doc:literal, $name:ident, $raw:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $fma:ident,
-         $add:ident, $max:ident) => {
+        ($doc:literal, $name:ident, $value:ty, $raw:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident,
+         $fma:ident, $add:ident, $max:ident) => {
             #[doc = $doc]
             #[derive(Clone, Copy)]
             pub(crate) struct $name($raw);
 
             // SAFETY: every function uses the named instructions alone and reads or writes all lanes, unaligned.
             unsafe impl Vector for $name {
-                type Value = f32;
+                type Value = $value;
                 const LANES: usize = $lanes;
 
                 #[inline(always)]
-                unsafe fn splat(value: f32) -> Self {
+                unsafe fn splat(value: $value) -> Self {
                     // SAFETY: the caller vouches for the instructions.
                     Self(unsafe { $splat(value) })
                 }
 
                 #[inline(always)]
-                unsafe fn load(from: *const f32) -> Self {
+                unsafe fn load(from: *const $value) -> Self {
                     // SAFETY: the caller vouches for the instructions and the values.
                     Self(unsafe { $load(from) })
                 }
 
                 #[inline(always)]
-                unsafe fn store(self, to: *mut f32) {
+                unsafe fn store(self, to: *mut $value) {
                     // SAFETY: the caller vouches for the instructions and the values.
                     unsafe { $store(to, self.0) }
                 }
@@ -131,6 +131,7 @@ mod x86 {
     register!(
         "16 lanes; needs AVX-512F.",
         Avx512,
+        f32,
         __m512,
         16,
         _mm512_set1_ps,
@@ -143,6 +144,7 @@ mod x86 {
     register!(
         "8 lanes; needs AVX2 and FMA.",
         Avx2,
+        f32,
         __m256,
         8,
         _mm256_set1_ps,
@@ -151,5 +153,31 @@ mod x86 {
         _mm256_fmadd_ps,
         _mm256_add_ps,
         _mm256_max_ps
+    );
+    register!(
+        "8 lanes of f64; needs AVX-512F.",
+        Avx512Double,
+        f64,
+        __m512d,
+        8,
+        _mm512_set1_pd,
+        _mm512_loadu_pd,
+        _mm512_storeu_pd,
+        _mm512_fmadd_pd,
+        _mm512_add_pd,
+        _mm512_max_pd
+    );
+    register!(
+        "4 lanes of f64; needs AVX2 and FMA.",
+        Avx2Double,
+        f64,
+        __m256d,
+        4,
+        _mm256_set1_pd,
+        _mm256_loadu_pd,
+        _mm256_storeu_pd,
+        _mm256_fmadd_pd,
+        _mm256_add_pd,
+        _mm256_max_pd
     );
 }

@@ -1,14 +1,6 @@
-//! Vector instructions, chosen at run time.
-
-mod vector;
-
-#[cfg(target_arch = "x86_64")]
-pub(crate) use vector::{Avx2, Avx512};
-pub(crate) use vector::{Plain, Vector};
-
 /// The widest vector instructions that this crate has kernels for and that the machine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
+pub enum Level {
     /// What the target has at least.
     Baseline,
     /// AVX2 and FMA.
@@ -21,7 +13,7 @@ pub(crate) enum Level {
 
 impl Level {
     /// What this machine has; the standard library asks it once and remembers.
-    pub(crate) fn detect() -> Self {
+    pub fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             let wide = is_x86_feature_detected!("avx512f")
@@ -42,6 +34,7 @@ impl Level {
 ///
 /// A function, not a closure that is handed on: a long closure is not inlined into the function that has the
 /// instructions, and silently runs without them.
+#[macro_export]
 macro_rules! vectorised {
     ($(
         $(#[$meta:meta])*
@@ -64,16 +57,15 @@ macro_rules! vectorised {
                 body($($arg),*)
             }
 
-            match $crate::kernel::simd::Level::detect() {
-                $crate::kernel::simd::Level::Baseline => body($($arg),*),
+            match $crate::Level::detect() {
+                $crate::Level::Baseline => body($($arg),*),
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the machine has AVX2 and FMA (`Level::detect`).
-                $crate::kernel::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
+                $crate::Level::Avx2 => unsafe { avx2($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the machine has these parts of AVX-512 (`Level::detect`).
-                $crate::kernel::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
+                $crate::Level::Avx512 => unsafe { avx512($($arg),*) },
             }
         }
     )*};
 }
-pub(crate) use vectorised;

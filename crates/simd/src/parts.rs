@@ -2,7 +2,7 @@ use std::ops::Range;
 
 /// Cuts `0..n` into at most `parts` ranges of nearly equal length. It depends on nothing else, so sums over the parts
 /// have the same bits for any number of threads.
-pub(crate) fn parts(n: usize, parts: usize) -> Vec<Range<usize>> {
+pub fn parts(n: usize, parts: usize) -> Vec<Range<usize>> {
     let parts = parts.min(n).max(1);
     (0..parts).map(|p| p * n / parts..(p + 1) * n / parts).filter(|r| !r.is_empty()).collect()
 }

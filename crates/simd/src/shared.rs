@@ -3,7 +3,7 @@ use std::mem::MaybeUninit;
 
 /// Memory that tasks write disjoint places of.
 #[derive(Clone, Copy)]
-pub(crate) struct Shared<'a, T> {
+pub struct Shared<'a, T> {
     pointer: *mut T,
     len: usize,
     memory: PhantomData<&'a mut [T]>,
@@ -11,11 +11,13 @@ pub(crate) struct Shared<'a, T> {
 
 impl<T> Shared<'_, T> {
     /// The first value; whoever writes vouches that nobody else touches the same places.
-    pub(crate) fn pointer(&self) -> *mut T {
+    pub fn pointer(&self) -> *mut T {
         self.pointer
     }
 
-    pub(crate) fn len(&self) -> usize {
+    /// Number of values.
+    #[allow(clippy::len_without_is_empty, reason = "a place for results, which nobody asks whether it is empty")]
+    pub fn len(&self) -> usize {
         self.len
     }
 }
@@ -27,23 +29,24 @@ unsafe impl<T: Send> Sync for Shared<'_, T> {}
 unsafe impl<T: Send> Send for Shared<'_, T> {}
 
 /// Values to be written: filling them with zeros first would cost as much as half of the passes that write them.
-pub(crate) struct Unwritten<T> {
+pub struct Unwritten<T> {
     values: Vec<T>,
     len: usize,
 }
 
 impl<T: Copy> Unwritten<T> {
-    pub(crate) fn new(len: usize) -> Self {
+    /// Room for `len` values.
+    pub fn new(len: usize) -> Self {
         Self { values: Vec::with_capacity(len), len }
     }
 
     /// The memory.
-    pub(crate) fn shared(&mut self) -> Shared<'_, T> {
+    pub fn shared(&mut self) -> Shared<'_, T> {
         Shared { pointer: self.values.as_mut_ptr(), len: self.len, memory: PhantomData }
     }
 
     /// The memory, value by value.
-    pub(crate) fn values_mut(&mut self) -> &mut [MaybeUninit<T>] {
+    pub fn values_mut(&mut self) -> &mut [MaybeUninit<T>] {
         &mut self.values.spare_capacity_mut()[..self.len]
     }
 
@@ -51,7 +54,7 @@ impl<T: Copy> Unwritten<T> {
     ///
     /// # Safety
     /// All have been written.
-    pub(crate) unsafe fn written(mut self) -> Vec<T> {
+    pub unsafe fn written(mut self) -> Vec<T> {
         // SAFETY: within the capacity, and written as the caller vouches.
         unsafe { self.values.set_len(self.len) };
         self.values
@@ -62,7 +65,7 @@ impl<T: Copy> Unwritten<T> {
 ///
 /// # Safety
 /// All have been.
-pub(crate) unsafe fn written<T: Copy>(values: &mut [MaybeUninit<T>]) -> &mut [T] {
+pub unsafe fn written<T: Copy>(values: &mut [MaybeUninit<T>]) -> &mut [T] {
     // SAFETY: the same layout, and written as the caller vouches.
     unsafe { &mut *(std::ptr::from_mut(values) as *mut [T]) }
 }

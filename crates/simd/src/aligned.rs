@@ -1,7 +1,7 @@
-use crate::kernel::Element;
+use crate::Element;
 
 /// A buffer whose first value lies at the border of a cache line: a vector that crosses one is read twice.
-pub(crate) struct Aligned<T> {
+pub struct Aligned<T> {
     data: Vec<T>,
     skip: usize,
     len: usize,
@@ -11,7 +11,7 @@ impl<T: Element> Aligned<T> {
     const LINE: usize = 64;
 
     /// Zeros.
-    pub(crate) fn zeros(len: usize) -> Self {
+    pub fn zeros(len: usize) -> Self {
         let mut new = Self { data: Vec::new(), skip: 0, len: 0 };
         new.grow(len);
         new.len = len;
@@ -19,7 +19,7 @@ impl<T: Element> Aligned<T> {
     }
 
     /// Room for `len` values; what it holds is left from its last use.
-    pub(crate) fn room(&mut self, len: usize) -> &mut [T] {
+    pub fn room(&mut self, len: usize) -> &mut [T] {
         if self.data.len() < self.skip + len {
             self.grow(len);
         }
@@ -27,11 +27,13 @@ impl<T: Element> Aligned<T> {
         self.values_mut()
     }
 
-    pub(crate) fn values(&self) -> &[T] {
+    /// The values.
+    pub fn values(&self) -> &[T] {
         &self.data[self.skip..self.skip + self.len]
     }
 
-    pub(crate) fn values_mut(&mut self) -> &mut [T] {
+    /// The values, to be written.
+    pub fn values_mut(&mut self) -> &mut [T] {
         &mut self.data[self.skip..self.skip + self.len]
     }
 

@@ -1,18 +1,21 @@
-use crate::kernel::Element;
 #[cfg(target_arch = "x86_64")]
-use crate::kernel::simd::{Avx2, Avx512};
-use crate::kernel::simd::{Level, Plain, Vector};
+use crate::vector::{Avx2, Avx2Double, Avx512, Avx512Double};
+use crate::vector::{Plain, Vector};
+use crate::{Element, Level};
 
 /// Steps of the sum: `start`, `start + step`, ..., `len` of them, as offsets from a row's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Run {
+pub struct Run {
+    /// The first offset.
     pub start: usize,
+    /// Number of steps.
     pub len: usize,
+    /// From one offset to the next.
     pub step: usize,
 }
 
 /// The runs cut into blocks of at most `most` steps, all of nearly the same number.
-pub(crate) fn blocks(runs: &[Run], most: usize) -> Vec<Vec<Run>> {
+pub fn blocks(runs: &[Run], most: usize) -> Vec<Vec<Run>> {
     let total = steps(runs);
     let count = total.div_ceil(most).max(1);
     let mut blocks = vec![Vec::new(); count];
@@ -31,13 +34,13 @@ pub(crate) fn blocks(runs: &[Run], most: usize) -> Vec<Vec<Run>> {
 }
 
 /// Number of steps of all runs.
-pub(crate) fn steps(runs: &[Run]) -> usize {
+pub fn steps(runs: &[Run]) -> usize {
     runs.iter().map(|r| r.len).sum()
 }
 
 /// What is done with the sums.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Epilogue<'a, T> {
+pub struct Epilogue<'a, T> {
     /// Whether they are added to what was there or replace it.
     pub add: bool,
     /// A bias per column is added then; as many values as the panel has columns, the unused ones too.
@@ -50,9 +53,9 @@ pub(crate) struct Epilogue<'a, T> {
 
 impl<T> Epilogue<'_, T> {
     /// They replace what was there.
-    pub(crate) const STORE: Self = Self { add: false, bias: None, plus: None, relu: false };
+    pub const STORE: Self = Self { add: false, bias: None, plus: None, relu: false };
     /// They are added to what was there.
-    pub(crate) const ADD: Self = Self { add: true, ..Self::STORE };
+    pub const ADD: Self = Self { add: true, ..Self::STORE };
 }
 
 /// Operands of a tile:
@@ -61,12 +64,16 @@ impl<T> Epilogue<'_, T> {
 /// out[out_rows[j] + n] = sum over steps s of x[rows[j] + offset(s)] y[s y_step + n]
 /// ```
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Tile<'a, T> {
+pub struct Tile<'a, T> {
+    /// Where the left factor lies.
     pub x: &'a [T],
     /// At most [`Kernel::rows`] rows.
     pub rows: &'a [usize],
+    /// The steps of the sum.
     pub runs: &'a [Run],
+    /// A panel of the right factor, from its first step on.
     pub y: &'a [T],
+    /// Values from one step of the panel to the next.
     pub y_step: usize,
     /// Rows that come next, if they have not been read lately.
     pub ahead: &'a [usize],
@@ -74,6 +81,7 @@ pub(crate) struct Tile<'a, T> {
     pub out_rows: &'a [usize],
     /// Columns that are written.
     pub columns: usize,
+    /// What is done with the sums.
     pub epilogue: Epilogue<'a, T>,
 }
 
@@ -81,7 +89,7 @@ type Compute<T> = unsafe fn(&Tile<T>, *mut T);
 
 /// The tile's code for one width of panel on this machine.
 #[derive(Clone, Copy)]
-pub(crate) struct Kernel<T> {
+pub struct Kernel<T> {
     compute: Compute<T>,
     /// Rows that it makes at once.
     pub rows: usize,
@@ -90,30 +98,32 @@ pub(crate) struct Kernel<T> {
 }
 
 impl<T: Element> Kernel<T> {
-    /// The code for panels of `vectors` registers.
-    pub(super) fn of(level: Level, vectors: usize) -> Self {
-        T::kernel(level, vectors)
+    /// This machine's code for panels of `vectors` registers.
+    pub(super) fn of(vectors: usize) -> Self {
+        // SAFETY: the machine has the level that was found.
+        unsafe { T::kernel(Level::detect(), vectors) }
     }
 
     /// Computes a tile into `out`.
     ///
     /// # Panics
-    /// If an operand leaves its slice: an error of this crate, not of its user.
+    /// If an operand leaves its slice.
     #[inline]
-    pub(crate) fn run(&self, tile: &Tile<T>, out: &mut [T]) {
-        debug_assert!(self.holds(tile, out.len()));
+    pub fn run(&self, tile: &Tile<T>, out: &mut [T]) {
+        assert!(self.holds(tile, out.len()), "a tile leaves its slices");
         let count = tile.rows.len();
         assert!(count > 0 && count <= self.rows && count == tile.out_rows.len() && tile.columns <= self.columns);
-        // SAFETY: the rows and runs of this crate stay in their slices (checked in debug builds, which the tests are).
+        // SAFETY: every place that is read or written lies in its slice (asserted above).
         unsafe { (self.compute)(tile, out.as_mut_ptr()) }
     }
 
     /// The same for an `out` that other tasks write other places of.
     ///
     /// # Safety
-    /// `out` is valid for writes at all columns of all `out_rows`, and nobody else touches those.
+    /// `out` is valid for writes at all columns of all `out_rows`, of which `len` values are known to be valid; nobody else
+    /// touches those; and no other operand leaves its slice (checked in debug builds).
     #[inline]
-    pub(crate) unsafe fn run_at(&self, tile: &Tile<T>, out: *mut T, len: usize) {
+    pub unsafe fn run_at(&self, tile: &Tile<T>, out: *mut T, len: usize) {
         debug_assert!(self.holds(tile, len));
         let count = tile.rows.len();
         assert!(count > 0 && count <= self.rows && count == tile.out_rows.len() && tile.columns <= self.columns);
@@ -310,6 +320,12 @@ code!(multiply_avx512, finish_avx512, tile_avx512, Avx512, f32, [],
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
 code!(multiply_avx2, finish_avx2, tile_avx2, Avx2, f32, [], #[target_feature(enable = "avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
+code!(multiply_avx512_double, finish_avx512_double, tile_avx512_double, Avx512Double, f64, [],
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
+code!(multiply_avx2_double, finish_avx2_double, tile_avx2_double, Avx2Double, f64, [],
+    #[target_feature(enable = "avx2,fma")]);
 code!(multiply_plain, finish_plain, tile_plain, Plain<T>, T, [T],);
 
 /// Registers that a panel is at most wide.
@@ -329,24 +345,30 @@ pub(crate) fn plain<T: Element>(vectors: usize) -> Kernel<T> {
     }
 }
 
-/// Code for f32 with the machine's instructions: as many sums as there are registers.
-pub(crate) fn single(level: Level, vectors: usize) -> Kernel<f32> {
-    match (level, vectors) {
-        #[cfg(target_arch = "x86_64")]
-        (Level::Avx512, 1) => Kernel { compute: tile_avx512::<14, 1>, rows: 14, columns: 16 },
-        #[cfg(target_arch = "x86_64")]
-        (Level::Avx512, 2) => Kernel { compute: tile_avx512::<12, 2>, rows: 12, columns: 32 },
-        #[cfg(target_arch = "x86_64")]
-        (Level::Avx512, 3) => Kernel { compute: tile_avx512::<8, 3>, rows: 8, columns: 48 },
-        #[cfg(target_arch = "x86_64")]
-        (Level::Avx512, _) => Kernel { compute: tile_avx512::<6, 4>, rows: 6, columns: 64 },
-        #[cfg(target_arch = "x86_64")]
-        (Level::Avx2, 1) => Kernel { compute: tile_avx2::<10, 1>, rows: 10, columns: 8 },
-        #[cfg(target_arch = "x86_64")]
-        (Level::Avx2, _) => Kernel { compute: tile_avx2::<6, 2>, rows: 6, columns: 16 },
-        (Level::Baseline, vectors) => plain(vectors),
-    }
+/// Code with the machine's instructions: as many sums as there are registers.
+macro_rules! machine {
+    ($name:ident, $value:ty, $avx512:ident, $avx512_lanes:literal, $avx2:ident, $avx2_lanes:literal) => {
+        pub(crate) fn $name(level: Level, vectors: usize) -> Kernel<$value> {
+            match (level, vectors) {
+                #[cfg(target_arch = "x86_64")]
+                (Level::Avx512, 1) => Kernel { compute: $avx512::<14, 1>, rows: 14, columns: $avx512_lanes },
+                #[cfg(target_arch = "x86_64")]
+                (Level::Avx512, 2) => Kernel { compute: $avx512::<12, 2>, rows: 12, columns: 2 * $avx512_lanes },
+                #[cfg(target_arch = "x86_64")]
+                (Level::Avx512, 3) => Kernel { compute: $avx512::<8, 3>, rows: 8, columns: 3 * $avx512_lanes },
+                #[cfg(target_arch = "x86_64")]
+                (Level::Avx512, _) => Kernel { compute: $avx512::<6, 4>, rows: 6, columns: 4 * $avx512_lanes },
+                #[cfg(target_arch = "x86_64")]
+                (Level::Avx2, 1) => Kernel { compute: $avx2::<10, 1>, rows: 10, columns: $avx2_lanes },
+                #[cfg(target_arch = "x86_64")]
+                (Level::Avx2, _) => Kernel { compute: $avx2::<6, 2>, rows: 6, columns: 2 * $avx2_lanes },
+                (Level::Baseline, vectors) => plain(vectors),
+            }
+        }
+    };
 }
+machine!(single, f32, tile_avx512, 16, tile_avx2, 8);
+machine!(double, f64, tile_avx512_double, 8, tile_avx2_double, 4);
 
 #[cfg(test)]
 mod tests {
@@ -377,46 +399,46 @@ mod tests {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => &[Level::Baseline, Level::Avx2, Level::Avx512],
         };
-        // Whole numbers: sums are exact in any order.
-        let value = |i: usize| ((i * 7 + 3) % 11) as f32 - 5.;
-        let x: Vec<f32> = (0..400).map(value).collect();
-        let runs = [Run { start: 1, len: 3, step: 2 }, Run { start: 40, len: 2, step: 1 }];
-        let offsets = [1, 3, 5, 40, 41];
         for &level in levels {
             for vectors in 1..=widest(level) {
-                let kernel = single(level, vectors);
-                let y: Vec<f32> = (0..5 * kernel.columns).map(|i| value(i + 5)).collect();
-                let bias: Vec<f32> = (0..kernel.columns).map(value).collect();
-                for count in 1..=kernel.rows {
-                    for columns in [1, kernel.columns - 1, kernel.columns] {
-                        let rows: Vec<usize> = (0..count).map(|j| j * 13).collect();
-                        let out_rows: Vec<usize> = (0..count).map(|j| j * (columns + 2) + 1).collect();
-                        for (add, bias, relu) in
-                            [(false, None, false), (true, None, true), (true, Some(&bias[..]), true)]
-                        {
-                            let other: Vec<f32> = (0..count * (columns + 2)).map(value).collect();
-                            let plus = relu.then_some(&other[..]);
-                            let epilogue = Epilogue { add, bias, plus, relu };
-                            let (runs, y_step) = (&runs, kernel.columns);
-                            let (x, y, rows, out_rows) = (&x, &y, &rows, &out_rows);
-                            let mut out = vec![2f32; count * (columns + 2)];
-                            kernel.run(
-                                &Tile { x, rows, runs, y, y_step, ahead: &[], out_rows, columns, epilogue },
-                                &mut out,
-                            );
-                            let mut want = vec![2f32; out.len()];
-                            for j in 0..count {
-                                for n in 0..columns {
-                                    let sum: f32 = (0..5).map(|s| x[rows[j] + offsets[s]] * y[s * y_step + n]).sum();
-                                    let old = if add { 2. } else { 0. };
-                                    let more = plus.map_or(0., |p| p[out_rows[j] + n]);
-                                    let value = old + sum + bias.map_or(0., |b| b[n]) + more;
-                                    want[out_rows[j] + n] = if relu { value.max(0.) } else { value };
-                                }
-                            }
-                            assert_eq!(out, want, "{level:?} {vectors} {count} {columns} {epilogue:?}");
+                kernel_sums::<f32>(single(level, vectors));
+                kernel_sums::<f64>(double(level, vectors));
+            }
+        }
+    }
+
+    fn kernel_sums<T: Element>(kernel: Kernel<T>) {
+        // Whole numbers: sums are exact in any order.
+        let value = |i: usize| T::narrow(((i * 7 + 3) % 11) as f64 - 5.);
+        let values = |n: usize, from: usize| -> Vec<T> { (from..from + n).map(value).collect() };
+        let x = values(400, 0);
+        let runs = [Run { start: 1, len: 3, step: 2 }, Run { start: 40, len: 2, step: 1 }];
+        let offsets = [1, 3, 5, 40, 41];
+        let (y, bias) = (values(5 * kernel.columns, 5), values(kernel.columns, 0));
+        let two = T::ONE + T::ONE;
+        for count in 1..=kernel.rows {
+            for columns in [1, kernel.columns - 1, kernel.columns] {
+                let rows: Vec<usize> = (0..count).map(|j| j * 13).collect();
+                let out_rows: Vec<usize> = (0..count).map(|j| j * (columns + 2) + 1).collect();
+                for (add, bias, relu) in [(false, None, false), (true, None, true), (true, Some(&bias[..]), true)] {
+                    let other = values(count * (columns + 2), 0);
+                    let plus = relu.then_some(&other[..]);
+                    let epilogue = Epilogue { add, bias, plus, relu };
+                    let (runs, y_step) = (&runs, kernel.columns);
+                    let (x, y, rows, out_rows) = (&x, &y, &rows, &out_rows);
+                    let mut out = vec![two; count * (columns + 2)];
+                    kernel.run(&Tile { x, rows, runs, y, y_step, ahead: &[], out_rows, columns, epilogue }, &mut out);
+                    let mut want = vec![two; out.len()];
+                    for j in 0..count {
+                        for n in 0..columns {
+                            let sum: T = (0..5).map(|s| x[rows[j] + offsets[s]] * y[s * y_step + n]).sum();
+                            let old = if add { two } else { T::ZERO };
+                            let more = plus.map_or(T::ZERO, |p| p[out_rows[j] + n]);
+                            let value = old + sum + bias.map_or(T::ZERO, |b| b[n]) + more;
+                            want[out_rows[j] + n] = if relu && value < T::ZERO { T::ZERO } else { value };
                         }
                     }
+                    assert_eq!(out, want, "{} x {}: {count} {columns} {epilogue:?}", kernel.rows, kernel.columns);
                 }
             }
         }

@@ -1,0 +1,87 @@
+use crate::{Kernel, Level, tile};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Sub};
+
+mod sealed {
+    use crate::{Kernel, Level};
+
+    pub trait Code: Sized {
+        /// The product's code for panels of `vectors` registers.
+        ///
+        /// # Safety
+        /// The machine has the level's instructions.
+        unsafe fn kernel(level: Level, vectors: usize) -> Kernel<Self>;
+    }
+}
+pub(crate) use sealed::Code;
+
+/// The number types that the kernels compute in: f32 and f64.
+pub trait Element:
+    sealed::Code
+    + Copy
+    + Send
+    + Sync
+    + PartialOrd
+    + std::fmt::Debug
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + AddAssign
+    + MulAssign
+    + Sum
+    + 'static
+{
+    /// Its name.
+    const NAME: &'static str;
+    /// Zero.
+    const ZERO: Self;
+    /// One.
+    const ONE: Self;
+    /// Infinity.
+    const INFINITY: Self;
+    /// Minus infinity.
+    const NEG_INFINITY: Self;
+
+    /// Whether it is no number.
+    fn is_nan(self) -> bool;
+    /// The value in f64, exactly.
+    fn wide(self) -> f64;
+    /// The nearest value to an f64.
+    fn narrow(value: f64) -> Self;
+}
+
+macro_rules! element {
+    ($t:ident, $kernel:path) => {
+        impl Element for $t {
+            const NAME: &'static str = stringify!($t);
+            const ZERO: Self = 0.;
+            const ONE: Self = 1.;
+            const INFINITY: Self = $t::INFINITY;
+            const NEG_INFINITY: Self = $t::NEG_INFINITY;
+
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $t::is_nan(self)
+            }
+
+            #[inline(always)]
+            fn wide(self) -> f64 {
+                f64::from(self)
+            }
+
+            #[inline(always)]
+            fn narrow(value: f64) -> Self {
+                value as $t
+            }
+        }
+
+        impl Code for $t {
+            unsafe fn kernel(level: Level, vectors: usize) -> Kernel<Self> {
+                $kernel(level, vectors)
+            }
+        }
+    };
+}
+element!(f32, tile::single);
+element!(f64, tile::double);

@@ -1,0 +1,28 @@
+//! What the CPU kernels share: vector instructions chosen at run time ([`Level`], [`vectorised!`]), the register tile that
+//! all products are made of ([`Tile`], [`Kernel`]), right factors packed for it ([`Panels`]), exponentials that loops can be
+//! vectorised over ([`Exp`]), and memory that tasks write in parts ([`Unwritten`], [`Shared`]).
+//!
+//! All loops sum in an order that depends on shapes alone, so the same machine gives the same bits on any number of threads.
+
+mod aligned;
+mod element;
+mod exp;
+mod level;
+mod panels;
+mod parts;
+mod shared;
+mod tile;
+mod vector;
+
+pub use aligned::Aligned;
+pub use element::Element;
+pub use exp::Exp;
+pub use level::Level;
+pub use panels::{Columns, Panels};
+pub use parts::parts;
+pub use shared::{Shared, Unwritten, written};
+pub use tile::{Epilogue, Kernel, Run, Tile, blocks, steps};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
