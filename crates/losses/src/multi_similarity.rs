@@ -1,8 +1,11 @@
+use crate::loss::loss_of_element;
+use crate::pair_matrix::{Entry, PairMatrix};
+use crate::positives::Classes;
 use crate::rows::{expect_matrix, unit_rows};
 use crate::setting::{above_zero, finite};
-use crate::{Error, Loss, LossValue, Result};
+use crate::{Error, LossValue, Result};
 use candle_core::Tensor;
-use npair_similarity::{Mask, Similarity};
+use npair_similarity::{Element, Mask, Similarity, row};
 use npair_types::{Labels, Measure};
 
 /// Multi-similarity loss: soft maxima over the positives and over the negatives of every row, each around one cosine.
@@ -22,7 +25,8 @@ use npair_types::{Labels, Measure};
 /// Finite everywhere; a zero row is at cosine 0 from all.
 ///
 /// # Numerics
-/// Both halves are streamed: O(B D) memory.
+/// In the embeddings' type, sums in f64. O(B^2) memory up to 4,096 rows (64 MiB of f32); larger batches are streamed in
+/// O(B D).
 ///
 /// # Errors
 /// [`Error::TooFew`] for a single row.
@@ -71,21 +75,102 @@ impl Default for MultiSimilarity {
     }
 }
 
-impl Loss for MultiSimilarity {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+/// Rows of the largest batch whose matrix is kept whole, which takes two products in place of six.
+const WHOLE: usize = 4096;
+
+impl MultiSimilarity {
+    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
         let (b, _) = expect_matrix("embeddings", embeddings)?;
         labels.expect_len(b)?;
         if b < 2 {
             return Err(Error::TooFew { loss: "multi-similarity loss", what: "examples", least: 2, got: b });
         }
-        let rows = unit_rows(embeddings)?;
+        let value = if b > WHOLE { self.streamed(embeddings, labels)? } else { self.whole::<T>(embeddings, labels)? };
+        Ok(LossValue::smooth(value, b))
+    }
+
+    fn whole<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<Tensor> {
+        let classes = Classes::new(labels);
+        let matrix = PairMatrix::<T>::new(embeddings, Entry::Cosine)?;
+        let (slopes, terms) = matrix.turn(|i, cosines, slope| self.row(classes.of(i), i, cosines, slope));
+        let factor = 1. / labels.len() as f64;
+        slopes.attach(embeddings, terms.iter().sum::<f64>() * factor, factor)
+    }
+
+    /// The term of row `i` of class `own`.
+    fn row<T: Element>(&self, own: &[usize], i: usize, cosines: &[T], slope: &mut [T]) -> f64 {
+        let Self { alpha, beta, base } = *self;
+        slope.copy_from_slice(cosines);
+        own.iter().for_each(|&p| slope[p] = T::LOWEST);
+        // The 1 of log(1 + ...) is an entry at the base.
+        let most = row::largest(slope);
+        let at = if most.wide() > base { most } else { T::narrow(base) };
+        let sum = row::exps(slope, T::narrow(beta), at);
+        let (far, share) = soft_maximum(beta * (at.wide() - base).max(0.), sum);
+        let share = T::narrow(share);
+        slope.iter_mut().for_each(|s| *s *= share);
+        let positives = || own.iter().copied().filter(|&p| p != i);
+        let logit = |p: usize| -alpha * (cosines[p].wide() - base);
+        let shift = positives().map(logit).fold(0., f64::max);
+        let (near, share) = soft_maximum(shift, positives().map(|p| (logit(p) - shift).exp()).sum());
+        positives().for_each(|p| slope[p] = T::narrow(-share * (logit(p) - shift).exp()));
+        near / alpha + far / beta
+    }
+
+    /// Both halves by reductions that never keep the matrix: O(B D) memory for batches of any size.
+    fn streamed(&self, embeddings: &Tensor, labels: &Labels) -> Result<Tensor> {
+        let (rows, b) = (unit_rows(embeddings)?, labels.len());
         let half = |slope: f64, mask: &Mask| -> Result<Tensor> {
             let base = (Tensor::ones(b, rows.dtype(), rows.device())? * (slope * self.base))?;
             let terms = Similarity::new(&(&rows * slope)?, &rows, Measure::Dot)?.log1p_sum_exp_above(&base, mask)?;
             Ok((terms.mean_all()? / slope.abs())?)
         };
-        let near = half(-self.alpha, &Mask::positives(labels))?;
-        let far = half(self.beta, &Mask::other_class(labels, labels))?;
-        Ok(LossValue::smooth((near + far)?, b))
+        Ok((half(-self.alpha, &Mask::positives(labels))? + half(self.beta, &Mask::other_class(labels, labels))?)?)
+    }
+}
+
+/// `log(1 + exp(shift) sum)` and `1 / (exp(-shift) + sum)`, for a shift from 0 on.
+fn soft_maximum(shift: f64, sum: f64) -> (f64, f64) {
+    if shift == 0. {
+        // Keeps the digits of a small sum.
+        return (sum.ln_1p(), 1. / (1. + sum));
+    }
+    let all = (-shift).exp() + sum;
+    (shift + all.ln(), 1. / all)
+}
+
+loss_of_element!(MultiSimilarity);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use candle_core::{DType, Device, Var};
+    use npair_testkit::inputs;
+
+    #[test]
+    fn the_kept_and_the_streamed_matrix_agree() {
+        let loss = MultiSimilarity::new(3., 20., 0.4).unwrap();
+        // Ragged classes, one of a single row; then one class alone, which has no negatives.
+        for classes in [[3, 1, 1, 4, 4, 4, 9], [2; 7]] {
+            let labels = Labels::new(classes).unwrap();
+            for (dtype, tolerance) in [(DType::F64, 1e-13), (DType::F32, 3e-6)] {
+                let x = Var::from_tensor(&inputs::normal(3, 2., (7, 5), dtype).unwrap()).unwrap();
+                let whole = match dtype {
+                    DType::F32 => loss.whole::<f32>(&x, &labels).unwrap(),
+                    _ => loss.whole::<f64>(&x, &labels).unwrap(),
+                };
+                let streamed = loss.streamed(&x, &labels).unwrap();
+                let flat =
+                    |t: &Tensor| t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+                let grad = |t: &Tensor| flat(t.backward().unwrap().get(&x).unwrap());
+                let both = [(flat(&whole), flat(&streamed)), (grad(&whole), grad(&streamed))];
+                for (got, want) in both.iter().flat_map(|(a, b)| a.iter().zip(b)) {
+                    assert!((got - want).abs() <= tolerance, "{dtype:?} {classes:?}: {got} {want}");
+                }
+            }
+        }
+        let one = Tensor::zeros((1, 2), DType::F32, &Device::Cpu).unwrap();
+        assert!(crate::Loss::forward(&loss, &one, &Labels::new([1]).unwrap()).is_err());
     }
 }

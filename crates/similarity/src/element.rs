@@ -78,10 +78,14 @@ pub trait Element:
     const ONE: Self;
     /// Minus infinity.
     const LOWEST: Self;
+    /// The distance from 1 to the next number.
+    const EPSILON: f64;
     /// The value in f64, exactly.
     fn wide(self) -> f64;
     /// The nearest value to an f64.
     fn narrow(value: f64) -> Self;
+    /// The square root.
+    fn root(self) -> Self;
     /// The storage's values if they are of this type.
     fn of_storage(storage: &CpuStorage) -> Option<&[Self]>;
     /// Storage of these values.
@@ -95,6 +99,7 @@ macro_rules! element {
             const ZERO: Self = 0.;
             const ONE: Self = 1.;
             const LOWEST: Self = <$t>::NEG_INFINITY;
+            const EPSILON: f64 = <$t>::EPSILON as f64;
             #[inline(always)]
             fn wide(self) -> f64 {
                 f64::from(self)
@@ -102,6 +107,10 @@ macro_rules! element {
             #[inline(always)]
             fn narrow(value: f64) -> Self {
                 value as $t
+            }
+            #[inline(always)]
+            fn root(self) -> Self {
+                self.sqrt()
             }
             fn of_storage(storage: &CpuStorage) -> Option<&[Self]> {
                 match storage {

@@ -46,8 +46,8 @@ impl Mask {
         }
     }
 
-    /// Puts minus infinity, whose exponential is 0, in the place of a row's entries that take no part.
-    pub(crate) fn hide<T: crate::Element>(&self, row: usize, line: &mut [T]) {
+    /// Puts minus infinity, whose exponential is 0, in the place of a row's entries that take no part: `line` is the whole row.
+    pub fn hide<T: crate::Element>(&self, row: usize, line: &mut [T]) {
         let out = T::LOWEST;
         match self {
             Self::All => {}

@@ -9,7 +9,7 @@ const LANES: usize = 16;
 
 /// Whether the machine has the instructions of the widest version. The answer is looked up once by the standard library.
 #[cfg(target_arch = "x86_64")]
-fn has_avx512() -> bool {
+pub(crate) fn has_avx512() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
@@ -41,7 +41,7 @@ macro_rules! vectorised {
 
             #[cfg(target_arch = "x86_64")]
             {
-                if has_avx512() {
+                if crate::vectors::has_avx512() {
                     // SAFETY: the machine has these parts of AVX-512, and with them AVX2.
                     return unsafe { avx512($($arg),*) };
                 }
@@ -54,6 +54,8 @@ macro_rules! vectorised {
         }
     )*};
 }
+
+pub(crate) use vectorised;
 
 vectorised! {
     /// Whether no value is infinite or NaN.
