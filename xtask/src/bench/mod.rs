@@ -2,6 +2,7 @@
 
 mod case;
 mod criterion;
+mod loss_peers;
 mod peer;
 mod peers;
 mod python;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
   cargo xtask bench                              all of them
   cargo xtask bench class_mining                 one; the folder then holds that one alone
   cargo xtask bench --peers                      networks against PyTorch, both sides in turn, into DATE-MACHINE-peers
+  cargo xtask bench --losses                     losses against pytorch-metric-learning, into DATE-MACHINE-losses
   cargo xtask bench --peers --only conv-net --python peers/bin/python")]
 pub struct Args {
     /// A bench: the name of its file in benches/benches.
@@ -28,22 +30,29 @@ pub struct Args {
     /// Times whole networks against PyTorch.
     #[arg(long)]
     peers: bool,
-    /// With --peers: only networks whose name contains this.
-    #[arg(long, value_name = "NAME", requires = "peers")]
+    /// Times losses against pytorch-metric-learning.
+    #[arg(long, conflicts_with_all = ["name", "peers"])]
+    losses: bool,
+    /// With --peers or --losses: only networks or losses whose name contains this.
+    #[arg(long, value_name = "NAME", conflicts_with = "name")]
     only: Option<String>,
-    /// With --peers: how often each side is timed, in turn.
+    /// With --peers or --losses: how often each side is timed, in turn.
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(7..))]
     pairs: u32,
-    /// With --peers: threads of each side.
+    /// With --peers or --losses: threads of each side.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
-    /// With --peers: a Python that has benches/peers/requirements.txt; without it one is made in the target folder.
-    #[arg(long, value_name = "PATH", requires = "peers")]
+    /// With --peers or --losses: a Python that has benches/peers/requirements.txt; without it one is made in the target folder.
+    #[arg(long, value_name = "PATH", conflicts_with = "name")]
     python: Option<PathBuf>,
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    if args.peers { peers::run(args) } else { criterion::run(args) }
+    match (args.peers, args.losses) {
+        (true, _) => peers::run(args),
+        (_, true) => loss_peers::run(args),
+        _ => criterion::run(args),
+    }
 }
 
 /// The folder of a run, and its three files.
