@@ -24,6 +24,22 @@ pub enum Error {
         /// Its least value.
         least: usize,
     },
+    /// A number is outside its range.
+    #[error("{what} is {got}, but has to be {range}")]
+    Range {
+        /// Which setting.
+        what: &'static str,
+        /// Its value.
+        got: f64,
+        /// Its legal range.
+        range: &'static str,
+    },
+    /// Embeddings to mine in are no matrix.
+    #[error("the embeddings have shape {got:?}, but a matrix (B, D) with a row per label is needed")]
+    Embeddings {
+        /// Their shape.
+        got: Vec<usize>,
+    },
     /// Prototypes do not fit the candidates.
     #[error("prototypes have shape {got:?}, but {want} is needed")]
     Prototypes {
@@ -51,6 +67,9 @@ pub enum Error {
     /// From the index sets.
     #[error(transparent)]
     Types(#[from] npair_types::Error),
+    /// From the similarity matrix; names the first row that is not finite.
+    #[error(transparent)]
+    Similarity(#[from] npair_similarity::Error),
     /// From candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

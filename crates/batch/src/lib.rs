@@ -8,6 +8,21 @@
 //! | [`TupletSampler`] | N queries with negatives of their own | (N + 1) N |
 //! | [`BalancedSampler`] | M examples of each of C classes | C M |
 //!
+//! Inside a batch, miners choose the tuples that a loss looks at, from the embeddings:
+//!
+//! | miner | tuples | most per anchor |
+//! |---|---|---|
+//! | [`AllTriplets`] | all, or a random choice | the cap |
+//! | [`BatchHard`] | farthest positive, nearest negative | 1 |
+//! | [`Hardest`] | the k hardest triplets | k |
+//! | [`SemiHard`] | the nearest negative beyond each positive, within a margin | the cap |
+//! | [`EasyPositive`] | nearest positive; hard, semi-hard or easy negative | 1 |
+//! | [`DistanceWeighted`] | a random negative for each positive, all distances alike | the cap |
+//! | [`AngularMiner`] | triplets of a large angle | the cap |
+//! | [`MultiSimilarityMiner`] | pairs beyond the hardest of the other kind | the cap, of either kind |
+//!
+//! None of them makes a list of all triplets: memory is that of what is kept, and at most one matrix (B, B).
+//!
 //! What every sampler does at the edges: classes with too few examples are left out and listed by `left_out`; a batch is
 //! always whole, the last classes of an epoch are filled up with the first of the next, and no class stands in a batch
 //! twice; more classes per batch than there are is an error; class numbers need not be contiguous.
@@ -20,6 +35,7 @@ mod error;
 mod n_pair;
 mod plan;
 mod triplet;
+mod tuple_mining;
 mod tuplet;
 
 pub use balanced::BalancedSampler;
@@ -28,6 +44,10 @@ pub use error::{Error, Result};
 pub use n_pair::NPairSampler;
 pub use plan::{BatchPlan, BatchSampler, Roles};
 pub use triplet::TripletSampler;
+pub use tuple_mining::{
+    AllTriplets, AngularMiner, BatchHard, DistanceWeighted, EasyPositive, Hardest, MinedPairs, MinedTriplets,
+    MultiSimilarityMiner, Negative, PairMiner, SemiHard, TripletMiner,
+};
 pub use tuplet::TupletSampler;
 
 #[cfg(doctest)]

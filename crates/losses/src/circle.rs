@@ -1,8 +1,10 @@
+use crate::loss::loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix, log_sum_exp, sigmoid};
-use crate::positives::with_both;
+use crate::positives::{Classes, with_both};
 use crate::setting::{above_zero, within};
-use crate::{Loss, LossValue, Result};
+use crate::{LossValue, Result};
 use candle_core::Tensor;
+use npair_similarity::{Element, row};
 use npair_types::Labels;
 
 /// Circle loss: every cosine is weighed by how far it is from its optimum, so that the decision boundary is a circle.
@@ -24,7 +26,7 @@ use npair_types::Labels;
 /// With the weights a as constants, as in the paper: not the derivative of the value. Finite everywhere.
 ///
 /// # Numerics
-/// In f64, O(B^2) time and memory.
+/// In the embeddings' type, sums in f64; O(B^2) time and memory.
 ///
 /// # Errors
 /// [`Error::TooFew`](crate::Error::TooFew) if no row has a positive or there is only one class.
@@ -67,30 +69,40 @@ impl Default for Circle {
     }
 }
 
-impl Loss for Circle {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("circle loss", embeddings, labels)?;
-        let matrix = PairMatrix::new(embeddings, Entry::Cosine)?;
+impl Circle {
+    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+        let with = with_both("circle loss", embeddings, labels)?.len();
+        let classes = Classes::new(labels);
+        let matrix = PairMatrix::<T>::new(embeddings, Entry::Cosine)?;
+        let (slopes, terms) = matrix.turn(|i, cosines, slope| self.row(classes.of(i), i, cosines, slope));
+        let factor = 1. / with as f64;
+        let value = terms.iter().sum::<f64>() * factor;
+        Ok(LossValue::smooth(slopes.attach(embeddings, value, factor)?, with))
+    }
+
+    /// The term of row `i` of class `own`.
+    fn row<T: Element>(&self, own: &[usize], i: usize, cosines: &[T], slope: &mut [T]) -> f64 {
         let Self { margin: m, gamma } = *self;
-        let mut slopes = matrix.slopes();
-        let mut sum = 0.;
-        for &i in &with {
-            let (cosines, slope) = (matrix.row(i), slopes.row(i));
-            let positives = (0..labels.len()).filter(|&p| p != i && labels.same(i, p));
-            let negatives = (0..labels.len()).filter(|&n| !labels.same(i, n));
-            let weight_p = |p: usize| -gamma * (1. + m - cosines[p]).max(0.);
-            let weight_n = |n: usize| gamma * (cosines[n] + m).max(0.);
-            let logit_p = |p: usize| weight_p(p) * (cosines[p] - 1. + m);
-            let logit_n = |n: usize| weight_n(n) * (cosines[n] - m);
-            let [own, other] =
-                [log_sum_exp(positives.clone().map(logit_p)), log_sum_exp(negatives.clone().map(logit_n))];
-            let z = own + other;
-            sum += z.max(0.) + (-z.abs()).exp().ln_1p();
-            let up = sigmoid(z);
-            positives.for_each(|p| slope[p] += up * weight_p(p) * (logit_p(p) - own).exp());
-            negatives.for_each(|n| slope[n] += up * weight_n(n) * (logit_n(n) - other).exp());
+        if own.len() < 2 {
+            return 0.;
         }
-        let factor = 1. / with.len() as f64;
-        Ok(LossValue::smooth(matrix.attach(sum * factor, factor, slopes)?, with.len()))
+        let weight_p = |p: usize| -gamma * (1. + m - cosines[p].wide()).max(0.);
+        let logit_p = |p: usize| weight_p(p) * (cosines[p].wide() - 1. + m);
+        let positives = || own.iter().copied().filter(|&p| p != i);
+        let near = log_sum_exp(positives().map(logit_p));
+        let (scale, margin) = (T::narrow(gamma), T::narrow(m));
+        let weight_n = |c: T| if c + margin > T::ZERO { scale * (c + margin) } else { T::ZERO };
+        slope.iter_mut().zip(cosines).for_each(|(z, &c)| *z = weight_n(c) * (c - margin));
+        own.iter().for_each(|&p| slope[p] = T::NEG_INFINITY);
+        let most = row::largest(slope);
+        let sum = row::exps(slope, T::ONE, most);
+        let z = near + most.wide() + sum.ln();
+        let up = sigmoid(z);
+        let share = T::narrow(up / sum);
+        slope.iter_mut().zip(cosines).for_each(|(s, &c)| *s *= weight_n(c) * share);
+        positives().for_each(|p| slope[p] = T::narrow(up * weight_p(p) * (logit_p(p) - near).exp()));
+        z.max(0.) + (-z.abs()).exp().ln_1p()
     }
 }
+
+loss_of_element!(Circle);

@@ -1,8 +1,10 @@
+use crate::loss::loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix};
 use crate::rows::expect_matrix;
 use crate::setting::from_zero;
-use crate::{Error, Loss, LossValue, Reducer, Result};
+use crate::{Error, LossValue, Reducer, Result};
 use candle_core::Tensor;
+use npair_similarity::Element;
 use npair_types::Labels;
 
 /// Contrastive loss over all pairs of a batch, on distances of rows of length 1, with a margin on either side.
@@ -25,7 +27,7 @@ use npair_types::Labels;
 /// 0 if every pair is satisfied (`active` is 0 then), and between equal rows, which have no direction.
 ///
 /// # Numerics
-/// In f64, O(B^2) memory.
+/// In the embeddings' type, sums in f64; O(B^2) memory.
 ///
 /// # Errors
 /// [`Error::TooFew`] for a single row.
@@ -71,41 +73,48 @@ impl Default for ContrastiveAll {
     }
 }
 
-impl Loss for ContrastiveAll {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+impl ContrastiveAll {
+    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
         let (b, _) = expect_matrix("embeddings", embeddings)?;
         labels.expect_len(b)?;
         if b < 2 {
             return Err(Error::TooFew { loss: "contrastive loss", what: "examples", least: 2, got: b });
         }
-        let matrix = PairMatrix::new(embeddings, Entry::Distance)?;
-        let over = |i: usize, j: usize| match labels.same(i, j) {
-            true => matrix.row(i)[j] - self.positive,
-            false => self.negative - matrix.row(i)[j],
-        };
-        // Of pairs of one class and of two: sum, number of terms, number of those above 0.
-        let mut parts = [(0., 0, 0); 2];
-        for i in 0..b {
+        let matrix = PairMatrix::<T>::new(embeddings, Entry::Distance)?;
+        let (positive, negative) = (T::narrow(self.positive), T::narrow(self.negative));
+        let over = |same: bool, distance: T| if same { distance - positive } else { negative - distance };
+        // Of pairs of one class and of two: sum, number of terms, number of those above 0. A pair stands in the row of its
+        // first example.
+        let rows = matrix.map(|i, distances| {
+            let mut parts = [(0., 0, 0); 2];
             for j in i + 1..b {
-                let (sum, terms, active) = &mut parts[usize::from(!labels.same(i, j))];
+                let same = labels.same(i, j);
+                let (sum, terms, active) = &mut parts[usize::from(!same)];
+                let above = over(same, distances[j]);
                 *terms += 1;
-                if over(i, j) > 0. {
-                    *sum += over(i, j);
+                if above > T::ZERO {
+                    *sum += above.wide();
                     *active += 1;
                 }
             }
-        }
+            parts
+        });
+        let parts = [0, 1]
+            .map(|kind| rows.iter().map(|row| row[kind]).fold((0., 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2)));
         let [near, far] = parts.map(|(_, terms, active)| self.reducer.factor(terms, active));
-        let mut slopes = matrix.slopes();
-        for i in 0..b {
+        let (by_near, by_far) = (T::narrow(near), T::narrow(-far));
+        let (slopes, _) = matrix.turn(|i, distances, slope| {
             for j in i + 1..b {
-                if over(i, j) > 0. {
-                    slopes.row(i)[j] = if labels.same(i, j) { near } else { -far };
+                let same = labels.same(i, j);
+                if over(same, distances[j]) > T::ZERO {
+                    slope[j] = if same { by_near } else { by_far };
                 }
             }
-        }
+        });
         let value = parts[0].0 * near + parts[1].0 * far;
         let [terms, active] = [parts[0].1 + parts[1].1, parts[0].2 + parts[1].2];
-        Ok(LossValue { value: matrix.attach(value, 1., slopes)?, terms, active })
+        Ok(LossValue { value: slopes.attach(embeddings, value, 1.)?, terms, active })
     }
 }
+
+loss_of_element!(ContrastiveAll);

@@ -1,7 +1,9 @@
+use crate::loss::loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix};
-use crate::positives::with_both;
-use crate::{Error, Loss, LossValue, Result};
+use crate::positives::{Classes, with_both};
+use crate::{Error, LossValue, Result};
 use candle_core::Tensor;
+use npair_similarity::Element;
 use npair_types::Labels;
 
 /// FastAP: average precision of every row's ranking, smoothed by a histogram of its squared distances.
@@ -23,7 +25,7 @@ use npair_types::Labels;
 /// That of the histogram's straight pieces; at an edge between two, of the farther one. Finite everywhere.
 ///
 /// # Numerics
-/// In f64, O(B^2 + B K) time and O(B^2) memory: an entry lies in two bins only.
+/// In the embeddings' type, histograms in f64; O(B^2 + B K) time and O(B^2) memory: an entry lies in two bins only.
 ///
 /// # Errors
 /// [`Error::TooFew`] if no row has a positive or there is only one class (any ranking would be perfect).
@@ -67,41 +69,56 @@ impl Default for FastAp {
     }
 }
 
-impl Loss for FastAp {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("FastAP", embeddings, labels)?;
-        let matrix = PairMatrix::new(embeddings, Entry::SquaredDistance)?;
-        let width = 4. / self.bins as f64;
-        let place = |squared: f64| {
-            let bin = ((squared / width) as usize).min(self.bins - 1);
-            (bin, squared / width - bin as f64)
-        };
-        let mut slopes = matrix.slopes();
-        let mut sum = 0.;
-        for &i in &with {
-            let (squares, slope) = (matrix.row(i), slopes.row(i));
-            let (mut own, mut other) = (vec![0.; self.bins + 1], vec![0.; self.bins + 1]);
-            let mut positives = 0.;
-            for j in (0..labels.len()).filter(|&j| j != i) {
-                let same = labels.same(i, j);
-                positives += f64::from(u8::from(same));
-                let histogram = if same { &mut own } else { &mut other };
-                let (bin, share) = place(squares[j]);
-                histogram[bin] += 1. - share;
-                histogram[bin + 1] += share;
-            }
-            let (precision, by_own, by_other) = average_precision(&own, &other);
-            sum += 1. - precision / positives;
-            for j in (0..labels.len()).filter(|&j| j != i) {
-                let by = if labels.same(i, j) { &by_own } else { &by_other };
-                let (bin, _) = place(squares[j]);
-                slope[j] -= (by[bin + 1] - by[bin]) / (width * positives);
-            }
+impl FastAp {
+    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+        let with = with_both("FastAP", embeddings, labels)?.len();
+        let classes = Classes::new(labels);
+        let matrix = PairMatrix::<T>::new(embeddings, Entry::SquaredDistance)?;
+        let (slopes, terms) = matrix.turn(|i, squares, slope| self.row(classes.of(i), i, squares, slope));
+        let factor = 1. / with as f64;
+        let value = terms.iter().sum::<f64>() * factor;
+        Ok(LossValue::smooth(slopes.attach(embeddings, value, factor)?, with))
+    }
+
+    /// The bin of a squared distance, and the share of the next.
+    fn place(&self, squared: f64) -> (usize, f64) {
+        let at = squared * self.bins as f64 / 4.;
+        let bin = (at as usize).min(self.bins - 1);
+        (bin, at - bin as f64)
+    }
+
+    /// The term of row `i` of class `own`.
+    fn row<T: Element>(&self, own: &[usize], i: usize, squares: &[T], slope: &mut [T]) -> f64 {
+        if own.len() < 2 {
+            return 0.;
         }
-        let factor = 1. / with.len() as f64;
-        Ok(LossValue::smooth(matrix.attach(sum * factor, factor, slopes)?, with.len()))
+        let positives = || own.iter().copied().filter(|&p| p != i);
+        let histogram = |of: &mut dyn Iterator<Item = usize>, sign: f64, bins: &mut [f64]| {
+            for j in of {
+                let (bin, share) = self.place(squares[j].wide());
+                bins[bin] += sign * (1. - share);
+                bins[bin + 1] += sign * share;
+            }
+        };
+        let (mut near, mut far) = (vec![0.; self.bins + 1], vec![0.; self.bins + 1]);
+        let mut is_own = own.iter().copied().peekable();
+        histogram(&mut positives(), 1., &mut near);
+        histogram(&mut (0..squares.len()).filter(|j| is_own.next_if_eq(j).is_none()), 1., &mut far);
+        let count = (own.len() - 1) as f64;
+        let (precision, by_near, by_far) = average_precision(&near, &far);
+        let steps = |by: &[f64]| -> Vec<T> {
+            let by_bin = by.windows(2).map(|w| (w[0] - w[1]) * self.bins as f64 / (4. * count));
+            by_bin.map(T::narrow).collect()
+        };
+        let (by_near, by_far) = (steps(&by_near), steps(&by_far));
+        slope.iter_mut().zip(squares).for_each(|(s, v)| *s = by_far[self.place(v.wide()).0]);
+        positives().for_each(|p| slope[p] = by_near[self.place(squares[p].wide()).0]);
+        slope[i] = T::ZERO;
+        1. - precision / count
     }
 }
+
+loss_of_element!(FastAp);
 
 /// `sum_l h+_l H+_l / H_l` of histograms of positives and negatives, and its slopes by their bins.
 fn average_precision(own: &[f64], other: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {

@@ -1,8 +1,10 @@
+use crate::loss::loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix, log_sum_exp};
-use crate::positives::with_both;
+use crate::positives::{Classes, with_both};
 use crate::setting::finite;
-use crate::{Loss, LossValue, Result};
+use crate::{LossValue, Result};
 use candle_core::Tensor;
+use npair_similarity::{Element, row};
 use npair_types::Labels;
 
 /// Generalised lifted structure loss: all positives of a row against all its negatives, both in soft maxima.
@@ -23,7 +25,7 @@ use npair_types::Labels;
 /// 0 between equal rows, which have no direction; finite everywhere.
 ///
 /// # Numerics
-/// In f64, O(B^2) time and memory.
+/// In the embeddings' type, sums in f64; O(B^2) time and memory.
 ///
 /// # Errors
 /// [`Error::TooFew`](crate::Error::TooFew) if no row has a positive or there is only one class.
@@ -68,26 +70,40 @@ impl Default for GeneralisedLiftedStructure {
     }
 }
 
-impl Loss for GeneralisedLiftedStructure {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("generalised lifted structure loss", embeddings, labels)?;
-        let matrix = PairMatrix::new(embeddings, Entry::Distance)?;
-        let mut slopes = matrix.slopes();
-        let (mut sum, mut active) = (0., 0);
-        for &i in &with {
-            let (distances, slope) = (matrix.row(i), slopes.row(i));
-            let positives = (0..labels.len()).filter(|&p| p != i && labels.same(i, p));
-            let negatives = (0..labels.len()).filter(|&n| !labels.same(i, n));
-            let far = log_sum_exp(positives.clone().map(|p| distances[p] - self.positive));
-            let near = log_sum_exp(negatives.clone().map(|n| self.negative - distances[n]));
-            if far + near > 0. {
-                active += 1;
-                sum += far + near;
-                positives.for_each(|p| slope[p] += (distances[p] - self.positive - far).exp());
-                negatives.for_each(|n| slope[n] -= (self.negative - distances[n] - near).exp());
-            }
+impl GeneralisedLiftedStructure {
+    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+        let with = with_both("generalised lifted structure loss", embeddings, labels)?.len();
+        let classes = Classes::new(labels);
+        let matrix = PairMatrix::<T>::new(embeddings, Entry::Distance)?;
+        let (slopes, rows) = matrix.turn(|i, distances, slope| self.row(classes.of(i), i, distances, slope));
+        let factor = 1. / with as f64;
+        let value = rows.iter().sum::<f64>() * factor;
+        let active = rows.iter().filter(|&&term| term > 0.).count();
+        Ok(LossValue { value: slopes.attach(embeddings, value, factor)?, terms: with, active })
+    }
+
+    /// The term of row `i` of class `own`.
+    fn row<T: Element>(&self, own: &[usize], i: usize, distances: &[T], slope: &mut [T]) -> f64 {
+        let positives = || own.iter().copied().filter(|&p| p != i);
+        let logit = |p: usize| distances[p].wide() - self.positive;
+        let far = log_sum_exp(positives().map(logit));
+        if far == f64::NEG_INFINITY {
+            return 0.;
         }
-        let factor = 1. / with.len() as f64;
-        Ok(LossValue { value: matrix.attach(sum * factor, factor, slopes)?, terms: with.len(), active })
+        slope.copy_from_slice(distances);
+        own.iter().for_each(|&p| slope[p] = T::INFINITY);
+        let nearest = row::smallest(slope);
+        let sum = row::exps(slope, T::ZERO - T::ONE, nearest);
+        let term = far + self.negative - nearest.wide() + sum.ln();
+        if term <= 0. {
+            slope.fill(T::ZERO);
+            return 0.;
+        }
+        let share = T::narrow(-1. / sum);
+        slope.iter_mut().for_each(|s| *s *= share);
+        positives().for_each(|p| slope[p] = T::narrow((logit(p) - far).exp()));
+        term
     }
 }
+
+loss_of_element!(GeneralisedLiftedStructure);

@@ -1,7 +1,9 @@
+use crate::loss::loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix};
-use crate::positives::with_both;
-use crate::{Error, Loss, LossValue, Result};
+use crate::positives::{Classes, with_both};
+use crate::{Error, LossValue, Result};
 use candle_core::Tensor;
+use npair_similarity::Element;
 use npair_types::Labels;
 
 /// Histogram loss: the chance that a random pair of two classes is nearer than a random pair of one, from histograms of
@@ -70,52 +72,65 @@ impl Default for Histogram {
     }
 }
 
-impl Loss for Histogram {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+impl Histogram {
+    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
         with_both("histogram loss", embeddings, labels)?;
-        let matrix = PairMatrix::new(embeddings, Entry::Cosine)?;
-        let width = 2. / (self.nodes - 1) as f64;
-        let place = |cosine: f64| {
-            let at = ((cosine + 1.) / width).clamp(0., (self.nodes - 1) as f64);
-            let node = (at as usize).min(self.nodes - 2);
-            (node, at - node as f64)
-        };
+        let matrix = PairMatrix::<T>::new(embeddings, Entry::Cosine)?;
         let b = labels.len();
-        // Of pairs of one class and of two.
-        let mut histograms = [vec![0.; self.nodes], vec![0.; self.nodes]];
-        let mut pairs = [0., 0.];
-        for i in 0..b {
+        // Of pairs of one class and of two; a pair stands in the row of its first example.
+        let rows = matrix.map(|i, cosines| {
+            let mut histograms = [vec![0.; self.nodes], vec![0.; self.nodes]];
             for j in i + 1..b {
-                let kind = usize::from(!labels.same(i, j));
-                let (node, share) = place(matrix.row(i)[j]);
-                histograms[kind][node] += 1. - share;
-                histograms[kind][node + 1] += share;
-                pairs[kind] += 1.;
+                let (node, share) = self.place(cosines[j].wide());
+                let histogram = &mut histograms[usize::from(!labels.same(i, j))];
+                histogram[node] += 1. - share;
+                histogram[node + 1] += share;
             }
-        }
-        let [near, far] = &histograms;
-        // Slopes by a node of either: the other's sum below it, or from it on.
-        let (mut below, mut from) = (vec![0.; self.nodes], vec![0.; self.nodes]);
-        let (mut near_so_far, mut far_so_far, mut value) = (0., 0., 0.);
-        for r in 0..self.nodes {
-            near_so_far += near[r];
-            below[r] = near_so_far;
-            value += far[r] * near_so_far;
-        }
-        for r in (0..self.nodes).rev() {
-            far_so_far += far[r];
-            from[r] = far_so_far;
-        }
-        let by = [from, below];
-        let mut slopes = matrix.slopes();
-        for i in 0..b {
+            histograms
+        });
+        let sum = |kind: usize| {
+            let mut sum = vec![0.; self.nodes];
+            rows.iter().for_each(|row| sum.iter_mut().zip(&row[kind]).for_each(|(s, h)| *s += h));
+            sum
+        };
+        let (value, by) = overlap(&sum(0), &sum(1));
+        let width = 2. / (self.nodes - 1) as f64;
+        let by = by.map(|by| by.windows(2).map(|w| T::narrow((w[1] - w[0]) / width)).collect::<Vec<_>>());
+        let (slopes, _) = matrix.turn(|i, cosines, slope| {
             for j in i + 1..b {
-                let by = &by[usize::from(!labels.same(i, j))];
-                let (node, _) = place(matrix.row(i)[j]);
-                slopes.row(i)[j] = (by[node + 1] - by[node]) / width;
+                slope[j] = by[usize::from(!labels.same(i, j))][self.place(cosines[j].wide()).0];
             }
-        }
-        let factor = 1. / (pairs[0] * pairs[1]);
-        Ok(LossValue::smooth(matrix.attach(value * factor, factor, slopes)?, b * (b - 1) / 2))
+        });
+        let all = b * (b - 1) / 2;
+        let near = Classes::new(labels).pairs();
+        let factor = 1. / (near as f64 * (all - near) as f64);
+        Ok(LossValue::smooth(slopes.attach(embeddings, value * factor, factor)?, all))
+    }
+
+    /// The node below a cosine, and the share of the next.
+    fn place(&self, cosine: f64) -> (usize, f64) {
+        let last = (self.nodes - 1) as f64;
+        let at = ((cosine + 1.) * last / 2.).clamp(0., last);
+        let node = (at as usize).min(self.nodes - 2);
+        (node, at - node as f64)
     }
 }
+
+/// `sum_r far_r (near_0 + ... + near_r)`, and its slopes by the nodes of either.
+fn overlap(near: &[f64], far: &[f64]) -> (f64, [Vec<f64>; 2]) {
+    // Slopes by a node of either: the other's sum below it, or from it on.
+    let (mut below, mut from) = (vec![0.; near.len()], vec![0.; far.len()]);
+    let (mut near_so_far, mut far_so_far, mut value) = (0., 0., 0.);
+    for r in 0..near.len() {
+        near_so_far += near[r];
+        below[r] = near_so_far;
+        value += far[r] * near_so_far;
+    }
+    for r in (0..far.len()).rev() {
+        far_so_far += far[r];
+        from[r] = far_so_far;
+    }
+    (value, [from, below])
+}
+
+loss_of_element!(Histogram);

@@ -31,7 +31,8 @@
 //! | [`Histogram`] | 2016 | all pairs | O(B^2) |
 //! | [`FastAp`], [`SmoothAp`] | 2019, 2020 | examples | O(B^2) |
 //! | [`RankedList`] | 2019 | examples | O(B^2) |
-//! | [`MultiSimilarity`] | 2019 | examples | O(B D) |
+//! | [`MultiSimilarity`] | 2019 | examples | O(B^2), from 4,096 rows O(B D) |
+//! | [`TripletBatchHard`] | 2017 | examples | O(B D) |
 //! | [`Circle`] | 2020 | examples | O(B^2) |
 //! | [`NtXent`] | 2020 | pairs of one class, ordered | O(P D) |
 //! | [`SupCon`] | 2020 | examples | O(B D) |
@@ -59,6 +60,7 @@ mod contrastive_all;
 mod cos_face;
 mod error;
 mod fast_ap;
+mod found;
 mod generalised_lifted_structure;
 mod histogram;
 mod lifted_structure;
@@ -92,6 +94,7 @@ mod stable;
 mod sub_centre_arc_face;
 mod sup_con;
 mod symmetric_n_pair_mc;
+mod triplet_batch_hard;
 mod triplet_margin;
 mod triplet_margin_all;
 mod tuplet_margin;
@@ -132,6 +135,7 @@ pub use sphere_face::SphereFace;
 pub use sub_centre_arc_face::SubCentreArcFace;
 pub use sup_con::SupCon;
 pub use symmetric_n_pair_mc::SymmetricNPairMc;
+pub use triplet_batch_hard::TripletBatchHard;
 pub use triplet_margin::TripletMargin;
 pub use triplet_margin_all::TripletMarginAll;
 pub use tuplet_margin::TupletMargin;

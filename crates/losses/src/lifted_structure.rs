@@ -1,8 +1,10 @@
+use crate::loss::loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix, log_sum_exp};
-use crate::positives::with_both;
+use crate::positives::{Classes, with_both};
 use crate::setting::finite;
-use crate::{Loss, LossValue, Result};
+use crate::{LossValue, Result};
 use candle_core::Tensor;
+use npair_similarity::{Element, row};
 use npair_types::Labels;
 
 /// Lifted structure loss: every positive pair against the negatives of both its ends.
@@ -23,7 +25,7 @@ use npair_types::Labels;
 /// 0 between equal rows, which have no direction; finite everywhere.
 ///
 /// # Numerics
-/// In f64, O(B^2) time and memory: a row's sum over negatives is taken once.
+/// In the embeddings' type, sums in f64; O(B^2) time and memory: a row's sum over negatives is taken once.
 ///
 /// # Errors
 /// [`Error::TooFew`](crate::Error::TooFew) if P is empty or there is only one class.
@@ -66,39 +68,55 @@ impl Default for LiftedStructure {
     }
 }
 
-impl Loss for LiftedStructure {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+impl LiftedStructure {
+    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
         let with = with_both("lifted structure loss", embeddings, labels)?;
-        let matrix = PairMatrix::new(embeddings, Entry::Distance)?;
-        let b = labels.len();
-        let lift =
-            |i: usize| log_sum_exp((0..b).filter(|&n| !labels.same(i, n)).map(|n| self.negative - matrix.row(i)[n]));
-        let lifts: Vec<f64> = (0..b).map(lift).collect();
-        let mut slopes = matrix.slopes();
+        let classes = Classes::new(labels);
+        let matrix = PairMatrix::<T>::new(embeddings, Entry::Distance)?;
+        let lifts = matrix.map(|i, distances| self.lift(classes.of(i), &mut distances.to_vec()));
         // How much of the loss's slope falls on each row's sum over negatives.
-        let mut on_lift = vec![0.; b];
+        let mut on_lift = vec![0.; labels.len()];
+        // What is above 0 of a pair, in the row of its first example.
+        let above = |i: usize, j: usize, both: f64| both + matrix.row(i)[j].wide() - self.positive;
         let (mut sum, mut terms, mut active) = (0., 0, 0);
-        for (at, &i) in with.iter().enumerate() {
-            for &j in with[at + 1..].iter().filter(|&&j| labels.same(i, j)) {
+        for &i in &with {
+            for &j in classes.of(i).iter().filter(|&&j| j > i) {
                 terms += 1;
                 let both = log_sum_exp([lifts[i], lifts[j]].into_iter());
-                let above = both + matrix.row(i)[j] - self.positive;
+                let above = above(i, j, both);
                 if above > 0. {
                     active += 1;
                     sum += above.powi(2) / 2.;
-                    slopes.row(i)[j] += above;
                     on_lift[i] += above * (lifts[i] - both).exp();
                     on_lift[j] += above * (lifts[j] - both).exp();
                 }
             }
         }
-        for i in with {
-            let (distances, slope) = (matrix.row(i), slopes.row(i));
-            for n in (0..b).filter(|&n| !labels.same(i, n)) {
-                slope[n] -= on_lift[i] * (self.negative - distances[n] - lifts[i]).exp();
+        let (slopes, _) = matrix.turn(|i, distances, slope| {
+            slope.copy_from_slice(distances);
+            let share = -on_lift[i] / self.weigh(classes.of(i), slope).1;
+            slope.iter_mut().for_each(|s| *s *= T::narrow(share));
+            for &j in classes.of(i).iter().filter(|&&j| j > i) {
+                let both = log_sum_exp([lifts[i], lifts[j]].into_iter());
+                slope[j] = T::narrow((both + distances[j].wide() - self.positive).max(0.));
             }
-        }
+        });
         let factor = 1. / terms as f64;
-        Ok(LossValue { value: matrix.attach(sum * factor, factor, slopes)?, terms, active })
+        Ok(LossValue { value: slopes.attach(embeddings, sum * factor, factor)?, terms, active })
+    }
+
+    /// `log sum exp(m- - d)` over the negatives of a row of class `own`; distances become weights.
+    fn lift<T: Element>(&self, own: &[usize], distances: &mut [T]) -> f64 {
+        let (nearest, sum) = self.weigh(own, distances);
+        self.negative - nearest + sum.ln()
+    }
+
+    /// Distances of negatives become `exp(nearest - d)`, others 0; the nearest negative's and the sum.
+    fn weigh<T: Element>(&self, own: &[usize], distances: &mut [T]) -> (f64, f64) {
+        own.iter().for_each(|&p| distances[p] = T::INFINITY);
+        let nearest = row::smallest(distances);
+        (nearest.wide(), row::exps(distances, T::ZERO - T::ONE, nearest))
     }
 }
+
+loss_of_element!(LiftedStructure);

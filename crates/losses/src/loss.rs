@@ -119,7 +119,36 @@ macro_rules! loss_of_triplets {
     };
 }
 
-pub(crate) use {loss_of_pairs, loss_of_triplets};
+/// The loss in the embeddings' type if that is f32 or f64, else in f64: what `of::<T>` says.
+macro_rules! by_element {
+    ($loss:expr, $embeddings:expr, $labels:expr) => {
+        match $embeddings.dtype() {
+            candle_core::DType::F32 => $loss.of::<f32>($embeddings, $labels),
+            candle_core::DType::F64 => $loss.of::<f64>($embeddings, $labels),
+            other => {
+                let wide = $loss.of::<f64>(&$embeddings.to_dtype(candle_core::DType::F64)?, $labels)?;
+                Ok($crate::LossValue { value: wide.value.to_dtype(other)?, ..wide })
+            }
+        }
+    };
+}
+
+/// A loss of labelled batches that is worked out in the embeddings' type, by `of::<T>`.
+macro_rules! loss_of_element {
+    ($loss:ty) => {
+        impl $crate::Loss for $loss {
+            fn forward(
+                &self,
+                embeddings: &candle_core::Tensor,
+                labels: &npair_types::Labels,
+            ) -> $crate::Result<$crate::LossValue> {
+                $crate::loss::by_element!(self, embeddings, labels)
+            }
+        }
+    };
+}
+
+pub(crate) use {by_element, loss_of_element, loss_of_pairs, loss_of_triplets};
 
 /// (N, D) of a list of pairs; N >= 2.
 pub(crate) fn expect_pairs(loss: &'static str, anchors: &Tensor, positives: &Tensor) -> Result<usize> {

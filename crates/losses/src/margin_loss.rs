@@ -1,9 +1,11 @@
 use crate::class_weights::check_classes;
+use crate::loss::by_element;
 use crate::pair_matrix::{Entry, PairMatrix};
 use crate::rows::expect_matrix;
 use crate::setting::from_zero;
 use crate::{Error, Loss, LossValue, Reducer, Result};
 use candle_core::{DType, Device, Tensor, Var};
+use npair_similarity::Element;
 use npair_types::{ClassId, Labels};
 use std::collections::HashMap;
 
@@ -29,7 +31,7 @@ use std::collections::HashMap;
 /// direction.
 ///
 /// # Numerics
-/// In f64, O(B^2) time and memory.
+/// In the embeddings' type, sums in f64; O(B^2) time and memory.
 ///
 /// # Errors
 /// [`Error::TooFew`] for a single row, [`Error::UnknownClass`] for a label outside the C classes.
@@ -99,8 +101,8 @@ impl MarginLoss {
     }
 }
 
-impl Loss for MarginLoss {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+impl MarginLoss {
+    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
         let (b, _) = expect_matrix("embeddings", embeddings)?;
         labels.expect_len(b)?;
         if b < 2 {
@@ -113,29 +115,37 @@ impl Loss for MarginLoss {
         if let Some(row) = boundaries.iter().position(|v| !v.is_finite()) {
             return Err(npair_similarity::Error::NotFinite { side: "boundaries", row }.into());
         }
-        let matrix = PairMatrix::new(embeddings, Entry::Distance)?;
-        let mut slopes = matrix.slopes();
-        let mut by_boundary = vec![0.; boundaries.len()];
-        let (mut sum, mut active) = (0., 0);
-        for i in 0..b {
-            let (distances, slope) = (matrix.row(i), slopes.row(i));
+        let matrix = PairMatrix::<T>::new(embeddings, Entry::Distance)?;
+        // Of every row: the sum, the number of terms above 0, the slope by its boundary.
+        let (slopes, rows) = matrix.turn(|i, distances, slope| {
+            let (mut sum, mut active, mut by_boundary) = (0., 0usize, 0.);
             for j in (0..b).filter(|&j| j != i) {
                 let side = if labels.same(i, j) { 1. } else { -1. };
-                let term = self.margin + side * (distances[j] - boundaries[places[i]]);
+                let term = self.margin + side * (distances[j].wide() - boundaries[places[i]]);
                 if term > 0. {
                     active += 1;
                     sum += term;
-                    slope[j] += side;
-                    by_boundary[places[i]] -= side;
+                    slope[j] = T::narrow(side);
+                    by_boundary -= side;
                 }
             }
-        }
+            (sum, active, by_boundary)
+        });
+        let (sum, active) = rows.iter().fold((0., 0), |(sum, active), row| (sum + row.0, active + row.1));
         let terms = b * (b - 1);
         let factor = self.reducer.factor(terms, active);
+        let mut by_boundary = vec![0.; boundaries.len()];
+        places.iter().zip(&rows).for_each(|(&place, row)| by_boundary[place] += row.2);
         let by_boundary = Tensor::from_vec(by_boundary, boundaries.len(), learned.device())?;
         let zero = ((&learned - learned.detach())? * by_boundary)?.sum_all()?;
-        let value = (matrix.attach(sum * factor, factor, slopes)? + (zero * factor)?.to_dtype(embeddings.dtype())?)?;
-        Ok(LossValue { value, terms, active })
+        let value = slopes.attach(embeddings, sum * factor, factor)?;
+        Ok(LossValue { value: (value + (zero * factor)?.to_dtype(embeddings.dtype())?)?, terms, active })
+    }
+}
+
+impl Loss for MarginLoss {
+    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+        by_element!(self, embeddings, labels)
     }
 
     fn variables(&self) -> Vec<(&'static str, Var)> {

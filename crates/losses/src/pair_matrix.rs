@@ -1,6 +1,6 @@
-use crate::rows::unit_rows;
-use crate::{Error, Result};
-use candle_core::{DType, Tensor};
+use crate::{Error, Result, found};
+use candle_core::Tensor;
+use npair_similarity::{Cosines, Element, Rows};
 
 /// What an entry of the matrix is, of rows of length 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,77 +13,76 @@ pub(crate) enum Entry {
     SquaredDistance,
 }
 
-/// The matrix (B, B) of a batch against itself as plain numbers in f64, for losses that need every entry several times: the
-/// loss works out its value and its slope by every entry, [`attach`](Self::attach) puts both into the graph. So there are
-/// B^2 numbers per tensor and no temporary of a larger shape, whatever the loss does.
-pub(crate) struct PairMatrix {
-    cosines: Tensor,
-    values: Vec<f64>,
+/// The matrix (B, B) of a batch against itself as plain numbers of the embeddings' type, for losses that need every entry
+/// several times: the loss looks at every row ([`map`](Self::map)), turns entries into its slopes by them
+/// ([`turn`](Self::turn)), and [`Slopes::attach`] puts both into the graph. So there are B^2 numbers and no temporary of a
+/// larger shape, whatever the loss does; rows run in parallel, and sums over rows are taken in their order.
+pub(crate) struct PairMatrix<T> {
+    entries: Cosines<T>,
     entry: Entry,
-    rows: usize,
-    dtype: DType,
 }
 
-impl PairMatrix {
+impl<T: Element> PairMatrix<T> {
     /// Of embeddings (B, D), normalised here; a zero row is at cosine 0 from all.
     pub(crate) fn new(embeddings: &Tensor, entry: Entry) -> Result<Self> {
-        let unit = unit_rows(&embeddings.to_dtype(DType::F64)?)?;
-        let cosines = unit.matmul(&unit.t()?)?;
-        let rows = cosines.dim(0)?;
-        let mut values = cosines.detach().flatten_all()?.to_vec1::<f64>()?;
-        if let Some(row) = (0..rows).find(|i| !values[i * rows + i].is_finite()) {
-            return Err(Error::Similarity(npair_similarity::Error::NotFinite { side: "embeddings", row }));
+        let (_, width) = crate::rows::expect_matrix("embeddings", embeddings)?;
+        let values = embeddings.flatten_all()?.to_vec1::<T>()?;
+        let mut entries = Cosines::new(Rows::new(&values, width).map_err(Error::Similarity)?);
+        if entry != Entry::Cosine {
+            entries.to_squared_distances();
         }
-        for v in &mut values {
-            *v = match entry {
-                Entry::Cosine => *v,
-                // Rounding may put equal rows a hair beyond 0.
-                Entry::Distance => (2. - 2. * *v).max(0.).sqrt(),
-                Entry::SquaredDistance => (2. - 2. * *v).max(0.),
-            };
+        if entry == Entry::Distance {
+            entries.replace(|_, line| line.iter_mut().for_each(|v| *v = v.root()));
         }
-        Ok(Self { cosines, values, entry, rows, dtype: embeddings.dtype() })
+        Ok(Self { entries, entry })
+    }
+
+    /// What `f` makes of every row, in their order.
+    pub(crate) fn map<R: Send>(&self, f: impl Fn(usize, &[T]) -> R + Sync) -> Vec<R> {
+        self.entries.map(f)
     }
 
     /// The entries of row `i`.
-    pub(crate) fn row(&self, i: usize) -> &[f64] {
-        &self.values[i * self.rows..(i + 1) * self.rows]
+    pub(crate) fn row(&self, i: usize) -> &[T] {
+        self.entries.line(i)
     }
 
-    /// A slope by every entry to add to, all 0.
-    pub(crate) fn slopes(&self) -> Slopes {
-        Slopes { values: vec![0.; self.values.len()], rows: self.rows }
+    /// Every row's entries become slopes by them: `f` is given the entries and as many zeros to write its slopes to.
+    pub(crate) fn turn<R: Send>(mut self, f: impl Fn(usize, &[T], &mut [T]) -> R + Sync) -> (Slopes<T>, Vec<R>) {
+        let entry = self.entry;
+        let results = self.entries.turn(|i, entries, slopes| {
+            let result = f(i, entries, slopes);
+            by_cosines(entry, entries, slopes);
+            result
+        });
+        (Slopes(self.entries), results)
     }
+}
 
-    /// The scalar of this value whose gradient by the entries is `factor` times these slopes, of the embeddings' type.
-    pub(crate) fn attach(&self, value: f64, factor: f64, slopes: Slopes) -> Result<Tensor> {
-        let mut slopes = slopes.values;
-        for (slope, &v) in slopes.iter_mut().zip(&self.values) {
-            *slope *= factor
-                * match self.entry {
-                    Entry::Cosine => 1.,
-                    // Equal rows have no direction to be moved in.
-                    Entry::Distance if v == 0. => 0.,
-                    Entry::Distance => -1. / v,
-                    Entry::SquaredDistance => -2.,
-                };
+/// A loss's slopes by the cosines.
+pub(crate) struct Slopes<T>(Cosines<T>);
+
+impl<T: Element> Slopes<T> {
+    /// The scalar of this value whose gradient by the cosines is `factor` times these slopes.
+    pub(crate) fn attach(self, embeddings: &Tensor, value: f64, factor: f64) -> Result<Tensor> {
+        found::with_gradient(embeddings, value, || self.0.gradient(factor))
+    }
+}
+
+/// Slopes by the entries become those by the cosines.
+fn by_cosines<T: Element>(entry: Entry, entries: &[T], slopes: &mut [T]) {
+    let both = slopes.iter_mut().zip(entries);
+    match entry {
+        Entry::Cosine => {}
+        // Equal rows have no direction to be moved in; rows nearer than rounding have none that is known.
+        Entry::Distance => {
+            let least = T::narrow(16. * T::EPSILON);
+            both.for_each(|(slope, &v)| *slope = if v > least { T::ZERO - *slope / v } else { T::ZERO });
         }
-        let slopes = Tensor::from_vec(slopes, self.cosines.shape(), self.cosines.device())?;
-        let zero = ((&self.cosines - self.cosines.detach())? * slopes)?.sum_all()?;
-        Ok((zero + value)?.to_dtype(self.dtype)?)
-    }
-}
-
-/// A loss's slopes by the entries of a [`PairMatrix`].
-pub(crate) struct Slopes {
-    values: Vec<f64>,
-    rows: usize,
-}
-
-impl Slopes {
-    /// Those of row `i`.
-    pub(crate) fn row(&mut self, i: usize) -> &mut [f64] {
-        &mut self.values[i * self.rows..(i + 1) * self.rows]
+        Entry::SquaredDistance => {
+            let factor = T::narrow(-2.);
+            both.for_each(|(slope, _)| *slope *= factor);
+        }
     }
 }
 

@@ -18,6 +18,31 @@ pub(crate) fn with_both(loss: &'static str, embeddings: &Tensor, labels: &Labels
     Ok(rows)
 }
 
+/// The rows of every class of a batch.
+pub(crate) struct Classes {
+    places: Vec<usize>,
+    members: Vec<Vec<usize>>,
+}
+
+impl Classes {
+    pub(crate) fn new(labels: &Labels) -> Self {
+        let (places, classes) = labels.compact();
+        let mut members = vec![Vec::new(); classes];
+        places.iter().enumerate().for_each(|(i, &place)| members[place].push(i));
+        Self { places, members }
+    }
+
+    /// All rows of row `i`'s class, itself too, ascending.
+    pub(crate) fn of(&self, i: usize) -> &[usize] {
+        &self.members[self.places[i]]
+    }
+
+    /// Number of pairs of one class, each counted once.
+    pub(crate) fn pairs(&self) -> usize {
+        self.members.iter().map(|m| m.len() * (m.len() - 1) / 2).sum()
+    }
+}
+
 /// Ordered pairs (anchor, positive) among `rows`.
 pub(crate) fn ordered_pairs(rows: &[usize], labels: &Labels) -> (Vec<usize>, Vec<usize>) {
     rows.iter().flat_map(|&i| rows.iter().map(move |&p| (i, p))).filter(|&(i, p)| i != p && labels.same(i, p)).unzip()

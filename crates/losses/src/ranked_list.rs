@@ -1,8 +1,11 @@
+use crate::loss::loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix};
+use crate::positives::Classes;
 use crate::rows::expect_matrix;
 use crate::setting::{from_zero, within};
-use crate::{Error, Loss, LossValue, Result};
+use crate::{Error, LossValue, Result};
 use candle_core::Tensor;
+use npair_similarity::{Element, row};
 use npair_types::Labels;
 
 /// Ranked list loss: positives are pulled inside a sphere around every row, negatives pushed out of a larger one, near
@@ -79,38 +82,52 @@ impl Default for RankedList {
     }
 }
 
-impl Loss for RankedList {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+impl RankedList {
+    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
         let (b, _) = expect_matrix("embeddings", embeddings)?;
         labels.expect_len(b)?;
         if b < 2 {
             return Err(Error::TooFew { loss: "ranked list loss", what: "examples", least: 2, got: b });
         }
-        let matrix = PairMatrix::new(embeddings, Entry::Distance)?;
-        let (near, far) = (self.boundary - self.margin, self.boundary);
-        let mut slopes = matrix.slopes();
-        let (mut sum, mut active) = (0., 0);
-        for i in 0..b {
-            let (distances, slope) = (matrix.row(i), slopes.row(i));
-            let positives = (0..b).filter(|&p| p != i && labels.same(i, p) && distances[p] > near);
-            let negatives = (0..b).filter(|&n| !labels.same(i, n) && distances[n] < far);
-            // Weights below the largest, which is that of the nearest.
-            let nearest = negatives.clone().map(|n| distances[n]).fold(f64::INFINITY, f64::min);
-            let weight = |n: usize| (self.temperature * (nearest - distances[n])).exp();
-            let (count, total) = (positives.clone().count() as f64, negatives.clone().map(weight).sum::<f64>());
-            active += usize::from(count > 0. || total > 0.);
-            for p in positives {
-                let share = (1. - self.balance) / count;
-                sum += share * (distances[p] - near);
-                slope[p] += share;
-            }
-            for n in negatives {
-                let share = self.balance * weight(n) / total;
-                sum += share * (far - distances[n]);
-                slope[n] -= share;
+        let classes = Classes::new(labels);
+        let matrix = PairMatrix::<T>::new(embeddings, Entry::Distance)?;
+        let (slopes, rows) = matrix.turn(|i, distances, slope| self.row(classes.of(i), i, distances, slope));
+        let factor = 1. / b as f64;
+        let value = rows.iter().map(|(term, _)| term).sum::<f64>() * factor;
+        let active = rows.iter().filter(|(_, active)| *active).count();
+        Ok(LossValue { value: slopes.attach(embeddings, value, factor)?, terms: b, active })
+    }
+
+    /// The term of row `i` of class `own`, and whether it has a gradient.
+    fn row<T: Element>(&self, own: &[usize], i: usize, distances: &[T], slope: &mut [T]) -> (f64, bool) {
+        let (near, far) = (self.boundary - self.margin, T::narrow(self.boundary));
+        let positives = || own.iter().copied().filter(|&p| p != i && distances[p].wide() > near);
+        // Logits of the weights; of what is in no list minus infinity.
+        let factor = T::narrow(-self.temperature);
+        slope.iter_mut().zip(distances).for_each(|(z, &d)| *z = if d < far { factor * d } else { T::NEG_INFINITY });
+        own.iter().for_each(|&p| slope[p] = T::NEG_INFINITY);
+        // The largest weight is that of the nearest.
+        let most = row::largest(slope);
+        let (mut term, mut total) = (0., 0.);
+        if most == T::NEG_INFINITY {
+            slope.fill(T::ZERO);
+        } else {
+            total = row::exps(slope, T::ONE, most);
+            let share = T::narrow(-self.balance / total);
+            for (s, &d) in slope.iter_mut().zip(distances) {
+                *s *= share;
+                // Of what is in no list 0 times a finite number.
+                term -= (*s * (far - d)).wide();
             }
         }
-        let factor = 1. / b as f64;
-        Ok(LossValue { value: matrix.attach(sum * factor, factor, slopes)?, terms: b, active })
+        let count = positives().count() as f64;
+        for p in positives() {
+            let share = (1. - self.balance) / count;
+            term += share * (distances[p].wide() - near);
+            slope[p] = T::narrow(share);
+        }
+        (term, count > 0. || total > 0.)
     }
 }
+
+loss_of_element!(RankedList);

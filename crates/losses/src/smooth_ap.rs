@@ -1,8 +1,10 @@
-use crate::pair_matrix::{Entry, PairMatrix, sigmoid};
-use crate::positives::with_both;
+use crate::loss::loss_of_element;
+use crate::pair_matrix::{Entry, PairMatrix};
+use crate::positives::{Classes, with_both};
 use crate::setting::above_zero;
-use crate::{Loss, LossValue, Result};
+use crate::{LossValue, Result};
 use candle_core::Tensor;
+use npair_similarity::{Element, row};
 use npair_types::Labels;
 
 /// Smooth-AP: average precision of every row's ranking, with a sigmoid in place of the step that counts who is nearer.
@@ -66,36 +68,55 @@ impl Default for SmoothAp {
     }
 }
 
-impl Loss for SmoothAp {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("Smooth-AP", embeddings, labels)?;
-        let matrix = PairMatrix::new(embeddings, Entry::Cosine)?;
-        let t = self.temperature;
-        let mut slopes = matrix.slopes();
-        let mut sum = 0.;
-        for &i in &with {
-            let (cosines, slope) = (matrix.row(i), slopes.row(i));
-            let positives: Vec<usize> = with.iter().copied().filter(|&j| j != i && labels.same(i, j)).collect();
-            let share = 1. / positives.len() as f64;
-            sum += 1.;
-            for &j in &positives {
-                let above = |k: usize| sigmoid((cosines[k] - cosines[j]) / t);
-                let others = (0..labels.len()).filter(|&k| k != i && k != j);
-                let (mut own, mut all) = (1., 1.);
-                for k in others.clone() {
-                    all += above(k);
-                    own += if labels.same(i, k) { above(k) } else { 0. };
-                }
-                sum -= share * own / all;
-                for k in others {
-                    let step = above(k) * (1. - above(k)) / t;
-                    let by_rank = if labels.same(i, k) { 1. / all } else { 0. } - own / (all * all);
-                    slope[k] -= share * by_rank * step;
-                    slope[j] += share * by_rank * step;
+impl SmoothAp {
+    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+        let with = with_both("Smooth-AP", embeddings, labels)?.len();
+        let classes = Classes::new(labels);
+        let matrix = PairMatrix::<T>::new(embeddings, Entry::Cosine)?;
+        let (slopes, terms) = matrix.turn(|i, cosines, slope| self.row(classes.of(i), i, cosines, slope));
+        let factor = 1. / with as f64;
+        let value = terms.iter().sum::<f64>() * factor;
+        Ok(LossValue::smooth(slopes.attach(embeddings, value, factor)?, with))
+    }
+
+    /// The term of row `i` of class `own`.
+    fn row<T: Element>(&self, own: &[usize], i: usize, cosines: &[T], slope: &mut [T]) -> f64 {
+        if own.len() < 2 {
+            return 0.;
+        }
+        let sharpness = 1. / self.temperature;
+        let share = 1. / (own.len() - 1) as f64;
+        let mut term = 1.;
+        let mut above = vec![T::ZERO; cosines.len()];
+        for &j in own.iter().filter(|&&j| j != i) {
+            // How much is ranked above j: by its sigmoid, of the row and j itself nothing.
+            above.copy_from_slice(cosines);
+            [above[i], above[j]] = [T::NEG_INFINITY; 2];
+            let all = 1. + row::logistics(&mut above, T::narrow(sharpness), cosines[j]);
+            let near = 1. + own.iter().map(|&k| above[k].wide()).sum::<f64>();
+            term -= share * near / all;
+            // By the rank among all, which every row has a part in; then by that among the positives.
+            let by_all = share * sharpness * near / (all * all);
+            let factor = T::narrow(by_all);
+            let mut steps = [0f64; 16];
+            for (s, a) in slope.chunks_mut(16).zip(above.chunks(16)) {
+                for ((s, &a), step) in s.iter_mut().zip(a).zip(&mut steps) {
+                    let by = factor * a * (T::ONE - a);
+                    *s += by;
+                    *step += by.wide();
                 }
             }
+            let mut whole: f64 = steps.iter().sum();
+            for &k in own {
+                let a = above[k].wide();
+                let by = share * sharpness / all * a * (1. - a);
+                slope[k] = T::narrow(slope[k].wide() - by);
+                whole -= by;
+            }
+            slope[j] = T::narrow(slope[j].wide() - whole);
         }
-        let factor = 1. / with.len() as f64;
-        Ok(LossValue::smooth(matrix.attach(sum * factor, factor, slopes)?, with.len()))
+        term
     }
 }
+
+loss_of_element!(SmoothAp);

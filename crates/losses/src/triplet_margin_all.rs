@@ -1,8 +1,10 @@
+use crate::loss::loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix};
-use crate::positives::with_both;
+use crate::positives::{Classes, with_both};
 use crate::setting::from_zero;
-use crate::{Loss, LossValue, Reducer, Result};
+use crate::{LossValue, Reducer, Result};
 use candle_core::Tensor;
+use npair_similarity::Element;
 use npair_types::Labels;
 
 /// Triplet loss with a margin over all triplets of a batch, on distances of rows of length 1.
@@ -23,7 +25,7 @@ use npair_types::Labels;
 /// 0 if every triplet is satisfied (`active` is 0 then), and between equal rows, which have no direction.
 ///
 /// # Numerics
-/// In f64. A triplet is never formed: with an anchor's distances sorted, sums and slopes follow from counts, so that a
+/// In the embeddings' type, sums in f64. A triplet is never formed: with an anchor's distances sorted, sums and slopes follow from counts, so that a
 /// batch takes O(B^2 log B) time and O(B^2) memory for its O(B^3) triplets.
 ///
 /// # Errors
@@ -70,36 +72,46 @@ impl Default for TripletMarginAll {
     }
 }
 
-impl Loss for TripletMarginAll {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let anchors = with_both("triplet margin loss over all triplets", embeddings, labels)?;
-        let matrix = PairMatrix::new(embeddings, Entry::Distance)?;
-        let mut slopes = matrix.slopes();
-        let (mut sum, mut terms, mut active) = (0., 0, 0);
-        for &a in &anchors {
-            let (distances, slope) = (matrix.row(a), slopes.row(a));
-            let mut negatives: Vec<usize> = (0..labels.len()).filter(|&n| !labels.same(a, n)).collect();
-            negatives.sort_by(|&i, &j| distances[i].total_cmp(&distances[j]));
-            // Sums of the nearest 0, 1, 2, ... negatives, and how many positives reach exactly that far.
-            let mut sums = vec![0.];
-            negatives.iter().for_each(|&n| sums.push(sums[sums.len() - 1] + distances[n]));
-            let mut reaches = vec![0usize; negatives.len() + 1];
-            for p in (0..labels.len()).filter(|&p| p != a && labels.same(a, p)) {
-                let limit = distances[p] + self.margin;
-                let within = negatives.partition_point(|&n| distances[n] < limit);
-                terms += negatives.len();
-                active += within;
-                sum += within as f64 * limit - sums[within];
-                slope[p] += within as f64;
-                reaches[within] += 1;
-            }
-            let mut beyond = 0;
-            for (at, &n) in negatives.iter().enumerate().rev() {
-                beyond += reaches[at + 1];
-                slope[n] -= beyond as f64;
-            }
-        }
+impl TripletMarginAll {
+    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+        with_both("triplet margin loss over all triplets", embeddings, labels)?;
+        let classes = Classes::new(labels);
+        let matrix = PairMatrix::<T>::new(embeddings, Entry::Distance)?;
+        let (slopes, rows) = matrix.turn(|a, distances, slope| self.row(classes.of(a), a, distances, slope));
+        let (sum, terms, active) = rows.iter().fold((0., 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
         let factor = self.reducer.factor(terms, active);
-        Ok(LossValue { value: matrix.attach(sum * factor, factor, slopes)?, terms, active })
+        Ok(LossValue { value: slopes.attach(embeddings, sum * factor, factor)?, terms, active })
+    }
+
+    /// Sum and numbers of the triplets of anchor `a` of class `own`.
+    fn row<T: Element>(&self, own: &[usize], a: usize, distances: &[T], slope: &mut [T]) -> (f64, usize, usize) {
+        let limit = |p: usize| distances[p].wide() + self.margin;
+        let positives = || own.iter().copied().filter(|&p| p != a);
+        // No triplet needs a negative beyond all limits.
+        let farthest = positives().map(limit).fold(f64::NEG_INFINITY, f64::max);
+        let mut negatives: Vec<(T, usize)> =
+            distances.iter().copied().zip(0..).filter(|&(d, n)| d.wide() < farthest && !own.contains(&n)).collect();
+        negatives.sort_unstable_by(|i, j| i.0.wide().total_cmp(&j.0.wide()).then(i.1.cmp(&j.1)));
+        // Sums of the nearest 0, 1, 2, ... negatives, and how many positives reach exactly that far.
+        let mut sums = Vec::with_capacity(negatives.len() + 1);
+        sums.push(0.);
+        negatives.iter().for_each(|(d, _)| sums.push(sums[sums.len() - 1] + d.wide()));
+        let mut reaches = vec![0usize; negatives.len() + 1];
+        let (mut sum, mut active) = (0., 0);
+        for p in positives() {
+            let within = negatives.partition_point(|(d, _)| d.wide() < limit(p));
+            active += within;
+            sum += within as f64 * limit(p) - sums[within];
+            slope[p] = T::narrow(within as f64);
+            reaches[within] += 1;
+        }
+        let mut beyond = 0;
+        for (at, &(_, n)) in negatives.iter().enumerate().rev() {
+            beyond += reaches[at + 1];
+            slope[n] = T::narrow(-(beyond as f64));
+        }
+        (sum, (own.len() - 1) * (distances.len() - own.len()), active)
     }
 }
+
+loss_of_element!(TripletMarginAll);

@@ -19,6 +19,8 @@ fn plain() -> Vec<(&'static str, Box<dyn Loss>)> {
         ("angular", Box::<Angular>::default()),
         ("tuplet margin", Box::<TupletMargin>::default()),
         ("triplet margin", Box::<TripletMarginAll>::default()),
+        ("batch-hard", Box::new(TripletBatchHard::soft())),
+        ("batch-hard, unit", Box::new(TripletBatchHard::new(0.2).unwrap().of_unit_rows())),
         ("contrastive", Box::<ContrastiveAll>::default()),
         ("lifted", Box::<LiftedStructure>::default()),
         ("generalised lifted", Box::<GeneralisedLiftedStructure>::default()),
@@ -67,6 +69,12 @@ fn gradients_agree_with_central_differences() {
         ("tuplet margin", Box::new(TupletMargin::new(5.73, 4.).unwrap())),
         ("triplet margin", Box::new(TripletMarginAll::new(0.3, Reducer::Mean).unwrap())),
         ("triplet margin, non-zero", Box::new(TripletMarginAll::new(0.3, Reducer::MeanOfNonZero).unwrap())),
+        ("batch-hard", Box::new(TripletBatchHard::new(0.7).unwrap())),
+        ("batch-hard, soft", Box::new(TripletBatchHard::soft())),
+        (
+            "batch-hard, unit, non-zero",
+            Box::new(TripletBatchHard::new(0.3).unwrap().of_unit_rows().with_reducer(Reducer::MeanOfNonZero)),
+        ),
         ("contrastive", Box::new(ContrastiveAll::new(0.1, 1.2, Reducer::Mean).unwrap())),
         ("contrastive, non-zero", Box::new(ContrastiveAll::new(0.1, 1.2, Reducer::MeanOfNonZero).unwrap())),
         ("lifted", Box::<LiftedStructure>::default()),
@@ -259,8 +267,9 @@ fn batches_with_nothing_to_compare_are_refused_by_name() {
     let x = Var::new(&[[1f64, 0.], [1., 0.], [-1., 0.], [-1., 0.]], &Device::Cpu).unwrap();
     let y = labels(&[1, 1, 2, 2]);
     let learned = MarginLoss::new(&[ClassId(1), ClassId(2)], DType::F64, &Device::Cpu).unwrap();
-    let hinged: [&dyn Loss; 4] =
-        [&TripletMarginAll::default(), &ContrastiveAll::default(), &RankedList::default(), &learned];
+    let hard = TripletBatchHard::new(1.).unwrap();
+    let hinged: [&dyn Loss; 5] =
+        [&TripletMarginAll::default(), &hard, &ContrastiveAll::default(), &RankedList::default(), &learned];
     for loss in hinged {
         let value = loss.forward(&x, &y).unwrap();
         assert_eq!((value.to_f64().unwrap(), value.active), (0., 0));
@@ -281,6 +290,7 @@ fn settings_out_of_range_are_named() {
         said(Angular::new(90.).unwrap_err()),
         said(TupletMargin::new(5., f64::INFINITY).unwrap_err()),
         said(TripletMarginAll::new(-0.1, Reducer::Mean).unwrap_err()),
+        said(TripletBatchHard::new(-0.1).unwrap_err()),
         said(ContrastiveAll::new(0., nan, Reducer::Mean).unwrap_err()),
         said(LiftedStructure::new(nan, 0.).unwrap_err()),
         said(GeneralisedLiftedStructure::new(1., nan).unwrap_err()),

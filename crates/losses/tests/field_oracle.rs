@@ -86,6 +86,22 @@ proptest! {
         close(Ok(got), mean(triplets));
         close(TripletMarginAll::new(0.2, Reducer::MeanOfNonZero).unwrap().forward(&x, &y), mean(active));
 
+        if queries.iter().any(|&i| !others(i).is_empty()) {
+            // Of rows as they are, and at length 1; ties have no chance.
+            let rows = x.to_vec2::<f64>().unwrap();
+            let plain = |i: usize, j: usize| rows[i].iter().zip(&rows[j]).map(|(p, q)| (p - q).powi(2)).sum::<f64>().sqrt();
+            let above = |d: &dyn Fn(usize, usize) -> f64, i: usize| {
+                let far = own(i).into_iter().map(|p| d(i, p)).fold(0., f64::max);
+                far - others(i).into_iter().map(|k| d(i, k)).fold(f64::INFINITY, f64::min)
+            };
+            let hinges: Vec<f64> = queries.iter().map(|&i| (above(&plain, i) + 0.2).max(0.)).collect();
+            let got = TripletBatchHard::new(0.2).unwrap().forward(&x, &y).unwrap();
+            prop_assert_eq!((got.terms, got.active), (queries.len(), hinges.iter().filter(|&&h| h > 0.).count()));
+            close(Ok(got), mean(hinges));
+            let soft = queries.iter().map(|&i| above(&d, i).exp().ln_1p());
+            close(TripletBatchHard::soft().of_unit_rows().forward(&x, &y), mean(soft));
+        }
+
         let near: Vec<f64> = pairs.iter().map(|&(i, p)| (d(i, p) - 0.3).max(0.)).collect();
         let far: Vec<f64> =
             (0..n).flat_map(|i| others(i).into_iter().map(move |k| (i, k))).map(|(i, k)| (1.3 - d(i, k)).max(0.)).collect();

@@ -43,6 +43,9 @@ pub trait Element:
     /// Minus infinity.
     const NEG_INFINITY: Self;
 
+    /// The distance from 1 to the next number.
+    const EPSILON: f64;
+
     /// Whether it is no number.
     fn is_nan(self) -> bool;
     /// The value in f64, exactly.
@@ -57,6 +60,7 @@ macro_rules! element {
             const NAME: &'static str = stringify!($t);
             const ZERO: Self = 0.;
             const ONE: Self = 1.;
+            const EPSILON: f64 = $t::EPSILON as f64;
             const INFINITY: Self = $t::INFINITY;
             const NEG_INFINITY: Self = $t::NEG_INFINITY;
 

@@ -3,22 +3,28 @@
 //! [`Similarity`] is a lazy view of (queries, gallery, measure) on tensors. [`Similarity::dense`] gives the matrix;
 //! [`Similarity::log_sum_exp`] and its relatives reduce it with gradients and never store it. [`Rows`] is the same view
 //! on plain slices, for [`top_k`](Rows::top_k), [`row_max`](Rows::row_max) and [`ranks`](Rows::ranks), which need no
-//! gradient. Entries are *closeness*: larger is nearer, for every [`Measure`](npair_types::Measure).
+//! gradient, and for [`map_lines`](Rows::map_lines), whatever a miner may ask of a row. [`Cosines`] keeps the matrix of a
+//! batch with itself, for losses that need every entry more than once. Entries are *closeness*: larger is nearer, for every [`Measure`](npair_types::Measure).
 
+mod cosines;
 mod dense;
 mod element;
 mod error;
+mod lines;
 mod mask;
 mod pass;
 mod product;
 mod ranks;
 mod reduction;
+pub mod row;
 mod rows;
 mod similarity;
 mod tiles;
 mod top_k;
+mod unit;
 mod vectors;
 
+pub use cosines::Cosines;
 pub use element::Element;
 pub use error::{Error, Result};
 pub use mask::Mask;
@@ -26,6 +32,7 @@ pub use ranks::Nearest;
 pub use rows::Rows;
 pub use similarity::Similarity;
 pub use top_k::{Exclude, Neighbours};
+pub use unit::UnitRows;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

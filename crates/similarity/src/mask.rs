@@ -46,9 +46,13 @@ impl Mask {
         }
     }
 
-    /// Puts minus infinity, whose exponential is 0, in the place of entries that take no part: `line` is of row `row`, from
-    /// column `first` on.
-    pub(crate) fn hide<T: crate::Element>(&self, row: usize, first: usize, line: &mut [T]) {
+    /// Puts minus infinity, whose exponential is 0, in the place of a row's entries that take no part: `line` is the whole row.
+    pub fn hide<T: crate::Element>(&self, row: usize, line: &mut [T]) {
+        self.hide_part(row, 0, line);
+    }
+
+    /// The same of a part of the row, from column `first` on.
+    pub(crate) fn hide_part<T: crate::Element>(&self, row: usize, first: usize, line: &mut [T]) {
         match self {
             Self::All => {}
             Self::OffDiagonal => hide_one(row, first, line),

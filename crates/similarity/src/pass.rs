@@ -179,7 +179,7 @@ impl<T: Element> Pass<'_, T> {
                     if diagonal && (from..from + count).contains(&row) {
                         part.diagonal.push((i, line[row - from]));
                     }
-                    self.mask.hide(row, from, &mut line[..count]);
+                    self.mask.hide_part(row, from, &mut line[..count]);
                     line[count..].fill(T::NEG_INFINITY);
                 }
                 largest(lines, size, &mut part.most);

@@ -111,9 +111,8 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Config { .. } | Self::Setting { .. } => Kind::Usage,
-            Self::Data(npair_data::Error::Setting { .. }) | Self::Batch(npair_batch::Error::Setting { .. }) => {
-                Kind::Usage
-            }
+            Self::Data(npair_data::Error::Setting { .. })
+            | Self::Batch(npair_batch::Error::Setting { .. } | npair_batch::Error::Range { .. }) => Kind::Usage,
             Self::Loss(npair_losses::Error::Setting { .. }) | Self::Metric(npair_metrics::Error::Setting { .. }) => {
                 Kind::Usage
             }

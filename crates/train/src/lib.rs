@@ -13,6 +13,7 @@ mod error;
 mod evaluate;
 mod files;
 mod journal;
+mod mined;
 mod neighbours;
 mod objective;
 mod optimiser;

@@ -1,4 +1,5 @@
 use crate::config::{Config, LossConfig};
+use crate::mined::Mined;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use npair_batch::{BatchPlan, Roles};
@@ -7,7 +8,7 @@ use npair_losses::{
     LiftedStructure, Loss, LossValue, MarginFreeTriplet, MarginLoss, MultiPositiveNPair, MultiSimilarity, NPairMc,
     NPairOvo, NTuplet, NcaStyle, NormPenalty, NormalisedSoftmax, NtXent, PairLoss, ProxyAnchor, ProxyNca, RankedList,
     SigLip, SmoothAp, SmoothTriplet, SoftTriple, SoftmaxClassifier, SphereFace, SubCentreArcFace, SupCon,
-    SymmetricNPairMc, TripletLoss, TripletMargin, TripletMarginAll, TupletMargin,
+    SymmetricNPairMc, TripletBatchHard, TripletLoss, TripletMargin, TripletMarginAll, TupletMargin,
 };
 use npair_types::{ClassId, Purpose, Streams};
 
@@ -15,6 +16,7 @@ use npair_types::{ClassId, Purpose, Streams};
 pub(crate) struct Objective {
     form: Form,
     penalty: Option<NormPenalty>,
+    streams: Streams,
 }
 
 enum Form {
@@ -22,24 +24,33 @@ enum Form {
     Triplets(Box<dyn TripletLoss>),
     Tuplets(NTuplet),
     Labelled(Box<dyn Loss>),
+    Mined(Mined),
 }
 
 impl Objective {
     /// The objective of a configuration; `classes` are those of training.
     pub(crate) fn new(config: &Config, classes: &[ClassId]) -> Result<Self> {
-        let form = form(config, classes)?;
+        let form = match config.miner {
+            Some(miner) => Form::Mined(Mined::new(miner, config.loss)?),
+            None => form(config, classes)?,
+        };
         let c = config.norm_penalty;
         let penalty = NormPenalty::new(c.weight, c.form.into())?;
-        Ok(Self { form, penalty: (c.weight > 0.).then_some(penalty) })
+        Ok(Self { form, penalty: (c.weight > 0.).then_some(penalty), streams: Streams::new(config.seed) })
     }
 
-    /// The loss of a batch, and with the penalty what is to be minimised.
-    pub(crate) fn of(&self, embeddings: &Tensor, plan: &BatchPlan) -> Result<(LossValue, Tensor)> {
+    /// The loss of a batch by its number, and with the penalty what is to be minimised.
+    pub(crate) fn of(&self, embeddings: &Tensor, plan: &BatchPlan, batch: u64) -> Result<(LossValue, Tensor)> {
         let loss = match (&self.form, &plan.roles) {
             (Form::Pairs(loss), Roles::Pairs(pairs)) => loss.of_pairs_in(embeddings, pairs)?,
             (Form::Triplets(loss), Roles::Triplets(triplets)) => loss.of_triplets_in(embeddings, triplets)?,
             (Form::Tuplets(loss), Roles::Tuplets(tuplets)) => loss.of_tuplets_in(embeddings, tuplets)?,
             (Form::Labelled(loss), _) => loss.forward(embeddings, &plan.labels)?,
+            (Form::Mined(mined), _) => {
+                // Of the batch alone: a resumed run draws the same.
+                let mut rng = self.streams.open(Purpose::Mining, [batch, 1]);
+                mined.of(embeddings, &plan.labels, &mut rng)?
+            }
             _ => {
                 return Err(Error::Setting {
                     setting: "loss.name",
@@ -87,6 +98,8 @@ fn form(config: &Config, classes: &[ClassId]) -> Result<Form> {
         LossConfig::Histogram { nodes } => labelled(Histogram::new(nodes)?),
         LossConfig::Angular { degrees } => labelled(Angular::new(degrees)?),
         LossConfig::TupletMargin { degrees, scale } => labelled(TupletMargin::new(degrees, scale)?),
+        LossConfig::TripletBatchHard { margin } => labelled(TripletBatchHard::new(margin)?),
+        LossConfig::TripletBatchHardSoft {} => labelled(TripletBatchHard::soft()),
         LossConfig::TripletMarginAll { margin, reducer } => labelled(TripletMarginAll::new(margin, reducer.into())?),
         LossConfig::ContrastiveAll { positive, negative, reducer } => {
             labelled(ContrastiveAll::new(positive, negative, reducer.into())?)

@@ -23,6 +23,16 @@ pub(crate) fn build(config: &Config, index: ClassIndex) -> Result<Box<dyn BatchS
         }
         Ok(())
     };
+    if config.miner.is_some() {
+        // Tuples are chosen from whole batches; their classes may be mined too.
+        return Ok(match mining {
+            Some(mining) => {
+                pairs("class mining")?;
+                Box::new(NPairSampler::mined(index, n, mining, rng)?)
+            }
+            None => Box::new(BalancedSampler::new(index, n, m, rng)?),
+        });
+    }
     Ok(match config.loss {
         LossConfig::NPairMc {} | LossConfig::NPairMcSymmetric {} | LossConfig::NPairOvo {} | LossConfig::SigLip {} => {
             pairs("an N-pair loss")?;

@@ -239,7 +239,7 @@ impl Trainer {
             let plan = self.planner.due().ok_or(Error::Batch(npair_batch::Error::NoPrototypes))?;
             let pixels = tensor(prefetch.next()?)?;
             let embeddings = self.net.forward(&pixels, &Mode::train(streams, batch))?;
-            let (value, total) = self.objective.of(&embeddings, &plan)?;
+            let (value, total) = self.objective.of(&embeddings, &plan, batch)?;
             let now = value.to_f64()?;
             if !now.is_finite() {
                 return Err(Error::Diverged { step: number, what: "the loss".to_owned() });

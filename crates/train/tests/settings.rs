@@ -34,9 +34,17 @@ fn the_page_has_every_setting_with_its_default() {
     assert_eq!(Config::parse("the page", whole, &[]).unwrap(), Config::default());
     assert_eq!(keys(whole), keys(&Config::default().to_toml().unwrap()));
     // What has no default stands there as a comment that can be switched on.
-    for key in
-        ["backbone", "pretrained", "freeze", "mining", "allow_dead", "[[optimiser.group]]", "lr_scale", "decay_scale"]
-    {
+    for key in [
+        "[miner]",
+        "backbone",
+        "pretrained",
+        "freeze",
+        "mining",
+        "allow_dead",
+        "[[optimiser.group]]",
+        "lr_scale",
+        "decay_scale",
+    ] {
         assert!(whole.contains(&format!("# {key}")), "{key}");
     }
     let photos = Config::parse("the page", "[data]\nsource = \"photos/\"", &[]).unwrap().images();
@@ -61,4 +69,20 @@ fn the_page_has_every_loss_with_its_settings() {
         }
     }
     assert_eq!(Config::default().loss, LossConfig::NPairMc {});
+}
+
+#[test]
+fn the_page_has_every_miner_with_its_settings() {
+    let said = Config::parse("test", "[miner]\nname = \"?\"", &[]).unwrap_err().to_string();
+    let (_, known) = said.split_once("known are ").unwrap();
+    let (_, page) = PAGE.split_once("## Miners").unwrap();
+    for name in known.split(", ") {
+        let row = page.lines().find(|l| l.starts_with(&format!("| `{name}`"))).unwrap_or_else(|| panic!("{name}"));
+        let config = Config::parse("test", &format!("[miner]\nname = \"{name}\""), &[]).unwrap();
+        let table: toml::Table = toml::Table::try_from(config.miner.unwrap()).unwrap();
+        for (key, value) in table.iter().filter(|(key, _)| *key != "name") {
+            assert!(row.contains(&format!("`{key} = {value}`")), "{name}: {key} = {value} is not in {row}");
+        }
+    }
+    assert_eq!(Config::default().miner, None);
 }

@@ -82,6 +82,32 @@ const NETWORKS: [Network; 4] = [
 /// Pairs of N-pair-mc at D = 512, and the rounds that there is time for.
 const PAIRS: [(u32, u32); 3] = [(1024, 40), (4096, 15), (16_384, 7)];
 
+/// Names that both sides know: benches/peers/losses.py and benches/src/bin/losses_peer.rs.
+const LOSSES: [&str; 22] = [
+    "multi-similarity",
+    "triplet-batch-hard",
+    "triplet-margin-all",
+    "contrastive-all",
+    "lifted-structure",
+    "generalised-lifted-structure",
+    "circle",
+    "fast-ap",
+    "smooth-ap",
+    "ranked-list",
+    "histogram",
+    "margin",
+    "nt-xent",
+    "sup-con",
+    "tuplet-margin",
+    "angular",
+    "proxy-nca",
+    "proxy-anchor",
+    "arc-face",
+    "cos-face",
+    "normalised-softmax",
+    "soft-triple",
+];
+
 /// Rows of Stanford Online Products' test set.
 const PRODUCTS: u32 = 60_502;
 const NEIGHBOURS: [u32; 2] = [10, 1000];
@@ -92,7 +118,8 @@ impl Case {
     pub fn all(threads: u32) -> Vec<Self> {
         let networks = NETWORKS.iter().map(|network| network.case(threads));
         let losses = PAIRS.iter().map(|&(n, rounds)| n_pair_mc(n, rounds, threads));
-        networks.chain(losses).chain(NEIGHBOURS.iter().map(|&k| top_k(k, threads))).collect()
+        let searches = NEIGHBOURS.iter().map(|&k| top_k(k, threads));
+        networks.chain(losses).chain(searches).chain([of_batches(threads)]).collect()
     }
 
     /// Those whose name contains `only`.
@@ -165,6 +192,20 @@ fn top_k(k: u32, threads: u32) -> Case {
     }
 }
 
+fn of_batches(threads: u32) -> Case {
+    let arguments =
+        words(&["--batch", "1024", "--embedding", "128", "--per-class", "4", "--threads", &threads.to_string()]);
+    Case {
+        name: "losses".to_owned(),
+        title: "losses of 1,024 x 128, 256 classes of 4".to_owned(),
+        binary: "losses_peer",
+        ours: arguments.clone(),
+        peers: vec![Other { label: "pytorch-metric-learning", script: "losses.py", arguments }],
+        requests: &LOSSES,
+        rounds: u32::MAX,
+    }
+}
+
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
@@ -178,9 +219,20 @@ mod tests {
         let names = |only| Case::pick(Some(only), 2).into_iter().map(|c| c.name).collect::<Vec<_>>();
         assert_eq!(names("top-10"), ["top-10", "top-1000"]);
         assert_eq!(names("n-pair"), ["n-pair-mc-1024", "n-pair-mc-4096", "n-pair-mc-16384"]);
+        assert_eq!(names("losses"), ["losses"]);
         assert!(names("no such thing").is_empty());
         let case = &Case::pick(Some("google"), 3)[0];
         assert_eq!(case.ours.last().map(String::as_str), Some("3"));
         assert_eq!(case.peers[1].arguments.last().map(String::as_str), Some("channels-last"));
+    }
+
+    #[test]
+    fn both_sides_know_every_loss() {
+        let root = crate::tree::root().unwrap();
+        for file in ["benches/peers/losses.py", "benches/src/bin/losses_peer.rs"] {
+            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            let missing: Vec<_> = LOSSES.iter().filter(|name| !text.contains(&format!("\"{name}\""))).collect();
+            assert!(missing.is_empty(), "{file}: {missing:?}");
+        }
     }
 }

@@ -12,7 +12,11 @@ use serde_json::Value;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
+/// The threads of PyTorch and of faiss stay awake for a fifth of a second after their work; on as many cores as threads we
+/// would be timed together with them.
+const PAUSE: Duration = Duration::from_millis(300);
 /// Requests before anything counts; one where there is time for few.
 const WARM_UP: u32 = 2;
 /// What other programs may take of the machine before ratios say more about them than about the sides.
@@ -89,8 +93,10 @@ impl Sides {
         for &request in case.requests {
             let mut times = vec![Times::default(); theirs.len()];
             for round in 0..warm_up + pairs {
+                std::thread::sleep(PAUSE);
                 let mine = ours.time(request)?;
                 for (peer, times) in theirs.iter_mut().zip(&mut times) {
+                    std::thread::sleep(PAUSE);
                     let its = peer.time(request)?;
                     if round >= warm_up {
                         times.ours.push(mine);
@@ -187,7 +193,8 @@ fn versions(measured: &[Measured]) -> String {
 fn readme(origin: &Origin, load: Option<f64>, measured: &[Measured], args: &Args) -> String {
     format!(
         "# npair and its peers, in turn\n\n{}{}- peers: {}\n- threads of each side: {}\n\n\
-         After some rounds of warm-up, up to {} rounds: npair, then each peer, each in a process of its own. A ratio is \
+         After some rounds of warm-up, up to {} rounds: npair, then each peer, each in a process of its own, after a pause in which \
+         the others' threads fall asleep. A ratio is \
          npair's time over the peer's of the same round; below 1 npair is faster. The ratio of the least times of each side \
          is what a busy machine disturbs least. Of a network, `step` is forward, N-pair-mc, backward and Adam, and `embed` \
          is evaluation, PyTorch's with batch norms folded; of a loss, `step` is forward and backward, and `gemm` a matrix \

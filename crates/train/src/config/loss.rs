@@ -75,6 +75,14 @@ pub enum LossConfig {
         #[serde(default = "usual::tuplet_margin_scale")]
         scale: f64,
     },
+    /// Farthest positive and nearest negative of every anchor, with a margin (Hermans et al., 2017).
+    TripletBatchHard {
+        /// m; 0.2.
+        #[serde(default = "usual::triplet_batch_hard_margin")]
+        margin: f64,
+    },
+    /// The same with the soft margin.
+    TripletBatchHardSoft {},
     /// All triplets of the batch, with a margin.
     TripletMarginAll {
         /// m; 0.05.
@@ -263,6 +271,7 @@ mod usual {
         angular_degrees: f64 = 40.0;
         tuplet_margin_degrees: f64 = 5.73;
         tuplet_margin_scale: f64 = 64.0;
+        triplet_batch_hard_margin: f64 = 0.2;
         triplet_margin_all_margin: f64 = 0.05;
         contrastive_all_positive: f64 = 0.0;
         contrastive_all_negative: f64 = 1.0;

@@ -3,6 +3,7 @@
 mod data;
 mod learning;
 mod loss;
+mod miner;
 mod read;
 mod scoring;
 
@@ -11,6 +12,7 @@ pub use learning::{
     GroupConfig, ModelConfig, OptimiserConfig, OptimiserName, ScheduleConfig, ScheduleName, TrainingConfig,
 };
 pub use loss::{BatchConfig, LossConfig, NormPenaltyConfig, NormPenaltyForm, ReducerName};
+pub use miner::MinerConfig;
 pub use scoring::EvaluationConfig;
 
 use npair_data::PipelineConfig;
@@ -40,6 +42,8 @@ pub struct Config {
     pub model: ModelConfig,
     /// The loss.
     pub loss: LossConfig,
+    /// Which tuples of a batch the loss looks at; those of the loss itself by default.
+    pub miner: Option<MinerConfig>,
     /// Regularisation of the embeddings' norms.
     pub norm_penalty: NormPenaltyConfig,
     /// Batches and class mining.
