@@ -17,13 +17,13 @@ const WARM_UP: u32 = 2;
 /// with us.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Names that both sides know: benches/peers/losses.py and benches/src/bin/losses_peer.rs.
-const LOSSES: [&str; 22] = [
+/// Names that both sides know: benches/peers/losses.py and benches/src/bin/losses_peer.rs. Both know lifted-structure too, but
+/// one call of the peer's takes more than half a minute.
+const LOSSES: [&str; 21] = [
     "multi-similarity",
     "triplet-batch-hard",
     "triplet-margin-all",
     "contrastive-all",
-    "lifted-structure",
     "generalised-lifted-structure",
     "circle",
     "fast-ap",
