@@ -139,6 +139,25 @@ impl Clustering {
         if right == 0. { 0. } else { 2. * right / (together + wanted) }
     }
 
+    /// ARI, the Rand index adjusted for chance; 1 if no pair could be told apart (one group, or all alone, on both sides).
+    ///
+    /// ```text
+    /// ARI = (t - e) / ((c + w) / 2 - e),    e = c w / C(n, 2)
+    /// ```
+    /// with t pairs put together rightly, c together in a cluster, w together in a class.
+    ///
+    /// # Source
+    /// Hubert and Arabie, 1985.
+    pub fn ari(&self) -> f64 {
+        let pairs =
+            |counts: &mut dyn Iterator<Item = usize>| counts.map(|c| (c * c.saturating_sub(1) / 2) as f64).sum::<f64>();
+        let right = pairs(&mut self.cells.values().copied());
+        let (together, wanted) = (pairs(&mut self.clusters.iter().copied()), pairs(&mut self.classes.iter().copied()));
+        let expected = together * wanted / pairs(&mut std::iter::once(self.n)).max(1.);
+        let most = (together + wanted) / 2.;
+        if most == expected { 1. } else { (right - expected) / (most - expected) }
+    }
+
     /// Share of the rows that are of their cluster's most frequent class.
     pub fn purity(&self) -> f64 {
         let mut most = vec![0usize; self.clusters.len()];

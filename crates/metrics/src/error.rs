@@ -25,6 +25,20 @@ pub enum Error {
         /// Pairs of two classes.
         other: usize,
     },
+    /// Open-set identification needs probes whose identity is unknown.
+    #[error("all {probes} probes are of identities in the gallery: a false accept rate is not defined")]
+    NoImpostor {
+        /// Number of probes.
+        probes: usize,
+    },
+    /// A rate is outside [0, 1].
+    #[error("{what} is {got}, but has to be from 0 to 1")]
+    Rate {
+        /// Which one.
+        what: &'static str,
+        /// Its value.
+        got: f64,
+    },
     /// A score is NaN or infinite.
     #[error("score {at} is not finite")]
     NotFinite {

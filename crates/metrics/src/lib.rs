@@ -2,20 +2,29 @@
 //!
 //! | what | where | source |
 //! |---|---|---|
-//! | recall@K, precision@1, R-precision, MAP@R, MRR | [`retrieval`] | Song et al. 2016; Musgrave et al. 2020 |
-//! | kNN accuracy | [`knn_accuracy`] | the paper's "recognition" |
+//! | recall@K, precision@K, R-precision, MAP, MAP@R, MRR, nDCG@K | [`retrieval`], by class [`retrieval_by_class`], by query [`query_scores`] | Song et al. 2016; Musgrave et al. 2020 |
+//! | kNN and nearest-centroid accuracy | [`knn_accuracy`], [`nearest_centroid_accuracy`] | the paper's "recognition" |
 //! | VRF with k negatives | [`vrf`] | Sohn 2016, section 4.1 |
 //! | k-means | [`KMeans`] | Song et al. 2016 |
-//! | NMI, AMI, pairwise F1, purity | [`Clustering`] | Song et al. 2016 |
-//! | ROC, AUC, EER, TAR@FAR | [`Roc`] | |
+//! | NMI, AMI, ARI, pairwise F1, purity | [`Clustering`] | Song et al. 2016 |
+//! | ROC, AUC, EER, TAR@FAR, best accuracy | [`Roc`] | |
+//! | accuracy over folds | [`folds`] | Labeled Faces in the Wild, 2007 |
+//! | rank-K, DIR@FAR | [`identification`] | Best-Rowden et al. 2014 |
+//! | alignment, uniformity, spectrum | [`diagnostics`] | Wang and Isola 2020 |
+//! | intervals | [`bootstrap`] | |
 //!
 //! Similarities are summed in f64 and streamed: memory does not grow with queries times gallery. Queries without a
 //! positive are left out and counted; what is undefined is an error, never a NaN.
 #![forbid(unsafe_code)]
 
+mod bootstrap;
+mod centroid;
 mod clustering;
+mod diagnostics;
 mod embeddings;
 mod error;
+mod folds;
+mod identification;
 mod k_means;
 mod knn;
 mod mean;
@@ -24,13 +33,18 @@ mod roc;
 mod search;
 mod vrf;
 
+pub use bootstrap::{Interval, bootstrap};
+pub use centroid::nearest_centroid_accuracy;
 pub use clustering::Clustering;
+pub use diagnostics::{Diagnostics, diagnostics};
 pub use embeddings::Embeddings;
 pub use error::{Error, Result};
+pub use folds::{Fold, Folds, folds};
+pub use identification::{Identification, OpenSet, identification};
 pub use k_means::{Clusters, KMeans, Start};
 pub use knn::knn_accuracy;
 pub use mean::Mean;
-pub use retrieval::{Retrieval, retrieval};
+pub use retrieval::{QueryScores, Retrieval, query_scores, retrieval, retrieval_by_class};
 pub use roc::Roc;
 pub use search::Search;
 pub use vrf::vrf;

@@ -1,23 +1,52 @@
 use crate::{Error, Mean, Result, Search};
+use npair_types::ClassId;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Retrieval scores, means over the queries that have a positive.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Retrieval {
     /// recall@K: share of the queries with a positive among their K nearest; (K, score).
     pub recall_at: Vec<(usize, Mean)>,
+    /// precision@K: positives among the K nearest, over K; (K, score).
+    pub precision_at: Vec<(usize, Mean)>,
+    /// nDCG@K: `sum_{i <= K} [i-th is a positive] / log2(i + 1)`, over what it is with all positives first; (K, score).
+    pub ndcg_at: Vec<(usize, Mean)>,
     /// precision@1, which equals recall@1.
     pub precision_at_1: Mean,
     /// R-precision: positives among the R nearest, over R, the number of the query's positives.
     pub r_precision: Mean,
     /// MAP@R: `1/R sum_{i <= R} precision@i [i-th is a positive]`.
     pub map_at_r: Mean,
+    /// MAP: the same over the whole ranking, `1/R sum_i precision@i [i-th is a positive]`.
+    pub map: Mean,
     /// MRR: one over the rank of the nearest positive.
     pub mrr: Mean,
     /// Queries that were scored.
     pub queries: usize,
     /// Queries left out because no other example is of their class.
     pub queries_without_a_positive: usize,
+}
+
+/// The retrieval scores of one query.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QueryScores {
+    /// Its place among the queries.
+    pub query: usize,
+    /// Its number of positives, R.
+    pub positives: usize,
+    /// Positives among its K nearest, in the order of the Ks.
+    pub hits_at: Vec<usize>,
+    /// nDCG@K, in the order of the Ks.
+    pub ndcg_at: Vec<f64>,
+    /// Positives among the R nearest, over R.
+    pub r_precision: f64,
+    /// Average precision over the R nearest.
+    pub ap_at_r: f64,
+    /// Average precision over the whole ranking.
+    pub ap: f64,
+    /// Rank of the nearest positive, from 1 on.
+    pub first: usize,
 }
 
 /// Retrieval scores at the given ranks.
@@ -32,7 +61,8 @@ pub struct Retrieval {
 /// [`Error::Setting`] if a K is 0 or beyond the gallery, [`Error::NoPositive`] if no query has a positive.
 ///
 /// # Source
-/// Recall@K: Song et al., CVPR 2016 (any of the K nearest). R-precision and MAP@R: Musgrave et al., ECCV 2020.
+/// Recall@K: Song et al., CVPR 2016 (any of the K nearest). R-precision and MAP@R: Musgrave et al., ECCV 2020. nDCG: Jarvelin and
+/// Kekalainen, TOIS 2002, with gains 0 and 1.
 ///
 /// # Examples
 /// ```
@@ -46,42 +76,111 @@ pub struct Retrieval {
 /// # Ok::<(), npair_metrics::Error>(())
 /// ```
 pub fn retrieval(search: &Search, ks: &[usize]) -> Result<Retrieval> {
+    let all = query_scores(search, ks)?;
+    summary(&all, ks, search.queries.len())
+}
+
+/// The same for every class of the queries by itself; classes without a query that has a positive are left out.
+///
+/// # Errors
+/// As [`retrieval`].
+pub fn retrieval_by_class(search: &Search, ks: &[usize]) -> Result<BTreeMap<ClassId, Retrieval>> {
+    let labels = search.queries.labels();
+    let mut counts = BTreeMap::<ClassId, usize>::new();
+    labels.as_slice().iter().for_each(|&class| *counts.entry(class).or_default() += 1);
+    let mut classes = BTreeMap::<ClassId, Vec<QueryScores>>::new();
+    for query in query_scores(search, ks)? {
+        classes.entry(labels.get(query.query)).or_default().push(query);
+    }
+    classes.into_iter().map(|(class, own)| Ok((class, summary(&own, ks, counts[&class])?))).collect()
+}
+
+/// The scores of every query that has a positive: for the worst ones, and for intervals.
+///
+/// # Errors
+/// As [`retrieval`].
+pub fn query_scores(search: &Search, ks: &[usize]) -> Result<Vec<QueryScores>> {
     for &k in ks {
         search.expect_k("K of recall@K", k)?;
     }
     let positives = search.positives();
-    let scored: Vec<usize> = (0..positives.len()).filter(|&i| positives[i] > 0).collect();
-    let depth = ks.iter().copied().chain(positives.iter().copied()).max().unwrap_or(0).max(1);
-    let near = search.top_k(depth)?;
-    let (q, g) = (search.queries.labels(), search.gallery.labels());
-    let mut recall = vec![Vec::with_capacity(scored.len()); ks.len()];
-    let (mut first, mut r_precision, mut map) = (Vec::new(), Vec::new(), Vec::new());
-    for &i in &scored {
-        let hits: Vec<bool> = near.indices(i).iter().map(|&j| g.get(j as usize) == q.get(i)).collect();
-        let found = hits.iter().position(|&h| h);
-        for (scores, &k) in recall.iter_mut().zip(ks) {
-            scores.push(f64::from(u8::from(found.is_some_and(|at| at < k))));
-        }
-        first.push(f64::from(u8::from(found == Some(0))));
-        let r = positives[i];
-        let (mut so_far, mut precisions) = (0usize, 0f64);
-        for (rank, _) in hits.iter().take(r).enumerate().filter(|(_, hit)| **hit) {
-            so_far += 1;
-            precisions += so_far as f64 / (rank + 1) as f64;
-        }
-        r_precision.push(so_far as f64 / r as f64);
-        map.push(precisions / r as f64);
+    if positives.iter().all(|&r| r == 0) {
+        return Err(Error::NoPositive { queries: positives.len() });
     }
-    let ranks = search.first_ranks()?;
-    let reciprocal: Vec<f64> = ranks.into_iter().flatten().map(|rank| 1. / rank as f64).collect();
-    let mean = |values: &[f64]| Mean::of(values).ok_or(Error::NoPositive { queries: positives.len() });
+    let (q, g) = (search.queries.labels(), search.gallery.labels());
+    let found = search.map_lines(|query, line| {
+        let own = |row: usize| g.get(row) == q.get(query) && !search.hides(query, row);
+        (positives[query] > 0).then(|| one(query, line, &own, |row| search.hides(query, row), ks))
+    })?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The scores of a query whose closeness to the gallery is `line`: ranks of its positives, counted.
+fn one(
+    query: usize,
+    line: &[f64],
+    own: &dyn Fn(usize) -> bool,
+    hidden: impl Fn(usize) -> bool,
+    ks: &[usize],
+) -> QueryScores {
+    // Nearer first, equally near ones in the order of the gallery.
+    let before = |a: usize, b: usize| line[a] > line[b] || line[a] == line[b] && a < b;
+    let mut mine: Vec<usize> = (0..line.len()).filter(|&row| own(row)).collect();
+    mine.sort_unstable_by(|&a, &b| line[b].total_cmp(&line[a]).then(a.cmp(&b)));
+    // Others that come before the i-th positive and not before the one ahead of it.
+    let mut ahead = vec![0usize; mine.len() + 1];
+    let last = mine[mine.len() - 1];
+    for row in (0..line.len()).filter(|&row| line[row] >= line[last]) {
+        if before(row, last) && !hidden(row) && !own(row) {
+            ahead[mine.partition_point(|&p| before(p, row))] += 1;
+        }
+    }
+    let mut others = 0;
+    let ranks: Vec<usize> = (0..mine.len())
+        .map(|i| {
+            others += ahead[i];
+            i + 1 + others
+        })
+        .collect();
+    let r = ranks.len();
+    let precision = |upto: usize| -> f64 {
+        ranks.iter().enumerate().filter(|&(_, &rank)| rank <= upto).map(|(i, &rank)| (i + 1) as f64 / rank as f64).sum()
+    };
+    let gain = |rank: usize| 1. / ((rank + 1) as f64).log2();
+    let ndcg = |&k: &usize| {
+        let best: f64 = (1..=k.min(r)).map(gain).sum();
+        ranks.iter().filter(|&&rank| rank <= k).map(|&rank| gain(rank)).sum::<f64>() / best
+    };
+    let hits = |k: usize| ranks.partition_point(|&rank| rank <= k);
+    QueryScores {
+        query,
+        positives: r,
+        hits_at: ks.iter().map(|&k| hits(k)).collect(),
+        ndcg_at: ks.iter().map(ndcg).collect(),
+        r_precision: hits(r) as f64 / r as f64,
+        ap_at_r: precision(r) / r as f64,
+        ap: precision(usize::MAX) / r as f64,
+        first: ranks[0],
+    }
+}
+
+fn summary(all: &[QueryScores], ks: &[usize], queries: usize) -> Result<Retrieval> {
+    let mean = |f: &dyn Fn(&QueryScores) -> f64| {
+        Mean::of(&all.iter().map(f).collect::<Vec<_>>()).ok_or(Error::NoPositive { queries })
+    };
+    let at_ks = |f: &dyn Fn(&QueryScores, usize) -> f64| {
+        ks.iter().enumerate().map(|(at, &k)| Ok((k, mean(&|q| f(q, at))?))).collect::<Result<Vec<_>>>()
+    };
     Ok(Retrieval {
-        recall_at: ks.iter().zip(&recall).map(|(&k, v)| Ok((k, mean(v)?))).collect::<Result<_>>()?,
-        precision_at_1: mean(&first)?,
-        r_precision: mean(&r_precision)?,
-        map_at_r: mean(&map)?,
-        mrr: mean(&reciprocal)?,
-        queries: scored.len(),
-        queries_without_a_positive: positives.len() - scored.len(),
+        recall_at: at_ks(&|q, at| f64::from(u8::from(q.hits_at[at] > 0)))?,
+        precision_at: at_ks(&|q, at| q.hits_at[at] as f64 / ks[at] as f64)?,
+        ndcg_at: at_ks(&|q, at| q.ndcg_at[at])?,
+        precision_at_1: mean(&|q| f64::from(u8::from(q.first == 1)))?,
+        r_precision: mean(&|q| q.r_precision)?,
+        map_at_r: mean(&|q| q.ap_at_r)?,
+        map: mean(&|q| q.ap)?,
+        mrr: mean(&|q| 1. / q.first as f64)?,
+        queries: all.len(),
+        queries_without_a_positive: queries - all.len(),
     })
 }

@@ -95,6 +95,30 @@ impl Roc {
         gaps.reduce(|best, gap| if gap.0 < best.0 { gap } else { best }).map_or(1., |(_, rate)| rate)
     }
 
+    /// The best accuracy of any threshold, and that threshold: halfway between the lowest accepted score and the next lower one, so
+    /// that scores not seen here have room on either side. Of equally good thresholds the highest; infinite if it is best to
+    /// accept nothing, minus infinite if it is best to accept everything.
+    pub fn best_accuracy(&self) -> (f64, f64) {
+        let right = |p: &(usize, usize, f64)| p.1 + self.other - p.0;
+        let mut best = 0;
+        for at in 1..self.points.len() {
+            if right(&self.points[at]) > right(&self.points[best]) {
+                best = at;
+            }
+        }
+        let threshold = match (best, self.points.get(best + 1)) {
+            (0, _) => f64::INFINITY,
+            (_, None) => f64::NEG_INFINITY,
+            (_, Some(next)) => {
+                let own = self.points[best].2;
+                let middle = next.2 + (own - next.2) / 2.;
+                // Between neighbouring numbers there is no middle.
+                if middle > next.2 { middle } else { own }
+            }
+        };
+        (right(&self.points[best]) as f64 / (self.same + self.other) as f64, threshold)
+    }
+
     /// True accept rate at the lowest threshold whose false accept rate is at most `far`.
     pub fn tar_at_far(&self, far: f64) -> f64 {
         self.rates(self.at_far(far)).1

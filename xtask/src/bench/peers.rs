@@ -204,7 +204,7 @@ fn readme(origin: &Origin, load: Option<f64>, measured: &[Measured], args: &Args
     format!(
         "# npair and its peers, in turn\n\n{}{}- peers: {}\n- threads of each side: {}\n\n\
          After some rounds of warm-up, up to {} rounds: npair, then each peer, each in a process of its own, after a pause in which \
-         the others' threads fall asleep. A ratio is \
+         the others' threads fall asleep (and, where it is short, after one untimed run of the same). A ratio is \
          npair's time over the peer's of the same round; below 1 npair is faster. The ratio of the least times of each side \
          is what a busy machine disturbs least. Of a network, `step` is forward, N-pair-mc, backward and Adam, and `embed` \
          is evaluation, PyTorch's with batch norms folded; of a loss, `step` is forward and backward, and `gemm` a matrix \
