@@ -1,9 +1,8 @@
-use crate::pair_matrix::{Entry, PairMatrix, log_sum_exp, sigmoid};
-use crate::positives::with_both;
+use crate::gallery::loss_of_gallery;
+use crate::gallery_matrix::GalleryMatrix;
+use crate::pair_matrix::{Entry, log_sum_exp, sigmoid};
 use crate::setting::{above_zero, within};
-use crate::{Loss, LossValue, Result};
-use candle_core::Tensor;
-use npair_types::Labels;
+use crate::{Gallery, GalleryLoss, LossValue, Result};
 
 /// Circle loss: every cosine is weighed by how far it is from its optimum, so that the decision boundary is a circle.
 ///
@@ -67,17 +66,16 @@ impl Default for Circle {
     }
 }
 
-impl Loss for Circle {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("circle loss", embeddings, labels)?;
-        let matrix = PairMatrix::new(embeddings, Entry::Cosine)?;
+impl GalleryLoss for Circle {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        let with = gallery.with_both("circle loss")?;
+        let matrix = GalleryMatrix::new(gallery, Entry::Cosine)?;
         let Self { margin: m, gamma } = *self;
         let mut slopes = matrix.slopes();
         let mut sum = 0.;
         for &i in &with {
             let (cosines, slope) = (matrix.row(i), slopes.row(i));
-            let positives = (0..labels.len()).filter(|&p| p != i && labels.same(i, p));
-            let negatives = (0..labels.len()).filter(|&n| !labels.same(i, n));
+            let (positives, negatives) = (gallery.positives(i), gallery.negatives(i));
             let weight_p = |p: usize| -gamma * (1. + m - cosines[p]).max(0.);
             let weight_n = |n: usize| gamma * (cosines[n] + m).max(0.);
             let logit_p = |p: usize| weight_p(p) * (cosines[p] - 1. + m);
@@ -94,3 +92,5 @@ impl Loss for Circle {
         Ok(LossValue::smooth(matrix.attach(sum * factor, factor, slopes)?, with.len()))
     }
 }
+
+loss_of_gallery!(Circle);

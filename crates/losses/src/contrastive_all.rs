@@ -1,9 +1,9 @@
-use crate::pair_matrix::{Entry, PairMatrix};
-use crate::rows::expect_matrix;
+use crate::gallery::loss_of_gallery;
+use crate::gallery_matrix::GalleryMatrix;
+use crate::pair_matrix::Entry;
+use crate::reducer::Tally;
 use crate::setting::from_zero;
-use crate::{Error, Loss, LossValue, Reducer, Result};
-use candle_core::Tensor;
-use npair_types::Labels;
+use crate::{Gallery, GalleryLoss, LossValue, Reducer, Result};
 
 /// Contrastive loss over all pairs of a batch, on distances of rows of length 1, with a margin on either side.
 ///
@@ -11,11 +11,11 @@ use npair_types::Labels;
 /// L = R over pairs of one class of   max(0, |x_a - x_b| - m+)
 ///   + R over pairs of two classes of max(0, m- - |x_a - x_b|)
 /// ```
-/// R is the mean of the terms above 0, or of all, for each part on its own. The hinges are not squared, unlike in
+/// R is the [`Reducer`], for each part on its own; every pair is taken from both of its ends. The hinges are not squared, unlike in
 /// [`Contrastive`](crate::Contrastive).
 ///
 /// # Shapes
-/// Embeddings: (B, D) with their labels, B >= 2; a scalar. `terms` counts the B (B - 1) / 2 pairs. A part without a pair
+/// Embeddings: (B, D) with their labels, B >= 2; a scalar. `terms` counts the B (B - 1) ordered pairs. A part without a pair
 /// is 0.
 ///
 /// # Units
@@ -28,7 +28,7 @@ use npair_types::Labels;
 /// In f64, O(B^2) memory.
 ///
 /// # Errors
-/// [`Error::TooFew`] for a single row.
+/// [`Error::TooFew`](crate::Error::TooFew) for a single row.
 ///
 /// # Source
 /// Hadsell et al., CVPR 2006; values as pytorch-metric-learning's `ContrastiveLoss`.
@@ -43,7 +43,7 @@ use npair_types::Labels;
 /// // The positive pair at sqrt 2; negatives at 2, which is enough, and sqrt 2.
 /// let loss = ContrastiveAll::new(1., 1.5, Reducer::MeanOfNonZero)?.forward(&x, &labels)?;
 /// assert!((loss.to_f64()? - 0.5).abs() < 1e-15); // (sqrt 2 - 1) + (1.5 - sqrt 2)
-/// assert_eq!((loss.terms, loss.active), (3, 2));
+/// assert_eq!((loss.terms, loss.active), (6, 4));
 /// # Ok::<(), npair_losses::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +57,7 @@ impl ContrastiveAll {
     /// With margins m+ >= 0 of pairs of one class and m- >= 0 of pairs of two.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a margin is negative or not finite.
+    /// [`Error::Setting`](crate::Error::Setting) if a margin is negative or not finite.
     pub fn new(positive: f64, negative: f64, reducer: Reducer) -> Result<Self> {
         let positive = from_zero("the margin of pairs of one class", positive)?;
         Ok(Self { positive, negative: from_zero("the margin of pairs of two classes", negative)?, reducer })
@@ -71,41 +71,39 @@ impl Default for ContrastiveAll {
     }
 }
 
-impl Loss for ContrastiveAll {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let (b, _) = expect_matrix("embeddings", embeddings)?;
-        labels.expect_len(b)?;
-        if b < 2 {
-            return Err(Error::TooFew { loss: "contrastive loss", what: "examples", least: 2, got: b });
-        }
-        let matrix = PairMatrix::new(embeddings, Entry::Distance)?;
+impl GalleryLoss for ContrastiveAll {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        gallery.expect_two("contrastive loss")?;
+        let matrix = GalleryMatrix::new(gallery, Entry::Distance)?;
+        let (labels, queries) = (gallery.labels(), gallery.of_queries().len());
         let over = |i: usize, j: usize| match labels.same(i, j) {
             true => matrix.row(i)[j] - self.positive,
             false => self.negative - matrix.row(i)[j],
         };
-        // Of pairs of one class and of two: sum, number of terms, number of those above 0.
-        let mut parts = [(0., 0, 0); 2];
-        for i in 0..b {
-            for j in i + 1..b {
-                let (sum, terms, active) = &mut parts[usize::from(!labels.same(i, j))];
-                *terms += 1;
-                if over(i, j) > 0. {
-                    *sum += over(i, j);
-                    *active += 1;
+        let others = |i: usize| (0..labels.len()).filter(move |&j| j != i);
+        // Of pairs of one class and of two.
+        let mut parts = [vec![Tally::default(); queries], vec![Tally::default(); queries]];
+        for i in 0..queries {
+            for j in others(i) {
+                let (tally, term) = (&mut parts[usize::from(!labels.same(i, j))][i], over(i, j));
+                tally.terms += 1;
+                if self.reducer.keeps(term) {
+                    tally.sum += term;
+                    tally.active += 1;
                 }
             }
         }
-        let [near, far] = parts.map(|(_, terms, active)| self.reducer.factor(terms, active));
+        let [near, far] = parts.each_ref().map(|tallies| self.reducer.reduce(tallies, labels));
         let mut slopes = matrix.slopes();
-        for i in 0..b {
-            for j in i + 1..b {
-                if over(i, j) > 0. {
-                    slopes.row(i)[j] = if labels.same(i, j) { near } else { -far };
-                }
-            }
+        for i in 0..queries {
+            let slope = slopes.row(i);
+            others(i).filter(|&j| self.reducer.keeps(over(i, j))).for_each(|j| {
+                slope[j] = if labels.same(i, j) { near.1[i] } else { -far.1[i] };
+            });
         }
-        let value = parts[0].0 * near + parts[1].0 * far;
-        let [terms, active] = [parts[0].1 + parts[1].1, parts[0].2 + parts[1].2];
-        Ok(LossValue { value: matrix.attach(value, 1., slopes)?, terms, active })
+        let all = Tally::total(&parts.concat());
+        Ok(LossValue { value: matrix.attach(near.0 + far.0, 1., slopes)?, terms: all.terms, active: all.active })
     }
 }
+
+loss_of_gallery!(ContrastiveAll);

@@ -1,8 +1,7 @@
-use crate::pair_matrix::{Entry, PairMatrix};
-use crate::positives::with_both;
-use crate::{Error, Loss, LossValue, Result};
-use candle_core::Tensor;
-use npair_types::Labels;
+use crate::gallery::loss_of_gallery;
+use crate::gallery_matrix::GalleryMatrix;
+use crate::pair_matrix::Entry;
+use crate::{Error, Gallery, GalleryLoss, LossValue, Result};
 
 /// FastAP: average precision of every row's ranking, smoothed by a histogram of its squared distances.
 ///
@@ -67,15 +66,16 @@ impl Default for FastAp {
     }
 }
 
-impl Loss for FastAp {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("FastAP", embeddings, labels)?;
-        let matrix = PairMatrix::new(embeddings, Entry::SquaredDistance)?;
+impl GalleryLoss for FastAp {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        let with = gallery.with_both("FastAP")?;
+        let matrix = GalleryMatrix::new(gallery, Entry::SquaredDistance)?;
         let width = 4. / self.bins as f64;
         let place = |squared: f64| {
             let bin = ((squared / width) as usize).min(self.bins - 1);
             (bin, squared / width - bin as f64)
         };
+        let labels = gallery.labels();
         let mut slopes = matrix.slopes();
         let mut sum = 0.;
         for &i in &with {
@@ -102,6 +102,8 @@ impl Loss for FastAp {
         Ok(LossValue::smooth(matrix.attach(sum * factor, factor, slopes)?, with.len()))
     }
 }
+
+loss_of_gallery!(FastAp);
 
 /// `sum_l h+_l H+_l / H_l` of histograms of positives and negatives, and its slopes by their bins.
 fn average_precision(own: &[f64], other: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {

@@ -1,9 +1,8 @@
-use crate::pair_matrix::{Entry, PairMatrix, log_sum_exp};
-use crate::positives::with_both;
+use crate::gallery::loss_of_gallery;
+use crate::gallery_matrix::GalleryMatrix;
+use crate::pair_matrix::{Entry, log_sum_exp};
 use crate::setting::finite;
-use crate::{Loss, LossValue, Result};
-use candle_core::Tensor;
-use npair_types::Labels;
+use crate::{Gallery, GalleryLoss, LossValue, Result};
 
 /// Generalised lifted structure loss: all positives of a row against all its negatives, both in soft maxima.
 ///
@@ -68,16 +67,15 @@ impl Default for GeneralisedLiftedStructure {
     }
 }
 
-impl Loss for GeneralisedLiftedStructure {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("generalised lifted structure loss", embeddings, labels)?;
-        let matrix = PairMatrix::new(embeddings, Entry::Distance)?;
+impl GalleryLoss for GeneralisedLiftedStructure {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        let with = gallery.with_both("generalised lifted structure loss")?;
+        let matrix = GalleryMatrix::new(gallery, Entry::Distance)?;
         let mut slopes = matrix.slopes();
         let (mut sum, mut active) = (0., 0);
         for &i in &with {
             let (distances, slope) = (matrix.row(i), slopes.row(i));
-            let positives = (0..labels.len()).filter(|&p| p != i && labels.same(i, p));
-            let negatives = (0..labels.len()).filter(|&n| !labels.same(i, n));
+            let (positives, negatives) = (gallery.positives(i), gallery.negatives(i));
             let far = log_sum_exp(positives.clone().map(|p| distances[p] - self.positive));
             let near = log_sum_exp(negatives.clone().map(|n| self.negative - distances[n]));
             if far + near > 0. {
@@ -91,3 +89,5 @@ impl Loss for GeneralisedLiftedStructure {
         Ok(LossValue { value: matrix.attach(sum * factor, factor, slopes)?, terms: with.len(), active })
     }
 }
+
+loss_of_gallery!(GeneralisedLiftedStructure);

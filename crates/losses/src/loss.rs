@@ -1,5 +1,5 @@
 use crate::rows::pick;
-use crate::{Error, Result};
+use crate::{Error, GalleryLoss, Result};
 use candle_core::{Tensor, Var};
 use npair_types::{Labels, Pairs, Triplets};
 
@@ -45,8 +45,13 @@ pub trait Loss: Send + Sync {
     fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue>;
 
     /// The loss's own trainable variables, by name.
-    fn variables(&self) -> Vec<(&'static str, Var)> {
+    fn variables(&self) -> Vec<(String, Var)> {
         Vec::new()
+    }
+
+    /// The same loss for batches that are compared with a memory, if its terms belong to queries.
+    fn as_gallery_loss(&self) -> Option<&dyn GalleryLoss> {
+        None
     }
 }
 
@@ -88,7 +93,7 @@ pub trait TripletLoss: Send + Sync {
 
 /// Every loss of N pairs is a loss of a batch that holds exactly two rows of every class.
 macro_rules! loss_of_pairs {
-    ($loss:ty) => {
+    ($loss:ty $(, $gallery:ident)?) => {
         impl $crate::Loss for $loss {
             fn forward(
                 &self,
@@ -98,6 +103,10 @@ macro_rules! loss_of_pairs {
                 labels.expect_len($crate::rows::expect_matrix("embeddings", embeddings)?.0)?;
                 self.of_pairs_in(embeddings, &npair_types::Pairs::from_labels(labels)?)
             }
+
+            $(fn as_gallery_loss(&self) -> Option<&dyn $crate::$gallery> {
+                Some(self)
+            })?
         }
     };
 }

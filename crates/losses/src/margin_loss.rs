@@ -1,8 +1,9 @@
 use crate::class_weights::check_classes;
-use crate::pair_matrix::{Entry, PairMatrix};
-use crate::rows::expect_matrix;
+use crate::gallery_matrix::GalleryMatrix;
+use crate::pair_matrix::Entry;
+use crate::reducer::Tally;
 use crate::setting::from_zero;
-use crate::{Error, Loss, LossValue, Reducer, Result};
+use crate::{Error, Gallery, GalleryLoss, Loss, LossValue, Reducer, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use npair_types::{ClassId, Labels};
 use std::collections::HashMap;
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 ///
 /// ```text
 /// L = R over ordered pairs (i, j) of  max(0, a + s_ij (d_ij - b_{y_i}))
-/// s_ij = 1 if y_i = y_j, -1 if not;  R the mean of the terms above 0, or of all
+/// s_ij = 1 if y_i = y_j, -1 if not;  R the reducer
 /// ```
 /// d is the distance of rows of length 1. All pairs of the batch are taken: the paper's distance-weighted sampling is apart.
 /// a = 0.2, boundaries of 1.2 at first and the mean of non-zero unless set: the paper's and pytorch-metric-learning's.
@@ -99,46 +100,60 @@ impl MarginLoss {
     }
 }
 
-impl Loss for MarginLoss {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let (b, _) = expect_matrix("embeddings", embeddings)?;
-        labels.expect_len(b)?;
-        if b < 2 {
-            return Err(Error::TooFew { loss: "margin loss", what: "examples", least: 2, got: b });
-        }
+impl GalleryLoss for MarginLoss {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        gallery.expect_two("margin loss")?;
+        let labels = gallery.labels();
         let place = |c: &ClassId| self.places.get(c).copied().ok_or(Error::UnknownClass(*c));
-        let places = labels.as_slice().iter().map(place).collect::<Result<Vec<_>>>()?;
+        let places = gallery.of_queries().as_slice().iter().map(place).collect::<Result<Vec<_>>>()?;
         let learned = self.boundaries.to_dtype(DType::F64)?;
         let boundaries = learned.detach().to_vec1::<f64>()?;
         if let Some(row) = boundaries.iter().position(|v| !v.is_finite()) {
             return Err(npair_similarity::Error::NotFinite { side: "boundaries", row }.into());
         }
-        let matrix = PairMatrix::new(embeddings, Entry::Distance)?;
+        let matrix = GalleryMatrix::new(gallery, Entry::Distance)?;
         let mut slopes = matrix.slopes();
-        let mut by_boundary = vec![0.; boundaries.len()];
-        let (mut sum, mut active) = (0., 0);
-        for i in 0..b {
+        let mut tallies = vec![Tally::default(); places.len()];
+        // Slopes of the terms of each query by its boundary.
+        let mut by_own = vec![0.; places.len()];
+        for (i, tally) in tallies.iter_mut().enumerate() {
             let (distances, slope) = (matrix.row(i), slopes.row(i));
-            for j in (0..b).filter(|&j| j != i) {
+            for j in (0..labels.len()).filter(|&j| j != i) {
                 let side = if labels.same(i, j) { 1. } else { -1. };
                 let term = self.margin + side * (distances[j] - boundaries[places[i]]);
-                if term > 0. {
-                    active += 1;
-                    sum += term;
+                tally.terms += 1;
+                if self.reducer.keeps(term) {
+                    tally.active += 1;
+                    tally.sum += term;
                     slope[j] += side;
-                    by_boundary[places[i]] -= side;
+                    by_own[i] -= side;
                 }
             }
         }
-        let terms = b * (b - 1);
-        let factor = self.reducer.factor(terms, active);
+        let (value, factors) = self.reducer.reduce(&tallies, labels);
+        slopes.scale(&factors);
+        let mut by_boundary = vec![0.; boundaries.len()];
+        for ((&place, by_own), factor) in places.iter().zip(by_own).zip(factors) {
+            by_boundary[place] += by_own * factor;
+        }
         let by_boundary = Tensor::from_vec(by_boundary, boundaries.len(), learned.device())?;
         let zero = ((&learned - learned.detach())? * by_boundary)?.sum_all()?;
-        let value = (matrix.attach(sum * factor, factor, slopes)? + (zero * factor)?.to_dtype(embeddings.dtype())?)?;
-        Ok(LossValue { value, terms, active })
+        let value = (matrix.attach(value, 1., slopes)? + zero.to_dtype(gallery.queries().dtype())?)?;
+        let all = Tally::total(&tallies);
+        Ok(LossValue { value, terms: all.terms, active: all.active })
+    }
+}
+
+impl Loss for MarginLoss {
+    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
+        self.against(&Gallery::of(embeddings, labels)?)
     }
 
-    fn variables(&self) -> Vec<(&'static str, Var)> {
-        self.variable.iter().map(|v| ("boundaries", v.clone())).collect()
+    fn variables(&self) -> Vec<(String, Var)> {
+        self.variable.iter().map(|v| ("boundaries".to_owned(), v.clone())).collect()
+    }
+
+    fn as_gallery_loss(&self) -> Option<&dyn GalleryLoss> {
+        Some(self)
     }
 }

@@ -1,9 +1,10 @@
-use crate::rows::{expect_matrix, unit_rows};
+use crate::gallery::loss_of_gallery;
+use crate::rows::unit_rows;
 use crate::setting::{above_zero, finite};
-use crate::{Error, Loss, LossValue, Result};
+use crate::{Gallery, GalleryLoss, LossValue, Result};
 use candle_core::Tensor;
 use npair_similarity::{Mask, Similarity};
-use npair_types::{Labels, Measure};
+use npair_types::Measure;
 
 /// Multi-similarity loss: soft maxima over the positives and over the negatives of every row, each around one cosine.
 ///
@@ -25,7 +26,7 @@ use npair_types::{Labels, Measure};
 /// Both halves are streamed: O(B D) memory.
 ///
 /// # Errors
-/// [`Error::TooFew`] for a single row.
+/// [`Error::TooFew`](crate::Error::TooFew) for a single row.
 ///
 /// # Source
 /// Wang et al., CVPR 2019 (arXiv 1904.06627). Values as pytorch-metric-learning's `MultiSimilarityLoss`.
@@ -54,7 +55,7 @@ impl MultiSimilarity {
     /// With sharpness `alpha` a > 0 of positives, `beta` b > 0 of negatives, around the cosine `base` l.
     ///
     /// # Errors
-    /// [`Error::Setting`] if one is out of range.
+    /// [`Error::Setting`](crate::Error::Setting) if one is out of range.
     pub fn new(alpha: f64, beta: f64, base: f64) -> Result<Self> {
         Ok(Self {
             alpha: above_zero("alpha", alpha)?,
@@ -71,21 +72,21 @@ impl Default for MultiSimilarity {
     }
 }
 
-impl Loss for MultiSimilarity {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let (b, _) = expect_matrix("embeddings", embeddings)?;
-        labels.expect_len(b)?;
-        if b < 2 {
-            return Err(Error::TooFew { loss: "multi-similarity loss", what: "examples", least: 2, got: b });
-        }
-        let rows = unit_rows(embeddings)?;
+impl GalleryLoss for MultiSimilarity {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        gallery.expect_two("multi-similarity loss")?;
+        let unit = gallery.map(unit_rows)?;
+        let (queries, rows) = (unit.queries(), unit.rows()?);
+        let b = queries.dim(0)?;
         let half = |slope: f64, mask: &Mask| -> Result<Tensor> {
             let base = (Tensor::ones(b, rows.dtype(), rows.device())? * (slope * self.base))?;
-            let terms = Similarity::new(&(&rows * slope)?, &rows, Measure::Dot)?.log1p_sum_exp_above(&base, mask)?;
+            let terms = Similarity::new(&(queries * slope)?, &rows, Measure::Dot)?.log1p_sum_exp_above(&base, mask)?;
             Ok((terms.mean_all()? / slope.abs())?)
         };
-        let near = half(-self.alpha, &Mask::positives(labels))?;
-        let far = half(self.beta, &Mask::other_class(labels, labels))?;
+        let near = half(-self.alpha, &gallery.is_positive())?;
+        let far = half(self.beta, &gallery.is_negative())?;
         Ok(LossValue::smooth((near + far)?, b))
     }
 }
+
+loss_of_gallery!(MultiSimilarity);

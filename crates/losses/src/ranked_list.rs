@@ -1,9 +1,8 @@
-use crate::pair_matrix::{Entry, PairMatrix};
-use crate::rows::expect_matrix;
+use crate::gallery::loss_of_gallery;
+use crate::gallery_matrix::GalleryMatrix;
+use crate::pair_matrix::Entry;
 use crate::setting::{from_zero, within};
-use crate::{Error, Loss, LossValue, Result};
-use candle_core::Tensor;
-use npair_types::Labels;
+use crate::{Gallery, GalleryLoss, LossValue, Result};
 
 /// Ranked list loss: positives are pulled inside a sphere around every row, negatives pushed out of a larger one, near
 /// negatives the most.
@@ -29,7 +28,7 @@ use npair_types::Labels;
 /// In f64, O(B^2) time and memory.
 ///
 /// # Errors
-/// [`Error::TooFew`] for a single row.
+/// [`Error::TooFew`](crate::Error::TooFew) for a single row.
 ///
 /// # Source
 /// Wang et al., CVPR 2019 (arXiv 1903.03238).
@@ -60,7 +59,7 @@ impl RankedList {
     /// `temperature` T >= 0 (0: all the same) and the `balance` l of negatives from 0 to 1; 0 <= m <= a <= 2.
     ///
     /// # Errors
-    /// [`Error::Setting`] if one is out of range.
+    /// [`Error::Setting`](crate::Error::Setting) if one is out of range.
     pub fn new(boundary: f64, margin: f64, temperature: f64, balance: f64) -> Result<Self> {
         let legal = [(0. ..=2.).contains(&boundary), (0. ..=boundary).contains(&margin), (0. ..=1.).contains(&balance)];
         Ok(Self {
@@ -79,21 +78,18 @@ impl Default for RankedList {
     }
 }
 
-impl Loss for RankedList {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let (b, _) = expect_matrix("embeddings", embeddings)?;
-        labels.expect_len(b)?;
-        if b < 2 {
-            return Err(Error::TooFew { loss: "ranked list loss", what: "examples", least: 2, got: b });
-        }
-        let matrix = PairMatrix::new(embeddings, Entry::Distance)?;
+impl GalleryLoss for RankedList {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        gallery.expect_two("ranked list loss")?;
+        let b = gallery.of_queries().len();
+        let matrix = GalleryMatrix::new(gallery, Entry::Distance)?;
         let (near, far) = (self.boundary - self.margin, self.boundary);
         let mut slopes = matrix.slopes();
         let (mut sum, mut active) = (0., 0);
         for i in 0..b {
             let (distances, slope) = (matrix.row(i), slopes.row(i));
-            let positives = (0..b).filter(|&p| p != i && labels.same(i, p) && distances[p] > near);
-            let negatives = (0..b).filter(|&n| !labels.same(i, n) && distances[n] < far);
+            let positives = gallery.positives(i).filter(|&p| distances[p] > near);
+            let negatives = gallery.negatives(i).filter(|&n| distances[n] < far);
             // Weights below the largest, which is that of the nearest.
             let nearest = negatives.clone().map(|n| distances[n]).fold(f64::INFINITY, f64::min);
             let weight = |n: usize| (self.temperature * (nearest - distances[n])).exp();
@@ -114,3 +110,5 @@ impl Loss for RankedList {
         Ok(LossValue { value: matrix.attach(sum * factor, factor, slopes)?, terms: b, active })
     }
 }
+
+loss_of_gallery!(RankedList);

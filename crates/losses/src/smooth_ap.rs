@@ -1,9 +1,8 @@
-use crate::pair_matrix::{Entry, PairMatrix, sigmoid};
-use crate::positives::with_both;
+use crate::gallery::loss_of_gallery;
+use crate::gallery_matrix::GalleryMatrix;
+use crate::pair_matrix::{Entry, sigmoid};
 use crate::setting::above_zero;
-use crate::{Loss, LossValue, Result};
-use candle_core::Tensor;
-use npair_types::Labels;
+use crate::{Gallery, GalleryLoss, LossValue, Result};
 
 /// Smooth-AP: average precision of every row's ranking, with a sigmoid in place of the step that counts who is nearer.
 ///
@@ -66,16 +65,16 @@ impl Default for SmoothAp {
     }
 }
 
-impl Loss for SmoothAp {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("Smooth-AP", embeddings, labels)?;
-        let matrix = PairMatrix::new(embeddings, Entry::Cosine)?;
-        let t = self.temperature;
+impl GalleryLoss for SmoothAp {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        let with = gallery.with_both("Smooth-AP")?;
+        let matrix = GalleryMatrix::new(gallery, Entry::Cosine)?;
+        let (t, labels) = (self.temperature, gallery.labels());
         let mut slopes = matrix.slopes();
         let mut sum = 0.;
         for &i in &with {
             let (cosines, slope) = (matrix.row(i), slopes.row(i));
-            let positives: Vec<usize> = with.iter().copied().filter(|&j| j != i && labels.same(i, j)).collect();
+            let positives: Vec<usize> = gallery.positives(i).collect();
             let share = 1. / positives.len() as f64;
             sum += 1.;
             for &j in &positives {
@@ -99,3 +98,5 @@ impl Loss for SmoothAp {
         Ok(LossValue::smooth(matrix.attach(sum * factor, factor, slopes)?, with.len()))
     }
 }
+
+loss_of_gallery!(SmoothAp);

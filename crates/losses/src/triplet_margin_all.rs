@@ -1,15 +1,15 @@
-use crate::pair_matrix::{Entry, PairMatrix};
-use crate::positives::with_both;
+use crate::gallery::loss_of_gallery;
+use crate::gallery_matrix::GalleryMatrix;
+use crate::pair_matrix::Entry;
+use crate::reducer::Tally;
 use crate::setting::from_zero;
-use crate::{Loss, LossValue, Reducer, Result};
-use candle_core::Tensor;
-use npair_types::Labels;
+use crate::{Gallery, GalleryLoss, LossValue, Reducer, Result};
 
 /// Triplet loss with a margin over all triplets of a batch, on distances of rows of length 1.
 ///
 /// ```text
 /// L = R over (a, p, n) of  max(0, |x_a - x_p| - |x_a - x_n| + m)
-/// y_a = y_p, a != p, y_n != y_a;  R the mean of the terms above 0, or of all
+/// y_a = y_p, a != p, y_n != y_a;  R the reducer
 /// ```
 /// The distances are not squared, unlike in [`TripletMargin`](crate::TripletMargin).
 ///
@@ -70,36 +70,45 @@ impl Default for TripletMarginAll {
     }
 }
 
-impl Loss for TripletMarginAll {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let anchors = with_both("triplet margin loss over all triplets", embeddings, labels)?;
-        let matrix = PairMatrix::new(embeddings, Entry::Distance)?;
+impl GalleryLoss for TripletMarginAll {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        let anchors = gallery.with_both("triplet margin loss over all triplets")?;
+        let matrix = GalleryMatrix::new(gallery, Entry::Distance)?;
+        let (low, high) = self.reducer.limits();
         let mut slopes = matrix.slopes();
-        let (mut sum, mut terms, mut active) = (0., 0, 0);
+        let mut tallies = vec![Tally::default(); gallery.of_queries().len()];
         for &a in &anchors {
-            let (distances, slope) = (matrix.row(a), slopes.row(a));
-            let mut negatives: Vec<usize> = (0..labels.len()).filter(|&n| !labels.same(a, n)).collect();
+            let (distances, slope, tally) = (matrix.row(a), slopes.row(a), &mut tallies[a]);
+            let mut negatives: Vec<usize> = gallery.negatives(a).collect();
             negatives.sort_by(|&i, &j| distances[i].total_cmp(&distances[j]));
-            // Sums of the nearest 0, 1, 2, ... negatives, and how many positives reach exactly that far.
+            // Sums of the nearest 0, 1, 2, ... negatives, and by how much fewer or more positives keep each than the one
+            // before it.
             let mut sums = vec![0.];
             negatives.iter().for_each(|&n| sums.push(sums[sums.len() - 1] + distances[n]));
-            let mut reaches = vec![0usize; negatives.len() + 1];
-            for p in (0..labels.len()).filter(|&p| p != a && labels.same(a, p)) {
+            let mut steps = vec![0.; negatives.len() + 1];
+            for p in gallery.positives(a) {
                 let limit = distances[p] + self.margin;
-                let within = negatives.partition_point(|&n| distances[n] < limit);
-                terms += negatives.len();
-                active += within;
-                sum += within as f64 * limit - sums[within];
-                slope[p] += within as f64;
-                reaches[within] += 1;
+                let from = negatives.partition_point(|&n| distances[n] <= limit - high);
+                let to = negatives.partition_point(|&n| distances[n] < limit - low).max(from);
+                let kept = to - from;
+                tally.terms += negatives.len();
+                tally.active += kept;
+                tally.sum += kept as f64 * limit - (sums[to] - sums[from]);
+                slope[p] += kept as f64;
+                steps[from] += 1.;
+                steps[to] -= 1.;
             }
-            let mut beyond = 0;
-            for (at, &n) in negatives.iter().enumerate().rev() {
-                beyond += reaches[at + 1];
-                slope[n] -= beyond as f64;
+            let mut keepers = 0.;
+            for (&n, step) in negatives.iter().zip(steps) {
+                keepers += step;
+                slope[n] -= keepers;
             }
         }
-        let factor = self.reducer.factor(terms, active);
-        Ok(LossValue { value: matrix.attach(sum * factor, factor, slopes)?, terms, active })
+        let (value, factors) = self.reducer.reduce(&tallies, gallery.labels());
+        slopes.scale(&factors);
+        let all = Tally::total(&tallies);
+        Ok(LossValue { value: matrix.attach(value, 1., slopes)?, terms: all.terms, active: all.active })
     }
 }
+
+loss_of_gallery!(TripletMarginAll);
