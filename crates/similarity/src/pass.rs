@@ -28,23 +28,39 @@ pub(crate) enum Reference<'a, T> {
     Diagonal,
 }
 
-/// Rows of a task: a multiple of the rows of every register tile. Fewer where there would be few tasks.
-const GROUP: usize = 168;
-const SMALL_GROUP: usize = 84;
-const SMALL: usize = 12 * GROUP;
+/// How the matrix is cut. All sizes depend on the shape alone, so that no bit depends on the number of threads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    /// Rows of a task.
+    group: usize,
+    /// Groups whose weights live at a time.
+    wave: usize,
+    /// Columns of a task, in whole panels, at least one.
+    columns: usize,
+    /// Panels of columns of one task of the second gradient.
+    panels: usize,
+}
 
-/// Entries whose weights live at a time: they stay in the last cache, and there are rows enough to pay for passing over the
-/// gallery's gradient. All sizes depend on the shape alone, so that no bit depends on the number of threads.
-const ENTRIES: usize = 1 << 23;
+impl Sizes {
+    /// Rows of a task: a multiple of the rows of every register tile. Fewer where there would be few tasks.
+    const GROUP: usize = 168;
+    const SMALL_GROUP: usize = 84;
+    const SMALL: usize = 12 * Self::GROUP;
 
-/// Groups of a wave at most.
-const GROUPS: usize = 16;
+    /// Entries whose weights live at a time: they stay in the last cache, and there are rows enough to pay for passing over
+    /// the gallery's gradient.
+    const ENTRIES: usize = 1 << 23;
+    const GROUPS: usize = 16;
 
-/// Columns of a task: as many panels as have so many of them.
-const COLUMNS: usize = 512;
-
-/// Panels of columns of one task of the second gradient.
-const PANELS: usize = 2;
+    /// For a matrix of `rows` by `padded` columns.
+    fn of(rows: usize, padded: usize) -> Self {
+        let group = if rows < Self::SMALL { Self::SMALL_GROUP } else { Self::GROUP };
+        // Waves of nearly the same number of groups.
+        let groups = rows.div_ceil(group);
+        let waves = groups.div_ceil((Self::ENTRIES / (group * padded)).clamp(1, Self::GROUPS)).max(1);
+        Self { group, wave: groups.div_ceil(waves).max(1), columns: 512, panels: 2 }
+    }
+}
 
 /// Which gradients are wanted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -106,6 +122,16 @@ impl<T: Element> Pass<'_, T> {
     /// and leave the largest logit; then the logits become weights; then groups give their part of the queries' gradient,
     /// and ranges of columns add the wave's to the gallery's, in the order of the waves.
     pub(crate) fn run(&self, wanted: Wanted, upstream: impl Fn(usize) -> f64 + Sync) -> Found<T> {
+        self.run_in(Sizes::of, wanted, upstream)
+    }
+
+    /// The same, cut as is said for (rows, padded columns).
+    fn run_in(
+        &self,
+        sizes: impl Fn(usize, usize) -> Sizes,
+        wanted: Wanted,
+        upstream: impl Fn(usize) -> f64 + Sync,
+    ) -> Found<T> {
         let (rows, columns, width) = (self.queries.len(), self.gallery.len(), self.queries.width());
         let room = |wanted: bool, n: usize| if wanted { n } else { 0 };
         let mut found = Found {
@@ -121,11 +147,8 @@ impl<T: Element> Pass<'_, T> {
         let across = transposed(self.gallery);
         let upwards = wanted.queries.then(|| upright(self.gallery, |_| T::ONE));
         let padded: usize = across.columns.panels.iter().map(|p| p.2.columns).sum();
-        let size = if rows < SMALL { SMALL_GROUP } else { GROUP };
-        // Waves of nearly the same number of groups.
-        let groups = rows.div_ceil(size);
-        let waves = groups.div_ceil((ENTRIES / (size * padded)).clamp(1, GROUPS)).max(1);
-        let wave = groups.div_ceil(waves).max(1) * size;
+        let sizes = sizes(rows, padded);
+        let (size, wave) = (sizes.group, sizes.group * sizes.wave);
         let mut buffer = vec![T::ZERO; wave.min(rows) * padded];
         for start in (0..rows).step_by(wave) {
             let end = (start + wave).min(rows);
@@ -140,8 +163,8 @@ impl<T: Element> Pass<'_, T> {
                     Group { first, entries, base: above.clone(), factor: above.clone(), above }
                 })
                 .collect();
-            self.logits(&mut groups, &across);
-            self.weights(&mut groups, &across, &mut found, &upstream);
+            self.logits(&mut groups, &across, sizes.columns);
+            self.weights(&mut groups, &across, sizes.columns, &mut found, &upstream);
             if let Some(upwards) = &upwards {
                 let grads = found.queries[start * width..end * width].par_chunks_mut(size * width);
                 groups.par_iter().zip(grads).for_each(|(group, grad)| group.queries_part(&across, upwards, grad));
@@ -150,9 +173,9 @@ impl<T: Element> Pass<'_, T> {
                 let factors: Vec<T> = groups.iter().flat_map(|g| g.factor.iter().copied()).collect();
                 let queries = Rows::trusted(self.queries.range(start..end), width);
                 let queries = upright(queries, |i| factors[i]);
-                let each = across.columns.panels.first().map_or(1, |p| p.2.columns) * PANELS;
+                let each = across.columns.panels.first().map_or(1, |p| p.2.columns) * sizes.panels;
                 found.gallery.par_chunks_mut(each * width).enumerate().for_each(|(at, grad)| {
-                    gallery_part(&groups, &across, at * PANELS, &queries, start > 0, grad, width);
+                    gallery_part(&groups, &across, at * sizes.panels, &queries, start > 0, grad, width);
                 });
             }
         }
@@ -160,10 +183,10 @@ impl<T: Element> Pass<'_, T> {
     }
 
     /// The logits of a wave, those that take no part hidden, with the base of every row.
-    fn logits(&self, groups: &mut [Group<T>], across: &Panels<T>) {
+    fn logits(&self, groups: &mut [Group<T>], across: &Panels<T>, columns: usize) {
         let width = self.queries.width();
         let diagonal = matches!(self.reference, Reference::Diagonal);
-        let parts = by_tasks(groups, across, |first, above, entries, panels| {
+        let parts = by_tasks(groups, across, columns, |first, above, entries, panels| {
             let rows = above.len();
             let starts: Vec<usize> = (0..rows).map(|i| (first + i) * width).collect();
             let runs = [Run { start: 0, len: width, step: 1 }];
@@ -211,6 +234,7 @@ impl<T: Element> Pass<'_, T> {
         &self,
         groups: &mut [Group<T>],
         across: &Panels<T>,
+        columns: usize,
         found: &mut Found<T>,
         upstream: &(impl Fn(usize) -> f64 + Sync),
     ) {
@@ -219,7 +243,7 @@ impl<T: Element> Pass<'_, T> {
         let bases: Vec<Vec<T>> = groups.iter().map(|g| g.base.clone()).collect();
         let start = groups.first().map_or(0, |g| g.first);
         let rows = groups.first().map_or(1, |g| g.above.len());
-        let parts = by_tasks(groups, across, |first, above, entries, _| {
+        let parts = by_tasks(groups, across, columns, |first, above, entries, _| {
             let zeros = vec![[0.; LANES]; above.len()];
             let bases = &bases[(first - start) / rows];
             let mut sums = Sums { weights: if soft { zeros.clone() } else { Vec::new() }, terms: zeros };
@@ -274,11 +298,12 @@ impl<T: Element> Pass<'_, T> {
 fn by_tasks<T: Element, R: Send>(
     groups: &mut [Group<T>],
     across: &Panels<T>,
+    columns: usize,
     task: impl Fn(usize, &[T], &mut [T], Range<usize>) -> R + Sync,
 ) -> Vec<Vec<R>> {
     let count = across.columns.panels.len();
     let size = across.columns.panels.first().map_or(1, |p| p.2.columns);
-    let each = (COLUMNS / size).max(1);
+    let each = (columns / size).max(1);
     let tasks: Vec<_> = groups
         .iter_mut()
         .flat_map(|Group { first, above, entries, .. }| {
@@ -337,5 +362,85 @@ fn gallery_part<T: Element>(
         let left = Left { values: &*group.entries, rows: &starts, runs: &runs, out_rows: &out_rows };
         multiply(left, queries, 0..panels.len(), from, |p| panels[p].0, grad, add || at > 0);
         from += rows;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use npair_types::Labels;
+    use proptest::prelude::*;
+
+    /// Entry by entry, in f64: results, and the gradients of queries, gallery and reference.
+    fn plain(pass: &Pass<f64>, upstream: impl Fn(usize) -> f64) -> [Vec<f64>; 4] {
+        let (q, g, d) = (pass.queries, pass.gallery, pass.queries.width());
+        let dot = |i: usize, j: usize| q.row(i).iter().zip(g.row(j)).map(|(a, b)| a * b).sum::<f64>();
+        let [mut results, mut below] = [vec![0.; q.len()], vec![0.; q.len()]];
+        let (mut dq, mut dg) = (vec![0.; q.as_slice().len()], vec![0.; g.as_slice().len()]);
+        for i in 0..q.len() {
+            let above = match pass.reference {
+                Reference::Given(o) => o[i],
+                Reference::Diagonal => dot(i, i),
+            };
+            let entries: Vec<(usize, f64)> =
+                (0..g.len()).filter(|&j| pass.mask.contains(i, j)).map(|j| (j, dot(i, j) - above)).collect();
+            let exps: f64 = entries.iter().map(|e| e.1.exp()).sum();
+            results[i] = match pass.kind {
+                Kind::LogSumExp => exps.ln(),
+                Kind::Log1pSumExp => exps.ln_1p(),
+                Kind::SoftplusSum => entries.iter().map(|e| e.1.exp().ln_1p()).sum(),
+            };
+            let slope = |z: f64| match pass.kind {
+                Kind::LogSumExp => z.exp() / exps,
+                Kind::Log1pSumExp => z.exp() / (1. + exps),
+                Kind::SoftplusSum => z.exp() / (1. + z.exp()),
+            };
+            let mut slopes: Vec<(usize, f64)> = entries.iter().map(|&(j, z)| (j, upstream(i) * slope(z))).collect();
+            below[i] = -slopes.iter().map(|s| s.1).sum::<f64>();
+            if matches!(pass.reference, Reference::Diagonal) {
+                slopes.push((i, below[i]));
+            }
+            for (j, slope) in slopes {
+                for c in 0..d {
+                    dq[i * d + c] += slope * g.row(j)[c];
+                    dg[j * d + c] += slope * q.row(i)[c];
+                }
+            }
+        }
+        [results, dq, dg, below]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn however_the_matrix_is_cut_it_equals_the_plain_sums(
+            (n, d, group, wave, columns, panels) in (1usize..90, 1usize..40, 1usize..50, 1usize..5, 1usize..200, 1usize..4),
+            seed in 0u64..1000,
+        ) {
+            let number = |i: usize| ((i as u64 * 7919 + seed * 104_729) % 10_007) as f64 / 10_007. - 0.5;
+            let values = |from: usize| (from..from + n * d).map(number).collect::<Vec<f64>>();
+            let (q, g, o) = (values(0), values(50_000), (0..n).map(number).collect::<Vec<f64>>());
+            let labels = Labels::new((0..n).map(|i| (i % 3) as u32)).unwrap();
+            for kind in [Kind::LogSumExp, Kind::Log1pSumExp, Kind::SoftplusSum] {
+                for mask in [Mask::All, Mask::OffDiagonal, Mask::positives(&labels), Mask::other_class(&labels, &labels)] {
+                    for reference in [Reference::Given(&o[..]), Reference::Diagonal] {
+                        let (queries, gallery) = (Rows::trusted(&q, d), Rows::trusted(&g, d));
+                        let pass = Pass { kind, mask: &mask, queries, gallery, reference };
+                        let wanted = Wanted { queries: true, gallery: true };
+                        let upstream = |i: usize| 1. + i as f64 / 8.;
+                        let found = pass.run_in(|_, _| Sizes { group, wave, columns, panels }, wanted, upstream);
+                        let want = plain(&pass, upstream);
+                        for (got, want) in [found.results, found.queries, found.gallery, found.reference].iter().zip(&want) {
+                            for (got, want) in got.iter().zip(want) {
+                                // Sums of up to a hundred terms of at most a hundred, each rounded once.
+                                let fine = got == want || (got - want).abs() <= 1e-11 * want.abs().max(1.);
+                                prop_assert!(fine, "{kind:?} {mask:?} {reference:?}: {got} {want}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }
