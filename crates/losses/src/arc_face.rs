@@ -73,7 +73,7 @@ impl Loss for ArcFace {
         self.weights.margin_softmax(embeddings, labels, self.scale, |cosines| with_angle(cosines, self.margin))
     }
 
-    fn variables(&self) -> Vec<(&'static str, Var)> {
+    fn variables(&self) -> Vec<(String, Var)> {
         self.weights.variables("weights")
     }
 }

@@ -1,11 +1,8 @@
-use crate::loss::loss_of_element;
+use crate::gallery::gallery_loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix, log_sum_exp, sigmoid};
-use crate::positives::{Classes, with_both};
 use crate::setting::{above_zero, within};
-use crate::{LossValue, Result};
-use candle_core::Tensor;
+use crate::{Gallery, LossValue, Result};
 use npair_similarity::{Element, row};
-use npair_types::Labels;
 
 /// Circle loss: every cosine is weighed by how far it is from its optimum, so that the decision boundary is a circle.
 ///
@@ -70,14 +67,14 @@ impl Default for Circle {
 }
 
 impl Circle {
-    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("circle loss", embeddings, labels)?.len();
-        let classes = Classes::new(labels);
-        let matrix = PairMatrix::<T>::new(embeddings, Entry::Cosine)?;
+    fn of<T: Element>(&self, gallery: &Gallery) -> Result<LossValue> {
+        let with = gallery.with_both("circle loss")?.len();
+        let classes = gallery.classes();
+        let matrix = PairMatrix::<T>::new(gallery, Entry::Cosine)?;
         let (slopes, terms) = matrix.turn(|i, cosines, slope| self.row(classes.of(i), i, cosines, slope));
         let factor = 1. / with as f64;
         let value = terms.iter().sum::<f64>() * factor;
-        Ok(LossValue::smooth(slopes.attach(embeddings, value, factor)?, with))
+        Ok(LossValue::smooth(slopes.attach(gallery.queries(), value, factor)?, with))
     }
 
     /// The term of row `i` of class `own`.
@@ -105,4 +102,4 @@ impl Circle {
     }
 }
 
-loss_of_element!(Circle);
+gallery_loss_of_element!(Circle);

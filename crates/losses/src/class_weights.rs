@@ -58,8 +58,8 @@ impl ClassWeights {
         Ok(Self { loss, weights: weights.clone(), variable: None, of_rows, places })
     }
 
-    pub(crate) fn variables(&self, name: &'static str) -> Vec<(&'static str, Var)> {
-        self.variable.iter().map(|v| (name, v.clone())).collect()
+    pub(crate) fn variables(&self, name: &'static str) -> Vec<(String, Var)> {
+        self.variable.iter().map(|v| (name.to_owned(), v.clone())).collect()
     }
 
     /// Number of classes.

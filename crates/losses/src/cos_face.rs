@@ -57,7 +57,7 @@ impl Loss for CosFace {
         self.weights.margin_softmax(embeddings, labels, self.scale, |cosines| Ok((cosines - self.margin)?))
     }
 
-    fn variables(&self) -> Vec<(&'static str, Var)> {
+    fn variables(&self) -> Vec<(String, Var)> {
         self.weights.variables("weights")
     }
 }

@@ -35,6 +35,12 @@ pub enum Error {
         /// Its legal range.
         range: &'static str,
     },
+    /// Two parts of a sum have one name.
+    #[error("there are two losses named {name}: give each a name of its own")]
+    Twice {
+        /// The name.
+        name: String,
+    },
     /// The classifier was not made for this class.
     #[error("class {0} is none of the classifier's: make it with all classes of the training split")]
     UnknownClass(ClassId),

@@ -1,10 +1,8 @@
-use crate::loss::loss_of_element;
+use crate::gallery::gallery_loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix};
-use crate::positives::{Classes, with_both};
-use crate::{Error, LossValue, Result};
-use candle_core::Tensor;
+use crate::positives::gaps;
+use crate::{Error, Gallery, LossValue, Result};
 use npair_similarity::Element;
-use npair_types::Labels;
 
 /// FastAP: average precision of every row's ranking, smoothed by a histogram of its squared distances.
 ///
@@ -70,14 +68,14 @@ impl Default for FastAp {
 }
 
 impl FastAp {
-    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("FastAP", embeddings, labels)?.len();
-        let classes = Classes::new(labels);
-        let matrix = PairMatrix::<T>::new(embeddings, Entry::SquaredDistance)?;
+    fn of<T: Element>(&self, gallery: &Gallery) -> Result<LossValue> {
+        let with = gallery.with_both("FastAP")?.len();
+        let classes = gallery.classes();
+        let matrix = PairMatrix::<T>::new(gallery, Entry::SquaredDistance)?;
         let (slopes, terms) = matrix.turn(|i, squares, slope| self.row(classes.of(i), i, squares, slope));
         let factor = 1. / with as f64;
         let value = terms.iter().sum::<f64>() * factor;
-        Ok(LossValue::smooth(slopes.attach(embeddings, value, factor)?, with))
+        Ok(LossValue::smooth(slopes.attach(gallery.queries(), value, factor)?, with))
     }
 
     /// The bin of a squared distance, and the share of the next.
@@ -101,9 +99,8 @@ impl FastAp {
             }
         };
         let (mut near, mut far) = (vec![0.; self.bins + 1], vec![0.; self.bins + 1]);
-        let mut is_own = own.iter().copied().peekable();
         histogram(&mut positives(), 1., &mut near);
-        histogram(&mut (0..squares.len()).filter(|j| is_own.next_if_eq(j).is_none()), 1., &mut far);
+        histogram(&mut gaps(own, squares.len()).flatten(), 1., &mut far);
         let count = (own.len() - 1) as f64;
         let (precision, by_near, by_far) = average_precision(&near, &far);
         let steps = |by: &[f64]| -> Vec<T> {
@@ -118,7 +115,7 @@ impl FastAp {
     }
 }
 
-loss_of_element!(FastAp);
+gallery_loss_of_element!(FastAp);
 
 /// `sum_l h+_l H+_l / H_l` of histograms of positives and negatives, and its slopes by their bins.
 fn average_precision(own: &[f64], other: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {

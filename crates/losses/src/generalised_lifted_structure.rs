@@ -1,11 +1,8 @@
-use crate::loss::loss_of_element;
+use crate::gallery::gallery_loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix, log_sum_exp};
-use crate::positives::{Classes, with_both};
 use crate::setting::finite;
-use crate::{LossValue, Result};
-use candle_core::Tensor;
+use crate::{Gallery, LossValue, Result};
 use npair_similarity::{Element, row};
-use npair_types::Labels;
 
 /// Generalised lifted structure loss: all positives of a row against all its negatives, both in soft maxima.
 ///
@@ -71,15 +68,15 @@ impl Default for GeneralisedLiftedStructure {
 }
 
 impl GeneralisedLiftedStructure {
-    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("generalised lifted structure loss", embeddings, labels)?.len();
-        let classes = Classes::new(labels);
-        let matrix = PairMatrix::<T>::new(embeddings, Entry::Distance)?;
+    fn of<T: Element>(&self, gallery: &Gallery) -> Result<LossValue> {
+        let with = gallery.with_both("generalised lifted structure loss")?.len();
+        let classes = gallery.classes();
+        let matrix = PairMatrix::<T>::new(gallery, Entry::Distance)?;
         let (slopes, rows) = matrix.turn(|i, distances, slope| self.row(classes.of(i), i, distances, slope));
         let factor = 1. / with as f64;
         let value = rows.iter().sum::<f64>() * factor;
         let active = rows.iter().filter(|&&term| term > 0.).count();
-        Ok(LossValue { value: slopes.attach(embeddings, value, factor)?, terms: with, active })
+        Ok(LossValue { value: slopes.attach(gallery.queries(), value, factor)?, terms: with, active })
     }
 
     /// The term of row `i` of class `own`.
@@ -106,4 +103,4 @@ impl GeneralisedLiftedStructure {
     }
 }
 
-loss_of_element!(GeneralisedLiftedStructure);
+gallery_loss_of_element!(GeneralisedLiftedStructure);

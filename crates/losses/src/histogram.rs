@@ -1,10 +1,7 @@
 use crate::loss::loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix};
-use crate::positives::{Classes, with_both};
-use crate::{Error, LossValue, Result};
-use candle_core::Tensor;
+use crate::{Error, Gallery, LossValue, Result};
 use npair_similarity::Element;
-use npair_types::Labels;
 
 /// Histogram loss: the chance that a random pair of two classes is nearer than a random pair of one, from histograms of
 /// both kinds of cosines.
@@ -73,10 +70,10 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        with_both("histogram loss", embeddings, labels)?;
-        let matrix = PairMatrix::<T>::new(embeddings, Entry::Cosine)?;
-        let b = labels.len();
+    fn of<T: Element>(&self, gallery: &Gallery) -> Result<LossValue> {
+        gallery.with_both("histogram loss")?;
+        let matrix = PairMatrix::<T>::new(gallery, Entry::Cosine)?;
+        let (labels, b) = (gallery.of_queries(), gallery.of_queries().len());
         // Of pairs of one class and of two; a pair stands in the row of its first example.
         let rows = matrix.map(|i, cosines| {
             let mut histograms = [vec![0.; self.nodes], vec![0.; self.nodes]];
@@ -102,9 +99,9 @@ impl Histogram {
             }
         });
         let all = b * (b - 1) / 2;
-        let near = Classes::new(labels).pairs();
+        let near = gallery.classes().pairs();
         let factor = 1. / (near as f64 * (all - near) as f64);
-        Ok(LossValue::smooth(slopes.attach(embeddings, value * factor, factor)?, all))
+        Ok(LossValue::smooth(slopes.attach(gallery.queries(), value * factor, factor)?, all))
     }
 
     /// The node below a cosine, and the share of the next.

@@ -48,23 +48,52 @@
 //! | [`SoftTriple`] | 2019 | K centres each | O(B C K) |
 //! | [`MarginLoss`] | 2017 | a boundary each | O(B^2) |
 //! | [`SigLip`] | 2023 | temperature and bias, one for all | O(N D), N pairs |
+//!
+//! # More than one batch, more than one loss
+//!
+//! * [`CrossBatchMemory`] keeps the embeddings of the last batches; a [`GalleryLoss`] compares a batch with them too. These are
+//!   the losses whose terms belong to queries: [`NPairMc`], [`NPairOvo`], [`MultiPositiveNPair`], [`NcaStyle`], [`NtXent`],
+//!   [`SupCon`], [`TupletMargin`], [`MultiSimilarity`], [`Circle`], [`ContrastiveAll`], [`TripletMarginAll`], [`MarginLoss`],
+//!   [`GeneralisedLiftedStructure`], [`TripletBatchHard`], [`RankedList`], [`FastAp`], [`SmoothAp`]. With M rows remembered, B (B + M) takes the
+//!   place of B^2 in the memory above.
+//! * [`WeightedSum`] adds losses.
+//! * A [`Reducer`] says how the terms of a hinged loss become one number.
+//!
+//! # Regularisers
+//!
+//! Each is a [`Regulariser`]: a penalty of the embeddings, or of the rows that a loss has for every class.
+//!
+//! | regulariser | year | keeps |
+//! |---|---|---|
+//! | [`NormPenalty`], [`LpNorm`] | 2016 | norms small |
+//! | [`CentreInvariant`] | 2017 | norms alike |
+//! | [`ZeroMean`] | | the mean of a row's entries at 0 |
+//! | [`RegularFace`] | 2019 | directions of classes away from their nearest |
+//! | [`SparseCentres`] | 2019 | the centres of a class together |
+//! | [`KoLeo`], [`Uniformity`] | 2019, 2020 | rows spread over the sphere |
 #![forbid(unsafe_code)]
 
 mod angle;
 mod angular;
 mod arc_face;
+mod centre_invariant;
 mod circle;
 mod class_weights;
 mod contrastive;
 mod contrastive_all;
 mod cos_face;
+mod cross_batch_memory;
 mod error;
 mod fast_ap;
 mod found;
+mod gallery;
 mod generalised_lifted_structure;
+mod hinges;
 mod histogram;
+mod ko_leo;
 mod lifted_structure;
 mod loss;
+mod lp_norm;
 mod margin_free_triplet;
 mod margin_loss;
 mod multi_positive_n_pair;
@@ -73,6 +102,7 @@ mod n_pair_mc;
 mod n_pair_ovo;
 mod n_tuplet;
 mod nca_style;
+mod nearest;
 mod norm_penalty;
 mod normalised_softmax;
 mod nt_xent;
@@ -82,6 +112,8 @@ mod proxy_anchor;
 mod proxy_nca;
 mod ranked_list;
 mod reducer;
+mod regular_face;
+mod regulariser;
 mod rows;
 mod setting;
 mod sig_lip;
@@ -89,6 +121,7 @@ mod smooth_ap;
 mod smooth_triplet;
 mod soft_triple;
 mod softmax_classifier;
+mod sparse_centres;
 mod sphere_face;
 mod stable;
 mod sub_centre_arc_face;
@@ -98,19 +131,27 @@ mod triplet_batch_hard;
 mod triplet_margin;
 mod triplet_margin_all;
 mod tuplet_margin;
+mod uniformity;
+mod weighted_sum;
+mod zero_mean;
 
 pub use angular::Angular;
 pub use arc_face::ArcFace;
+pub use centre_invariant::CentreInvariant;
 pub use circle::Circle;
 pub use contrastive::Contrastive;
 pub use contrastive_all::ContrastiveAll;
 pub use cos_face::CosFace;
+pub use cross_batch_memory::CrossBatchMemory;
 pub use error::{Error, Result};
 pub use fast_ap::FastAp;
+pub use gallery::{Gallery, GalleryLoss};
 pub use generalised_lifted_structure::GeneralisedLiftedStructure;
 pub use histogram::Histogram;
+pub use ko_leo::KoLeo;
 pub use lifted_structure::LiftedStructure;
 pub use loss::{Loss, LossValue, PairLoss, TripletLoss};
+pub use lp_norm::LpNorm;
 pub use margin_free_triplet::MarginFreeTriplet;
 pub use margin_loss::MarginLoss;
 pub use multi_positive_n_pair::MultiPositiveNPair;
@@ -125,12 +166,15 @@ pub use nt_xent::NtXent;
 pub use proxy_anchor::ProxyAnchor;
 pub use proxy_nca::ProxyNca;
 pub use ranked_list::RankedList;
-pub use reducer::Reducer;
+pub use reducer::{Band, Reducer};
+pub use regular_face::RegularFace;
+pub use regulariser::Regulariser;
 pub use sig_lip::SigLip;
 pub use smooth_ap::SmoothAp;
 pub use smooth_triplet::SmoothTriplet;
 pub use soft_triple::SoftTriple;
 pub use softmax_classifier::SoftmaxClassifier;
+pub use sparse_centres::SparseCentres;
 pub use sphere_face::SphereFace;
 pub use sub_centre_arc_face::SubCentreArcFace;
 pub use sup_con::SupCon;
@@ -139,6 +183,9 @@ pub use triplet_batch_hard::TripletBatchHard;
 pub use triplet_margin::TripletMargin;
 pub use triplet_margin_all::TripletMarginAll;
 pub use tuplet_margin::TupletMargin;
+pub use uniformity::Uniformity;
+pub use weighted_sum::{PartValue, WeightedSum};
+pub use zero_mean::ZeroMean;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

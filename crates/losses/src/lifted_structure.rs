@@ -1,11 +1,8 @@
 use crate::loss::loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix, log_sum_exp};
-use crate::positives::{Classes, with_both};
 use crate::setting::finite;
-use crate::{LossValue, Result};
-use candle_core::Tensor;
+use crate::{Gallery, LossValue, Result};
 use npair_similarity::{Element, row};
-use npair_types::Labels;
 
 /// Lifted structure loss: every positive pair against the negatives of both its ends.
 ///
@@ -69,13 +66,13 @@ impl Default for LiftedStructure {
 }
 
 impl LiftedStructure {
-    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("lifted structure loss", embeddings, labels)?;
-        let classes = Classes::new(labels);
-        let matrix = PairMatrix::<T>::new(embeddings, Entry::Distance)?;
+    fn of<T: Element>(&self, gallery: &Gallery) -> Result<LossValue> {
+        let with = gallery.with_both("lifted structure loss")?;
+        let classes = gallery.classes();
+        let matrix = PairMatrix::<T>::new(gallery, Entry::Distance)?;
         let lifts = matrix.map(|i, distances| self.lift(classes.of(i), &mut distances.to_vec()));
         // How much of the loss's slope falls on each row's sum over negatives.
-        let mut on_lift = vec![0.; labels.len()];
+        let mut on_lift = vec![0.; gallery.of_queries().len()];
         // What is above 0 of a pair, in the row of its first example.
         let above = |i: usize, j: usize, both: f64| both + matrix.row(i)[j].wide() - self.positive;
         let (mut sum, mut terms, mut active) = (0., 0, 0);
@@ -102,7 +99,7 @@ impl LiftedStructure {
             }
         });
         let factor = 1. / terms as f64;
-        Ok(LossValue { value: slopes.attach(embeddings, sum * factor, factor)?, terms, active })
+        Ok(LossValue { value: slopes.attach(gallery.queries(), sum * factor, factor)?, terms, active })
     }
 
     /// `log sum exp(m- - d)` over the negatives of a row of class `own`; distances become weights.

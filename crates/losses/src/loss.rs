@@ -1,5 +1,5 @@
 use crate::rows::pick;
-use crate::{Error, Result};
+use crate::{Error, GalleryLoss, Result};
 use candle_core::{Tensor, Var};
 use npair_types::{Labels, Pairs, Triplets};
 
@@ -45,8 +45,13 @@ pub trait Loss: Send + Sync {
     fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue>;
 
     /// The loss's own trainable variables, by name.
-    fn variables(&self) -> Vec<(&'static str, Var)> {
+    fn variables(&self) -> Vec<(String, Var)> {
         Vec::new()
+    }
+
+    /// The same loss for batches that are compared with a memory, if its terms belong to queries.
+    fn as_gallery_loss(&self) -> Option<&dyn GalleryLoss> {
+        None
     }
 }
 
@@ -88,7 +93,7 @@ pub trait TripletLoss: Send + Sync {
 
 /// Every loss of N pairs is a loss of a batch that holds exactly two rows of every class.
 macro_rules! loss_of_pairs {
-    ($loss:ty) => {
+    ($loss:ty $(, $gallery:ident)?) => {
         impl $crate::Loss for $loss {
             fn forward(
                 &self,
@@ -98,6 +103,10 @@ macro_rules! loss_of_pairs {
                 labels.expect_len($crate::rows::expect_matrix("embeddings", embeddings)?.0)?;
                 self.of_pairs_in(embeddings, &npair_types::Pairs::from_labels(labels)?)
             }
+
+            $(fn as_gallery_loss(&self) -> Option<&dyn $crate::$gallery> {
+                Some(self)
+            })?
         }
     };
 }
@@ -121,19 +130,19 @@ macro_rules! loss_of_triplets {
 
 /// The loss in the embeddings' type if that is f32 or f64, else in f64: what `of::<T>` says.
 macro_rules! by_element {
-    ($loss:expr, $embeddings:expr, $labels:expr) => {
-        match $embeddings.dtype() {
-            candle_core::DType::F32 => $loss.of::<f32>($embeddings, $labels),
-            candle_core::DType::F64 => $loss.of::<f64>($embeddings, $labels),
+    ($loss:expr, $gallery:expr) => {
+        match $gallery.queries().dtype() {
+            candle_core::DType::F32 => $loss.of::<f32>($gallery),
+            candle_core::DType::F64 => $loss.of::<f64>($gallery),
             other => {
-                let wide = $loss.of::<f64>(&$embeddings.to_dtype(candle_core::DType::F64)?, $labels)?;
+                let wide = $loss.of::<f64>(&$gallery.map(|rows| Ok(rows.to_dtype(candle_core::DType::F64)?))?)?;
                 Ok($crate::LossValue { value: wide.value.to_dtype(other)?, ..wide })
             }
         }
     };
 }
 
-/// A loss of labelled batches that is worked out in the embeddings' type, by `of::<T>`.
+/// A loss of labelled batches alone that is worked out in the embeddings' type, by `of::<T>`.
 macro_rules! loss_of_element {
     ($loss:ty) => {
         impl $crate::Loss for $loss {
@@ -142,7 +151,7 @@ macro_rules! loss_of_element {
                 embeddings: &candle_core::Tensor,
                 labels: &npair_types::Labels,
             ) -> $crate::Result<$crate::LossValue> {
-                $crate::loss::by_element!(self, embeddings, labels)
+                $crate::loss::by_element!(self, &$crate::Gallery::of(embeddings, labels)?)
             }
         }
     };

@@ -1,9 +1,10 @@
 use crate::class_weights::check_classes;
+use crate::hinges::Hinges;
 use crate::loss::by_element;
 use crate::pair_matrix::{Entry, PairMatrix};
-use crate::rows::expect_matrix;
+use crate::reducer::Tally;
 use crate::setting::from_zero;
-use crate::{Error, Loss, LossValue, Reducer, Result};
+use crate::{Error, Gallery, GalleryLoss, Loss, LossValue, Reducer, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use npair_similarity::Element;
 use npair_types::{ClassId, Labels};
@@ -14,7 +15,7 @@ use std::collections::HashMap;
 ///
 /// ```text
 /// L = R over ordered pairs (i, j) of  max(0, a + s_ij (d_ij - b_{y_i}))
-/// s_ij = 1 if y_i = y_j, -1 if not;  R the mean of the terms above 0, or of all
+/// s_ij = 1 if y_i = y_j, -1 if not;  R the reducer
 /// ```
 /// d is the distance of rows of length 1. All pairs of the batch are taken: the paper's distance-weighted sampling is apart.
 /// a = 0.2, boundaries of 1.2 at first and the mean of non-zero unless set: the paper's and pytorch-metric-learning's.
@@ -102,53 +103,54 @@ impl MarginLoss {
 }
 
 impl MarginLoss {
-    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let (b, _) = expect_matrix("embeddings", embeddings)?;
-        labels.expect_len(b)?;
-        if b < 2 {
-            return Err(Error::TooFew { loss: "margin loss", what: "examples", least: 2, got: b });
-        }
+    fn of<T: Element>(&self, gallery: &Gallery) -> Result<LossValue> {
+        gallery.expect_two("margin loss")?;
         let place = |c: &ClassId| self.places.get(c).copied().ok_or(Error::UnknownClass(*c));
-        let places = labels.as_slice().iter().map(place).collect::<Result<Vec<_>>>()?;
+        let places = gallery.of_queries().as_slice().iter().map(place).collect::<Result<Vec<_>>>()?;
         let learned = self.boundaries.to_dtype(DType::F64)?;
         let boundaries = learned.detach().to_vec1::<f64>()?;
         if let Some(row) = boundaries.iter().position(|v| !v.is_finite()) {
             return Err(npair_similarity::Error::NotFinite { side: "boundaries", row }.into());
         }
-        let matrix = PairMatrix::<T>::new(embeddings, Entry::Distance)?;
-        // Of every row: the sum, the number of terms above 0, the slope by its boundary.
+        let classes = gallery.classes();
+        let matrix = PairMatrix::<T>::new(gallery, Entry::Distance)?;
         let (slopes, rows) = matrix.turn(|i, distances, slope| {
-            let (mut sum, mut active, mut by_boundary) = (0., 0usize, 0.);
-            for j in (0..b).filter(|&j| j != i) {
-                let side = if labels.same(i, j) { 1. } else { -1. };
-                let term = self.margin + side * (distances[j].wide() - boundaries[places[i]]);
-                if term > 0. {
-                    active += 1;
-                    sum += term;
-                    slope[j] = T::narrow(side);
-                    by_boundary -= side;
-                }
-            }
-            (sum, active, by_boundary)
+            let (own, boundary) = (classes.of(i), boundaries[places[i]]);
+            let hinges = Hinges::new(boundary - self.margin, boundary + self.margin, self.reducer);
+            hinges.slopes(own, i, distances, slope, [1., -1.]);
+            hinges.tallies(own, i, distances)
         });
-        let (sum, active) = rows.iter().fold((0., 0), |(sum, active), row| (sum + row.0, active + row.1));
-        let terms = b * (b - 1);
-        let factor = self.reducer.factor(terms, active);
+        let tallies: Vec<Tally> = rows.iter().map(|[near, far]| near.join(*far)).collect();
+        let (value, factors) = self.reducer.reduce(&tallies, gallery.labels());
         let mut by_boundary = vec![0.; boundaries.len()];
-        places.iter().zip(&rows).for_each(|(&place, row)| by_boundary[place] += row.2);
+        for ((&place, [near, far]), factor) in places.iter().zip(&rows).zip(&factors) {
+            by_boundary[place] += (far.active as f64 - near.active as f64) * factor;
+        }
         let by_boundary = Tensor::from_vec(by_boundary, boundaries.len(), learned.device())?;
         let zero = ((&learned - learned.detach())? * by_boundary)?.sum_all()?;
-        let value = slopes.attach(embeddings, sum * factor, factor)?;
-        Ok(LossValue { value: (value + (zero * factor)?.to_dtype(embeddings.dtype())?)?, terms, active })
+        let embeddings = gallery.queries();
+        let value = (slopes.attach_by_row(embeddings, value, &factors)? + zero.to_dtype(embeddings.dtype())?)?;
+        let Tally { terms, active, .. } = Tally::total(&tallies);
+        Ok(LossValue { value, terms, active })
+    }
+}
+
+impl GalleryLoss for MarginLoss {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        by_element!(self, gallery)
     }
 }
 
 impl Loss for MarginLoss {
     fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        by_element!(self, embeddings, labels)
+        self.against(&Gallery::of(embeddings, labels)?)
     }
 
-    fn variables(&self) -> Vec<(&'static str, Var)> {
-        self.variable.iter().map(|v| ("boundaries", v.clone())).collect()
+    fn variables(&self) -> Vec<(String, Var)> {
+        self.variable.iter().map(|v| ("boundaries".to_owned(), v.clone())).collect()
+    }
+
+    fn as_gallery_loss(&self) -> Option<&dyn GalleryLoss> {
+        Some(self)
     }
 }

@@ -1,8 +1,6 @@
-use crate::positives::against_negatives;
-use crate::rows::{dots, pick};
-use crate::{Loss, LossValue, Result};
-use candle_core::Tensor;
-use npair_types::Labels;
+use crate::gallery::loss_of_gallery;
+use crate::positives::{against_negatives, products};
+use crate::{Gallery, GalleryLoss, LossValue, Result};
 
 /// N-pair loss for batches with any number of examples per class: every ordered (anchor, positive) of one class against all
 /// examples of the other classes.
@@ -43,10 +41,12 @@ use npair_types::Labels;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MultiPositiveNPair;
 
-impl Loss for MultiPositiveNPair {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        against_negatives("multi-positive N-pair loss", embeddings, labels, |anchors, positives| {
-            dots(&pick(embeddings, anchors)?, &pick(embeddings, positives)?)
+impl GalleryLoss for MultiPositiveNPair {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        against_negatives("multi-positive N-pair loss", gallery, |anchors, positives| {
+            products(gallery, anchors, positives)
         })
     }
 }
+
+loss_of_gallery!(MultiPositiveNPair);

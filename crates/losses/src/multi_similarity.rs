@@ -1,12 +1,11 @@
-use crate::loss::loss_of_element;
+use crate::gallery::gallery_loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix};
-use crate::positives::Classes;
 use crate::rows::{expect_matrix, unit_rows};
 use crate::setting::{above_zero, finite};
-use crate::{Error, LossValue, Result, found};
+use crate::{Gallery, LossValue, Result, found};
 use candle_core::{DType, Tensor};
 use npair_similarity::{Element, Mask, Rows, Similarity, UnitRows, row};
-use npair_types::{Labels, Measure};
+use npair_types::Measure;
 
 /// Multi-similarity loss: soft maxima over the positives and over the negatives of every row, each around one cosine.
 ///
@@ -26,11 +25,11 @@ use npair_types::{Labels, Measure};
 /// Finite everywhere; a zero row is at cosine 0 from all.
 ///
 /// # Numerics
-/// In the embeddings' type, sums in f64. O(B^2) memory up to 4,096 rows (64 MiB of f32); larger batches are streamed in
-/// O(B D).
+/// In the embeddings' type, sums in f64. O(B^2) memory up to 4,096^2 entries (64 MiB of f32), those with a memory included;
+/// larger matrices are streamed in O(B D).
 ///
 /// # Errors
-/// [`Error::TooFew`] for a single row.
+/// [`Error::TooFew`](crate::Error::TooFew) for a single row.
 ///
 /// # Source
 /// Wang et al., CVPR 2019 (arXiv 1904.06627). Values as pytorch-metric-learning's `MultiSimilarityLoss`.
@@ -59,7 +58,7 @@ impl MultiSimilarity {
     /// With sharpness `alpha` a > 0 of positives, `beta` b > 0 of negatives, around the cosine `base` l.
     ///
     /// # Errors
-    /// [`Error::Setting`] if one is out of range.
+    /// [`Error::Setting`](crate::Error::Setting) if one is out of range.
     pub fn new(alpha: f64, beta: f64, base: f64) -> Result<Self> {
         Ok(Self {
             alpha: above_zero("alpha", alpha)?,
@@ -76,26 +75,24 @@ impl Default for MultiSimilarity {
     }
 }
 
-/// Rows of the largest batch whose matrix is kept whole, which takes two products in place of six.
-const WHOLE: usize = 4096;
+/// Entries of the largest matrix that is kept whole, which takes two products in place of six.
+const WHOLE: usize = 4096 * 4096;
 
 impl MultiSimilarity {
-    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let (b, _) = expect_matrix("embeddings", embeddings)?;
-        labels.expect_len(b)?;
-        if b < 2 {
-            return Err(Error::TooFew { loss: "multi-similarity loss", what: "examples", least: 2, got: b });
-        }
-        let value = if b > WHOLE { self.streamed(embeddings, labels)? } else { self.whole::<T>(embeddings, labels)? };
+    fn of<T: Element>(&self, gallery: &Gallery) -> Result<LossValue> {
+        gallery.expect_two("multi-similarity loss")?;
+        let b = gallery.of_queries().len();
+        let whole = b.saturating_mul(gallery.labels().len()) <= WHOLE;
+        let value = if whole { self.whole::<T>(gallery)? } else { self.streamed(gallery)? };
         Ok(LossValue::smooth(value, b))
     }
 
-    fn whole<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<Tensor> {
-        let classes = Classes::new(labels);
-        let matrix = PairMatrix::<T>::new(embeddings, Entry::Cosine)?;
+    fn whole<T: Element>(&self, gallery: &Gallery) -> Result<Tensor> {
+        let classes = gallery.classes();
+        let matrix = PairMatrix::<T>::new(gallery, Entry::Cosine)?;
         let (slopes, terms) = matrix.turn(|i, cosines, slope| self.row(classes.of(i), i, cosines, slope));
-        let factor = 1. / labels.len() as f64;
-        slopes.attach(embeddings, terms.iter().sum::<f64>() * factor, factor)
+        let factor = 1. / terms.len() as f64;
+        slopes.attach(gallery.queries(), terms.iter().sum::<f64>() * factor, factor)
     }
 
     /// The term of row `i` of class `own`.
@@ -186,14 +183,16 @@ impl MultiSimilarity {
     }
 
     /// Both halves by reductions that never keep the matrix: O(B D) memory for batches of any size.
-    fn streamed(&self, embeddings: &Tensor, labels: &Labels) -> Result<Tensor> {
-        let (rows, b) = (unit_rows(embeddings)?, labels.len());
+    fn streamed(&self, gallery: &Gallery) -> Result<Tensor> {
+        let unit = gallery.map(unit_rows)?;
+        let (queries, rows) = (unit.queries(), unit.rows()?);
+        let b = gallery.of_queries().len();
         let half = |slope: f64, mask: &Mask| -> Result<Tensor> {
             let base = (Tensor::ones(b, rows.dtype(), rows.device())? * (slope * self.base))?;
-            let terms = Similarity::new(&(&rows * slope)?, &rows, Measure::Dot)?.log1p_sum_exp_above(&base, mask)?;
+            let terms = Similarity::new(&(queries * slope)?, &rows, Measure::Dot)?.log1p_sum_exp_above(&base, mask)?;
             Ok((terms.mean_all()? / slope.abs())?)
         };
-        Ok((half(-self.alpha, &Mask::positives(labels))? + half(self.beta, &Mask::other_class(labels, labels))?)?)
+        Ok((half(-self.alpha, &gallery.is_positive())? + half(self.beta, &gallery.is_negative())?)?)
     }
 }
 
@@ -207,7 +206,7 @@ fn soft_maximum(shift: f64, sum: f64) -> (f64, f64) {
     (shift + all.ln(), 1. / all)
 }
 
-loss_of_element!(MultiSimilarity);
+gallery_loss_of_element!(MultiSimilarity);
 
 #[cfg(test)]
 mod tests {
@@ -215,6 +214,7 @@ mod tests {
     use super::*;
     use candle_core::{Device, Var};
     use npair_testkit::{gradient, inputs};
+    use npair_types::Labels;
 
     #[test]
     fn lists_of_all_pairs_are_the_loss_itself_and_some_have_gradients_too() {
@@ -245,17 +245,22 @@ mod tests {
             let labels = Labels::new(classes).unwrap();
             for (dtype, tolerance) in [(DType::F64, 1e-13), (DType::F32, 3e-6)] {
                 let x = Var::from_tensor(&inputs::normal(3, 2., (7, 5), dtype).unwrap()).unwrap();
-                let whole = match dtype {
-                    DType::F32 => loss.whole::<f32>(&x, &labels).unwrap(),
-                    _ => loss.whole::<f64>(&x, &labels).unwrap(),
-                };
-                let streamed = loss.streamed(&x, &labels).unwrap();
-                let flat =
-                    |t: &Tensor| t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
-                let grad = |t: &Tensor| flat(t.backward().unwrap().get(&x).unwrap());
-                let both = [(flat(&whole), flat(&streamed)), (grad(&whole), grad(&streamed))];
-                for (got, want) in both.iter().flat_map(|(a, b)| a.iter().zip(b)) {
-                    assert!((got - want).abs() <= tolerance, "{dtype:?} {classes:?}: {got} {want}");
+                let memory = inputs::normal(4, 2., (5, 5), dtype).unwrap();
+                let alone = Gallery::of(&x, &labels).unwrap();
+                let with = alone.clone().with_memory(&memory, &Labels::new([4, 3, 8, 8, 2]).unwrap()).unwrap();
+                for gallery in [alone, with] {
+                    let whole = match dtype {
+                        DType::F32 => loss.whole::<f32>(&gallery).unwrap(),
+                        _ => loss.whole::<f64>(&gallery).unwrap(),
+                    };
+                    let streamed = loss.streamed(&gallery).unwrap();
+                    let flat =
+                        |t: &Tensor| t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+                    let grad = |t: &Tensor| flat(t.backward().unwrap().get(&x).unwrap());
+                    let both = [(flat(&whole), flat(&streamed)), (grad(&whole), grad(&streamed))];
+                    for (got, want) in both.iter().flat_map(|(a, b)| a.iter().zip(b)) {
+                        assert!((got - want).abs() <= tolerance, "{dtype:?} {classes:?}: {got} {want}");
+                    }
                 }
             }
         }

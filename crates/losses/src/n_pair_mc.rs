@@ -1,8 +1,9 @@
 use crate::loss::{expect_pairs, loss_of_pairs};
-use crate::{LossValue, PairLoss, Result};
+use crate::rows::{dots, pick};
+use crate::{Gallery, GalleryLoss, LossValue, PairLoss, Result};
 use candle_core::Tensor;
 use npair_similarity::{Mask, Similarity};
-use npair_types::Measure;
+use npair_types::{Labels, Measure, Pairs};
 
 /// Multi-class N-pair loss: every query against the positives of all other classes at once.
 ///
@@ -22,7 +23,7 @@ use npair_types::Measure;
 /// Rows are shifted by their maximum and summed in f64.
 ///
 /// # Source
-/// Sohn, NIPS 2016, equation 7.
+/// Sohn, NIPS 2016, equation 7. With a memory ([`GalleryLoss`]) its rows of other classes are further negatives.
 ///
 /// # Examples
 /// ```
@@ -48,4 +49,42 @@ pub(crate) fn mean(queries: &Tensor, positives: &Tensor) -> Result<Tensor> {
     Ok(Similarity::new(queries, positives, Measure::Dot)?.mean_log1p_sum_exp_above_diagonal(&Mask::OffDiagonal)?)
 }
 
-loss_of_pairs!(NPairMc);
+impl GalleryLoss for NPairMc {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        let pairs = Pairs::from_labels(gallery.of_queries())?;
+        let Some(more) = MoreNegatives::new(gallery, &pairs)? else {
+            return self.of_pairs_in(gallery.queries(), &pairs);
+        };
+        let terms = more.similarity.log1p_sum_exp_above(&more.own, &more.mask)?;
+        Ok(LossValue::smooth(terms.mean_all()?, pairs.len()))
+    }
+}
+
+loss_of_pairs!(NPairMc, GalleryLoss);
+
+/// N pairs whose anchors meet the rows of a memory too: those of other classes are negatives as well.
+pub(crate) struct MoreNegatives {
+    /// Anchors against the positives and the memory.
+    pub(crate) similarity: Similarity,
+    /// Each anchor with its positive.
+    pub(crate) own: Tensor,
+    /// Anchors and negatives.
+    pub(crate) mask: Mask,
+}
+
+impl MoreNegatives {
+    /// None if there is no memory.
+    pub(crate) fn new(gallery: &Gallery, pairs: &Pairs) -> Result<Option<Self>> {
+        let Some(memory) = gallery.memory() else { return Ok(None) };
+        let anchors = pick(gallery.queries(), pairs.anchors())?;
+        let positives = pick(gallery.queries(), pairs.positives())?;
+        let of_pairs: Vec<_> = pairs.anchors().iter().map(|&i| gallery.of_queries().get(i)).collect();
+        let of_memory = &gallery.labels().as_slice()[gallery.of_queries().len()..];
+        let columns = Labels::from_ids([&of_pairs, of_memory].concat())?;
+        Ok(Some(Self {
+            similarity: Similarity::new(&anchors, &Tensor::cat(&[&positives, memory], 0)?, Measure::Dot)?,
+            own: dots(&anchors, &positives)?,
+            mask: Mask::other_class(&Labels::from_ids(of_pairs)?, &columns),
+        }))
+    }
+}

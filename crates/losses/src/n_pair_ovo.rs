@@ -1,8 +1,9 @@
 use crate::loss::{expect_pairs, loss_of_pairs};
-use crate::{LossValue, PairLoss, Result};
+use crate::n_pair_mc::MoreNegatives;
+use crate::{Gallery, GalleryLoss, LossValue, PairLoss, Result};
 use candle_core::Tensor;
 use npair_similarity::{Mask, Similarity};
-use npair_types::Measure;
+use npair_types::{Measure, Pairs};
 
 /// One-vs-one N-pair loss: every query against the positive of each other class, one at a time.
 ///
@@ -40,4 +41,20 @@ impl PairLoss for NPairOvo {
     }
 }
 
-loss_of_pairs!(NPairOvo);
+impl GalleryLoss for NPairOvo {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        let pairs = Pairs::from_labels(gallery.of_queries())?;
+        let Some(more) = MoreNegatives::new(gallery, &pairs)? else {
+            return self.of_pairs_in(gallery.queries(), &pairs);
+        };
+        let sums = more.similarity.softplus_sum_above(&more.own, &more.mask)?;
+        let anchors = pairs.anchors().iter();
+        // The other positives, and the memory's rows of other classes.
+        let (b, all, classes) = (gallery.of_queries().len(), gallery.labels().len(), gallery.classes());
+        let own = |i: usize| classes.of(i).iter().filter(|&&j| j >= b).count();
+        let terms = anchors.map(|&i| pairs.len() - 1 + all - b - own(i)).sum();
+        Ok(LossValue::smooth(sums.mean_all()?, terms))
+    }
+}
+
+loss_of_pairs!(NPairOvo, GalleryLoss);

@@ -1,8 +1,8 @@
-use crate::rows::{expect_matrix, pick};
-use crate::{Error, Loss, LossValue, Result};
-use candle_core::Tensor;
+use crate::gallery::loss_of_gallery;
+use crate::rows::pick;
+use crate::{Gallery, GalleryLoss, LossValue, Result};
 use npair_similarity::{Mask, Similarity};
-use npair_types::{ClassId, Labels, Measure};
+use npair_types::{Labels, Measure};
 
 /// NCA-style loss: the share of a row's soft-max that falls on its own class. The control of the paper's Table 4, for any
 /// number of examples per class.
@@ -21,7 +21,7 @@ use npair_types::{ClassId, Labels, Measure};
 /// Taken as `log(1 + sum over other classes / sum over the own)`, in two streamed passes: no cancellation, O(B D) memory.
 ///
 /// # Errors
-/// [`Error::TooFew`] if no row has another of its class.
+/// [`Error::TooFew`](crate::Error::TooFew) if no row has another of its class.
 ///
 /// # Source
 /// Sohn, NIPS 2016, equation 9; Goldberger et al., NIPS 2004.
@@ -39,35 +39,23 @@ use npair_types::{ClassId, Labels, Measure};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NcaStyle;
 
-impl Loss for NcaStyle {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let (b, _) = expect_matrix("embeddings", embeddings)?;
-        labels.expect_len(b)?;
-        let rows = with_a_positive("NCA-style loss", labels)?;
-        let all = Similarity::new(embeddings, embeddings, Measure::Dot)?;
-        let own = all.log_sum_exp(&Mask::positives(labels))?;
-        if rows.len() == b {
-            let terms = all.log1p_sum_exp_above(&own, &Mask::other_class(labels, labels))?;
-            return Ok(LossValue::smooth(terms.mean_all()?, b));
+impl GalleryLoss for NcaStyle {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        let with = gallery.with_a_positive("NCA-style loss")?;
+        let (queries, rows) = (gallery.queries(), gallery.rows()?);
+        let all = Similarity::new(queries, &rows, Measure::Dot)?;
+        let own = all.log_sum_exp(&gallery.is_positive())?;
+        if with.len() == gallery.of_queries().len() {
+            let terms = all.log1p_sum_exp_above(&own, &gallery.is_negative())?;
+            return Ok(LossValue::smooth(terms.mean_all()?, with.len()));
         }
         // Rows without a positive have the reference minus infinity: only the others are queries.
-        let of_queries = Labels::from_ids(rows.iter().map(|&i| labels.get(i)).collect::<Vec<ClassId>>())?;
-        let queries = Similarity::new(&pick(embeddings, &rows)?, embeddings, Measure::Dot)?;
-        let own = pick(&own.unsqueeze(1)?, &rows)?.squeeze(1)?;
-        let terms = queries.log1p_sum_exp_above(&own, &Mask::other_class(&of_queries, labels))?;
-        Ok(LossValue::smooth(terms.mean_all()?, rows.len()))
+        let of_queries = Labels::from_ids(with.iter().map(|&i| gallery.of_queries().get(i)).collect())?;
+        let all = Similarity::new(&pick(queries, &with)?, &rows, Measure::Dot)?;
+        let own = pick(&own.unsqueeze(1)?, &with)?.squeeze(1)?;
+        let terms = all.log1p_sum_exp_above(&own, &Mask::other_class(&of_queries, gallery.labels()))?;
+        Ok(LossValue::smooth(terms.mean_all()?, with.len()))
     }
 }
 
-/// Rows that have another row of their class; an error if there is none.
-pub(crate) fn with_a_positive(loss: &'static str, labels: &Labels) -> Result<Vec<usize>> {
-    let mut count = std::collections::HashMap::<ClassId, usize>::new();
-    for &class in labels.as_slice() {
-        *count.entry(class).or_default() += 1;
-    }
-    let rows: Vec<usize> = (0..labels.len()).filter(|&i| count[&labels.get(i)] > 1).collect();
-    if rows.is_empty() {
-        return Err(Error::TooFew { loss, what: "examples of one class", least: 2, got: 1 });
-    }
-    Ok(rows)
-}
+loss_of_gallery!(NcaStyle);

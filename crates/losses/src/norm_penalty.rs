@@ -1,5 +1,5 @@
 use crate::rows::expect_matrix;
-use crate::{Error, Result};
+use crate::{Error, Regulariser, Result};
 use candle_core::{D, Tensor};
 
 /// How the norms of embeddings are penalised. The paper regularises them to be small but gives neither form nor weight
@@ -24,7 +24,7 @@ pub enum NormForm {
 /// # Examples
 /// ```
 /// # use candle_core::{Device, Tensor};
-/// # use npair_losses::{NormForm, NormPenalty};
+/// # use npair_losses::{NormForm, NormPenalty, Regulariser};
 /// let x = Tensor::new(&[[3f64, 4.], [0., 1.]], &Device::Cpu)?; // |x|^2: 25 and 1
 /// let penalty = |form| NormPenalty::new(0.1, form)?.of(&x)?.to_scalar::<f64>().map_err(npair_losses::Error::from);
 /// assert!((penalty(NormForm::MeanSquare)? - 1.3).abs() < 1e-15);
@@ -54,12 +54,11 @@ impl NormPenalty {
         }
         Ok(Self { weight, form })
     }
+}
 
-    /// The penalty of embeddings (B, D), a scalar with gradient; 0 at a zero row, gradient too.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if the embeddings are no matrix.
-    pub fn of(&self, embeddings: &Tensor) -> Result<Tensor> {
+impl Regulariser for NormPenalty {
+    /// With its weight; 0 at a zero row, gradient too.
+    fn of(&self, embeddings: &Tensor) -> Result<Tensor> {
         expect_matrix("embeddings", embeddings)?;
         let squares = embeddings.sqr()?.sum(D::Minus1)?;
         let penalty = match self.form {

@@ -61,7 +61,7 @@ impl Loss for NormalisedSoftmax {
         self.weights.margin_softmax(embeddings, labels, 1. / self.temperature, |cosines| Ok(cosines.clone()))
     }
 
-    fn variables(&self) -> Vec<(&'static str, Var)> {
+    fn variables(&self) -> Vec<(String, Var)> {
         self.weights.variables("weights")
     }
 }

@@ -1,9 +1,8 @@
-use crate::positives::against_negatives;
-use crate::rows::{dots, pick, unit_rows};
+use crate::gallery::loss_of_gallery;
+use crate::positives::{against_negatives, products};
+use crate::rows::unit_rows;
 use crate::setting::above_zero;
-use crate::{Loss, LossValue, Result};
-use candle_core::Tensor;
-use npair_types::Labels;
+use crate::{Gallery, GalleryLoss, LossValue, Result};
 
 /// NT-Xent, the normalised temperature-scaled cross-entropy (InfoNCE with cosines): every ordered (anchor, positive) of one
 /// class against all examples of the other classes.
@@ -66,11 +65,11 @@ impl Default for NtXent {
     }
 }
 
-impl Loss for NtXent {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let rows = (unit_rows(embeddings)? * self.temperature.powf(-0.5))?;
-        against_negatives("NT-Xent", &rows, labels, |anchors, positives| {
-            dots(&pick(&rows, anchors)?, &pick(&rows, positives)?)
-        })
+impl GalleryLoss for NtXent {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        let unit = gallery.map(|rows| Ok((unit_rows(rows)? * self.temperature.powf(-0.5))?))?;
+        against_negatives("NT-Xent", &unit, |anchors, positives| products(&unit, anchors, positives))
     }
 }
+
+loss_of_gallery!(NtXent);

@@ -1,6 +1,6 @@
-use crate::{Error, Result, found};
+use crate::{Gallery, Result, found};
 use candle_core::Tensor;
-use npair_similarity::{Cosines, Element, Rows};
+use npair_similarity::{Cosines, Element};
 
 /// What an entry of the matrix is, of rows of length 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,9 +13,9 @@ pub(crate) enum Entry {
     SquaredDistance,
 }
 
-/// The matrix (B, B) of a batch against itself as plain numbers of the embeddings' type, for losses that need every entry
-/// several times: the loss looks at every row ([`map`](Self::map)), turns entries into its slopes by them
-/// ([`turn`](Self::turn)), and [`Slopes::attach`] puts both into the graph. So there are B^2 numbers and no temporary of a
+/// The matrix (B, G) of a batch against its gallery, itself and a memory, as plain numbers of the embeddings' type, for losses
+/// that need every entry several times: the loss looks at every row ([`map`](Self::map)), turns entries into its slopes by
+/// them ([`turn`](Self::turn)), and [`Slopes::attach`] puts both into the graph. So there are B G numbers and no temporary of a
 /// larger shape, whatever the loss does; rows run in parallel, and sums over rows are taken in their order.
 pub(crate) struct PairMatrix<T> {
     entries: Cosines<T>,
@@ -23,11 +23,10 @@ pub(crate) struct PairMatrix<T> {
 }
 
 impl<T: Element> PairMatrix<T> {
-    /// Of embeddings (B, D), normalised here; a zero row is at cosine 0 from all.
-    pub(crate) fn new(embeddings: &Tensor, entry: Entry) -> Result<Self> {
-        let (_, width) = crate::rows::expect_matrix("embeddings", embeddings)?;
-        let values = embeddings.flatten_all()?.to_vec1::<T>()?;
-        let mut entries = Cosines::new(Rows::new(&values, width).map_err(Error::Similarity)?);
+    /// Of rows normalised here; a zero row is at cosine 0 from all.
+    pub(crate) fn new(gallery: &Gallery, entry: Entry) -> Result<Self> {
+        let values = gallery.plain::<T>()?;
+        let mut entries = Cosines::of_first(gallery.of_queries().len(), values.rows());
         if entry != Entry::Cosine {
             entries.to_squared_distances();
         }
@@ -63,6 +62,20 @@ impl<T: Element> PairMatrix<T> {
 pub(crate) struct Slopes<T>(Cosines<T>);
 
 impl<T: Element> Slopes<T> {
+    /// Multiplies the slopes of every row by a factor of its own, then attaches them.
+    pub(crate) fn attach_by_row(mut self, embeddings: &Tensor, value: f64, factors: &[f64]) -> Result<Tensor> {
+        // Most reducers have one factor for all rows: no pass over the matrix then.
+        let first = factors.first().copied().unwrap_or(1.);
+        if factors.iter().all(|&factor| factor == first) {
+            return self.attach(embeddings, value, first);
+        }
+        self.0.replace(|i, slopes| {
+            let factor = T::narrow(factors[i]);
+            slopes.iter_mut().for_each(|slope| *slope *= factor);
+        });
+        self.attach(embeddings, value, 1.)
+    }
+
     /// The scalar of this value whose gradient by the cosines is `factor` times these slopes.
     pub(crate) fn attach(self, embeddings: &Tensor, value: f64, factor: f64) -> Result<Tensor> {
         found::with_gradient(embeddings, value, || self.0.gradient(factor))

@@ -1,24 +1,18 @@
-use crate::nca_style::with_a_positive;
-use crate::rows::{expect_matrix, pick};
+use crate::rows::{dots, pick};
 use crate::stable::softplus;
-use crate::{Error, LossValue, Result};
+use crate::{Gallery, LossValue, Result};
 use candle_core::Tensor;
-use npair_similarity::{Mask, Similarity};
+use npair_similarity::Similarity;
 use npair_types::{Labels, Measure};
+use std::ops::Range;
 
 /// Rows of a batch that has positives and negatives: those with another row of their class. An error names what is
 /// missing.
 pub(crate) fn with_both(loss: &'static str, embeddings: &Tensor, labels: &Labels) -> Result<Vec<usize>> {
-    labels.expect_len(expect_matrix("embeddings", embeddings)?.0)?;
-    let rows = with_a_positive(loss, labels)?;
-    let classes = labels.classes().len();
-    if classes < 2 {
-        return Err(Error::TooFew { loss, what: "classes", least: 2, got: classes });
-    }
-    Ok(rows)
+    Gallery::of(embeddings, labels)?.with_both(loss)
 }
 
-/// The rows of every class of a batch.
+/// The rows of every class of a batch or a gallery.
 pub(crate) struct Classes {
     places: Vec<usize>,
     members: Vec<Vec<usize>>,
@@ -37,10 +31,21 @@ impl Classes {
         &self.members[self.places[i]]
     }
 
+    /// The rows of row `i`'s class, but for itself.
+    pub(crate) fn positives(&self, i: usize) -> impl Iterator<Item = usize> + Clone + '_ {
+        self.of(i).iter().copied().filter(move |&p| p != i)
+    }
+
     /// Number of pairs of one class, each counted once.
     pub(crate) fn pairs(&self) -> usize {
         self.members.iter().map(|m| m.len() * (m.len() - 1) / 2).sum()
     }
+}
+
+/// The places of a line of `len` entries that are not among `own`, which ascend: what stands between one and the next.
+pub(crate) fn gaps(own: &[usize], len: usize) -> impl Iterator<Item = Range<usize>> + '_ {
+    let starts = std::iter::once(0).chain(own.iter().map(|p| p + 1));
+    starts.zip(own.iter().copied().chain(std::iter::once(len))).map(|(from, to)| from..to)
 }
 
 /// Ordered pairs (anchor, positive) among `rows`.
@@ -48,18 +53,24 @@ pub(crate) fn ordered_pairs(rows: &[usize], labels: &Labels) -> (Vec<usize>, Vec
     rows.iter().flat_map(|&i| rows.iter().map(move |&p| (i, p))).filter(|&(i, p)| i != p && labels.same(i, p)).unzip()
 }
 
-/// Every ordered positive pair against its anchor's negatives:
-/// `1/|P| sum_{(i, p)} log(1 + sum_n exp(f_i . f_n - o_ip))`, where `own` makes o of the lists of anchors and positives.
+/// Every (query, positive) against the query's negatives: `1/|P| sum_{(i, p)} log(1 + sum_n exp(f_i . f_n - o_ip))`, where
+/// `own` makes o of the lists of queries and positives.
 pub(crate) fn against_negatives(
     loss: &'static str,
-    rows: &Tensor,
-    labels: &Labels,
+    gallery: &Gallery,
     own: impl FnOnce(&[usize], &[usize]) -> Result<Tensor>,
 ) -> Result<LossValue> {
-    let with = with_both(loss, rows, labels)?;
-    let all = Similarity::new(rows, rows, Measure::Dot)?;
-    let negatives = all.log_sum_exp(&Mask::other_class(labels, labels))?;
-    let (anchors, positives) = ordered_pairs(&with, labels);
+    let with = gallery.with_both(loss)?;
+    let (queries, rows) = (gallery.queries(), gallery.rows()?);
+    let negatives = Similarity::new(queries, &rows, Measure::Dot)?.log_sum_exp(&gallery.is_negative())?;
+    let classes = gallery.classes();
+    let pairs = with.iter().flat_map(|&i| classes.positives(i).map(move |p| (i, p)));
+    let (anchors, positives): (Vec<_>, Vec<_>) = pairs.unzip();
     let above = (pick(&negatives.unsqueeze(1)?, &anchors)?.squeeze(1)? - own(&anchors, &positives)?)?;
     Ok(LossValue::smooth(softplus(&above)?.mean_all()?, anchors.len()))
+}
+
+/// Inner products of queries and positives.
+pub(crate) fn products(gallery: &Gallery, queries: &[usize], positives: &[usize]) -> Result<Tensor> {
+    dots(&pick(gallery.queries(), queries)?, &pick(&gallery.rows()?, positives)?)
 }

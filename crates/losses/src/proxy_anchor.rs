@@ -76,7 +76,7 @@ impl Loss for ProxyAnchor {
         Ok(LossValue::smooth(value, classes))
     }
 
-    fn variables(&self) -> Vec<(&'static str, Var)> {
+    fn variables(&self) -> Vec<(String, Var)> {
         self.weights.variables("proxies")
     }
 }

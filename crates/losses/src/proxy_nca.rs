@@ -57,7 +57,7 @@ impl Loss for ProxyNca {
         self.weights.margin_softmax(embeddings, labels, 2. * self.scale, |cosines| Ok(cosines.clone()))
     }
 
-    fn variables(&self) -> Vec<(&'static str, Var)> {
+    fn variables(&self) -> Vec<(String, Var)> {
         self.weights.variables("proxies")
     }
 }

@@ -1,12 +1,8 @@
-use crate::loss::loss_of_element;
+use crate::gallery::gallery_loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix};
-use crate::positives::Classes;
-use crate::rows::expect_matrix;
 use crate::setting::{from_zero, within};
-use crate::{Error, LossValue, Result};
-use candle_core::Tensor;
+use crate::{Gallery, LossValue, Result};
 use npair_similarity::{Element, row};
-use npair_types::Labels;
 
 /// Ranked list loss: positives are pulled inside a sphere around every row, negatives pushed out of a larger one, near
 /// negatives the most.
@@ -32,7 +28,7 @@ use npair_types::Labels;
 /// In f64, O(B^2) time and memory.
 ///
 /// # Errors
-/// [`Error::TooFew`] for a single row.
+/// [`Error::TooFew`](crate::Error::TooFew) for a single row.
 ///
 /// # Source
 /// Wang et al., CVPR 2019 (arXiv 1903.03238).
@@ -63,7 +59,7 @@ impl RankedList {
     /// `temperature` T >= 0 (0: all the same) and the `balance` l of negatives from 0 to 1; 0 <= m <= a <= 2.
     ///
     /// # Errors
-    /// [`Error::Setting`] if one is out of range.
+    /// [`Error::Setting`](crate::Error::Setting) if one is out of range.
     pub fn new(boundary: f64, margin: f64, temperature: f64, balance: f64) -> Result<Self> {
         let legal = [(0. ..=2.).contains(&boundary), (0. ..=boundary).contains(&margin), (0. ..=1.).contains(&balance)];
         Ok(Self {
@@ -83,19 +79,16 @@ impl Default for RankedList {
 }
 
 impl RankedList {
-    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let (b, _) = expect_matrix("embeddings", embeddings)?;
-        labels.expect_len(b)?;
-        if b < 2 {
-            return Err(Error::TooFew { loss: "ranked list loss", what: "examples", least: 2, got: b });
-        }
-        let classes = Classes::new(labels);
-        let matrix = PairMatrix::<T>::new(embeddings, Entry::Distance)?;
+    fn of<T: Element>(&self, gallery: &Gallery) -> Result<LossValue> {
+        gallery.expect_two("ranked list loss")?;
+        let b = gallery.of_queries().len();
+        let classes = gallery.classes();
+        let matrix = PairMatrix::<T>::new(gallery, Entry::Distance)?;
         let (slopes, rows) = matrix.turn(|i, distances, slope| self.row(classes.of(i), i, distances, slope));
         let factor = 1. / b as f64;
         let value = rows.iter().map(|(term, _)| term).sum::<f64>() * factor;
         let active = rows.iter().filter(|(_, active)| *active).count();
-        Ok(LossValue { value: slopes.attach(embeddings, value, factor)?, terms: b, active })
+        Ok(LossValue { value: slopes.attach(gallery.queries(), value, factor)?, terms: b, active })
     }
 
     /// The term of row `i` of class `own`, and whether it has a gradient.
@@ -130,4 +123,4 @@ impl RankedList {
     }
 }
 
-loss_of_element!(RankedList);
+gallery_loss_of_element!(RankedList);

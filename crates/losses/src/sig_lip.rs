@@ -101,9 +101,9 @@ impl Loss for SigLip {
         self.of_pairs_in(embeddings, &Pairs::from_labels(labels)?)
     }
 
-    fn variables(&self) -> Vec<(&'static str, Var)> {
+    fn variables(&self) -> Vec<(String, Var)> {
         match &self.variables {
-            Some([bias, t]) => vec![("bias", bias.clone()), ("log_temperature", t.clone())],
+            Some([bias, t]) => vec![("bias".to_owned(), bias.clone()), ("log_temperature".to_owned(), t.clone())],
             None => Vec::new(),
         }
     }

@@ -1,11 +1,8 @@
-use crate::loss::loss_of_element;
+use crate::gallery::gallery_loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix};
-use crate::positives::{Classes, with_both};
 use crate::setting::above_zero;
-use crate::{LossValue, Result};
-use candle_core::Tensor;
+use crate::{Gallery, LossValue, Result};
 use npair_similarity::{Element, row};
-use npair_types::Labels;
 
 /// Smooth-AP: average precision of every row's ranking, with a sigmoid in place of the step that counts who is nearer.
 ///
@@ -69,14 +66,14 @@ impl Default for SmoothAp {
 }
 
 impl SmoothAp {
-    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("Smooth-AP", embeddings, labels)?.len();
-        let classes = Classes::new(labels);
-        let matrix = PairMatrix::<T>::new(embeddings, Entry::Cosine)?;
+    fn of<T: Element>(&self, gallery: &Gallery) -> Result<LossValue> {
+        let with = gallery.with_both("Smooth-AP")?.len();
+        let classes = gallery.classes();
+        let matrix = PairMatrix::<T>::new(gallery, Entry::Cosine)?;
         let (slopes, terms) = matrix.turn(|i, cosines, slope| self.row(classes.of(i), i, cosines, slope));
         let factor = 1. / with as f64;
         let value = terms.iter().sum::<f64>() * factor;
-        Ok(LossValue::smooth(slopes.attach(embeddings, value, factor)?, with))
+        Ok(LossValue::smooth(slopes.attach(gallery.queries(), value, factor)?, with))
     }
 
     /// The term of row `i` of class `own`.
@@ -119,4 +116,4 @@ impl SmoothAp {
     }
 }
 
-loss_of_element!(SmoothAp);
+gallery_loss_of_element!(SmoothAp);

@@ -109,9 +109,9 @@ impl Loss for SoftmaxClassifier {
         Ok(LossValue::smooth(log_sum_exp(&above)?.mean_all()?, b))
     }
 
-    fn variables(&self) -> Vec<(&'static str, Var)> {
+    fn variables(&self) -> Vec<(String, Var)> {
         match &self.variables {
-            Some([bias, weights]) => vec![("bias", bias.clone()), ("weights", weights.clone())],
+            Some([bias, weights]) => vec![("bias".to_owned(), bias.clone()), ("weights".to_owned(), weights.clone())],
             None => Vec::new(),
         }
     }

@@ -97,7 +97,7 @@ impl Loss for SphereFace {
         self.weights.cross_entropy(&(rows * self.scale)?, &own, labels, embeddings.dtype())
     }
 
-    fn variables(&self) -> Vec<(&'static str, Var)> {
+    fn variables(&self) -> Vec<(String, Var)> {
         self.weights.variables("weights")
     }
 }

@@ -100,7 +100,7 @@ impl Loss for SubCentreArcFace {
         Ok(LossValue::smooth(terms.mean_all()?.to_dtype(embeddings.dtype())?, labels.len()))
     }
 
-    fn variables(&self) -> Vec<(&'static str, Var)> {
+    fn variables(&self) -> Vec<(String, Var)> {
         self.weights.variables("weights")
     }
 }

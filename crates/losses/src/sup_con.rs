@@ -1,10 +1,10 @@
-use crate::positives::with_both;
+use crate::gallery::loss_of_gallery;
 use crate::rows::{dots, pick, unit_rows};
 use crate::setting::above_zero;
-use crate::{Loss, LossValue, Result};
+use crate::{Gallery, GalleryLoss, LossValue, Result};
 use candle_core::Tensor;
 use npair_similarity::{Mask, Similarity};
-use npair_types::{Labels, Measure};
+use npair_types::Measure;
 
 /// Supervised contrastive loss: the log-share of each positive among all other examples, averaged over the positives of a row.
 ///
@@ -66,13 +66,14 @@ impl Default for SupCon {
     }
 }
 
-impl Loss for SupCon {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let with = with_both("supervised contrastive loss", embeddings, labels)?;
-        let rows = (unit_rows(embeddings)? * self.temperature.powf(-0.5))?;
-        let all = Similarity::new(&rows, &rows, Measure::Dot)?.log_sum_exp(&Mask::OffDiagonal)?;
+impl GalleryLoss for SupCon {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        let with = gallery.with_both("supervised contrastive loss")?;
+        let unit = gallery.map(|rows| Ok((unit_rows(rows)? * self.temperature.powf(-0.5))?))?;
+        let (queries, rows) = (unit.queries(), unit.rows()?);
+        let all = Similarity::new(queries, &rows, Measure::Dot)?.log_sum_exp(&Mask::OffDiagonal)?;
         // Sum over the positives of a row: that of its class less itself.
-        let (places, classes) = labels.compact();
+        let (places, classes) = gallery.labels().compact();
         let of_class = Tensor::from_vec(places.iter().map(|&c| c as u32).collect(), places.len(), rows.device())?;
         let sums =
             Tensor::zeros((classes, rows.dim(1)?), rows.dtype(), rows.device())?.index_add(&of_class, &rows, 0)?;
@@ -80,10 +81,12 @@ impl Loss for SupCon {
         places.iter().for_each(|&c| members[c] += 1.);
         let share: Vec<f64> = with.iter().map(|&i| 1. / (members[places[i]] - 1.)).collect();
         let share = Tensor::from_vec(share, with.len(), rows.device())?.to_dtype(rows.dtype())?;
-        let queries = pick(&rows, &with)?;
+        let queries = pick(queries, &with)?;
         let positives = (pick(&sums, &with.iter().map(|&i| places[i]).collect::<Vec<_>>())? - &queries)?;
         let own = (dots(&queries, &positives)? * share)?;
         let terms = (pick(&all.unsqueeze(1)?, &with)?.squeeze(1)? - own)?;
         Ok(LossValue::smooth(terms.mean_all()?, with.len()))
     }
 }
+
+loss_of_gallery!(SupCon);

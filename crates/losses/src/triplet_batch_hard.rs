@@ -1,16 +1,16 @@
-use crate::loss::loss_of_element;
-use crate::positives::{Classes, with_both};
+use crate::gallery::gallery_loss_of_element;
+use crate::positives::Classes;
+use crate::reducer::Tally;
 use crate::setting::from_zero;
-use crate::{LossValue, Reducer, Result, found};
-use candle_core::Tensor;
+use crate::{Gallery, LossValue, Reducer, Result, found};
 use npair_similarity::{Element, Rows, UnitRows, row};
-use npair_types::{Labels, Measure};
+use npair_types::Measure;
 
 /// Batch-hard triplet loss: of every anchor the farthest positive and the nearest negative of the batch.
 ///
 /// ```text
 /// L = R over a of  h(max_{p in P_a} |x_a - x_p|  -  min_{n in N_a} |x_a - x_n|)
-/// h(z) = max(0, z + m),  or softly  log(1 + exp(z));   R the mean over the anchors, or over the terms above 0
+/// h(z) = max(0, z + m),  or softly  log(1 + exp(z));   R the reducer, of one term per anchor
 /// ```
 /// P_a are the other rows of a's class, N_a those of other classes. Distances are not squared.
 ///
@@ -92,48 +92,43 @@ impl TripletBatchHard {
         Self { lengths: Lengths::One, ..self }
     }
 
-    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        with_both("batch-hard triplet loss", embeddings, labels)?;
-        let values = embeddings.flatten_all()?.to_vec1::<T>()?;
-        let rows = Rows::new(&values, embeddings.dim(1)?)?;
+    fn of<T: Element>(&self, gallery: &Gallery) -> Result<LossValue> {
+        gallery.with_both("batch-hard triplet loss")?;
+        let plain = gallery.plain::<T>()?;
         match self.lengths {
-            Lengths::Own => self.of_rows(embeddings, rows, labels, |_| ()),
+            Lengths::Own => self.of_rows(gallery, plain.rows(), |_| ()),
             Lengths::One => {
-                let unit = UnitRows::new(rows);
-                self.of_rows(embeddings, unit.rows(), labels, |grad| unit.back(grad))
+                let unit = UnitRows::new(plain.rows());
+                self.of_rows(gallery, unit.rows(), |grad| unit.back(grad))
             }
         }
     }
 
-    /// The loss of plain rows; `back` leads a gradient by them to the embeddings.
-    fn of_rows<T: Element>(
-        &self,
-        embeddings: &Tensor,
-        rows: Rows<T>,
-        labels: &Labels,
-        back: impl FnOnce(&mut [T]),
-    ) -> Result<LossValue> {
-        let chosen = hardest(rows, labels)?;
-        let (mut sum, mut active) = (0., 0);
+    /// The loss of all plain rows; `back` leads a gradient by those of the batch to the embeddings.
+    fn of_rows<T: Element>(&self, gallery: &Gallery, rows: Rows<T>, back: impl FnOnce(&mut [T])) -> Result<LossValue> {
+        let queries = gallery.of_queries().len();
+        let chosen = hardest(rows, queries, &gallery.classes())?;
+        let mut tallies = vec![Tally::default(); queries];
         // Pairs of rows, and the loss's slope by their distance over that distance.
         let mut pulls = Vec::with_capacity(2 * chosen.len());
         for &[a, p, n] in &chosen {
             let (far, near) = (distance(rows.row(a), rows.row(p)), distance(rows.row(a), rows.row(n)));
             let (term, slope) = self.term(far - near);
-            sum += term;
-            active += usize::from(term > 0.);
+            let kept = self.reducer.keeps(term);
+            tallies[a] = Tally { sum: if kept { term } else { 0. }, terms: 1, active: usize::from(kept) };
             let pull = |slope: f64, distance: f64| if distance > 0. { slope / distance } else { 0. };
-            if slope > 0. {
+            if kept {
                 pulls.extend([(a, p, pull(slope, far)), (a, n, -pull(slope, near))]);
             }
         }
-        let factor = self.reducer.factor(chosen.len(), active);
-        let value = found::with_gradient(embeddings, sum * factor, || {
-            let mut grad = gradient(rows, &pulls, factor);
+        let (value, factors) = self.reducer.reduce(&tallies, gallery.labels());
+        let value = found::with_gradient(gallery.queries(), value, || {
+            let mut grad = gradient(rows, queries, &pulls, &factors);
             back(&mut grad);
             grad
         })?;
-        Ok(LossValue { value, terms: chosen.len(), active })
+        let Tally { terms, active, .. } = Tally::total(&tallies);
+        Ok(LossValue { value, terms, active })
     }
 
     /// The term of a difference of distances, and its slope.
@@ -146,14 +141,15 @@ impl TripletBatchHard {
     }
 }
 
-/// `[anchor, farthest positive, nearest negative]` of every row that has a positive; there are two classes.
-fn hardest<T: Element>(rows: Rows<T>, labels: &Labels) -> Result<Vec<[usize; 3]>> {
-    let classes = Classes::new(labels);
+/// `[anchor, farthest positive, nearest negative]` of every one of the first `queries` rows that has a positive; there are two
+/// classes.
+fn hardest<T: Element>(rows: Rows<T>, queries: usize, classes: &Classes) -> Result<Vec<[usize; 3]>> {
     let scaled = scaled(rows);
     let rows = scaled.as_deref().map_or(rows, |values| Rows::trusted(values, rows.width()));
-    let found = rows.map_lines(rows, Measure::SquaredEuclidean, |a, closeness| {
+    let of_queries = Rows::trusted(&rows.as_slice()[..queries * rows.width()], rows.width());
+    let found = of_queries.map_lines(rows, Measure::SquaredEuclidean, |a, closeness| {
         let own = classes.of(a);
-        let mut positives = own.iter().copied().filter(|&p| p != a);
+        let mut positives = classes.positives(a);
         let first = positives.next()?;
         let p = positives.fold(first, |far, p| if closeness[p] < closeness[far] { p } else { far });
         own.iter().for_each(|&p| closeness[p] = T::NEG_INFINITY);
@@ -175,19 +171,20 @@ fn distance<T: Element>(a: &[T], b: &[T]) -> f64 {
     a.iter().zip(b).map(|(p, q)| (p.wide() - q.wide()).powi(2)).sum::<f64>().sqrt()
 }
 
-/// `factor` times the gradient of `sum over pulls of strength |x_i - x_j|^2 / 2`.
-fn gradient<T: Element>(rows: Rows<T>, pulls: &[(usize, usize, f64)], factor: f64) -> Vec<T> {
+/// The gradient of `sum over pulls (i, j) of factor_i strength |x_i - x_j|^2 / 2` by the first `queries` rows.
+fn gradient<T: Element>(rows: Rows<T>, queries: usize, pulls: &[(usize, usize, f64)], factors: &[f64]) -> Vec<T> {
     let width = rows.width();
+    // A pull on a row of the memory is worked out too and left out at the end.
     let mut grad = vec![0f64; rows.as_slice().len()];
     for &(i, j, strength) in pulls {
-        let strength = strength * factor;
+        let strength = strength * factors[i];
         for (at, (p, q)) in rows.row(i).iter().zip(rows.row(j)).enumerate() {
             let step = strength * (p.wide() - q.wide());
             grad[i * width + at] += step;
             grad[j * width + at] -= step;
         }
     }
-    grad.into_iter().map(T::narrow).collect()
+    grad.into_iter().take(queries * width).map(T::narrow).collect()
 }
 
-loss_of_element!(TripletBatchHard);
+gallery_loss_of_element!(TripletBatchHard);

@@ -1,17 +1,16 @@
-use crate::loss::loss_of_element;
+use crate::gallery::gallery_loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix};
-use crate::positives::{Classes, with_both};
+use crate::positives::gaps;
+use crate::reducer::Tally;
 use crate::setting::from_zero;
-use crate::{LossValue, Reducer, Result};
-use candle_core::Tensor;
+use crate::{Gallery, LossValue, Reducer, Result};
 use npair_similarity::Element;
-use npair_types::Labels;
 
 /// Triplet loss with a margin over all triplets of a batch, on distances of rows of length 1.
 ///
 /// ```text
 /// L = R over (a, p, n) of  max(0, |x_a - x_p| - |x_a - x_n| + m)
-/// y_a = y_p, a != p, y_n != y_a;  R the mean of the terms above 0, or of all
+/// y_a = y_p, a != p, y_n != y_a;  R the reducer
 /// ```
 /// The distances are not squared, unlike in [`TripletMargin`](crate::TripletMargin).
 ///
@@ -73,45 +72,51 @@ impl Default for TripletMarginAll {
 }
 
 impl TripletMarginAll {
-    fn of<T: Element>(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        with_both("triplet margin loss over all triplets", embeddings, labels)?;
-        let classes = Classes::new(labels);
-        let matrix = PairMatrix::<T>::new(embeddings, Entry::Distance)?;
-        let (slopes, rows) = matrix.turn(|a, distances, slope| self.row(classes.of(a), a, distances, slope));
-        let (sum, terms, active) = rows.iter().fold((0., 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
-        let factor = self.reducer.factor(terms, active);
-        Ok(LossValue { value: slopes.attach(embeddings, sum * factor, factor)?, terms, active })
+    fn of<T: Element>(&self, gallery: &Gallery) -> Result<LossValue> {
+        gallery.with_both("triplet margin loss over all triplets")?;
+        let classes = gallery.classes();
+        let matrix = PairMatrix::<T>::new(gallery, Entry::Distance)?;
+        let (slopes, tallies) = matrix.turn(|a, distances, slope| self.row(classes.of(a), a, distances, slope));
+        let (value, factors) = self.reducer.reduce(&tallies, gallery.labels());
+        let Tally { terms, active, .. } = Tally::total(&tallies);
+        Ok(LossValue { value: slopes.attach_by_row(gallery.queries(), value, &factors)?, terms, active })
     }
 
-    /// Sum and numbers of the triplets of anchor `a` of class `own`.
-    fn row<T: Element>(&self, own: &[usize], a: usize, distances: &[T], slope: &mut [T]) -> (f64, usize, usize) {
+    /// The triplets of anchor `a` of class `own`.
+    fn row<T: Element>(&self, own: &[usize], a: usize, distances: &[T], slope: &mut [T]) -> Tally {
+        let (low, high) = self.reducer.limits();
         let limit = |p: usize| distances[p].wide() + self.margin;
         let positives = || own.iter().copied().filter(|&p| p != a);
         // No triplet needs a negative beyond all limits.
         let farthest = positives().map(limit).fold(f64::NEG_INFINITY, f64::max);
-        let mut negatives: Vec<(T, usize)> =
-            distances.iter().copied().zip(0..).filter(|&(d, n)| d.wide() < farthest && !own.contains(&n)).collect();
+        let others = gaps(own, distances.len()).flatten().map(|n| (distances[n], n));
+        let mut negatives: Vec<(T, usize)> = others.filter(|(d, _)| d.wide() < farthest - low).collect();
         negatives.sort_unstable_by(|i, j| i.0.wide().total_cmp(&j.0.wide()).then(i.1.cmp(&j.1)));
-        // Sums of the nearest 0, 1, 2, ... negatives, and how many positives reach exactly that far.
+        // Sums of the nearest 0, 1, 2, ... negatives, and by how many more or fewer positives each is kept than the one before
+        // it.
         let mut sums = Vec::with_capacity(negatives.len() + 1);
         sums.push(0.);
         negatives.iter().for_each(|(d, _)| sums.push(sums[sums.len() - 1] + d.wide()));
-        let mut reaches = vec![0usize; negatives.len() + 1];
-        let (mut sum, mut active) = (0., 0);
+        let mut steps = vec![0f64; negatives.len() + 1];
+        let terms = (own.len() - 1) * (distances.len() - own.len());
+        let mut tally = Tally { terms, ..Tally::default() };
         for p in positives() {
-            let within = negatives.partition_point(|(d, _)| d.wide() < limit(p));
-            active += within;
-            sum += within as f64 * limit(p) - sums[within];
-            slope[p] = T::narrow(within as f64);
-            reaches[within] += 1;
+            let from = negatives.partition_point(|(d, _)| d.wide() <= limit(p) - high);
+            let to = negatives.partition_point(|(d, _)| d.wide() < limit(p) - low).max(from);
+            let kept = to - from;
+            tally.active += kept;
+            tally.sum += kept as f64 * limit(p) - (sums[to] - sums[from]);
+            slope[p] = T::narrow(kept as f64);
+            steps[from] += 1.;
+            steps[to] -= 1.;
         }
-        let mut beyond = 0;
-        for (at, &(_, n)) in negatives.iter().enumerate().rev() {
-            beyond += reaches[at + 1];
-            slope[n] = T::narrow(-(beyond as f64));
+        let mut keepers = 0.;
+        for (&(_, n), step) in negatives.iter().zip(steps) {
+            keepers += step;
+            slope[n] = T::narrow(-keepers);
         }
-        (sum, (own.len() - 1) * (distances.len() - own.len()), active)
+        tally
     }
 }
 
-loss_of_element!(TripletMarginAll);
+gallery_loss_of_element!(TripletMarginAll);

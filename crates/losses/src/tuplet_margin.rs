@@ -1,10 +1,10 @@
 use crate::angle::plus_angle;
-use crate::positives::against_negatives;
-use crate::rows::{dots, pick, unit_rows};
+use crate::gallery::loss_of_gallery;
+use crate::positives::{against_negatives, products};
+use crate::rows::unit_rows;
 use crate::setting::{above_zero, within};
-use crate::{Loss, LossValue, Result};
-use candle_core::{DType, Tensor};
-use npair_types::Labels;
+use crate::{Gallery, GalleryLoss, LossValue, Result};
+use candle_core::DType;
 
 /// Tuplet margin loss: every ordered (anchor, positive) against all negatives of the anchor, with a slack angle that
 /// spares positives which are near enough.
@@ -69,14 +69,16 @@ impl Default for TupletMargin {
     }
 }
 
-impl Loss for TupletMargin {
-    fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
-        let exact = unit_rows(&embeddings.to_dtype(DType::F64)?)?;
-        let rows = (&exact * self.scale.sqrt())?.to_dtype(embeddings.dtype())?;
-        against_negatives("tuplet margin loss", &rows, labels, |anchors, positives| {
-            let cosines = dots(&pick(&exact, anchors)?, &pick(&exact, positives)?)?;
-            let own = (plus_angle(&cosines, -self.degrees.to_radians())? * self.scale)?;
-            Ok(own.to_dtype(embeddings.dtype())?)
+impl GalleryLoss for TupletMargin {
+    fn against(&self, gallery: &Gallery) -> Result<LossValue> {
+        let dtype = gallery.queries().dtype();
+        let exact = gallery.map(|rows| unit_rows(&rows.to_dtype(DType::F64)?))?;
+        let rows = exact.map(|unit| Ok((unit * self.scale.sqrt())?.to_dtype(dtype)?))?;
+        against_negatives("tuplet margin loss", &rows, |anchors, positives| {
+            let cosines = products(&exact, anchors, positives)?;
+            Ok((plus_angle(&cosines, -self.degrees.to_radians())? * self.scale)?.to_dtype(dtype)?)
         })
     }
 }
+
+loss_of_gallery!(TupletMargin);

@@ -205,8 +205,8 @@ fn own_variables_are_reached_and_unknown_classes_refused() {
         assert!(one.is_finite() && one > 0., "{one}");
         let value = loss.forward(&x, &labels(&[9, 2, 9])).unwrap();
         let vars = loss.variables();
-        assert_eq!(vars.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [name]);
-        let named = vars.iter().map(|(n, v)| (*n, v)).chain([("embeddings", &x)]);
+        assert_eq!(vars.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), [name]);
+        let named = vars.iter().map(|(n, v)| (n.as_str(), v)).chain([("embeddings", &x)]);
         assert_eq!(reach::dead(&value.value, named).unwrap(), Vec::<String>::new());
         let said = |l: npair_losses::Result<LossValue>| l.unwrap_err().to_string();
         assert!(said(loss.forward(&x, &labels(&[9, 3, 9]))).contains("class 3 is none"));
@@ -221,7 +221,7 @@ fn own_variables_are_reached_and_unknown_classes_refused() {
     let (y, near) = (labels(&[9, 2, 9, 5]), Tensor::ones((4, 2), t, cpu).unwrap());
     let value = margin.forward(&near, &y).unwrap();
     let vars = margin.variables();
-    assert_eq!(reach::dead(&value.value, vars.iter().map(|(n, v)| (*n, v))).unwrap(), Vec::<String>::new());
+    assert_eq!(reach::dead(&value.value, vars.iter().map(|(n, v)| (n.as_str(), v))).unwrap(), Vec::<String>::new());
     let unknown = margin.forward(&near, &labels(&[9, 2, 3, 5])).unwrap_err().to_string();
     assert!(unknown.contains("class 3 is none"), "{unknown}");
     assert!(margin.forward(&near.narrow(0, 0, 1).unwrap(), &labels(&[9])).unwrap_err().to_string().contains("least 2"));
@@ -229,7 +229,7 @@ fn own_variables_are_reached_and_unknown_classes_refused() {
     let siglip = SigLip::new(t, cpu).unwrap();
     let value = siglip.of_pairs(&x, &x.flip(&[0]).unwrap()).unwrap();
     let vars = siglip.variables();
-    let named = vars.iter().map(|(n, v)| (*n, v)).chain([("embeddings", &x)]);
+    let named = vars.iter().map(|(n, v)| (n.as_str(), v)).chain([("embeddings", &x)]);
     assert_eq!(reach::dead(&value.value, named).unwrap(), Vec::<String>::new());
     let one = x.narrow(0, 0, 1).unwrap();
     assert!(siglip.of_pairs(&one, &one).unwrap_err().to_string().contains("at least 2 pairs"));

@@ -154,7 +154,7 @@ fn the_classifiers_variables_are_reached() {
     let x = Var::from_tensor(&inputs::normal(1, 1., (3, 4), DType::F32).unwrap()).unwrap();
     let value = loss.forward(&x, &Labels::new([8, 1, 8]).unwrap()).unwrap();
     let vars = loss.variables();
-    let named = vars.iter().map(|(n, v)| (*n, v)).chain([("embeddings", &x)]);
+    let named = vars.iter().map(|(n, v)| (n.as_str(), v)).chain([("embeddings", &x)]);
     assert_eq!(reach::dead(&value.value, named).unwrap(), Vec::<String>::new());
 }
 

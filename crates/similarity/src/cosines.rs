@@ -10,11 +10,13 @@ const SQUARE: usize = 32;
 /// Below this squared distance two rows of length 1 are compared entry by entry: `2 - 2c` has lost its digits there.
 const NEAR: f64 = 1. / 64.;
 
-/// The cosines of a batch with itself, kept whole: for losses that need every entry more than once. The losses work out
-/// their slopes by the entries; [`gradient`](Self::gradient) leads these back to the rows.
+/// The cosines of a batch with itself, and with further rows if there are any, kept whole: for losses that need every entry
+/// more than once. The losses work out their slopes by the entries; [`gradient`](Self::gradient) leads these back to the
+/// rows of the batch, for which the further ones are constants.
 ///
 /// # Shapes
-/// Rows (B, D); the matrix is (B, B), one copy of it in memory.
+/// Rows (G, D), of which the first B are the batch; the matrix is (B, G), one copy of it in memory. G = B if the batch meets
+/// nothing but itself.
 ///
 /// # Numerics
 /// Products are summed in `T`; a zero row is at cosine 0 from all.
@@ -33,31 +35,43 @@ const NEAR: f64 = 1. / 64.;
 #[derive(Debug, Clone)]
 pub struct Cosines<T> {
     unit: UnitRows<T>,
+    batch: usize,
     values: Vec<T>,
 }
 
 impl<T: Element> Cosines<T> {
-    /// Of rows, normalised here.
+    /// Of rows with themselves, normalised here.
     pub fn new(rows: Rows<T>) -> Self {
+        Self::of_first(rows.len(), rows)
+    }
+
+    /// Of the first `batch` rows (of all, if there are fewer) with all rows, normalised here.
+    pub fn of_first(batch: usize, rows: Rows<T>) -> Self {
         let unit = UnitRows::new(rows);
-        let (b, d) = (rows.len(), rows.width());
-        let mut values = vec![T::ZERO; b * b];
+        let (g, d) = (rows.len(), rows.width());
+        let batch = batch.min(g);
+        let mut values = vec![T::ZERO; batch * g];
         let all = transposed(unit.rows());
         let panels = &all.columns.panels;
-        values.par_chunks_mut((BLOCK * b).max(1)).enumerate().for_each(|(block, out)| {
-            let rows = out.len() / b;
+        values.par_chunks_mut((BLOCK * g).max(1)).enumerate().for_each(|(block, out)| {
+            let rows = out.len() / g;
             let starts: Vec<usize> = (0..rows).map(|i| (block * BLOCK + i) * d).collect();
-            let out_rows: Vec<usize> = (0..rows).map(|i| i * b).collect();
+            let out_rows: Vec<usize> = (0..rows).map(|i| i * g).collect();
             let runs = [Run { start: 0, len: d, step: 1 }];
             let left = Left { values: unit.rows().as_slice(), rows: &starts, runs: &runs, out_rows: &out_rows };
             multiply(left, &all, 0..panels.len(), 0, |p| panels[p].0, out, false);
         });
-        Self { unit, values }
+        Self { unit, batch, values }
     }
 
-    /// Rows of the batch.
+    /// Rows of the batch (B).
     pub fn len(&self) -> usize {
-        self.unit.rows().len()
+        self.batch
+    }
+
+    /// All rows (G), at least 1 so that lines can be cut.
+    fn columns(&self) -> usize {
+        self.unit.rows().len().max(1)
     }
 
     /// Whether there is no row.
@@ -65,7 +79,7 @@ impl<T: Element> Cosines<T> {
         self.values.is_empty()
     }
 
-    /// The rows at length 1.
+    /// All rows at length 1.
     pub fn unit(&self) -> &UnitRows<T> {
         &self.unit
     }
@@ -75,20 +89,20 @@ impl<T: Element> Cosines<T> {
     /// # Panics
     /// If `i` is not below [`len`](Self::len), as for slices.
     pub fn line(&self, i: usize) -> &[T] {
-        let b = self.len();
-        &self.values[i * b..(i + 1) * b]
+        let g = self.columns();
+        &self.values[i * g..(i + 1) * g]
     }
 
     /// What `f` makes of every row of the matrix; rows run in parallel and come back in order.
     pub fn map<R: Send>(&self, f: impl Fn(usize, &[T]) -> R + Sync) -> Vec<R> {
-        let lines = self.values.par_chunks_exact(self.len().max(1)).with_min_len(8).enumerate();
+        let lines = self.values.par_chunks_exact(self.columns()).with_min_len(8).enumerate();
         lines.map(|(i, line)| f(i, line)).collect()
     }
 
     /// Every cosine becomes what `f` says; `f` is given the row and the row's entries.
     pub fn replace(&mut self, f: impl Fn(usize, &mut [T]) + Sync) {
-        let b = self.len().max(1);
-        self.values.par_chunks_exact_mut(b).with_min_len(8).enumerate().for_each(|(i, line)| f(i, line));
+        let g = self.columns();
+        self.values.par_chunks_exact_mut(g).with_min_len(8).enumerate().for_each(|(i, line)| f(i, line));
     }
 
     /// Squared distances of the rows at length 1 in the place of the cosines.
@@ -96,22 +110,20 @@ impl<T: Element> Cosines<T> {
     /// # Numerics
     /// `2 - 2c`, and from the differences of the rows where they are near: no cancellation.
     pub fn to_squared_distances(&mut self) {
-        let rows = std::mem::replace(&mut self.unit, UnitRows::new(Rows::trusted(&[], 1)));
-        let b = rows.rows().len().max(1);
-        self.values.par_chunks_exact_mut(b).with_min_len(8).enumerate().for_each(|(i, line)| {
-            squared_distances(rows.rows(), i, line);
+        let (g, rows) = (self.columns(), self.unit.rows());
+        self.values.par_chunks_exact_mut(g).with_min_len(8).enumerate().for_each(|(i, line)| {
+            squared_distances(rows, i, line);
         });
-        self.unit = rows;
     }
 
     /// The entries become slopes: `f` is given a row, its entries and as many zeros to write its slopes to. What it returns
     /// comes back in the order of the rows.
     pub fn turn<R: Send>(&mut self, f: impl Fn(usize, &[T], &mut [T]) -> R + Sync) -> Vec<R> {
-        let b = self.len().max(1);
-        let lines = self.values.par_chunks_exact_mut(b).with_min_len(8).enumerate();
+        let g = self.columns();
+        let lines = self.values.par_chunks_exact_mut(g).with_min_len(8).enumerate();
         lines
             .map_init(
-                || vec![T::ZERO; b],
+                || vec![T::ZERO; g],
                 |entries, (i, line)| {
                     entries.copy_from_slice(line);
                     line.fill(T::ZERO);
@@ -121,25 +133,25 @@ impl<T: Element> Cosines<T> {
             .collect()
     }
 
-    /// The gradient by the rows, as they came, of whatever has `factor` times the entries as its slopes by the cosines.
-    /// Entries (i, j) and (j, i) are one cosine: their slopes are added.
+    /// The gradient by the rows of the batch, as they came, of whatever has `factor` times the entries as its slopes by the
+    /// cosines. Inside the batch entries (i, j) and (j, i) are one cosine: their slopes are added.
     ///
     /// # Numerics
     /// Sums in `T`, in an order that the number of rows alone decides.
     pub fn gradient(&self, factor: f64) -> Vec<T> {
-        let (b, rows) = (self.len(), self.unit.rows());
+        let (g, rows) = (self.columns(), self.unit.rows());
         let d = rows.width();
-        let mut grad = vec![T::ZERO; b * d];
+        let mut grad = vec![T::ZERO; self.batch * d];
         let all = upright(rows, |_| T::ONE);
         let panels = &all.columns.panels;
         grad.par_chunks_mut(BLOCK * d).enumerate().for_each_init(
-            || vec![T::ZERO; BLOCK * b],
+            || vec![T::ZERO; BLOCK * g],
             |both, (block, grad)| {
                 let (first, n) = (block * BLOCK, grad.len() / d);
-                let both = &mut both[..n * b];
+                let both = &mut both[..n * g];
                 self.both_ways(first, T::narrow(factor), both);
-                let [starts, out_rows] = [b, d].map(|step| (0..n).map(|i| i * step).collect::<Vec<_>>());
-                let runs = [Run { start: 0, len: b, step: 1 }];
+                let [starts, out_rows] = [g, d].map(|step| (0..n).map(|i| i * step).collect::<Vec<_>>());
+                let runs = [Run { start: 0, len: g, step: 1 }];
                 let left = Left { values: both, rows: &starts, runs: &runs, out_rows: &out_rows };
                 multiply(left, &all, 0..panels.len(), 0, |p| panels[p].0, grad, false);
                 grad.chunks_exact_mut(d).enumerate().for_each(|(i, grad)| self.unit.back_row(first + i, grad));
@@ -148,21 +160,21 @@ impl<T: Element> Cosines<T> {
         grad
     }
 
-    /// Rows from `first` on of the matrix plus its transpose, times a factor.
+    /// Rows from `first` on of the matrix plus, inside the batch, its transpose, times a factor.
     fn both_ways(&self, first: usize, factor: T, out: &mut [T]) {
-        let b = self.len();
-        let n = out.len() / b;
+        let g = self.columns();
+        let n = out.len() / g;
         for rows in (0..n).step_by(SQUARE) {
-            for columns in (0..b).step_by(SQUARE) {
-                let (rows, columns) = (rows..(rows + SQUARE).min(n), columns..(columns + SQUARE).min(b));
+            for columns in (0..g).step_by(SQUARE) {
+                let (rows, columns) = (rows..(rows + SQUARE).min(n), columns..(columns + SQUARE).min(g));
                 let mut square = [[T::ZERO; SQUARE]; SQUARE];
-                for (j, across) in columns.clone().zip(&mut square) {
-                    let line = &self.values[j * b + first..][rows.clone()];
+                for (j, across) in (columns.start..columns.end.min(self.batch)).zip(&mut square) {
+                    let line = &self.values[j * g + first..][rows.clone()];
                     across[..line.len()].copy_from_slice(line);
                 }
                 for i in rows.clone() {
-                    let line = &self.values[(first + i) * b..][columns.clone()];
-                    let out = &mut out[i * b..][columns.clone()];
+                    let line = &self.values[(first + i) * g..][columns.clone()];
+                    let out = &mut out[i * g..][columns.clone()];
                     for ((out, &v), across) in out.iter_mut().zip(line).zip(&square) {
                         *out = (v + across[i - rows.start]) * factor;
                     }
@@ -218,31 +230,36 @@ mod tests {
 
     #[test]
     fn the_gradient_is_that_of_the_weighted_sum_of_cosines() {
-        // Sizes that fill neither blocks nor squares, and just fill them.
-        for b in [1, 2, 33, 100, 128, 129, 150] {
+        // Sizes that fill neither blocks nor squares, and just fill them; then with further rows.
+        let alone = [1, 2, 33, 100, 128, 129, 150].map(|b| (b, 0));
+        for (b, more) in alone.into_iter().chain([(1, 1), (2, 5), (40, 70), (130, 64)]) {
             let x = inputs::normal(b as u64, 1., (b, 3), DType::F64).unwrap();
-            let values = x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
-            let mut cosines = Cosines::new(Rows::new(&values, 3).unwrap());
+            let further = inputs::normal(99, 1., (more, 3), DType::F64).unwrap();
+            let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            let values = [flat(&x), flat(&further)].concat();
+            let mut cosines = Cosines::of_first(b, Rows::new(&values, 3).unwrap());
+            assert_eq!((cosines.len(), cosines.line(0).len()), (b, b + more));
             let weighted: Vec<f64> = cosines.turn(|i, entries, slopes| {
                 slopes.iter_mut().enumerate().for_each(|(j, s)| *s = slope(i, j));
                 entries.iter().zip(slopes).map(|(c, s)| *c * *s).sum()
             });
             let grad = cosines.gradient(0.5);
             // The same by candle's operations.
-            let weights: Vec<f64> = (0..b).flat_map(|i| (0..b).map(move |j| slope(i, j))).collect();
-            let weights = Tensor::from_vec(weights, (b, b), &Device::Cpu).unwrap();
+            let weights: Vec<f64> = (0..b).flat_map(|i| (0..b + more).map(move |j| slope(i, j))).collect();
+            let weights = Tensor::from_vec(weights, (b, b + more), &Device::Cpu).unwrap();
             let var = candle_core::Var::from_tensor(&x).unwrap();
             let run = |t: &Tensor| {
-                let matrix = crate::Similarity::new(t, t, npair_types::Measure::Cosine).unwrap().dense().unwrap();
+                let all = if more == 0 { t.clone() } else { Tensor::cat(&[t, &further], 0)? };
+                let matrix = crate::Similarity::new(t, &all, npair_types::Measure::Cosine).unwrap().dense().unwrap();
                 ((matrix * &weights)?.sum_all()? * 0.5)?.reshape(())
             };
             let value = run(&var).unwrap();
             let want = value.backward().unwrap().get(&var).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
             let scale = want.iter().fold(1f64, |m, w| m.max(w.abs()));
-            // Sums of at most 150 products of order 5.
+            // Sums of at most 194 products of order 5.
             assert!(grad.iter().zip(&want).all(|(g, w)| (g - w).abs() <= 1e-13 * scale), "{b}");
             assert!((weighted.iter().sum::<f64>() * 0.5 - value.to_scalar::<f64>().unwrap()).abs() <= 1e-11, "{b}");
-            if b == 2 {
+            if b == 2 && more == 0 {
                 gradient::check(&[x], |t| run(&t[0])).unwrap();
             }
         }

@@ -4,7 +4,7 @@
 //! [`Similarity::log_sum_exp`] and its relatives reduce it with gradients and never store it. [`Rows`] is the same view
 //! on plain slices, for [`top_k`](Rows::top_k), [`row_max`](Rows::row_max) and [`ranks`](Rows::ranks), which need no
 //! gradient, and for [`map_lines`](Rows::map_lines), whatever a miner may ask of a row. [`Cosines`] keeps the matrix of a
-//! batch with itself, for losses that need every entry more than once. Entries are *closeness*: larger is nearer, for every [`Measure`](npair_types::Measure).
+//! batch with itself and further rows, for losses that need every entry more than once. Entries are *closeness*: larger is nearer, for every [`Measure`](npair_types::Measure).
 
 mod cosines;
 mod dense;

@@ -7,7 +7,7 @@ use npair_losses::{
     Angular, ArcFace, Circle, Contrastive, ContrastiveAll, CosFace, FastAp, GeneralisedLiftedStructure, Histogram,
     LiftedStructure, Loss, LossValue, MarginFreeTriplet, MarginLoss, MultiPositiveNPair, MultiSimilarity, NPairMc,
     NPairOvo, NTuplet, NcaStyle, NormPenalty, NormalisedSoftmax, NtXent, PairLoss, ProxyAnchor, ProxyNca, RankedList,
-    SigLip, SmoothAp, SmoothTriplet, SoftTriple, SoftmaxClassifier, SphereFace, SubCentreArcFace, SupCon,
+    Regulariser, SigLip, SmoothAp, SmoothTriplet, SoftTriple, SoftmaxClassifier, SphereFace, SubCentreArcFace, SupCon,
     SymmetricNPairMc, TripletBatchHard, TripletLoss, TripletMargin, TripletMarginAll, TupletMargin,
 };
 use npair_types::{ClassId, Purpose, Streams};

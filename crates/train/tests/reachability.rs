@@ -58,8 +58,10 @@ fn every_variable_of_every_backbone_has_a_gradient_under_every_kind_of_loss() {
             let embeddings = net.forward(&pixels, &Mode::train(Streams::new(7), step as u64)).unwrap();
             let value = loss.forward(&embeddings, &labels).unwrap().value;
             let own = loss.variables();
-            let all =
-                vars.iter().map(|(name, var)| (name.as_str(), var)).chain(own.iter().map(|(name, var)| (*name, var)));
+            let all = vars
+                .iter()
+                .map(|(name, var)| (name.as_str(), var))
+                .chain(own.iter().map(|(name, var)| (name.as_str(), var)));
             assert_eq!(reach::dead(&value, all).unwrap(), Vec::<String>::new(), "{name} under {loss_name}");
         }
     }

@@ -1,0 +1,24 @@
+use crate::rows::{expect_matrix, pick, unit_rows};
+use crate::{Error, Result};
+use candle_core::{DType, Tensor};
+use npair_similarity::{Mask, Rows};
+use npair_types::Measure;
+
+/// Rows at length 1 in f64, and each one's nearest other row; at least two rows.
+pub(crate) fn with_nearest(what: &'static str, rows: &Tensor) -> Result<[Tensor; 2]> {
+    let (got, d) = expect_matrix("rows", rows)?;
+    if got < 2 {
+        return Err(Error::TooFew { loss: what, what: "rows", least: 2, got });
+    }
+    let unit = unit_rows(&rows.to_dtype(DType::F64)?)?;
+    let values = unit.detach().flatten_all()?.to_vec1::<f64>()?;
+    if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+        return Err(npair_similarity::Error::NotFinite { side: "rows", row: at / d }.into());
+    }
+    let all = Rows::new(&values, d)?;
+    let nearest = all.row_max(all, Measure::Dot, &Mask::OffDiagonal)?;
+    // With two rows there is another one; a finite one is found.
+    let places: Vec<usize> = nearest.iter().enumerate().map(|(i, n)| n.as_ref().map_or(i, |n| n.index)).collect();
+    let others = pick(&unit, &places)?;
+    Ok([unit, others])
+}
