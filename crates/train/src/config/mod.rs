@@ -1,16 +1,18 @@
 //! The settings of a run, as `config.toml` holds them. Every setting has a default, unknown keys are errors.
 
+mod beyond;
 mod data;
 mod learning;
 mod loss;
 mod read;
 mod scoring;
 
+pub use beyond::{MemoryConfig, RegulariserConfig, RegulariserName, RowsOf};
 pub use data::{DataConfig, DataSource};
 pub use learning::{
     GroupConfig, ModelConfig, OptimiserConfig, OptimiserName, ScheduleConfig, ScheduleName, TrainingConfig,
 };
-pub use loss::{BatchConfig, LossConfig, NormPenaltyConfig, NormPenaltyForm, ReducerName};
+pub use loss::{BatchConfig, LossConfig, NormPenaltyConfig, NormPenaltyForm, PartConfig, ReducerName};
 pub use scoring::EvaluationConfig;
 
 use npair_data::PipelineConfig;
@@ -42,6 +44,11 @@ pub struct Config {
     pub loss: LossConfig,
     /// Regularisation of the embeddings' norms.
     pub norm_penalty: NormPenaltyConfig,
+    /// Other regularisers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub regulariser: Vec<RegulariserConfig>,
+    /// Embeddings of the last batches as further rows to compare with.
+    pub memory: MemoryConfig,
     /// Batches and class mining.
     pub batch: BatchConfig,
     /// The optimiser.
