@@ -1,6 +1,8 @@
 use crate::{Backbone, Error, InputSpec, ModelConfig, Output, Result};
 use candle_core::{D, DType, Device, Tensor};
-use npair_nn::{Dropout, Init, Layer, Linear, Mode, Params, Pass, ToChannelsLast, Value, differentiable, infer};
+use npair_nn::{
+    Dropout, Init, Layer, Linear, Mode, Params, Pass, ToChannelsLast, Value, differentiable, infer, rehearse,
+};
 use npair_types::Streams;
 
 /// Smallest squared norm that an embedding is divided by: keeps the derivative finite for an embedding of zeros.
@@ -54,6 +56,25 @@ impl EmbeddingNet {
     /// # Errors
     /// [`Error::Input`] if the images are not those that [`Self::input`] asks for.
     pub fn forward(&self, pixels: &Tensor, mode: &Mode) -> Result<Tensor> {
+        self.check(pixels)?;
+        let run = |pixels: &Value, pass: &mut Pass| self.run(pixels, pass);
+        self.finish(match mode {
+            Mode::Eval => infer(pixels, run)?,
+            Mode::Train { .. } => differentiable(pixels, mode, run)?,
+        })
+    }
+
+    /// Embeddings to the bit as [`forward`](Self::forward) gives them in this mode, of which nothing is kept: neither for
+    /// gradients nor in running statistics.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn rehearse(&self, pixels: &Tensor, mode: &Mode) -> Result<Tensor> {
+        self.check(pixels)?;
+        self.finish(rehearse(pixels, mode, |pixels, pass| self.run(pixels, pass))?)
+    }
+
+    fn check(&self, pixels: &Tensor) -> Result<()> {
         let &[_, channels, height, width] = pixels.dims() else {
             let InputSpec { channels, size } = self.input();
             return Err(Error::Input { got: pixels.dims().to_vec(), channels, size });
@@ -62,15 +83,16 @@ impl EmbeddingNet {
         if (channels, height, width) != (wanted.channels, wanted.size, wanted.size) {
             return Err(Error::Input { got: pixels.dims().to_vec(), channels: wanted.channels, size: wanted.size });
         }
-        let run = |pixels: &Value, pass: &mut Pass| -> npair_nn::Result<Value> {
-            let images = ToChannelsLast.forward(pixels, pass)?;
-            let features = self.backbone.forward(&images, pass).map_err(candle_core::Error::from)?;
-            self.head.forward(&self.dropout.forward(&features, pass)?, pass)
-        };
-        let raw = match mode {
-            Mode::Eval => infer(pixels, run)?,
-            Mode::Train { .. } => differentiable(pixels, mode, run)?,
-        };
+        Ok(())
+    }
+
+    fn run(&self, pixels: &Value, pass: &mut Pass) -> npair_nn::Result<Value> {
+        let images = ToChannelsLast.forward(pixels, pass)?;
+        let features = self.backbone.forward(&images, pass).map_err(candle_core::Error::from)?;
+        self.head.forward(&self.dropout.forward(&features, pass)?, pass)
+    }
+
+    fn finish(&self, raw: Tensor) -> Result<Tensor> {
         match self.config.output {
             Output::Raw => Ok(raw),
             Output::UnitLength => {

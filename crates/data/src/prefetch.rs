@@ -70,7 +70,13 @@ impl Prefetch {
 
     /// Asks for a batch under a number of the caller's (the step).
     pub fn submit(&mut self, ticket: u64, ids: &[ExampleId]) {
-        self.queue.submit(ticket, ids);
+        self.submit_rows(ticket, 0, ids);
+    }
+
+    /// Asks for a piece of a batch: its rows from `first_row` on, as they are in the whole. A piece counts as a batch to
+    /// everything here.
+    pub fn submit_rows(&mut self, ticket: u64, first_row: usize, ids: &[ExampleId]) {
+        self.queue.submit(ticket, first_row, ids);
     }
 
     /// Number of batches asked for and not yet handed out.

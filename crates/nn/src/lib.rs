@@ -31,7 +31,7 @@ pub use layers::{
 pub use memory::keep_freed_memory;
 pub use mode::Mode;
 pub use params::{Init, Parameter, Params, Path};
-pub use pass::{Gradients, Pass, Source, Value, backward, differentiable, infer};
+pub use pass::{Gradients, Pass, Source, Value, backward, differentiable, infer, rehearse};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -2,9 +2,10 @@ use npair_types::{ChaCha8Rng, Purpose, Streams};
 
 /// What a forward pass is for. It is handed to every layer, so no layer has a hidden switch.
 ///
-/// A forward pass is a pure function of input, parameters and mode with one exception: a training pass moves the
-/// running statistics of batch norm. A dropout mask depends on (seed, step, name of the layer) alone, so a step can be
-/// replayed and a resumed run drops what the uninterrupted one would have dropped.
+/// A forward pass is a pure function of input, parameters and mode with one exception: a training pass that keeps a
+/// tape moves the running statistics of batch norm. What dropout does to a row of the batch depends on (seed, step, name
+/// of the layer, row) alone, so a step can be replayed, in one go or in pieces, and a resumed run drops what the
+/// uninterrupted one would have dropped.
 ///
 /// ```
 /// # use npair_nn::Mode; use npair_types::Streams;
@@ -21,13 +22,24 @@ pub enum Mode {
         streams: Streams,
         /// Number of the forward pass in the run; give every micro-batch of a step one of its own.
         step: u64,
+        /// The row of the batch that the pass begins with: 0, but for a piece of a batch.
+        first_row: usize,
     },
 }
 
 impl Mode {
     /// The training mode of forward pass `step`.
     pub fn train(streams: Streams, step: u64) -> Self {
-        Self::Train { streams, step }
+        Self::Train { streams, step, first_row: 0 }
+    }
+
+    /// The same for a piece of the batch that begins with its row `row`: the piece drops what the whole batch would drop
+    /// there.
+    pub fn from_row(self, row: usize) -> Self {
+        match self {
+            Self::Eval => Self::Eval,
+            Self::Train { streams, step, .. } => Self::Train { streams, step, first_row: row },
+        }
     }
 
     /// Whether this is a training pass.
@@ -35,11 +47,13 @@ impl Mode {
         matches!(self, Self::Train { .. })
     }
 
-    /// The stream of a layer's dropout mask; none in evaluation.
-    pub(crate) fn dropout(&self, layer: u64) -> Option<ChaCha8Rng> {
-        match self {
-            Self::Eval => None,
-            Self::Train { streams, step } => Some(streams.open(Purpose::Dropout, [*step, layer])),
-        }
+    /// The stream of a layer's dropout mask, of which every row of a batch takes `per_row` draws of 64 bits; none in
+    /// evaluation.
+    pub(crate) fn dropout(&self, layer: u64, per_row: usize) -> Option<ChaCha8Rng> {
+        let Self::Train { streams, step, first_row } = *self else { return None };
+        let mut rng = streams.open(Purpose::Dropout, [step, layer]);
+        // The stream counts words of 32 bits.
+        rng.set_word_pos(2 * per_row as u128 * first_row as u128);
+        Some(rng)
     }
 }

@@ -1,6 +1,7 @@
+use crate::objective::Objective;
 use crate::optimiser::Optimiser;
 use crate::{Error, Result, files};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use npair_backbones::EmbeddingNet;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -36,7 +37,7 @@ impl State {
 pub(crate) fn save(
     place: &Path,
     net: &EmbeddingNet,
-    loss: &[(String, Var)],
+    objective: &Objective,
     optimiser: &Optimiser,
     mut state: State,
 ) -> Result<()> {
@@ -44,7 +45,7 @@ pub(crate) fn save(
     net.save(&new)?;
     let (mut tensors, steps) = optimiser.save()?;
     state.optimiser_steps = steps;
-    tensors.extend(loss.iter().map(|(name, var)| (format!("variable/{name}"), var.as_tensor().clone())));
+    tensors.extend(objective.save()?);
     let mut sorted: Vec<(String, Tensor)> = tensors.into_iter().collect();
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
     let path = new.join(TENSORS);
@@ -54,11 +55,13 @@ pub(crate) fn save(
     files::replace(&new, place)
 }
 
-/// Reads a checkpoint into a network, a loss's variables and an optimiser made for the same configuration.
+/// Reads a checkpoint into a network, an objective and an optimiser made for the same configuration, of `accumulate` batches a
+/// step.
 pub(crate) fn load(
     place: &Path,
     net: &EmbeddingNet,
-    loss: &[(String, Var)],
+    objective: &mut Objective,
+    accumulate: u64,
     optimiser: &mut Optimiser,
 ) -> Result<State> {
     let path = place.join(STATE);
@@ -79,11 +82,7 @@ pub(crate) fn load(
         .map_err(|e| Error::file(&path, format!("is damaged: {e}; {CURE}")))?;
     let other =
         |why: String| Error::file(&path, format!("{why}; the run's config.toml describes another loss or optimiser"));
-    for (name, var) in loss {
-        let key = format!("variable/{name}");
-        let value = tensors.get(&key).ok_or_else(|| other(format!("{key} is missing")))?;
-        var.set(value).map_err(|e| other(e.to_string()))?;
-    }
+    objective.restore(&tensors, state.step * accumulate).map_err(other)?;
     optimiser.restore(&tensors, state.optimiser_steps).map_err(other)?;
     Ok(state)
 }

@@ -31,9 +31,9 @@ pub(crate) enum OfPairs {
 }
 
 impl Mined {
-    pub(crate) fn new(config: MinerConfig, loss: LossConfig) -> Result<Self> {
+    pub(crate) fn new(config: MinerConfig, loss: &LossConfig) -> Result<Self> {
         let miner = miner(config)?;
-        let triplets: Box<dyn TripletLoss> = match loss {
+        let triplets: Box<dyn TripletLoss> = match *loss {
             LossConfig::Triplet {} => Box::new(SmoothTriplet),
             LossConfig::TripletMargin { margin } => Box::new(TripletMargin::new(margin)?),
             LossConfig::TripletMarginFree {} => Box::new(MarginFreeTriplet),
@@ -136,7 +136,7 @@ mod tests {
     fn made(sets: &[&str]) -> Result<Mined> {
         let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
         let config = Config::parse("test", "", &sets)?;
-        Mined::new(config.miner.unwrap(), config.loss)
+        Mined::new(config.miner.unwrap(), &config.loss)
     }
 
     #[test]

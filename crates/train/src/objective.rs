@@ -1,21 +1,23 @@
-use crate::config::{Config, LossConfig};
+use crate::config::{Config, LossConfig, RowsOf};
+use crate::losses::{Maker, regulariser};
 use crate::mined::Mined;
 use crate::{Error, Result};
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use npair_batch::{BatchPlan, Roles};
 use npair_losses::{
-    Angular, ArcFace, Circle, Contrastive, ContrastiveAll, CosFace, FastAp, GeneralisedLiftedStructure, Histogram,
-    LiftedStructure, Loss, LossValue, MarginFreeTriplet, MarginLoss, MultiPositiveNPair, MultiSimilarity, NPairMc,
-    NPairOvo, NTuplet, NcaStyle, NormPenalty, NormalisedSoftmax, NtXent, PairLoss, ProxyAnchor, ProxyNca, RankedList,
-    Regulariser, SigLip, SmoothAp, SmoothTriplet, SoftTriple, SoftmaxClassifier, SphereFace, SubCentreArcFace, SupCon,
-    SymmetricNPairMc, TripletBatchHard, TripletLoss, TripletMargin, TripletMarginAll, TupletMargin,
+    CrossBatchMemory, Gallery, GalleryLoss, Loss, LossValue, MarginFreeTriplet, NPairMc, NPairOvo, NTuplet,
+    NormPenalty, PairLoss, PartValue, Regulariser, SmoothTriplet, SymmetricNPairMc, TripletLoss, TripletMargin,
+    WeightedSum,
 };
-use npair_types::{ClassId, Purpose, Streams};
+use npair_types::{ClassId, Labels, Purpose, Streams};
+use std::collections::HashMap;
 
-/// What a run minimises: a loss, and the penalty of the norms.
+/// What a run minimises: a loss, perhaps with a memory of the last batches, and the penalties.
 pub(crate) struct Objective {
     form: Form,
+    memory: Option<CrossBatchMemory>,
     penalty: Option<NormPenalty>,
+    regularisers: Vec<Weighed>,
     streams: Streams,
 }
 
@@ -24,24 +26,101 @@ enum Form {
     Triplets(Box<dyn TripletLoss>),
     Tuplets(NTuplet),
     Labelled(Box<dyn Loss>),
+    Sum(WeightedSum),
     Mined(Mined),
+}
+
+struct Weighed {
+    weight: f64,
+    of: RowsOf,
+    regulariser: Box<dyn Regulariser>,
+}
+
+/// The objective of a batch.
+pub(crate) struct Aim {
+    pub(crate) loss: LossValue,
+    /// The losses that `loss` is the sum of, if it is one.
+    pub(crate) parts: Vec<PartValue>,
+    /// With the penalties: what is to be minimised.
+    pub(crate) total: Tensor,
 }
 
 impl Objective {
     /// The objective of a configuration; `classes` are those of training.
     pub(crate) fn new(config: &Config, classes: &[ClassId]) -> Result<Self> {
-        let form = match config.miner {
-            Some(miner) => Form::Mined(Mined::new(miner, config.loss)?),
-            None => form(config, classes)?,
-        };
         let c = config.norm_penalty;
         let penalty = NormPenalty::new(c.weight, c.form.into())?;
-        Ok(Self { form, penalty: (c.weight > 0.).then_some(penalty), streams: Streams::new(config.seed) })
+        let penalty = (c.weight > 0.).then_some(penalty);
+        let weighed = config.regulariser.iter().map(|c| {
+            if !(c.weight.is_finite() && c.weight > 0.) {
+                let why = format!("is {}, but has to be a finite number above 0", c.weight);
+                return Err(Error::Setting { setting: "regulariser.weight", why });
+            }
+            Ok(Weighed { weight: c.weight, of: c.of, regulariser: regulariser(c.kind)? })
+        });
+        let regularisers = weighed.collect::<Result<Vec<_>>>()?;
+        let memory = match config.memory.size {
+            0 => None,
+            // The memory counts batches, of which a step has several.
+            size => Some(CrossBatchMemory::new(size, config.memory.start_step * config.optimiser.accumulate as u64)?),
+        };
+        let form = match config.miner {
+            Some(_) if memory.is_some() => {
+                let why = "chooses tuples of the batch alone; leave [memory] out".to_owned();
+                return Err(Error::Setting { setting: "miner", why });
+            }
+            Some(miner) => Form::Mined(Mined::new(miner, &config.loss)?),
+            None => form(config, classes)?,
+        };
+        let made = Self { form, memory, penalty, regularisers, streams: Streams::new(config.seed) };
+        if made.memory.is_some() && made.form.gallery_loss().is_none() {
+            let why = format!("{} takes no memory: its terms are no queries'; leave [memory] out", config.loss.name());
+            return Err(Error::Setting { setting: "memory.size", why });
+        }
+        if made.of_classes().is_empty() && made.regularisers.iter().any(|r| r.of == RowsOf::Classes) {
+            let why = format!("{} has no rows for classes; write of = \"embeddings\"", config.loss.name());
+            return Err(Error::Setting { setting: "regulariser.of", why });
+        }
+        Ok(made)
     }
 
-    /// The loss of a batch by its number, and with the penalty what is to be minimised.
-    pub(crate) fn of(&self, embeddings: &Tensor, plan: &BatchPlan, batch: u64) -> Result<(LossValue, Tensor)> {
+    /// The objective of a batch by its number, which is remembered then, if there is a memory.
+    pub(crate) fn of(&mut self, embeddings: &Tensor, plan: &BatchPlan, batch: u64) -> Result<Aim> {
+        let (loss, parts) = self.loss(embeddings, plan, batch)?;
+        if let Some(memory) = &mut self.memory {
+            memory.remember(embeddings, &plan.labels)?;
+        }
+        let mut total = loss.value.clone();
+        if let Some(penalty) = &self.penalty {
+            total = (total + penalty.of(embeddings)?)?;
+        }
+        for Weighed { weight, of, regulariser } in &self.regularisers {
+            let rows = match of {
+                RowsOf::Embeddings => vec![embeddings.clone()],
+                RowsOf::Classes => self.of_classes(),
+            };
+            for rows in rows {
+                total = (total + (regulariser.of(&rows)? * *weight)?)?;
+            }
+        }
+        Ok(Aim { loss, parts, total })
+    }
+
+    fn loss(&self, embeddings: &Tensor, plan: &BatchPlan, batch: u64) -> Result<(LossValue, Vec<PartValue>)> {
+        let gallery = || -> Result<Gallery> {
+            Ok(match &self.memory {
+                Some(memory) => memory.gallery(embeddings, &plan.labels)?,
+                None => Gallery::of(embeddings, &plan.labels)?,
+            })
+        };
+        if let Form::Sum(sum) = &self.form {
+            return Ok(sum.parts_of(&gallery()?)?);
+        }
         let loss = match (&self.form, &plan.roles) {
+            (form, _) if self.memory.is_some() => match form.gallery_loss() {
+                Some(loss) => loss.against(&gallery()?)?,
+                None => return Err(unfit()),
+            },
             (Form::Pairs(loss), Roles::Pairs(pairs)) => loss.of_pairs_in(embeddings, pairs)?,
             (Form::Triplets(loss), Roles::Triplets(triplets)) => loss.of_triplets_in(embeddings, triplets)?,
             (Form::Tuplets(loss), Roles::Tuplets(tuplets)) => loss.of_tuplets_in(embeddings, tuplets)?,
@@ -51,100 +130,94 @@ impl Objective {
                 let mut rng = self.streams.open(Purpose::Mining, [batch, 1]);
                 mined.of(embeddings, &plan.labels, &mut rng)?
             }
-            _ => {
-                return Err(Error::Setting {
-                    setting: "loss.name",
-                    why: "does not fit the sampler's batches".to_owned(),
-                });
-            }
+            _ => return Err(unfit()),
         };
-        let total = match &self.penalty {
-            Some(penalty) => (&loss.value + penalty.of(embeddings)?)?,
-            None => loss.value.clone(),
-        };
-        Ok((loss, total))
+        Ok((loss, Vec::new()))
     }
 
     /// The loss's own variables.
     pub(crate) fn variables(&self) -> Vec<(String, Var)> {
-        match &self.form {
-            Form::Labelled(loss) => loss.variables().into_iter().map(|(n, v)| (format!("loss.{n}"), v)).collect(),
+        let own = match &self.form {
+            Form::Labelled(loss) => loss.variables(),
+            Form::Sum(sum) => sum.variables(),
             _ => Vec::new(),
+        };
+        own.into_iter().map(|(name, var)| (format!("loss.{name}"), var)).collect()
+    }
+
+    /// The rows that the loss has for every class.
+    fn of_classes(&self) -> Vec<Tensor> {
+        let matrices = self.variables().into_iter().filter(|(_, var)| var.rank() == 2);
+        matrices.map(|(_, var)| var.as_tensor().clone()).collect()
+    }
+
+    /// What a checkpoint keeps: variables, and what is remembered.
+    pub(crate) fn save(&self) -> Result<Vec<(String, Tensor)>> {
+        let own = self.variables().into_iter();
+        let mut out: Vec<_> = own.map(|(name, var)| (format!("variable/{name}"), var.as_tensor().clone())).collect();
+        if let Some((memory, rows)) = self.memory.as_ref().and_then(|memory| Some((memory, memory.rows()?))) {
+            let classes: Vec<u32> = memory.labels().iter().map(|class| class.0).collect();
+            out.push((ROWS.to_owned(), rows.clone()));
+            out.push((CLASSES.to_owned(), Tensor::from_slice(&classes, classes.len(), rows.device())?));
+        }
+        Ok(out)
+    }
+
+    /// Goes on from what a checkpoint kept after `batches` batches; the error says what is missing or does not fit.
+    pub(crate) fn restore(
+        &mut self,
+        tensors: &HashMap<String, Tensor>,
+        batches: u64,
+    ) -> std::result::Result<(), String> {
+        let get = |key: &str| tensors.get(key).ok_or(format!("{key} is missing"));
+        for (name, var) in self.variables() {
+            var.set(get(&format!("variable/{name}"))?).map_err(|e| e.to_string())?;
+        }
+        let Some(memory) = &mut self.memory else { return Ok(()) };
+        let kept = match tensors.contains_key(ROWS) {
+            true => {
+                let classes = get(CLASSES)?.to_dtype(DType::U32).and_then(|t| t.to_vec1::<u32>());
+                let labels = Labels::new(classes.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+                Some((get(ROWS)?.clone(), labels))
+            }
+            false => None,
+        };
+        memory.restore(batches, kept).map_err(|e| e.to_string())
+    }
+}
+
+/// Names of the memory's tensors in a checkpoint.
+const ROWS: &str = "memory/rows";
+const CLASSES: &str = "memory/classes";
+
+fn unfit() -> Error {
+    Error::Setting { setting: "loss.name", why: "does not fit the sampler's batches".to_owned() }
+}
+
+impl Form {
+    fn gallery_loss(&self) -> Option<&dyn GalleryLoss> {
+        match self {
+            Self::Labelled(loss) => loss.as_gallery_loss(),
+            Self::Sum(sum) => sum.as_gallery_loss(),
+            _ => None,
         }
     }
 }
 
 /// The loss of a configuration.
 fn form(config: &Config, classes: &[ClassId]) -> Result<Form> {
-    let mut rng = Streams::new(config.seed).open(Purpose::Initialisation, [u64::MAX, 0]);
-    let (d, f32, cpu) = (config.model.embedding, DType::F32, &Device::Cpu);
-    let rng = &mut rng;
-    Ok(match config.loss {
+    let mut maker = Maker::new(config, classes);
+    Ok(match &config.loss {
+        // With a memory a batch's labels say more than its pairs do.
+        loss if config.memory.size > 0 && !loss.is_sum() => Form::Labelled(maker.loss(loss)?),
+        LossConfig::WeightedSum { parts } => Form::Sum(maker.sum(parts)?),
         LossConfig::NPairMc {} => Form::Pairs(Box::new(NPairMc)),
         LossConfig::NPairMcSymmetric {} => Form::Pairs(Box::new(SymmetricNPairMc)),
         LossConfig::NPairOvo {} => Form::Pairs(Box::new(NPairOvo)),
         LossConfig::Triplet {} => Form::Triplets(Box::new(SmoothTriplet)),
-        LossConfig::TripletMargin { margin } => Form::Triplets(Box::new(TripletMargin::new(margin)?)),
+        LossConfig::TripletMargin { margin } => Form::Triplets(Box::new(TripletMargin::new(*margin)?)),
         LossConfig::TripletMarginFree {} => Form::Triplets(Box::new(MarginFreeTriplet)),
         LossConfig::Tuplet {} => Form::Tuplets(NTuplet),
-        LossConfig::Contrastive { margin } => labelled(Contrastive::new(margin)?),
-        LossConfig::NcaStyle {} => labelled(NcaStyle),
-        LossConfig::MultiPositiveNPair {} => labelled(MultiPositiveNPair),
-        LossConfig::Softmax {} => labelled(SoftmaxClassifier::new(classes, d, rng, f32, cpu)?),
-        LossConfig::LiftedStructure { negative, positive } => labelled(LiftedStructure::new(negative, positive)?),
-        LossConfig::GeneralisedLiftedStructure { negative, positive } => {
-            labelled(GeneralisedLiftedStructure::new(negative, positive)?)
-        }
-        LossConfig::Histogram { nodes } => labelled(Histogram::new(nodes)?),
-        LossConfig::Angular { degrees } => labelled(Angular::new(degrees)?),
-        LossConfig::TupletMargin { degrees, scale } => labelled(TupletMargin::new(degrees, scale)?),
-        LossConfig::TripletBatchHard { margin } => labelled(TripletBatchHard::new(margin)?),
-        LossConfig::TripletBatchHardSoft {} => labelled(TripletBatchHard::soft()),
-        LossConfig::TripletMarginAll { margin, reducer } => labelled(TripletMarginAll::new(margin, reducer.into())?),
-        LossConfig::ContrastiveAll { positive, negative, reducer } => {
-            labelled(ContrastiveAll::new(positive, negative, reducer.into())?)
-        }
-        LossConfig::FastAp { bins } => labelled(FastAp::new(bins)?),
-        LossConfig::SmoothAp { temperature } => labelled(SmoothAp::new(temperature)?),
-        LossConfig::RankedList { boundary, margin, temperature, balance } => {
-            labelled(RankedList::new(boundary, margin, temperature, balance)?)
-        }
-        LossConfig::MultiSimilarity { alpha, beta, base } => labelled(MultiSimilarity::new(alpha, beta, base)?),
-        LossConfig::Circle { margin, gamma } => labelled(Circle::new(margin, gamma)?),
-        LossConfig::NtXent { temperature } => labelled(NtXent::new(temperature)?),
-        LossConfig::SupCon { temperature } => labelled(SupCon::new(temperature)?),
-        LossConfig::SphereFace { margin, scale } => {
-            labelled(SphereFace::new(classes, d, rng, f32, cpu)?.with_margin(margin)?.with_scale(scale)?)
-        }
-        LossConfig::CosFace { margin, scale } => {
-            labelled(CosFace::new(classes, d, rng, f32, cpu)?.with_margin(margin)?.with_scale(scale)?)
-        }
-        LossConfig::ArcFace { margin, scale } => {
-            labelled(ArcFace::new(classes, d, rng, f32, cpu)?.with_margin(margin)?.with_scale(scale)?)
-        }
-        LossConfig::SubCentreArcFace { centres, margin, scale } => {
-            labelled(SubCentreArcFace::new(classes, centres, d, rng, f32, cpu)?.with_margin(margin)?.with_scale(scale)?)
-        }
-        LossConfig::NormalisedSoftmax { temperature } => {
-            labelled(NormalisedSoftmax::new(classes, d, rng, f32, cpu)?.with_temperature(temperature)?)
-        }
-        LossConfig::ProxyNca { scale } => labelled(ProxyNca::new(classes, d, rng, f32, cpu)?.with_scale(scale)?),
-        LossConfig::ProxyAnchor { alpha, margin } => {
-            labelled(ProxyAnchor::new(classes, d, rng, f32, cpu)?.with_alpha(alpha)?.with_margin(margin)?)
-        }
-        LossConfig::SoftTriple { centres, lambda, gamma, margin } => labelled(
-            SoftTriple::new(classes, centres, d, rng, f32, cpu)?
-                .with_lambda(lambda)?
-                .with_gamma(gamma)?
-                .with_margin(margin)?,
-        ),
-        LossConfig::Margin { margin, reducer } => {
-            labelled(MarginLoss::new(classes, f32, cpu)?.with_margin(margin)?.with_reducer(reducer.into()))
-        }
-        LossConfig::SigLip {} => labelled(SigLip::new(f32, cpu)?),
+        loss => Form::Labelled(maker.loss(loss)?),
     })
-}
-
-fn labelled(loss: impl Loss + 'static) -> Form {
-    Form::Labelled(Box::new(loss))
 }

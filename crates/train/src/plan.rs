@@ -1,4 +1,4 @@
-use crate::Result;
+use crate::{GradCache, Result};
 use npair_batch::{BatchPlan, BatchSampler, Candidates, Prototypes};
 use npair_data::Prefetch;
 use serde_json::Value;
@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, VecDeque};
 /// batch before each checkpoint: what is planned ahead changes neither batches nor checkpoints.
 pub(crate) struct Planner {
     sampler: Box<dyn BatchSampler>,
+    /// How batches are cut into pieces, if they are.
+    pieces: Option<GradCache>,
     ahead: VecDeque<BatchPlan>,
     /// Number of the next batch to plan.
     next: u64,
@@ -22,8 +24,8 @@ const AHEAD: usize = 2;
 
 impl Planner {
     /// Plans batches `next..end`.
-    pub(crate) fn new(sampler: Box<dyn BatchSampler>, next: u64, end: u64) -> Self {
-        Self { sampler, ahead: VecDeque::new(), next, end, notes: BTreeMap::new() }
+    pub(crate) fn new(sampler: Box<dyn BatchSampler>, pieces: Option<GradCache>, next: u64, end: u64) -> Self {
+        Self { sampler, pieces, ahead: VecDeque::new(), next, end, notes: BTreeMap::new() }
     }
 
     /// Goes on from a saved state of the sampler.
@@ -47,7 +49,7 @@ impl Planner {
     pub(crate) fn fill(&mut self, prefetch: &mut Prefetch, noted: &dyn Fn(u64) -> bool) -> Result<()> {
         while self.ahead.len() <= AHEAD && self.next < self.end && !self.sampler.wants_prototypes() {
             let plan = self.sampler.next_batch()?;
-            prefetch.submit(self.next, &plan.ids);
+            self.order(prefetch, &plan);
             self.ahead.push_back(plan);
             if noted(self.next) {
                 self.notes.insert(self.next, self.sampler.save()?);
@@ -55,6 +57,19 @@ impl Planner {
             self.next += 1;
         }
         Ok(())
+    }
+
+    /// Asks for the pictures of batch `next`: as a whole, or by pieces and twice, so that no more than some pieces are ever in
+    /// memory.
+    fn order(&self, prefetch: &mut Prefetch, plan: &BatchPlan) {
+        match self.pieces {
+            None => prefetch.submit(self.next, &plan.ids),
+            Some(cache) => {
+                for rows in [(); 2].iter().flat_map(|()| cache.pieces(plan.ids.len())) {
+                    prefetch.submit_rows(self.next, rows.start, &plan.ids[rows]);
+                }
+            }
+        }
     }
 
     /// Plans no further than the step of `accumulate` batches that is under way.

@@ -33,19 +33,19 @@ pub(crate) fn build(config: &Config, index: ClassIndex) -> Result<Box<dyn BatchS
             None => Box::new(BalancedSampler::new(index, n, m, rng)?),
         });
     }
-    Ok(match config.loss {
-        LossConfig::NPairMc {} | LossConfig::NPairMcSymmetric {} | LossConfig::NPairOvo {} | LossConfig::SigLip {} => {
-            pairs("an N-pair loss")?;
-            match mining {
-                Some(mining) => Box::new(NPairSampler::mined(index, n, mining, rng)?),
-                None => Box::new(NPairSampler::new(index, n, rng)?),
-            }
-        }
+    Ok(match &config.loss {
         LossConfig::Triplet {} | LossConfig::TripletMargin { .. } | LossConfig::TripletMarginFree {} => {
             pairs("a triplet loss")?;
             match mining {
                 Some(mining) => Box::new(TripletSampler::mined(index, n, mining, rng)?),
                 None => Box::new(TripletSampler::new(index, n, rng)?),
+            }
+        }
+        loss if loss.takes_pairs() => {
+            pairs("an N-pair loss")?;
+            match mining {
+                Some(mining) => Box::new(NPairSampler::mined(index, n, mining, rng)?),
+                None => Box::new(NPairSampler::new(index, n, rng)?),
             }
         }
         LossConfig::Tuplet {} => {

@@ -9,10 +9,11 @@ use crate::plan::Planner;
 use crate::probe::Probe;
 use crate::run::{Run, Which};
 use crate::sides::Sides;
-use crate::{Error, Result, optimiser, pretrained, sampler, schedule};
+use crate::taught::{PartReport, Taught};
+use crate::{Error, GradCache, Result, optimiser, pretrained, sampler, schedule};
 use candle_core::{DType, Device, Tensor, Var};
 use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet};
-use npair_batch::Prototypes;
+use npair_batch::{BatchPlan, Prototypes};
 use npair_data::{Pipeline, Prefetch};
 use npair_nn::Mode;
 use npair_types::Streams;
@@ -34,6 +35,9 @@ pub struct StepReport {
     pub terms: usize,
     /// Terms with a gradient.
     pub active: usize,
+    /// The losses that the loss is a weighted sum of, if it is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartReport>,
     /// Norm of the gradient before clipping.
     pub grad_norm: f64,
     /// The learning rate.
@@ -98,6 +102,8 @@ pub struct Trainer {
     net: EmbeddingNet,
     objective: Objective,
     optimiser: Optimiser,
+    /// How batches are cut into pieces, if they are.
+    pieces: Option<GradCache>,
     planner: Planner,
     probe: Option<Probe>,
     journal: Journal,
@@ -140,7 +146,8 @@ impl Trainer {
             pretrained::load(&config, &parts.net, &mut parts.notes)?;
             return parts.into_trainer(config, run, 0);
         };
-        let state = checkpoint::load(&place, &parts.net, &parts.objective.variables(), &mut parts.optimiser)?;
+        let accumulate = config.optimiser.accumulate as u64;
+        let state = checkpoint::load(&place, &parts.net, &mut parts.objective, accumulate, &mut parts.optimiser)?;
         let step = state.step;
         let mut trainer = parts.into_trainer(config, run, step)?;
         trainer.planner.restore(&state.sampler)?;
@@ -231,32 +238,22 @@ impl Trainer {
     fn one_step(&mut self, prefetch: &mut Prefetch, streams: Streams) -> Result<StepReport> {
         let (start, waited) = (Instant::now(), prefetch.waited());
         let (number, accumulate) = (self.step + 1, self.config.optimiser.accumulate as u64);
-        let (mut loss, mut terms, mut active, mut examples) = (0., 0, 0, 0);
+        let (mut taught, mut examples) = (Taught::default(), 0);
         let mut mining = Duration::ZERO;
         for part in 0..accumulate {
             let batch = self.step * accumulate + part;
             mining += self.plan(prefetch)?;
             let plan = self.planner.due().ok_or(Error::Batch(npair_batch::Error::NoPrototypes))?;
-            let pixels = tensor(prefetch.next()?)?;
-            let embeddings = self.net.forward(&pixels, &Mode::train(streams, batch))?;
-            let (value, total) = self.objective.of(&embeddings, &plan, batch)?;
-            let now = value.to_f64()?;
-            if !now.is_finite() {
-                return Err(Error::Diverged { step: number, what: "the loss".to_owned() });
-            }
-            let grads = npair_nn::backward(&total)?;
+            let now = self.learn(prefetch, &plan, &Mode::train(streams, batch), batch)?;
             // A batch whose hinges are all satisfied has nothing to teach: the next one is asked.
-            if !self.checked && value.active > 0 {
-                let names = self.optimiser.dead(&grads, &self.config.training.allow_dead)?;
+            if !self.checked && now.active > 0 {
+                let names = self.optimiser.dead(&self.config.training.allow_dead)?;
                 if !names.is_empty() {
                     return Err(Error::Dead { step: number, names });
                 }
                 self.checked = true;
             }
-            self.optimiser.add(&grads)?;
-            loss += now / accumulate as f64;
-            terms += value.terms;
-            active += value.active;
+            taught.add(now, 1. / accumulate as f64);
             examples += plan.ids.len();
         }
         let factor = schedule::factor(&self.config.schedule, self.step, self.config.training.steps);
@@ -268,9 +265,10 @@ impl Trainer {
         let report = StepReport {
             step: number,
             steps: self.config.training.steps,
-            loss,
-            terms,
-            active,
+            loss: taught.loss,
+            terms: taught.terms,
+            active: taught.active,
+            parts: taught.parts,
             grad_norm: moved.grad_norm,
             learning_rate: factor * self.config.optimiser.learning_rate,
             examples,
@@ -282,6 +280,33 @@ impl Trainer {
         line["kind"] = "step".into();
         self.journal.write(&line)?;
         Ok(report)
+    }
+
+    /// Takes the gradients of a batch, in pieces if the run is to.
+    fn learn(&mut self, prefetch: &mut Prefetch, plan: &BatchPlan, mode: &Mode, batch: u64) -> Result<Taught> {
+        let Self { net, objective, optimiser, pieces, .. } = self;
+        let step = self.step + 1;
+        let mut aim = |embeddings: &Tensor| {
+            let aim = objective.of(embeddings, plan, batch)?;
+            Ok((aim.total.clone(), Taught::of(&aim, step)?))
+        };
+        let taught = match *pieces {
+            None => {
+                let (total, taught) = aim(&net.forward(&tensor(prefetch.next()?)?, mode)?)?;
+                optimiser.add_part(&npair_nn::backward(&total)?)?;
+                taught
+            }
+            Some(cache) => cache.gradients(
+                net,
+                mode,
+                plan.ids.len(),
+                |_| tensor(prefetch.next()?),
+                aim,
+                |grads| optimiser.add_part(grads),
+            )?,
+        };
+        optimiser.end_batch();
+        Ok(taught)
     }
 
     /// Plans ahead; embeds candidates when the due batch waits for them. Returns the time of the latter.
@@ -347,7 +372,7 @@ impl Trainer {
     fn save(&mut self, name: &str) -> Result<()> {
         let batch = (self.step * self.config.optimiser.accumulate as u64).saturating_sub(1);
         let state = State::new(self.step, self.planner.state_after(batch)?, self.best);
-        checkpoint::save(&self.run.place(name), &self.net, &self.objective.variables(), &self.optimiser, state)
+        checkpoint::save(&self.run.place(name), &self.net, &self.objective, &self.optimiser, state)
     }
 }
 
@@ -362,6 +387,7 @@ struct Parts {
     net: EmbeddingNet,
     objective: Objective,
     optimiser: Optimiser,
+    pieces: Option<GradCache>,
     sampler: Box<dyn npair_batch::BatchSampler>,
     probe: Option<Probe>,
     notes: Vec<String>,
@@ -432,6 +458,10 @@ impl Parts {
         freeze(config, &mut vars, &mut notes)?;
         let optimiser = Optimiser::new(vars, config.optimiser.clone())?;
         notes.extend(optimiser.describe());
+        let pieces = match config.training.grad_cache {
+            0 => None,
+            piece => Some(GradCache::new(piece)?),
+        };
         let sampler = sampler::build(config, index)?;
         let (pairs, side) = match (&sides.known, &sides.val) {
             (Some(known), _) => ("known", known),
@@ -442,12 +472,13 @@ impl Parts {
             0 => None,
             _ => Probe::new(side, pairs, config.batch.classes, config.evaluation.probe_batches, config.seed)?,
         };
-        Ok(Self { sides, pipeline, net, objective, optimiser, sampler, probe, notes })
+        Ok(Self { sides, pipeline, net, objective, optimiser, pieces, sampler, probe, notes })
     }
 
     fn into_trainer(self, config: Config, run: Run, step: u64) -> Result<Trainer> {
         let accumulate = config.optimiser.accumulate as u64;
-        let planner = Planner::new(self.sampler, step * accumulate, config.training.steps * accumulate);
+        let pieces = self.pieces;
+        let planner = Planner::new(self.sampler, pieces, step * accumulate, config.training.steps * accumulate);
         let journal = Journal::open(&run.journal(), step)?;
         let Self { sides, pipeline, net, objective, optimiser, probe, notes, .. } = self;
         Ok(Trainer {
@@ -458,6 +489,7 @@ impl Parts {
             net,
             objective,
             optimiser,
+            pieces,
             planner,
             probe,
             journal,

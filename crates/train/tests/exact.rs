@@ -78,7 +78,7 @@ fn probes(folder: &Path) -> Vec<String> {
     text.lines().filter(|l| l.contains("\"probe\"")).map(str::to_owned).collect()
 }
 
-const KINDS: [&[&str]; 8] = [
+const KINDS: [&[&str]; 12] = [
     &[
         "model.freeze=[\"backbone.block1\"]",
         "optimiser.group=[{prefix=\"head\",lr_scale=10.0,decay_scale=0.0},{prefix=\"backbone\",lr_scale=0.5}]",
@@ -91,7 +91,21 @@ const KINDS: [&[&str]; 8] = [
     &["loss.name=softmax", "schedule.name=step", "schedule.milestones=[3]"],
     &["loss.name=nca-style", "batch.per_class=3", "schedule.warm_up=3"],
     &["loss.name=triplet", "miner.name=distance-weighted", "batch.per_class=3"],
+    &["training.grad_cache=5"],
+    // The memory is full after step 4, and filled anew by step 7.
+    &["loss.name=sup-con", "batch.per_class=3", "memory.size=70", "memory.start_step=1"],
+    &["memory.size=20", "batch.mining.candidates=15", "batch.mining.refresh=2", "training.grad_cache=7"],
+    &[SUM[0], SUM[1], "memory.size=30", "training.grad_cache=4", REGULARISERS],
 ];
+
+const SUM: [&str; 2] = [
+    "loss.name=weighted-sum",
+    "loss.parts=[{name=\"n-pair-mc\",weight=1.0},{name=\"proxy-anchor\",weight=0.2},{name=\"circle\",weight=0.01,gamma=20.0},\
+     {name=\"proxy-anchor\",weight=0.1,alpha=8.0}]",
+];
+
+const REGULARISERS: &str =
+    "regulariser=[{name=\"ko-leo\",weight=0.1},{name=\"regular-face\",weight=0.1,of=\"classes\"}]";
 
 #[test]
 fn the_same_bits_twice_and_on_two_threads() {
@@ -171,7 +185,7 @@ fn losses() -> Vec<String> {
 #[test]
 fn every_loss_trains_and_every_variable_is_reached() {
     // All that npair-losses has; the trainer itself stops at step 1 if a variable is not reached.
-    assert_eq!(losses().len(), 37);
+    assert_eq!(losses().len(), 38);
     for name in losses() {
         let dir = tempfile::tempdir().unwrap();
         let set = format!("loss.name={name}");
@@ -181,6 +195,9 @@ fn every_loss_trains_and_every_variable_is_reached() {
             let said = Config::parse("test", "", std::slice::from_ref(&set)).unwrap_err().to_string();
             assert!(said.contains("missing field `margin`"), "{name}: {said}");
             sets.push("loss.margin=0.5");
+        }
+        if name == "weighted-sum" {
+            sets.push(SUM[1]);
         }
         let mut losses = Losses::default();
         let mut trainer = Trainer::start(config(&sets), &dir.path().join("run")).unwrap();
@@ -208,6 +225,16 @@ fn mistakes_leave_no_folder_and_harm_no_run() {
     assert!(said(&["batch.per_class=3"]).contains("exactly 2"));
     assert!(said(&["optimiser.learning_rate=-1.0"]).contains("learning_rate"));
     assert!(said(&["model.blocks=9"]).contains("blocks"));
+    assert!(said(&["loss.name=softmax", "memory.size=9"]).contains("softmax takes no memory"));
+    assert!(said(&["loss.name=triplet", "memory.size=9"]).contains("triplet takes no memory"));
+    assert!(said(&["loss.name=weighted-sum", "loss.parts=[]"]).contains("at least one [[loss.parts]]"));
+    assert!(
+        said(&["loss.name=weighted-sum", "loss.parts=[{name=\"tuplet\",weight=1.0}]"]).contains("no part of a sum")
+    );
+    assert!(said(&["loss.name=weighted-sum", "loss.parts=[{name=\"circle\",weight=0.0}]"]).contains("above 0"));
+    assert!(said(&[SUM[0], SUM[1], "batch.per_class=3"]).contains("exactly 2"));
+    assert!(said(&["regulariser=[{name=\"ko-leo\",weight=1.0,of=\"classes\"}]"]).contains("no rows for classes"));
+    assert!(said(&["regulariser=[{name=\"ko-leo\",weight=-1.0}]"]).contains("regulariser.weight"));
     assert!(!folder.exists());
     Trainer::start(config(&["training.steps=1"]), &folder).unwrap().train(&mut Losses::default()).unwrap();
     assert!(said(&[]).contains("there is a run already"));

@@ -29,6 +29,8 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Job {
     ticket: u64,
+    /// The row of the batch that `ids` begin with.
+    first_row: usize,
     ids: Vec<ExampleId>,
     parts: Vec<Option<Vec<f32>>>,
     /// Parts taken by a thread so far; they are taken in order.
@@ -81,9 +83,9 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn submit(&self, ticket: u64, ids: &[ExampleId]) {
+    pub(crate) fn submit(&self, ticket: u64, first_row: usize, ids: &[ExampleId]) {
         let parts = vec![None; ids.len().div_ceil(ROWS)];
-        let job = Job { ticket, ids: ids.to_vec(), parts, taken: 0, settled: 0, error: None };
+        let job = Job { ticket, first_row, ids: ids.to_vec(), parts, taken: 0, settled: 0, error: None };
         self.lock().jobs.push_back(job);
         self.work.notify_all();
     }
@@ -102,9 +104,10 @@ impl Queue {
             let gone = state.gone;
             let open = state.jobs.iter_mut().take(self.ahead).enumerate().find(|(_, j)| j.taken < j.parts.len());
             if let Some((at, job)) = open {
-                let (part, first_row) = (job.taken, job.taken * ROWS);
+                let (part, from) = (job.taken, job.taken * ROWS);
                 job.taken += 1;
-                let ids = job.ids[first_row..job.ids.len().min(first_row + ROWS)].to_vec();
+                let ids = job.ids[from..job.ids.len().min(from + ROWS)].to_vec();
+                let first_row = job.first_row + from;
                 return Some(Task { serial: gone + at as u64, part, ticket: job.ticket, first_row, ids });
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);

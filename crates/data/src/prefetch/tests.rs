@@ -45,6 +45,23 @@ fn bits_depend_neither_on_threads_nor_on_the_cache() {
     }
 }
 
+#[test]
+fn pieces_are_rows_of_the_whole() {
+    let whole = run(&glyphs(), 2).swap_remove(3);
+    let mut prefetch = Prefetch::new(glyphs(), pipeline(), Streams::new(5), 2).unwrap();
+    // Each twice, as for a step that needs its pictures twice.
+    for _ in 0..2 {
+        for rows in [0..7, 7..18, 18..19] {
+            prefetch.submit_rows(3, rows.start, &ids(3)[rows]);
+        }
+    }
+    for _ in 0..2 {
+        let pieces: Vec<LoadedBatch> = (0..3).map(|_| prefetch.next().unwrap()).collect();
+        assert_eq!(pieces.iter().map(|p| p.shape[0]).collect::<Vec<_>>(), [7, 11, 1]);
+        assert_eq!(pieces.iter().flat_map(|p| p.pixels.clone()).collect::<Vec<_>>(), whole.pixels);
+    }
+}
+
 /// Example 3 is a bad file, example 5 makes the decoder panic.
 struct Faulty(Arc<dyn Dataset>);
 

@@ -29,7 +29,7 @@ impl Default for BatchNormConfig {
 /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias        per channel
 /// ```
 /// In training, mean and variance are those of the batch (the variance divided by n), and the running statistics move
-/// by `momentum` towards the batch's (the variance divided by n - 1). In evaluation, and always if frozen, they are the
+/// by `momentum` towards the batch's (the variance divided by n - 1), unless the pass is a [`rehearsal`](crate::rehearse). In evaluation, and always if frozen, they are the
 /// running statistics, constants for the gradient.
 ///
 /// # Shapes    (B, H, W, C); the result has the input's.
@@ -131,7 +131,8 @@ impl BatchNorm2d {
                     shaped(norm::apply(channels, x, &affine, After { shortcut: Some(other), relu }), &kept)
                 }),
             })?;
-            if batch_moments {
+            // A rehearsal is done again with a tape: it is not to count twice.
+            if batch_moments && pass.records() {
                 self.follow(&moments, count)?;
             }
             let inverse = moments.inverse_deviation(self.config.epsilon);

@@ -7,7 +7,7 @@ use rand::Rng;
 /// Stochastic depth: in training, a residual branch is left out for an image with probability p, and else divided by 1
 /// - p; in evaluation, the identity.
 ///
-/// Which images depends on (seed, step, name of the layer) alone, see [`crate::Mode`].
+/// Which images depends on (seed, step, name of the layer, row) alone, see [`crate::Mode`].
 ///
 /// # Shapes    (B, ...); the result has the input's.
 /// # Gradient  through what is kept.
@@ -36,7 +36,7 @@ impl DropPath {
 
 impl Layer for DropPath {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        let rng = pass.mode().dropout(self.key).filter(|_| self.probability > 0.);
+        let rng = pass.mode().dropout(self.key, 1).filter(|_| self.probability > 0.);
         let Some(mut rng) = rng else { return Ok(x.clone()) };
         super::input::check(&self.name, x)?;
         let Some(&batch) = x.dims().first() else {

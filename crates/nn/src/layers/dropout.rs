@@ -5,9 +5,9 @@ use rand::Rng;
 
 /// Dropout: in training, every entry is 0 with probability p and else divided by 1 - p; in evaluation, the identity.
 ///
-/// The mask depends on (seed, step, name of the layer) alone, see [`crate::Mode`].
+/// What is dropped of a row depends on (seed, step, name of the layer, row) alone, see [`crate::Mode`].
 ///
-/// # Shapes    any; the result has the input's.
+/// # Shapes    any, rows first; the result has the input's.
 /// # Gradient  through the mask.
 /// # Source    Srivastava et al., JMLR 2014.
 #[derive(Debug, Clone)]
@@ -32,10 +32,11 @@ impl Dropout {
 
 impl Layer for Dropout {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        let rng = pass.mode().dropout(self.key).filter(|_| self.probability > 0.);
+        let count = x.tensor().elem_count();
+        let per_row = count / x.dims().first().copied().unwrap_or(1).max(1);
+        let rng = pass.mode().dropout(self.key, per_row).filter(|_| self.probability > 0.);
         let Some(mut rng) = rng else { return Ok(x.clone()) };
         let kept = 1. / (1. - self.probability);
-        let count = x.tensor().elem_count();
         let mask: Vec<f64> =
             (0..count).map(|_| if rng.random::<f64>() < self.probability { 0. } else { kept }).collect();
         let mask = Tensor::from_vec(mask, x.dims(), x.tensor().device())?.to_dtype(x.tensor().dtype())?;

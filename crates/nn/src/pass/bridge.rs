@@ -18,6 +18,16 @@ pub fn infer(x: &Tensor, f: impl FnOnce(&Value, &mut Pass) -> Result<Value>) -> 
     Ok(f(&Value::constant(x)?, &mut pass)?.tensor)
 }
 
+/// Runs `f` as [`differentiable`] does, dropout and statistics of the batch included, and gives the same bits, but keeps
+/// nothing for gradients and leaves the running statistics as they are: for a pass that is run again with a tape.
+///
+/// # Errors
+/// Those of `f`.
+pub fn rehearse(x: &Tensor, mode: &Mode, f: impl FnOnce(&Value, &mut Pass) -> Result<Value>) -> Result<Tensor> {
+    let mut pass = Pass { mode: *mode, tape: None };
+    Ok(f(&Value::constant(x)?, &mut pass)?.tensor)
+}
+
 /// Runs `f` and gives a tensor that candle can differentiate, once, with respect to `x` and all parameters that `f`
 /// met: `loss.backward()` has them all.
 ///

@@ -7,7 +7,7 @@
 mod bridge;
 mod gradients;
 
-pub use bridge::{backward, differentiable, infer};
+pub use bridge::{backward, differentiable, infer, rehearse};
 pub use gradients::{Gradients, Source};
 
 use crate::params::Parameter;

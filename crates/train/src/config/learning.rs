@@ -158,6 +158,9 @@ pub struct TrainingConfig {
     /// Steps between measurements of the N-pair loss on fixed pairs (of `known` examples, else of `val`, else of `train`), from
     /// step 0 on; 0 for none.
     pub probe_every: u64,
+    /// Examples that pass through the network at a time, twice each (see [`GradCache`](crate::GradCache)): a batch takes no
+    /// more memory than this many; 0 for the whole batch at once.
+    pub grad_cache: usize,
     /// What may stay without a gradient, by the beginning of its name; anything else without one ends the run at its first step.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_dead: Vec<String>,
@@ -165,6 +168,13 @@ pub struct TrainingConfig {
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        Self { steps: 1000, eval_every: 250, checkpoint_every: 250, probe_every: 0, allow_dead: Vec::new() }
+        Self {
+            steps: 1000,
+            eval_every: 250,
+            checkpoint_every: 250,
+            probe_every: 0,
+            grad_cache: 0,
+            allow_dead: Vec::new(),
+        }
     }
 }

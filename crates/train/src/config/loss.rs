@@ -1,11 +1,11 @@
 use npair_batch::Mining;
-use npair_losses::{NormForm, Reducer};
+use npair_losses::{Band, NormForm, Reducer};
 use serde::{Deserialize, Serialize};
 
 /// The loss, by name; it decides which sampler fills the batches. Settings that are left out have the value given here, which is
 /// that of the loss's paper where it names one. (Variants without settings have braces all the same: only then are unknown keys
 /// refused.)
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LossConfig {
     /// Multi-class N-pair loss, equation 7.
@@ -250,6 +250,43 @@ pub enum LossConfig {
     },
     /// Sigmoid loss of N pairs (Zhai et al., 2023), its temperature and bias learned.
     SigLip {},
+    /// Several losses, weighed and added.
+    WeightedSum {
+        /// The losses.
+        parts: Vec<PartConfig>,
+    },
+}
+
+/// A part of a weighted sum of losses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartConfig {
+    /// What it is multiplied by.
+    pub weight: f64,
+    /// The loss: its name and settings.
+    #[serde(flatten)]
+    pub loss: LossConfig,
+}
+
+impl LossConfig {
+    /// The name, as in `loss.name`.
+    pub fn name(&self) -> String {
+        let table = toml::Table::try_from(self).unwrap_or_default();
+        table.get("name").and_then(toml::Value::as_str).unwrap_or("this loss").to_owned()
+    }
+
+    pub(crate) fn is_sum(&self) -> bool {
+        matches!(self, Self::WeightedSum { .. })
+    }
+
+    /// Whether this loss takes exactly two examples of every class, as pairs, or as the triplets made of them.
+    pub(crate) fn takes_pairs(&self) -> bool {
+        match self {
+            Self::NPairMc {} | Self::NPairMcSymmetric {} | Self::NPairOvo {} | Self::SigLip {} => true,
+            Self::Triplet {} | Self::TripletMargin { .. } | Self::TripletMarginFree {} => true,
+            Self::WeightedSum { parts } => parts.iter().any(|part| part.loss.takes_pairs()),
+            _ => false,
+        }
+    }
 }
 
 /// Values of settings that are left out.
@@ -308,22 +345,39 @@ mod usual {
 }
 
 /// How the terms of a hinged loss become one number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum ReducerName {
     /// Mean over all terms.
     Mean,
     /// Mean over the terms above 0.
     #[default]
     MeanOfNonZero,
+    /// Sum.
+    Sum,
+    /// Mean over anchors of the means of their terms.
+    MeanPerAnchor,
+    /// Mean over classes of the means of their anchors' terms.
+    MeanPerClass,
+    /// Mean over the terms within a band.
+    MeanWithin {
+        /// Terms above this.
+        low: f64,
+        /// Terms below this; `inf` for no limit.
+        high: f64,
+    },
 }
 
-impl From<ReducerName> for Reducer {
-    fn from(name: ReducerName) -> Self {
-        match name {
-            ReducerName::Mean => Self::Mean,
-            ReducerName::MeanOfNonZero => Self::MeanOfNonZero,
-        }
+impl ReducerName {
+    pub(crate) fn reducer(self) -> npair_losses::Result<Reducer> {
+        Ok(match self {
+            Self::Mean => Reducer::Mean,
+            Self::MeanOfNonZero => Reducer::MeanOfNonZero,
+            Self::Sum => Reducer::Sum,
+            Self::MeanPerAnchor => Reducer::MeanPerAnchor,
+            Self::MeanPerClass => Reducer::MeanPerClass,
+            Self::MeanWithin { low, high } => Reducer::MeanWithin(Band::new(low, high)?),
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The settings of a run, as `config.toml` holds them. Every setting has a default, unknown keys are errors.
 
+mod beyond;
 mod data;
 mod learning;
 mod loss;
@@ -7,11 +8,12 @@ mod miner;
 mod read;
 mod scoring;
 
+pub use beyond::{MemoryConfig, RegulariserConfig, RegulariserName, RowsOf};
 pub use data::{DataConfig, DataSource};
 pub use learning::{
     GroupConfig, ModelConfig, OptimiserConfig, OptimiserName, ScheduleConfig, ScheduleName, TrainingConfig,
 };
-pub use loss::{BatchConfig, LossConfig, NormPenaltyConfig, NormPenaltyForm, ReducerName};
+pub use loss::{BatchConfig, LossConfig, NormPenaltyConfig, NormPenaltyForm, PartConfig, ReducerName};
 pub use miner::MinerConfig;
 pub use scoring::EvaluationConfig;
 
@@ -46,6 +48,11 @@ pub struct Config {
     pub miner: Option<MinerConfig>,
     /// Regularisation of the embeddings' norms.
     pub norm_penalty: NormPenaltyConfig,
+    /// Other regularisers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub regulariser: Vec<RegulariserConfig>,
+    /// Embeddings of the last batches as further rows to compare with.
+    pub memory: MemoryConfig,
     /// Batches and class mining.
     pub batch: BatchConfig,
     /// The optimiser.

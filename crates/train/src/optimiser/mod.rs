@@ -108,14 +108,18 @@ impl Optimiser {
         groups::describe(&self.vars, &self.scales, &self.config)
     }
 
-    /// Variables that this batch does not teach, but those excused by a prefix: what is wrong with the gradient, and of whom.
-    pub(crate) fn dead(&self, grads: &GradStore, excused: &[String]) -> Result<Vec<String>> {
+    /// Variables that the batches taken do not teach, but those excused by a prefix: what is wrong with the gradient, and of
+    /// whom.
+    pub(crate) fn dead(&self, excused: &[String]) -> Result<Vec<String>> {
         let mut names = Vec::new();
-        for (name, var) in self.vars.iter().filter(|(name, _)| !excused.iter().any(|p| groups::is_below(name, p))) {
-            let largest = match grads.get(var) {
+        for ((name, _), sum) in self.vars.iter().zip(&self.sums) {
+            if excused.iter().any(|p| groups::is_below(name, p)) {
+                continue;
+            }
+            let largest = match sum {
                 None => None,
                 // The largest absolute value is not finite if any is not: sums hide no infinity either.
-                Some(grad) => Some(grad.detach().to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?),
+                Some(grad) => Some(grad.to_dtype(DType::F64)?.abs()?.sum_all()?.to_scalar::<f64>()?),
             };
             match largest {
                 None => names.push(format!("{name} (none)")),
@@ -132,6 +136,18 @@ impl Optimiser {
     /// # Errors
     /// Those of candle when gradients are added.
     pub fn add(&mut self, grads: &GradStore) -> Result<()> {
+        self.add_part(grads)?;
+        self.end_batch();
+        Ok(())
+    }
+
+    /// The batch whose parts were taken is whole.
+    pub(crate) fn end_batch(&mut self) {
+        self.batches += 1;
+    }
+
+    /// Takes a part of the gradients of a batch.
+    pub(crate) fn add_part(&mut self, grads: &GradStore) -> Result<()> {
         for ((_, var), sum) in self.vars.iter().zip(&mut self.sums) {
             let Some(grad) = grads.get(var) else { continue };
             let grad = grad.detach().to_dtype(DType::F32)?;
@@ -140,7 +156,6 @@ impl Optimiser {
                 Some(sum) => (sum + grad)?,
             });
         }
-        self.batches += 1;
         Ok(())
     }
 
@@ -263,10 +278,10 @@ mod tests {
         let loss = (good + (zero * zero.zeros_like().unwrap()).unwrap()).unwrap();
         let loss = (loss + (infinite * f64::INFINITY).unwrap()).unwrap().sum_all().unwrap();
         let grads = loss.backward().unwrap();
-        let optimiser = Optimiser::new(vars.to_vec(), OptimiserConfig::default()).unwrap();
-        let dead = |excused: &[&str]| {
-            optimiser.dead(&grads, &excused.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>()).unwrap()
-        };
+        let mut optimiser = Optimiser::new(vars.to_vec(), OptimiserConfig::default()).unwrap();
+        optimiser.add(&grads).unwrap();
+        let dead =
+            |excused: &[&str]| optimiser.dead(&excused.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>()).unwrap();
         assert_eq!(dead(&[]), ["unused (none)", "times.zero (zero)", "times.infinity (not finite)"]);
         assert_eq!(dead(&["times", "unus"]), ["unused (none)"]);
     }
