@@ -46,11 +46,11 @@ proptest! {
         let most = (0..n).map(|i| order(i).len()).min().unwrap();
         let got = query_scores(&search, &[k]);
         if k > most {
-            prop_assert!(matches!(got, Err(Error::Setting { .. })));
+            prop_assert!(matches!(got, Err(Error::Setting { .. })), "{:?}", got);
             return Ok(());
         }
         if scored.is_empty() {
-            prop_assert!(matches!(got, Err(Error::NoPositive { .. })));
+            prop_assert!(matches!(got, Err(Error::NoPositive { .. })), "{:?}", got);
             return Ok(());
         }
         let got = got.unwrap();
