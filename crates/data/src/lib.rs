@@ -2,7 +2,8 @@
 //! set. Pixels leave this crate as `Vec<f32>` and a shape; tensors are the caller's.
 //!
 //! * **Where pictures come from**: a [`Dataset`] is cheap to open and decodes on demand. [`GlyphSet`] makes its own,
-//!   [`Omniglot`] reads the official folders or zips, [`ImageFolder`] takes a folder per class.
+//!   [`Omniglot`] reads the official folders or zips, [`ImageFolder`] takes a folder per class; [`LfwPairs`] is the
+//!   verification list of Labeled Faces in the Wild.
 //! * **Which of them**: a [`Subset`] is a view of chosen examples, [`split()`] and [`folds`] make disjoint ones,
 //!   [`RotatedClasses`] makes classes of the right-angle rotations, [`check()`] finds what does not decode.
 //! * **What a network sees**: a [`Pipeline`] turns a [`Picture`] into normalised f32 (C, H, W), with or without random
@@ -20,6 +21,7 @@ mod draw;
 mod error;
 mod folder;
 mod glyphs;
+mod lfw_pairs;
 mod omniglot;
 mod picture;
 mod prefetch;
@@ -40,6 +42,7 @@ pub use decode::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE};
 pub use error::{Error, Result};
 pub use folder::ImageFolder;
 pub use glyphs::{GlyphConfig, GlyphSet};
+pub use lfw_pairs::{LfwImage, LfwPair, LfwPairs};
 pub use omniglot::{Omniglot, Part};
 pub use picture::Picture;
 pub use prefetch::Prefetch;

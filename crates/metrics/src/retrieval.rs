@@ -126,7 +126,8 @@ fn one(
     // Nearer first, equally near ones in the order of the gallery.
     let before = |a: usize, b: usize| line[a] > line[b] || line[a] == line[b] && a < b;
     let mut mine: Vec<usize> = (0..line.len()).filter(|&row| own(row)).collect();
-    mine.sort_unstable_by(|&a, &b| line[b].total_cmp(&line[a]).then(a.cmp(&b)));
+    // Entries are finite; the two zeros are equally near.
+    mine.sort_by(|&a, &b| line[b].partial_cmp(&line[a]).unwrap_or(std::cmp::Ordering::Equal));
     // Others that come before the i-th positive and not before the one ahead of it.
     let mut ahead = vec![0usize; mine.len() + 1];
     let last = mine[mine.len() - 1];

@@ -3,6 +3,9 @@
 pub enum Level {
     /// What the target has at least.
     Baseline,
+    /// NEON, which every 64-bit ARM has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
@@ -24,6 +27,9 @@ impl Level {
                 return if wide { Self::Avx512 } else { Self::Avx2 };
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        return Self::Neon;
+        #[cfg(not(target_arch = "aarch64"))]
         Self::Baseline
     }
 }
@@ -59,6 +65,9 @@ macro_rules! vectorised {
 
             match $crate::Level::detect() {
                 $crate::Level::Baseline => body($($arg),*),
+                #[cfg(target_arch = "aarch64")]
+                // The compiler may use NEON everywhere.
+                $crate::Level::Neon => body($($arg),*),
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the machine has AVX2 and FMA (`Level::detect`).
                 $crate::Level::Avx2 => unsafe { avx2($($arg),*) },

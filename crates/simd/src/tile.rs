@@ -1,5 +1,7 @@
 #[cfg(target_arch = "x86_64")]
 use crate::vector::{Avx2, Avx2Double, Avx512, Avx512Double};
+#[cfg(target_arch = "aarch64")]
+use crate::vector::{Neon, NeonDouble};
 use crate::vector::{Plain, Vector};
 use crate::{Element, Level};
 
@@ -326,6 +328,11 @@ code!(multiply_avx512_double, finish_avx512_double, tile_avx512_double, Avx512Do
 #[cfg(target_arch = "x86_64")]
 code!(multiply_avx2_double, finish_avx2_double, tile_avx2_double, Avx2Double, f64, [],
     #[target_feature(enable = "avx2,fma")]);
+#[cfg(target_arch = "aarch64")]
+code!(multiply_neon, finish_neon, tile_neon, Neon, f32, [], #[target_feature(enable = "neon")]);
+#[cfg(target_arch = "aarch64")]
+code!(multiply_neon_double, finish_neon_double, tile_neon_double, NeonDouble, f64, [],
+    #[target_feature(enable = "neon")]);
 code!(multiply_plain, finish_plain, tile_plain, Plain<T>, T, [T],);
 
 /// Registers that a panel is at most wide.
@@ -333,6 +340,8 @@ pub(crate) fn widest(level: Level) -> usize {
     match level {
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => 4,
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => 4,
         _ => 2,
     }
 }
@@ -347,7 +356,8 @@ pub(crate) fn plain<T: Element>(vectors: usize) -> Kernel<T> {
 
 /// Code with the machine's instructions: as many sums as there are registers.
 macro_rules! machine {
-    ($name:ident, $value:ty, $avx512:ident, $avx512_lanes:literal, $avx2:ident, $avx2_lanes:literal) => {
+    ($name:ident, $value:ty, $avx512:ident, $avx512_lanes:literal, $avx2:ident, $avx2_lanes:literal, $neon:ident,
+     $neon_lanes:literal) => {
         pub(crate) fn $name(level: Level, vectors: usize) -> Kernel<$value> {
             match (level, vectors) {
                 #[cfg(target_arch = "x86_64")]
@@ -362,13 +372,21 @@ macro_rules! machine {
                 (Level::Avx2, 1) => Kernel { compute: $avx2::<10, 1>, rows: 10, columns: $avx2_lanes },
                 #[cfg(target_arch = "x86_64")]
                 (Level::Avx2, _) => Kernel { compute: $avx2::<6, 2>, rows: 6, columns: 2 * $avx2_lanes },
+                #[cfg(target_arch = "aarch64")]
+                (Level::Neon, 1) => Kernel { compute: $neon::<14, 1>, rows: 14, columns: $neon_lanes },
+                #[cfg(target_arch = "aarch64")]
+                (Level::Neon, 2) => Kernel { compute: $neon::<12, 2>, rows: 12, columns: 2 * $neon_lanes },
+                #[cfg(target_arch = "aarch64")]
+                (Level::Neon, 3) => Kernel { compute: $neon::<8, 3>, rows: 8, columns: 3 * $neon_lanes },
+                #[cfg(target_arch = "aarch64")]
+                (Level::Neon, _) => Kernel { compute: $neon::<6, 4>, rows: 6, columns: 4 * $neon_lanes },
                 (Level::Baseline, vectors) => plain(vectors),
             }
         }
     };
 }
-machine!(single, f32, tile_avx512, 16, tile_avx2, 8);
-machine!(double, f64, tile_avx512_double, 8, tile_avx2_double, 4);
+machine!(single, f32, tile_avx512, 16, tile_avx2, 8, tile_neon, 4);
+machine!(double, f64, tile_avx512_double, 8, tile_avx2_double, 4, tile_neon_double, 2);
 
 #[cfg(test)]
 mod tests {
@@ -394,6 +412,8 @@ mod tests {
     fn tiles_are_sums() {
         let levels: &[Level] = match Level::detect() {
             Level::Baseline => &[Level::Baseline],
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => &[Level::Baseline, Level::Neon],
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => &[Level::Baseline, Level::Avx2],
             #[cfg(target_arch = "x86_64")]

@@ -26,7 +26,7 @@ pub(crate) unsafe trait Vector: Copy {
     unsafe fn positive(self) -> Self;
 }
 
-/// Four lanes in plain Rust: for other machines.
+/// Four lanes in plain Rust: for all other machines.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain<T>([T; 4]);
 
@@ -68,66 +68,70 @@ unsafe impl<T: Element> Vector for Plain<T> {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::{Neon, NeonDouble};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx2Double, Avx512, Avx512Double};
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+/// A register: name, number type, intrinsic type, lanes, intrinsics.
+macro_rules! register {
+    ($doc:literal, $name:ident, $value:ty, $raw:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident,
+     $fma:ident, $add:ident, $max:ident) => {
+        #[doc = $doc]
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name($raw);
+
+        // SAFETY: every function uses the named instructions alone and reads or writes all lanes, unaligned.
+        unsafe impl Vector for $name {
+            type Value = $value;
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            unsafe fn splat(value: $value) -> Self {
+                // SAFETY: the caller vouches for the instructions.
+                Self(unsafe { $splat(value) })
+            }
+
+            #[inline(always)]
+            unsafe fn load(from: *const $value) -> Self {
+                // SAFETY: the caller vouches for the instructions and the values.
+                Self(unsafe { $load(from) })
+            }
+
+            #[inline(always)]
+            unsafe fn store(self, to: *mut $value) {
+                // SAFETY: the caller vouches for the instructions and the values.
+                unsafe { $store(to, self.0) }
+            }
+
+            #[inline(always)]
+            unsafe fn add_product(self, a: Self, b: Self) -> Self {
+                // SAFETY: the caller vouches for the instructions.
+                Self(unsafe { $fma(a.0, b.0, self.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn add(self, other: Self) -> Self {
+                // SAFETY: the caller vouches for the instructions.
+                Self(unsafe { $add(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            unsafe fn positive(self) -> Self {
+                // On x86 the second operand comes out where one is NaN, on ARM a NaN does.
+                // SAFETY: the caller vouches for the instructions.
+                Self(unsafe { $max($splat(0.), self.0) })
+            }
+        }
+    };
+}
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Vector;
     use std::arch::x86_64::*;
 
-    /// A register of x86: name, number type, intrinsic type, lanes, intrinsics.
-    macro_rules! register {
-        ($doc:literal, $name:ident, $value:ty, $raw:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident,
-         $fma:ident, $add:ident, $max:ident) => {
-            #[doc = $doc]
-            #[derive(Clone, Copy)]
-            pub(crate) struct $name($raw);
-
-            // SAFETY: every function uses the named instructions alone and reads or writes all lanes, unaligned.
-            unsafe impl Vector for $name {
-                type Value = $value;
-                const LANES: usize = $lanes;
-
-                #[inline(always)]
-                unsafe fn splat(value: $value) -> Self {
-                    // SAFETY: the caller vouches for the instructions.
-                    Self(unsafe { $splat(value) })
-                }
-
-                #[inline(always)]
-                unsafe fn load(from: *const $value) -> Self {
-                    // SAFETY: the caller vouches for the instructions and the values.
-                    Self(unsafe { $load(from) })
-                }
-
-                #[inline(always)]
-                unsafe fn store(self, to: *mut $value) {
-                    // SAFETY: the caller vouches for the instructions and the values.
-                    unsafe { $store(to, self.0) }
-                }
-
-                #[inline(always)]
-                unsafe fn add_product(self, a: Self, b: Self) -> Self {
-                    // SAFETY: the caller vouches for the instructions.
-                    Self(unsafe { $fma(a.0, b.0, self.0) })
-                }
-
-                #[inline(always)]
-                unsafe fn add(self, other: Self) -> Self {
-                    // SAFETY: the caller vouches for the instructions.
-                    Self(unsafe { $add(self.0, other.0) })
-                }
-
-                #[inline(always)]
-                unsafe fn positive(self) -> Self {
-                    // The second operand comes out where one is NaN.
-                    // SAFETY: the caller vouches for the instructions.
-                    Self(unsafe { $max($splat(0.), self.0) })
-                }
-            }
-        };
-    }
     register!(
         "16 lanes; needs AVX-512F.",
         Avx512,
@@ -179,5 +183,52 @@ mod x86 {
         _mm256_fmadd_pd,
         _mm256_add_pd,
         _mm256_max_pd
+    );
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use super::Vector;
+    use std::arch::aarch64::*;
+
+    /// `a b + sum`: the intrinsics take the sum first.
+    #[inline(always)]
+    unsafe fn fma(a: float32x4_t, b: float32x4_t, sum: float32x4_t) -> float32x4_t {
+        // SAFETY: every 64-bit ARM has NEON.
+        unsafe { vfmaq_f32(sum, a, b) }
+    }
+
+    /// The same of f64.
+    #[inline(always)]
+    unsafe fn fma_double(a: float64x2_t, b: float64x2_t, sum: float64x2_t) -> float64x2_t {
+        // SAFETY: every 64-bit ARM has NEON.
+        unsafe { vfmaq_f64(sum, a, b) }
+    }
+
+    register!(
+        "4 lanes of NEON.",
+        Neon,
+        f32,
+        float32x4_t,
+        4,
+        vdupq_n_f32,
+        vld1q_f32,
+        vst1q_f32,
+        fma,
+        vaddq_f32,
+        vmaxq_f32
+    );
+    register!(
+        "2 lanes of f64 of NEON.",
+        NeonDouble,
+        f64,
+        float64x2_t,
+        2,
+        vdupq_n_f64,
+        vld1q_f64,
+        vst1q_f64,
+        fma_double,
+        vaddq_f64,
+        vmaxq_f64
     );
 }

@@ -122,9 +122,12 @@ impl Case {
         networks.chain(losses).chain(searches).chain([of_batches(threads)]).collect()
     }
 
-    /// Those whose name contains `only`.
-    pub fn pick(only: Option<&str>, threads: u32) -> Vec<Self> {
-        Self::all(threads).into_iter().filter(|case| only.is_none_or(|name| case.name.contains(name))).collect()
+    /// Those whose name contains one of `only`, or all if that is empty.
+    pub fn pick(only: &[String], threads: u32) -> Vec<Self> {
+        Self::all(threads)
+            .into_iter()
+            .filter(|case| only.is_empty() || only.iter().any(|name| case.name.contains(name)))
+            .collect()
     }
 
     pub fn names() -> String {
@@ -216,12 +219,12 @@ mod tests {
 
     #[test]
     fn a_name_picks_its_cases() {
-        let names = |only| Case::pick(Some(only), 2).into_iter().map(|c| c.name).collect::<Vec<_>>();
+        let names = |only: &str| Case::pick(&[only.to_owned()], 2).into_iter().map(|c| c.name).collect::<Vec<_>>();
         assert_eq!(names("top-10"), ["top-10", "top-1000"]);
         assert_eq!(names("n-pair"), ["n-pair-mc-1024", "n-pair-mc-4096", "n-pair-mc-16384"]);
         assert_eq!(names("losses"), ["losses"]);
         assert!(names("no such thing").is_empty());
-        let case = &Case::pick(Some("google"), 3)[0];
+        let case = &Case::pick(&["google".to_owned()], 3)[0];
         assert_eq!(case.ours.last().map(String::as_str), Some("3"));
         assert_eq!(case.peers[1].arguments.last().map(String::as_str), Some("channels-last"));
     }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
   cargo xtask bench                              all of them
   cargo xtask bench class_mining                 one; the folder then holds that one alone
   cargo xtask bench --peers                      against PyTorch, faiss and others, in turn, into DATE-MACHINE-peers
-  cargo xtask bench --peers --only conv-net --python peers/bin/python")]
+  cargo xtask bench --peers --only conv-net --only top- --python peers/bin/python")]
 pub struct Args {
     /// A bench: the name of its file in benches/benches.
     #[arg(value_name = "NAME", conflicts_with = "peers")]
@@ -28,9 +28,9 @@ pub struct Args {
     /// Times networks, losses and searches against the libraries that people use today.
     #[arg(long)]
     peers: bool,
-    /// With --peers: only cases whose name contains this.
+    /// With --peers: only cases whose name contains this; may be given several times.
     #[arg(long, value_name = "NAME", requires = "peers")]
-    only: Option<String>,
+    only: Vec<String>,
     /// With --peers: how often each side is timed, in turn; fewer where a round takes long.
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
     pairs: u32,

@@ -158,7 +158,7 @@ fn taken(ours: &Peer, theirs: &[Peer]) -> Option<u64> {
 
 pub fn run(args: &Args) -> Result<()> {
     let root = tree::root()?;
-    let cases = Case::pick(args.only.as_deref(), args.threads);
+    let cases = Case::pick(&args.only, args.threads);
     if cases.is_empty() {
         bail!("no case is named like that; there are {}", Case::names());
     }
@@ -168,7 +168,7 @@ pub fn run(args: &Args) -> Result<()> {
     shell::step(&mut build, "mend what is named above")?;
     let sides =
         Sides { binaries: target.join("release"), python, scripts: root.join("benches/peers"), threads: args.threads };
-    let only = args.only.as_ref().map_or(String::new(), |name| format!(" --only {name}"));
+    let only: String = args.only.iter().map(|name| format!(" --only {name}")).collect();
     let line = format!("cargo xtask bench --peers{only} --pairs {} --threads {}", args.pairs, args.threads);
     let (origin, load) = (Origin::of(&root, &line), machine::load());
     let (mut measured, mut not_built) = (Vec::new(), Vec::new());
