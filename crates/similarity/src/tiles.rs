@@ -25,8 +25,9 @@ pub(crate) struct Tiles<'a, T> {
 pub(crate) struct Tile<'t, T> {
     pub(crate) rows: Range<usize>,
     pub(crate) columns: Range<usize>,
-    step: usize,
-    values: &'t [T],
+    /// From one row to the next.
+    pub(crate) step: usize,
+    pub(crate) values: &'t [T],
 }
 
 impl<T> Tile<'_, T> {

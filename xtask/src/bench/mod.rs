@@ -46,17 +46,22 @@ pub fn run(args: &Args) -> Result<()> {
     if args.peers { peers::run(args) } else { criterion::run(args) }
 }
 
-/// The folder of a run, and its three files.
+/// The folder of a run, and its three files; said to whoever waits.
 fn keep(out: &Path, readme: String, summary: &str, raw: &impl serde::Serialize) -> Result<()> {
+    put(out, readme, summary, raw)?;
+    println!("{summary}\nWritten: {}", out.display());
+    Ok(())
+}
+
+/// The same without a word, for what has been measured so far.
+fn put(out: &Path, readme: String, summary: &str, raw: &impl serde::Serialize) -> Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
     let write = |name: &str, text: String| {
         std::fs::write(out.join(name), text).with_context(|| format!("{} cannot be written", out.join(name).display()))
     };
     write("raw.json", format!("{}\n", serde_json::to_string(raw)?))?;
     write("summary.md", format!("# Medians\n\n{summary}"))?;
-    write("README.md", readme)?;
-    println!("{summary}\nWritten: {}", out.display());
-    Ok(())
+    write("README.md", readme)
 }
 
 /// Where a run is kept unless it is said.

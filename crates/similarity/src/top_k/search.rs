@@ -1,5 +1,5 @@
 use super::Exclude;
-use super::candidates::{Block, Candidates, Overflow, above};
+use super::candidates::{Block, Candidates, Overflow, Scan, above};
 use super::rounds::rounds;
 use crate::tiles::{Tiles, blocks};
 use crate::{Element, Rows};
@@ -38,7 +38,7 @@ pub(super) struct Search<'a, T> {
 /// What a task needs beside its rows.
 struct Room<T: Element> {
     tile: Vec<T>,
-    found: Vec<usize>,
+    found: Vec<(u32, u32)>,
     keys: Vec<T::Key>,
 }
 
@@ -174,23 +174,28 @@ impl<'a, T: Element> Search<'a, T> {
         for part in blocks(rows.len(), QUERIES) {
             let part = rows.start + part.start..rows.start + part.end;
             self.tiles.tiles(part, first, right, buffer, |tile| {
-                let from = tile.columns.start - first;
-                for (row, line) in tile.lines() {
-                    let at = row - rows.start;
-                    let bars = other.as_ref().map_or(&nothing[..], |other| &other.bars[from..]);
-                    above(line, block.bars[at], bars, found);
-                    for &c in &*found {
-                        let (column, value) = (tile.columns.start + c, line[c]);
-                        if !self.excluded(row, column) {
-                            let offered = block.offer(at, value, column as u32, keys);
-                            result = result.and(offered);
-                        }
-                        if let Some(other) = &mut other
-                            && !self.excluded(column, row)
-                        {
-                            let offered = other.offer(from + c, value, row as u32, keys);
-                            result = result.and(offered);
-                        }
+                let (top, from) = (tile.rows.start - rows.start, tile.columns.start - first);
+                let scan = Scan {
+                    values: tile.values,
+                    step: tile.step,
+                    count: tile.columns.len(),
+                    rows: &block.bars[top..],
+                    columns: other.as_ref().map_or(&nothing[..], |other| &other.bars[from..]),
+                };
+                above(scan, found);
+                for &(r, c) in &*found {
+                    let (r, c) = (r as usize, c as usize);
+                    let (row, column, value) =
+                        (tile.rows.start + r, tile.columns.start + c, tile.values[r * tile.step + c]);
+                    if !self.excluded(row, column) {
+                        let offered = block.offer(top + r, value, column as u32, keys);
+                        result = result.and(offered);
+                    }
+                    if let Some(other) = &mut other
+                        && !self.excluded(column, row)
+                    {
+                        let offered = other.offer(from + c, value, row as u32, keys);
+                        result = result.and(offered);
                     }
                 }
             });
