@@ -10,7 +10,7 @@ pub struct Case {
     pub binary: &'static str,
     pub ours: Vec<String>,
     pub peers: Vec<Other>,
-    pub requests: &'static [&'static str],
+    pub requests: Vec<&'static str>,
     /// Rounds that one request may take at most, where a round takes long.
     pub rounds: u32,
 }
@@ -83,8 +83,9 @@ const NETWORKS: [Network; 4] = [
 const PAIRS: [(u32, u32); 3] = [(1024, 40), (4096, 15), (16_384, 7)];
 
 /// Names that both sides know: benches/peers/losses.py and benches/src/bin/losses_peer.rs. Left out are those for
-/// which the peer needs half a minute or B^3 numbers: lifted structure, smooth-AP, all triplets.
-const LOSSES: [&str; 19] = [
+/// which the peer needs half a minute or B^3 numbers: lifted structure, smooth-AP, all triplets, NT-Xent;
+/// and the margin loss, which fails there with this version of PyTorch.
+const LOSSES: [&str; 17] = [
     "multi-similarity",
     "triplet-batch-hard",
     "contrastive-all",
@@ -93,8 +94,6 @@ const LOSSES: [&str; 19] = [
     "fast-ap",
     "ranked-list",
     "histogram",
-    "margin",
-    "nt-xent",
     "sup-con",
     "tuplet-margin",
     "angular",
@@ -117,7 +116,7 @@ impl Case {
         let networks = NETWORKS.iter().map(|network| network.case(threads));
         let losses = PAIRS.iter().map(|&(n, rounds)| n_pair_mc(n, rounds, threads));
         let searches = NEIGHBOURS.iter().map(|&k| top_k(k, threads));
-        networks.chain(losses).chain(searches).chain([of_batches(threads)]).collect()
+        networks.chain(losses).chain(searches).chain(LOSSES.iter().map(|name| of_a_batch(name, threads))).collect()
     }
 
     /// Those whose name contains one of `only`, or all if that is empty.
@@ -157,7 +156,7 @@ impl Network {
             binary: "networks_peer",
             ours: std::iter::once(self.backbone.to_owned()).chain(alike.iter().cloned()).collect(),
             peers: layouts.map(peer).into(),
-            requests: &["step", "embed"],
+            requests: vec!["step", "embed"],
             rounds: u32::MAX,
         }
     }
@@ -171,7 +170,7 @@ fn n_pair_mc(n: u32, rounds: u32, threads: u32) -> Case {
         binary: "similarity_peer",
         ours: words(&["n-pair-mc", &n_of, "--threads", &threads]),
         peers: vec![Other { label: "PyTorch", script: "matrix.py", arguments: words(&[&n_of, "--threads", &threads]) }],
-        requests: &["step", "gemm"],
+        requests: vec!["step", "gemm"],
         rounds,
     }
 }
@@ -188,21 +187,21 @@ fn top_k(k: u32, threads: u32) -> Case {
             script: "search.py",
             arguments: words(&[&rows, &k_of, "--threads", &threads]),
         }],
-        requests: &["search"],
+        requests: vec!["search"],
         rounds: SEARCHES,
     }
 }
 
-fn of_batches(threads: u32) -> Case {
-    let arguments =
-        words(&["--batch", "1024", "--embedding", "128", "--per-class", "4", "--threads", &threads.to_string()]);
+fn of_a_batch(loss: &'static str, threads: u32) -> Case {
+    let sizes = ["--batch", "1024", "--embedding", "128", "--per-class", "4", "--threads", &threads.to_string()];
+    let arguments = words(&sizes);
     Case {
-        name: "losses".to_owned(),
-        title: "losses of 1,024 x 128, 256 classes of 4".to_owned(),
+        name: format!("loss-{loss}"),
+        title: format!("{loss}, 1,024 x 128, 256 classes of 4"),
         binary: "losses_peer",
         ours: arguments.clone(),
         peers: vec![Other { label: "pytorch-metric-learning", script: "losses.py", arguments }],
-        requests: &LOSSES,
+        requests: vec![loss],
         rounds: u32::MAX,
     }
 }
@@ -220,7 +219,7 @@ mod tests {
         let names = |only: &str| Case::pick(&[only.to_owned()], 2).into_iter().map(|c| c.name).collect::<Vec<_>>();
         assert_eq!(names("top-10"), ["top-10", "top-1000"]);
         assert_eq!(names("n-pair"), ["n-pair-mc-1024", "n-pair-mc-4096", "n-pair-mc-16384"]);
-        assert_eq!(names("losses"), ["losses"]);
+        assert_eq!(names("loss-triplet"), ["loss-triplet-batch-hard"]);
         assert!(names("no such thing").is_empty());
         let case = &Case::pick(&["google".to_owned()], 3)[0];
         assert_eq!(case.ours.last().map(String::as_str), Some("3"));

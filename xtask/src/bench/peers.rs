@@ -92,7 +92,7 @@ impl Sides {
         let before = machine::ticks().zip(taken(&ours, &theirs));
         let (warm_up, pairs) = (WARM_UP.min(case.rounds / 3).max(1), pairs.min(case.rounds));
         let mut comparisons = Vec::new();
-        for &request in case.requests {
+        for &request in &case.requests {
             let mut times = vec![Times::default(); theirs.len()];
             for round in 0..warm_up + pairs {
                 std::thread::sleep(PAUSE);
@@ -118,10 +118,9 @@ impl Sides {
                 busy.saturating_sub(own - own_before) as f64 / total as f64
             });
         let (said, its) = (ours.ready.clone(), theirs.iter().map(|peer| peer.ready.clone()).collect());
-        // Memory is measured with nothing else running, and not of each of many small losses.
+        // Memory is measured with nothing else running.
         drop((ours, theirs));
-        let few = case.requests.len() <= 2;
-        for (at, comparison) in comparisons.iter_mut().enumerate().filter(|_| few) {
+        for (at, comparison) in comparisons.iter_mut().enumerate() {
             let peer = &case.peers[at % case.peers.len()];
             comparison.memory = self.memory(case, comparison.request, peer)?;
         }
