@@ -140,7 +140,8 @@ impl Similarity {
     /// # Gradient
     /// To both sides, found together with the value, so that every product is taken once (6 Q G D operations; 2 if no
     /// variable stands behind the sides). Beside both gradients, memory for the weights of
-    /// at most 2048 rows (128 MiB of f32 at most, unless 16 rows are longer).
+    /// some rows (32 MiB of f32 at most, unless 168 rows are longer), and for two packed copies of the gallery and one of
+    /// those rows.
     ///
     /// # Numerics
     /// Entries are shifted by the row's maximum and summed in f64; f32 exponentials are within two units in the last
