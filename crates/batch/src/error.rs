@@ -48,6 +48,14 @@ pub enum Error {
         /// The needed shape, in words.
         want: String,
     },
+    /// The groups are not those of the classes.
+    #[error("{got} groups were given for {classes} classes: give one for every class of the index, in its order")]
+    Groups {
+        /// Number of groups given.
+        got: usize,
+        /// Number of classes.
+        classes: usize,
+    },
     /// A prototype has a NaN or an infinity.
     #[error(
         "the prototype of candidate class {class} is not finite: look for a diverged model (lower the learning rate)"

@@ -39,7 +39,9 @@ mod tuple_mining;
 mod tuplet;
 
 pub use balanced::BalancedSampler;
-pub use class_mining::{Candidates, ClassMiner, GreedyMiner, Mined, MinedClasses, Mining, Prototypes, Violation};
+pub use class_mining::{
+    Candidates, ClassMiner, GreedyMiner, Groups, Mined, MinedClasses, Mining, Prototypes, Violation,
+};
 pub use error::{Error, Result};
 pub use n_pair::NPairSampler;
 pub use plan::{BatchPlan, BatchSampler, Roles};

@@ -1,4 +1,4 @@
-use crate::class_mining::{ClassChoice, Mining};
+use crate::class_mining::{ClassChoice, Groups, Mining};
 use crate::deck::{Examples, parse, usable, write};
 use crate::{BatchPlan, BatchSampler, Candidates, Error, MinedClasses, Prototypes, Result, Roles};
 use npair_types::{ChaCha8Rng, ClassIndex, Labels, Pairs};
@@ -58,6 +58,19 @@ impl NPairSampler {
     pub fn mined(index: ClassIndex, n: usize, mining: Mining, rng: ChaCha8Rng) -> Result<Self> {
         let mut sampler = Self::new(index, n, rng)?;
         sampler.state.classes = ClassChoice::Mined(MinedClasses::new(mining, n, sampler.usable.len())?);
+        Ok(sampler)
+    }
+}
+
+impl NPairSampler {
+    /// Batches of N = `n` classes of few groups: see [`Groups`]. Every group is visited once per round of the groups, so a
+    /// class of a small group is seen more often than one of a large group.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn grouped(index: ClassIndex, n: usize, groups: &Groups, rng: ChaCha8Rng) -> Result<Self> {
+        let mut sampler = Self::new(index, n, rng)?;
+        sampler.state.classes = ClassChoice::grouped(groups, &sampler.usable);
         Ok(sampler)
     }
 }

@@ -125,6 +125,9 @@ pub struct Embed {
     /// best or last.
     #[arg(long, default_value = "best")]
     pub checkpoint: String,
+    /// Settings: --set evaluation.views=8
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
     /// Where to write: .npy or .safetensors.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,

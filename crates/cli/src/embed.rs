@@ -1,13 +1,15 @@
 use crate::args::Embed;
 use crate::{progress, source};
 use anyhow::Result;
-use npair_train::embed;
+use npair_train::{Views, embed};
+use npair_types::Streams;
 
 pub fn run(args: &Embed, json: bool) -> Result<()> {
-    let loaded = source::load(&args.run, &args.checkpoint, args.data.as_deref(), &[])?;
+    let loaded = source::load(&args.run, &args.checkpoint, args.data.as_deref(), &args.sets)?;
     let side = loaded.sides.named(&args.split)?;
+    let views = Views::new(loaded.config.evaluation.views, Streams::new(loaded.config.seed))?;
     let bar = progress::bar(side.len() as u64, "embed");
-    let vectors = embed(&loaded.net, side.as_ref(), &loaded.pipeline, &mut |n| bar.set_position(n as u64))?;
+    let vectors = embed(&loaded.net, side.as_ref(), &loaded.pipeline, views, &mut |n| bar.set_position(n as u64))?;
     bar.finish_and_clear();
     let written = vectors.write(&args.out)?;
     let rows = vectors.values.len() / vectors.width;

@@ -1,7 +1,7 @@
 use crate::args::Eval;
 use crate::{progress, source, table};
 use anyhow::{Context, Result};
-use npair_train::{Config, Scores, Side, Vectors, embed, judge, judge_known, neighbour_sheet, read_labels};
+use npair_train::{Config, Scores, Side, Vectors, Views, embed, judge, judge_known, neighbour_sheet, read_labels};
 use npair_types::Streams;
 
 pub fn run(args: &Eval, json: bool) -> Result<()> {
@@ -31,9 +31,10 @@ pub fn run(args: &Eval, json: bool) -> Result<()> {
 fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String]) -> Result<Scores> {
     let loaded = source::load(folder, &args.checkpoint, args.data.as_deref(), sets)?;
     let source::Loaded { config, net, pipeline, sides } = &loaded;
+    let views = Views::new(config.evaluation.views, Streams::new(config.seed))?;
     let vectors = |side: &Side| -> Result<Vectors> {
         let bar = progress::bar(side.len() as u64, "embed");
-        let vectors = embed(net, side.as_ref(), pipeline, &mut |n| bar.set_position(n as u64));
+        let vectors = embed(net, side.as_ref(), pipeline, views, &mut |n| bar.set_position(n as u64));
         bar.finish_and_clear();
         Ok(vectors?)
     };

@@ -19,17 +19,40 @@ pub struct LoadedBatch {
 /// # Errors
 /// The error of the first row that cannot be loaded.
 pub fn load_batch(dataset: &dyn Dataset, pipeline: &Pipeline, ids: &[ExampleId]) -> Result<LoadedBatch> {
+    load(pipeline, ids, |id, out| guarded(dataset, id, || pipeline.evaluate(&dataset.load(id)?, out)))
+}
+
+/// The same examples changed at random as in training, for embeddings that are means over several views. What a view of an
+/// example looks like depends on the seed, the number of the view and the example alone.
+///
+/// # Errors
+/// As [`load_batch`].
+pub fn load_view(
+    dataset: &dyn Dataset,
+    pipeline: &Pipeline,
+    streams: Streams,
+    view: u64,
+    ids: &[ExampleId],
+) -> Result<LoadedBatch> {
+    load(pipeline, ids, |id, out| {
+        let mut rng = streams.open(Purpose::View, [view, id.0 as u64]);
+        guarded(dataset, id, || pipeline.augment(&dataset.load(id)?, &mut rng, out))
+    })
+}
+
+fn load(
+    pipeline: &Pipeline,
+    ids: &[ExampleId],
+    row: impl Fn(ExampleId, &mut [f32]) -> Result<()> + Sync,
+) -> Result<LoadedBatch> {
     let [c, h, w] = pipeline.shape();
     let mut pixels = vec![0f32; ids.len() * c * h * w];
     let first = pixels
         .par_chunks_mut(c * h * w)
         .zip(ids)
         .enumerate()
-        .filter_map(|(row, (out, &id))| {
-            let load = || pipeline.evaluate(&dataset.load(id)?, out);
-            guarded(dataset, id, load).err().map(|e| (row, e))
-        })
-        .min_by_key(|(row, _)| *row);
+        .filter_map(|(at, (out, &id))| row(id, out).err().map(|e| (at, e)))
+        .min_by_key(|(at, _)| *at);
     match first {
         Some((_, error)) => Err(error),
         None => Ok(LoadedBatch { ticket: 0, pixels, shape: [ids.len(), c, h, w] }),

@@ -34,7 +34,7 @@ mod walk;
 
 pub mod sheet;
 
-pub use batch::{LoadedBatch, load_batch};
+pub use batch::{LoadedBatch, load_batch, load_view};
 pub use cached::Cached;
 pub use check::{BadExample, ClassCount, Report, Skipped, check, skip_bad};
 pub use dataset::Dataset;

@@ -1,10 +1,12 @@
 use crate::dataset::expect_example;
 use crate::{Dataset, Error, Picture, Result};
 use npair_types::{ClassId, ExampleId, Labels};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The four right-angle rotations of every class as classes of their own, as is usual for Omniglot: example `4 e + r`
-/// is example `e` turned counter-clockwise by `r` right angles, and its class is `4 c + r`. No pixel is interpolated.
+/// is example `e` turned counter-clockwise by `r` right angles, and its class is `4 c + r`. No pixel is interpolated. A turned
+/// group (alphabet) is a group of its own.
 ///
 /// # Source
 /// Santoro et al., ICML 2016, section 4.1; Vinyals et al., NIPS 2016, section 4.1.1.
@@ -13,6 +15,8 @@ pub struct RotatedClasses {
     inner: Arc<dyn Dataset>,
     labels: Labels,
     name: String,
+    /// The group of every class that has one.
+    groups: BTreeMap<ClassId, String>,
 }
 
 impl RotatedClasses {
@@ -31,7 +35,13 @@ impl RotatedClasses {
             ids.extend((0..4).map(|r| ClassId(class.0 * 4 + r)));
         }
         let labels = Labels::from_ids(ids).map_err(|e| Error::dataset(&name, e.to_string(), "give some"))?;
-        Ok(Self { inner, labels, name })
+        let mut groups = BTreeMap::new();
+        for class in labels.classes() {
+            if let Some(group) = inner.group(ClassId(class.0 / 4)) {
+                groups.insert(class, format!("{group} @ {} degrees", class.0 % 4 * 90));
+            }
+        }
+        Ok(Self { inner, labels, name, groups })
     }
 
     /// The data set that is rotated.
@@ -54,7 +64,7 @@ impl Dataset for RotatedClasses {
     }
 
     fn group(&self, class: ClassId) -> Option<&str> {
-        self.inner.group(ClassId(class.0 / 4))
+        self.groups.get(&class).map(String::as_str)
     }
 
     fn describe(&self, example: ExampleId) -> String {

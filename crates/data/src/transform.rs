@@ -1,6 +1,7 @@
 //! From a decoded picture to what a network sees.
 
 mod config;
+mod elastic;
 mod pipeline;
 mod prepare;
 mod warp;

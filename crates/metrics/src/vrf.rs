@@ -60,8 +60,19 @@ pub fn vrf(set: &Embeddings, measure: Measure, k: usize, trials: usize, rng: &mu
     Mean::of(&success).ok_or(Error::NoPositive { queries: set.len() })
 }
 
-/// Closeness of single pairs.
-pub(crate) struct Closeness<'a> {
+/// Closeness of single pairs of a set's rows, larger is nearer: for lists of pairs, where most of the matrix is not asked for.
+///
+/// ```
+/// # use npair_metrics::{Closeness, Embeddings};
+/// # use npair_types::{Labels, Measure};
+/// let set = Embeddings::new(&[3f64, 4., 4., 3.], 2, Labels::new([0, 1])?)?;
+/// assert_eq!(Closeness::new(&set, Measure::Dot).of(0, 1), 24.);
+/// assert!((Closeness::new(&set, Measure::Cosine).of(0, 1) - 0.96).abs() < 1e-15);
+/// assert_eq!(Closeness::new(&set, Measure::SquaredEuclidean).of(0, 1), -2.);
+/// # Ok::<(), npair_metrics::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Closeness<'a> {
     set: &'a Embeddings,
     measure: Measure,
     /// One over the length of every row; 0 for a zero row.
@@ -69,13 +80,18 @@ pub(crate) struct Closeness<'a> {
 }
 
 impl<'a> Closeness<'a> {
-    pub(crate) fn new(set: &'a Embeddings, measure: Measure) -> Self {
+    /// For the rows of `set`.
+    pub fn new(set: &'a Embeddings, measure: Measure) -> Self {
         let length = |i| set.rows().row(i).iter().map(|v| v * v).sum::<f64>().sqrt();
         let scale = (0..set.len()).map(length).map(|l| if l > 0. { 1. / l } else { 0. }).collect();
         Self { set, measure, scale }
     }
 
-    pub(crate) fn of(&self, i: usize, j: usize) -> f64 {
+    /// Of rows i and j; minus the squared distance for [`Measure::SquaredEuclidean`], 0 for the cosine of a zero row.
+    ///
+    /// # Panics
+    /// If a row is not there, as for slices.
+    pub fn of(&self, i: usize, j: usize) -> f64 {
         let (a, b) = (self.set.rows().row(i), self.set.rows().row(j));
         match self.measure {
             Measure::SquaredEuclidean => -a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>(),

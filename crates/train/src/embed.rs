@@ -1,13 +1,45 @@
 use crate::{Error, Result, Vectors};
 use candle_core::{DType, Device, Tensor};
 use npair_backbones::EmbeddingNet;
-use npair_data::{Dataset, LoadedBatch, Pipeline, PipelineConfig, load_batch};
+use npair_data::{Dataset, LoadedBatch, Pipeline, PipelineConfig, load_batch, load_view};
 use npair_nn::Mode;
-use npair_types::ExampleId;
+use npair_types::{ExampleId, Streams};
 use std::path::Path;
 
 /// Pictures per forward pass.
 const CHUNK: usize = 240;
+
+/// How often every picture is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Views {
+    count: usize,
+    streams: Streams,
+}
+
+impl Views {
+    /// The picture as evaluation sees it, once; the embedding is the network's.
+    pub fn one() -> Self {
+        Self { count: 1, streams: Streams::new(0) }
+    }
+
+    /// The picture as it is and `count - 1` views of it, changed at random as in training; the embedding is the mean of the
+    /// views' unit embeddings, so that the inner product of two pictures is the mean cosine over all pairs of their views.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if `count` is 0 or above 1,000.
+    ///
+    /// # Source
+    /// Sohn, NIPS 2016, section 4 (cosines averaged over all pairs of views).
+    pub fn new(count: usize, streams: Streams) -> Result<Self> {
+        if !(1..=1000).contains(&count) {
+            return Err(Error::Setting {
+                setting: "evaluation.views",
+                why: format!("is {count}; it may be 1 to 1000"),
+            });
+        }
+        Ok(Self { count, streams })
+    }
+}
 
 /// Embeds examples of a data set as evaluation sees them; row i is `ids[i]`. `progress` hears how many are done.
 ///
@@ -29,6 +61,34 @@ pub(crate) fn embed_ids(
     Ok(Tensor::cat(&parts, 0)?)
 }
 
+/// Mean of the unit embeddings of all views.
+fn embed_views(
+    net: &EmbeddingNet,
+    data: &dyn Dataset,
+    pipeline: &Pipeline,
+    views: Views,
+    ids: &[ExampleId],
+    progress: &mut dyn FnMut(usize),
+) -> Result<Tensor> {
+    let mut parts = Vec::new();
+    for (at, chunk) in ids.chunks(CHUNK).enumerate() {
+        let mut sum = unit(&net.forward(&tensor(load_batch(data, pipeline, chunk)?)?, &Mode::Eval)?.detach())?;
+        for view in 1..views.count as u64 {
+            let pixels = tensor(load_view(data, pipeline, views.streams, view, chunk)?)?;
+            sum = (sum + unit(&net.forward(&pixels, &Mode::Eval)?.detach())?)?;
+        }
+        parts.push((sum / views.count as f64)?);
+        progress(at * CHUNK + chunk.len());
+    }
+    Ok(Tensor::cat(&parts, 0)?)
+}
+
+/// Rows of length 1; a zero row stays.
+fn unit(rows: &Tensor) -> Result<Tensor> {
+    let norms = rows.sqr()?.sum_keepdim(1)?.sqrt()?;
+    Ok(rows.broadcast_div(&norms.maximum(f64::from(f32::MIN_POSITIVE))?)?)
+}
+
 /// Embeds a whole data set.
 ///
 /// # Errors
@@ -37,10 +97,14 @@ pub fn embed(
     net: &EmbeddingNet,
     data: &dyn Dataset,
     pipeline: &Pipeline,
+    views: Views,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vectors> {
     let ids: Vec<ExampleId> = (0..data.len()).map(ExampleId).collect();
-    let rows = embed_ids(net, data, pipeline, &ids, progress)?;
+    let rows = match views.count {
+        1 => embed_ids(net, data, pipeline, &ids, progress)?,
+        _ => embed_views(net, data, pipeline, views, &ids, progress)?,
+    };
     let (_, width) = rows.dims2()?;
     let values = rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
     if let Some(at) = values.iter().position(|v| !v.is_finite()) {

@@ -11,6 +11,7 @@ mod checkpoint;
 mod embed;
 mod error;
 mod evaluate;
+mod faces;
 mod files;
 mod grad_cache;
 mod journal;
@@ -31,7 +32,7 @@ mod trainer;
 mod vectors;
 
 pub use config::Config;
-pub use embed::{embed, predictor};
+pub use embed::{Views, embed, predictor};
 pub use error::{Error, Kind, Result};
 pub use evaluate::{Score, Scores, judge, judge_known};
 pub use grad_cache::GradCache;

@@ -1,6 +1,6 @@
 use crate::checkpoint::{self, State};
 use crate::config::Config;
-use crate::embed::{embed, embed_ids, tensor};
+use crate::embed::{Views, embed, embed_ids, tensor};
 use crate::evaluate::{Scores, judge};
 use crate::journal::Journal;
 use crate::objective::Objective;
@@ -350,7 +350,7 @@ impl Trainer {
 
     fn validate(&mut self, watch: &mut dyn Watch) -> Result<()> {
         let Some(val) = &self.sides.val else { return Ok(()) };
-        let rows = embed(&self.net, val.as_ref(), &self.pipeline, &mut |_| ())?.labelled()?;
+        let rows = embed(&self.net, val.as_ref(), &self.pipeline, Views::one(), &mut |_| ())?.labelled()?;
         // What is chosen by is retrieval; clustering is left to `npair eval`.
         let config =
             crate::config::EvaluationConfig { k_means_runs: 0, pairs: 200_000, ..self.config.evaluation.clone() };
@@ -462,7 +462,7 @@ impl Parts {
             0 => None,
             piece => Some(GradCache::new(piece)?),
         };
-        let sampler = sampler::build(config, index)?;
+        let sampler = sampler::build(config, sides.train.as_ref())?;
         let (pairs, side) = match (&sides.known, &sides.val) {
             (Some(known), _) => ("known", known),
             (None, Some(val)) => ("val", val),

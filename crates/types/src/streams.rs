@@ -22,6 +22,8 @@ pub enum Purpose {
     Evaluation = 7,
     /// Made-up data: the glyph set, test inputs.
     Synthesis = 8,
+    /// Changed views of a picture in evaluation.
+    View = 9,
 }
 
 /// The random streams of one run: one seed, a stream per purpose and place.

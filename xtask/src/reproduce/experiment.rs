@@ -1,3 +1,4 @@
+use super::source::absolute;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ pub struct Method {
 impl Experiment {
     pub fn read(root: &Path, data: &str, config: Option<&Path>, steps: Option<u64>) -> Result<Self> {
         let folder = root.join("xtask/experiments");
+        let methods = methods(&folder)?;
         let (usual, data, description) = match data.split_once('=') {
             _ if data == "glyphs" => (
                 Some("reproduce.toml"),
@@ -44,9 +46,6 @@ impl Experiment {
             (None, Some(usual)) => folder.join(usual),
             (None, None) => bail!("a folder of pictures has no usual experiment: give --config FILE"),
         };
-        let file = folder.join("methods.toml");
-        let text = std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-        let methods = methods(&text).with_context(|| format!("{} is not understood", file.display()))?;
         let sets = steps.iter().map(|n| format!("training.steps={n}")).collect();
         Ok(Self { config, data, description, sets, methods })
     }
@@ -64,16 +63,31 @@ impl Experiment {
     }
 }
 
-/// The file is the same for every run, wherever it is called from.
-fn absolute(path: &str) -> Result<String> {
-    let path = Path::new(path).canonicalize().with_context(|| format!("{path}: no such file or folder"))?;
-    Ok(path.display().to_string())
+/// The methods of methods.toml.
+pub fn methods(folder: &Path) -> Result<Vec<Method>> {
+    let file = folder.join("methods.toml");
+    let text = std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+    parse(&text).with_context(|| format!("{} is not understood", file.display()))
 }
 
 /// Tables of `set`, in the paper's order of columns.
-fn methods(text: &str) -> Result<Vec<Method>> {
+fn parse(text: &str) -> Result<Vec<Method>> {
     let tables: toml::Table = text.parse()?;
-    let order = ["triplet", "triplet-nm", "n-pair-ovo", "n-pair-mc", "softmax", "n-pair-mc-symmetric"];
+    let order = [
+        "triplet",
+        "triplet-nm",
+        "lifted-structure",
+        "n-pair-ovo",
+        "n-pair-ovo-nm",
+        "n-pair-mc",
+        "n-pair-mc-nm",
+        "n-pair-mc-large",
+        "softmax",
+        "n-pair-mc-symmetric",
+        "nca-60x2",
+        "nca-30x4",
+        "nca-10x12",
+    ];
     if let Some(name) = tables.keys().find(|name| !order.contains(&name.as_str())) {
         bail!("`{name}` is no method; there are {}", order.join(", "));
     }
@@ -95,7 +109,7 @@ mod tests {
     fn the_files_of_the_project_are_read() {
         let root = crate::tree::root().unwrap();
         let mut experiment = Experiment::read(&root, "glyphs", None, Some(7)).unwrap();
-        assert_eq!(experiment.methods.len(), 6);
+        assert_eq!(experiment.methods.len(), 13);
         assert!(experiment.keep(&["mc".to_owned()]).unwrap_err().to_string().contains("`mc` is no method"));
         experiment.keep(&[]).unwrap();
         // The paper's five, unless others are named.
@@ -107,7 +121,7 @@ mod tests {
 
     #[test]
     fn methods_are_those_of_the_paper() {
-        assert!(methods("[other]\nset = []").unwrap_err().to_string().contains("`other` is no method"));
-        assert!(methods("[triplet]\nset = []").unwrap_err().to_string().contains("[triplet-nm] has no list"));
+        assert!(parse("[other]\nset = []").unwrap_err().to_string().contains("`other` is no method"));
+        assert!(parse("[triplet]\nset = []").unwrap_err().to_string().contains("[triplet-nm] has no list"));
     }
 }

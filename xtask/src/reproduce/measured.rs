@@ -1,6 +1,6 @@
 use super::convergence::Probe;
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,7 +38,8 @@ pub struct Judged {
 }
 
 /// Which scores of a run: on known or on unseen classes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum On {
     Known,
     Unseen,

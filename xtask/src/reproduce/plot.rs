@@ -15,7 +15,9 @@ fn colour(method: &str) -> RGBColor {
         "triplet" => RGBColor(0, 114, 178),
         "triplet-nm" => RGBColor(86, 180, 233),
         "n-pair-ovo" => RGBColor(230, 159, 0),
-        "n-pair-mc" => RGBColor(213, 94, 0),
+        "n-pair-mc" | "nca-60x2" => RGBColor(213, 94, 0),
+        "n-pair-ovo-nm" | "nca-30x4" => RGBColor(240, 228, 66),
+        "n-pair-mc-nm" | "n-pair-mc-large" | "nca-10x12" => RGBColor(204, 121, 167),
         _ => RGBColor(0, 158, 115),
     }
 }
@@ -81,11 +83,16 @@ pub fn convergence(measured: &[Measured], path: &Path) -> Result<()> {
     drawn(draw(), path)
 }
 
-/// recall@K on unseen classes: bars with standard errors over seeds.
+/// recall@K on unseen classes.
 pub fn recall(measured: &[Measured], path: &Path) -> Result<()> {
+    bars(measured, On::Unseen, &RECALLS, "recall@K on unseen classes, %", path)
+}
+
+/// Scores by method: bars with standard errors over seeds.
+pub fn bars(measured: &[Measured], on: On, scores: &[&str], title: &str, path: &Path) -> Result<()> {
     let methods = table::methods(measured);
     let mean = |name: &str, score: &str| {
-        let values: Option<Vec<f64>> = of_method(measured, name).iter().map(|m| m.score(On::Unseen, score)).collect();
+        let values: Option<Vec<f64>> = of_method(measured, name).iter().map(|m| m.score(on, score)).collect();
         values.and_then(|v| Mean::of(&v))
     };
     let stride = methods.len() as f64 + 1.;
@@ -94,10 +101,10 @@ pub fn recall(measured: &[Measured], path: &Path) -> Result<()> {
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
             .margin(16)
-            .caption("recall@K on unseen classes, %", ("sans-serif", 19))
+            .caption(title, ("sans-serif", 19))
             .x_label_area_size(44)
             .y_label_area_size(50)
-            .build_cartesian_2d(0f64..stride * RECALLS.len() as f64, 0f64..118f64)?;
+            .build_cartesian_2d(0f64..stride * scores.len() as f64, 0f64..118f64)?;
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -109,7 +116,7 @@ pub fn recall(measured: &[Measured], path: &Path) -> Result<()> {
             .draw()?;
         for (i, name) in methods.iter().enumerate() {
             let colour = colour(name);
-            let bars: Vec<(f64, Mean)> = RECALLS
+            let bars: Vec<(f64, Mean)> = scores
                 .iter()
                 .enumerate()
                 .filter_map(|(g, score)| Some((g as f64 * stride + i as f64 + 0.5, mean(name, score)?)))
@@ -126,7 +133,7 @@ pub fn recall(measured: &[Measured], path: &Path) -> Result<()> {
             };
             chart.draw_series(bars.iter().map(whisker))?;
         }
-        for (g, score) in RECALLS.iter().enumerate() {
+        for (g, score) in scores.iter().enumerate() {
             let (x, _) = chart.backend_coord(&((g as f64 + 0.5) * stride, 0.));
             let (_, y) = chart.backend_coord(&(0., 0.));
             let style = FONT.into_text_style(&area).pos(plotters::style::text_anchor::Pos::new(

@@ -16,6 +16,8 @@ pub struct Runner<'a> {
     fixed: Value,
     /// Whether examples of the training classes are kept back, to be recognised.
     keeps_known: bool,
+    /// What unseen classes are judged by, where it is not the test split: `--protocol` of `npair eval`.
+    protocol: Option<String>,
 }
 
 impl<'a> Runner<'a> {
@@ -31,21 +33,41 @@ impl<'a> Runner<'a> {
         let known = settings.get("data").and_then(|d| d.get("known"));
         let keeps_known = known.is_some_and(|k| k.as_integer() != Some(0) && k.as_float() != Some(0.));
         let fixed = json!({ "program": format!("{:016x}", hasher.finish()), "settings": settings });
-        Ok(Self { binary, experiment, out, fixed, keeps_known })
+        Ok(Self { binary, experiment, out, fixed, keeps_known, protocol: None })
+    }
+
+    /// Judges unseen classes by a protocol instead of the test split.
+    pub fn judged_by(self, protocol: Option<String>) -> Self {
+        Self { protocol, ..self }
     }
 
     /// The measurements of a run; trains and judges it if that is not done yet.
     pub fn measure(&self, method: &Method, seed: u64) -> Result<Measured> {
-        let name = format!("{}-{seed}", method.name);
-        let run = self.out.join("runs").join(&name);
-        self.train(method, seed, &name, &run)?;
+        let (name, run) = self.train(method, seed)?;
         let sheet = (method.name == "n-pair-mc" && seed == 1).then(|| self.out.join("neighbours.png"));
-        let known = if self.keeps_known { self.judge(&name, &run, "known", None)? } else { Value::Null };
-        let unseen = self.judge(&name, &run, "test", sheet.as_deref())?;
+        let known = if self.keeps_known { self.judge(&name, "known", &["--split", "known"])? } else { Value::Null };
+        let unseen = match (&self.protocol, &sheet) {
+            (Some(protocol), _) => self.judge(&name, "test", &["--protocol", protocol])?,
+            (None, None) => self.judge(&name, "test", &["--split", "test"])?,
+            (None, Some(sheet)) => {
+                if !sheet.exists() {
+                    remove(&self.scores(&name, "test"))?;
+                }
+                self.judge(&name, "test", &["--split", "test", "--sheet", &sheet.display().to_string()])?
+            }
+        };
         Measured::read(&method.name, seed, &run, &known, &unseen)
     }
 
-    fn train(&self, method: &Method, seed: u64, name: &str, run: &Path) -> Result<()> {
+    /// Trains a run if that is not done yet; its name and folder.
+    pub fn train(&self, method: &Method, seed: u64) -> Result<(String, PathBuf)> {
+        let name = format!("{}-{seed}", method.name);
+        let run = self.out.join("runs").join(&name);
+        self.train_into(method, seed, &name, &run)?;
+        Ok((name, run))
+    }
+
+    fn train_into(&self, method: &Method, seed: u64, name: &str, run: &Path) -> Result<()> {
         let mut words: Vec<String> = vec!["train".into(), "--json".into()];
         words.extend(["--config".into(), self.experiment.config.display().to_string()]);
         words.extend(["--data".into(), self.experiment.data.clone()]);
@@ -66,7 +88,7 @@ impl<'a> Runner<'a> {
             println!("  {name} goes on where it was stopped");
             command.args(["train", "--json", "--resume"]).arg(run);
         } else {
-            for old in [run.to_owned(), note.clone(), self.beside(name, "known.json"), self.beside(name, "test.json")] {
+            for old in [run.to_owned(), note.clone(), self.beside(name, "scores")] {
                 remove(&old)?;
             }
             command.args(&words).arg("--out").arg(run);
@@ -80,24 +102,29 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    /// The scores of a split; kept beside the run.
-    fn judge(&self, name: &str, run: &Path, split: &str, sheet: Option<&Path>) -> Result<Value> {
-        let kept = self.beside(name, &format!("{split}.json"));
+    /// What `npair eval RUN --json` says with these words; kept beside the run under the name `what`.
+    pub fn judge(&self, name: &str, what: &str, words: &[&str]) -> Result<Value> {
+        let kept = self.scores(name, what);
+        let words: Vec<&str> = ["--checkpoint", "last", "--json"].iter().chain(words).copied().collect();
+        let asked = json!(words);
         if let Ok(text) = std::fs::read_to_string(&kept)
-            && sheet.is_none_or(Path::exists)
-            && let Ok(scores) = serde_json::from_str(&text)
+            && let Ok(mut all) = serde_json::from_str::<Value>(&text)
+            && all["asked"] == asked
         {
-            return Ok(scores);
+            return Ok(all["scores"].take());
         }
         let mut command = Command::new(&self.binary);
-        command.arg("eval").arg(run).args(["--checkpoint", "last", "--split", split, "--json"]);
-        if let Some(sheet) = sheet {
-            command.arg("--sheet").arg(sheet);
-        }
+        command.arg("eval").arg(self.out.join("runs").join(name)).args(&words);
         let text = shell::text(&mut command)?;
-        let scores = serde_json::from_str(&text).with_context(|| format!("the scores of {name} are no JSON"))?;
-        write(&kept, &text)?;
+        let scores: Value = serde_json::from_str(&text).with_context(|| format!("the scores of {name} are no JSON"))?;
+        let folder = self.beside(name, "scores");
+        std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        write(&kept, &json!({ "asked": asked, "scores": scores }).to_string())?;
         Ok(scores)
+    }
+
+    fn scores(&self, name: &str, what: &str) -> PathBuf {
+        self.beside(name, "scores").join(format!("{what}.json"))
     }
 
     fn beside(&self, name: &str, what: &str) -> PathBuf {

@@ -72,14 +72,15 @@ fn markdown(measured: &[Measured], columns: &[Column]) -> String {
     layout(&rows)
 }
 
-fn number(mean: Mean, decimals: usize) -> String {
+pub fn number(mean: Mean, decimals: usize) -> String {
     match mean.error {
         Some(error) => format!("{:.decimals$} ± {error:.decimals$}", mean.value),
         None => format!("{:.decimals$}", mean.value),
     }
 }
 
-fn layout(rows: &[Vec<String>]) -> String {
+/// A Markdown table whose columns line up; the first row is its head.
+pub fn layout(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();

@@ -1,3 +1,4 @@
+use super::grouped::{GroupedClasses, Groups};
 use super::mined::{Candidates, MinedClasses};
 use super::prototypes::Prototypes;
 use crate::deck::{Deck, Examples};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum ClassChoice {
     Random(Deck),
+    Grouped(GroupedClasses),
     Mined(MinedClasses),
 }
 
@@ -17,16 +19,21 @@ impl ClassChoice {
         Self::Random(Deck::new(classes))
     }
 
+    pub(crate) fn grouped(groups: &Groups, usable: &[usize]) -> Self {
+        Self::Grouped(GroupedClasses::new(groups, usable))
+    }
+
     pub(crate) fn draw(&mut self, n: usize, rng: &mut ChaCha8Rng) -> Result<Vec<usize>> {
         match self {
             Self::Random(deck) => Ok(deck.draw(n, rng)),
+            Self::Grouped(grouped) => Ok(grouped.draw(n, rng)),
             Self::Mined(mined) => mined.draw(n, rng),
         }
     }
 
     pub(crate) fn batches_per_epoch(&self, classes: usize, n: usize) -> usize {
         match self {
-            Self::Random(_) => classes.div_ceil(n),
+            Self::Random(_) | Self::Grouped(_) => classes.div_ceil(n),
             Self::Mined(mined) => mined.batches_per_epoch(classes),
         }
     }
@@ -43,14 +50,14 @@ impl ClassChoice {
         rng: &mut ChaCha8Rng,
     ) -> Option<Candidates> {
         match self {
-            Self::Random(_) => None,
+            Self::Random(_) | Self::Grouped(_) => None,
             Self::Mined(mined) => mined.candidates(index, usable, examples, rng),
         }
     }
 
     pub(crate) fn supply(&mut self, prototypes: Prototypes) -> Result<()> {
         match self {
-            Self::Random(_) => Ok(()),
+            Self::Random(_) | Self::Grouped(_) => Ok(()),
             Self::Mined(mined) => mined.supply(prototypes),
         }
     }
@@ -61,7 +68,8 @@ impl ClassChoice {
             (Self::Random(_), Self::Random(deck)) if deck.is_of(classes) => Ok(()),
             (Self::Random(_), Self::Random(_)) => Err(Error::State("the number of classes differs".to_owned())),
             (Self::Mined(mined), Self::Mined(later)) => mined.check_successor(later, classes),
-            _ => Err(Error::State("one has class mining, the other has not".to_owned())),
+            (Self::Grouped(grouped), Self::Grouped(later)) => grouped.check_successor(later),
+            _ => Err(Error::State("one chooses classes otherwise than the other".to_owned())),
         }
     }
 }

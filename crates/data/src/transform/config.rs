@@ -109,6 +109,8 @@ pub struct AugmentConfig {
     pub shear: f32,
     /// Largest shift along either axis as a part of `size`, 0 to 1.
     pub shift: f32,
+    /// Largest smooth shift of a part of the picture against the others, along either axis, as a part of `size`, 0 to 0.5.
+    pub elastic: f32,
     /// Cuts out at a random place instead of the middle, where [`Resize`] leaves something to cut.
     pub crop: bool,
     /// Probability of mirroring left and right, 0 to 1.
@@ -135,7 +137,16 @@ impl Default for PipelineConfig {
 
 impl Default for AugmentConfig {
     fn default() -> Self {
-        Self { rotate: 0.0, scale: [1.0, 1.0], shear: 0.0, shift: 0.0, crop: false, flip: 0.0, fill: Fill::Edge }
+        Self {
+            rotate: 0.0,
+            scale: [1.0, 1.0],
+            shear: 0.0,
+            shift: 0.0,
+            elastic: 0.0,
+            crop: false,
+            flip: 0.0,
+            fill: Fill::Edge,
+        }
     }
 }
 
@@ -195,6 +206,7 @@ impl AugmentConfig {
         in_range("augment.rotate", self.rotate, 0.0, 180.0)?;
         in_range("augment.shear", self.shear, 0.0, 60.0)?;
         in_range("augment.shift", self.shift, 0.0, 1.0)?;
+        in_range("augment.elastic", self.elastic, 0.0, 0.5)?;
         in_range("augment.flip", self.flip, 0.0, 1.0)?;
         for scale in self.scale {
             in_range("augment.scale", scale, 0.1, 10.0)?;

@@ -1,3 +1,4 @@
+use super::elastic::Elastic;
 use super::warp::{Change, Warp};
 use super::{Fill, PipelineConfig, prepare::prepare};
 use crate::{Error, Picture, Result};
@@ -82,7 +83,7 @@ impl Pipeline {
         self.expect_len(out)?;
         let picture = self.prepare(picture)?;
         let warp = Warp::middle(&picture, self.cut());
-        self.write(&picture, warp, Fill::Edge, out);
+        self.write(&picture, warp, None, Fill::Edge, out);
         Ok(())
     }
 
@@ -98,7 +99,9 @@ impl Pipeline {
         let picture = self.prepare(picture)?;
         let augment = &self.config.augment;
         let warp = Warp::changed(&Change::random(augment, rng), &picture, self.cut());
-        self.write(&picture, warp, augment.fill, out);
+        // Drawn last, so that all else is as it would be without it.
+        let elastic = (augment.elastic > 0.0).then(|| Elastic::random(augment.elastic, self.cut(), rng));
+        self.write(&picture, warp, elastic, augment.fill, out);
         Ok(())
     }
 
@@ -115,11 +118,16 @@ impl Pipeline {
         Ok(())
     }
 
-    fn write(&self, picture: &Picture, warp: Warp, fill: Fill, out: &mut [f32]) {
-        let plane = self.config.size as usize * self.config.size as usize;
-        warp.sample(picture, fill, self.config.size, self.config.supersample, |channel, pixel, value| {
+    fn write(&self, picture: &Picture, warp: Warp, elastic: Option<Elastic>, fill: Fill, out: &mut [f32]) {
+        let (size, k) = (self.config.size, self.config.supersample);
+        let plane = size as usize * size as usize;
+        let put = |channel: usize, pixel: usize, value: f32| {
             let [factor, summand] = self.scale[channel];
             out[channel * plane + pixel] = value * factor + summand;
-        });
+        };
+        match elastic {
+            None => warp.sample(picture, fill, size, k, put),
+            Some(elastic) => warp.bend(&elastic, picture, fill, size, k, put),
+        }
     }
 }

@@ -242,3 +242,22 @@ fn impossible_settings_are_named() {
     let pipeline = Pipeline::new(usual()).unwrap();
     assert!(pipeline.evaluate(&noise(2, 2, 1), &mut [0.0; 3]).unwrap_err().to_string().contains("room for 3"));
 }
+
+#[test]
+fn elastic_pictures_bend_and_all_else_stays() {
+    let picture = noise(24, 24, 1);
+    let with = |elastic, rotate| {
+        let augment = AugmentConfig { elastic, rotate, ..AugmentConfig::default() };
+        PipelineConfig { size: 12, supersample: 2, augment, ..PipelineConfig::default() }
+    };
+    let plain = augmented(&with(0.0, 20.0), &picture, 0);
+    assert_ne!(augmented(&with(0.1, 20.0), &picture, 0), plain);
+    // A shift of next to nothing is next to no change: the turn is drawn before it and stays as it was.
+    let hardly = augmented(&with(1e-6, 20.0), &picture, 0);
+    // Positions move by 24e-6 pixels at most, and values by 2 between neighbours at most on each axis.
+    assert!(hardly.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 2e-4));
+    // Of a picture of one colour nothing can be seen.
+    let even = Picture::new(24, 24, 1, vec![77; 576]).unwrap();
+    assert!(augmented(&with(0.2, 0.0), &even, 0).iter().all(|v| (v - 77.0 / 255.0).abs() < 1e-5));
+    assert!(crate::Pipeline::new(with(0.6, 0.0)).is_err());
+}

@@ -1,3 +1,4 @@
+use super::elastic::Elastic;
 use super::{AugmentConfig, Fill};
 use crate::Picture;
 use crate::draw::{around, between, unit};
@@ -68,6 +69,27 @@ impl Warp {
         let take = |u: u32, v: u32, sums: &mut [f32]| {
             let (u, v) = (u as f32, v as f32);
             let at = |axis: usize| self.origin[axis] + (u * self.right[axis] + v * self.down[axis]);
+            source.add(at(0), at(1), sums);
+        };
+        means(size, k, usize::from(picture.channels()), take, put);
+    }
+
+    /// As [`blend`](Self::blend), every sample shifted once more.
+    pub(crate) fn bend(
+        &self,
+        elastic: &Elastic,
+        picture: &Picture,
+        fill: Fill,
+        size: u32,
+        k: u32,
+        put: impl FnMut(usize, usize, f32),
+    ) {
+        let source = Source::new(picture, fill);
+        let lines: Vec<_> = (0..size * k).map(|v| elastic.line(v)).collect();
+        let take = |u: u32, v: u32, sums: &mut [f32]| {
+            let shift = lines[v as usize].at(u);
+            let (u, v) = (u as f32, v as f32);
+            let at = |axis: usize| self.origin[axis] + (u * self.right[axis] + v * self.down[axis]) + shift[axis];
             source.add(at(0), at(1), sums);
         };
         means(size, k, usize::from(picture.channels()), take, put);

@@ -437,12 +437,14 @@ pub struct BatchConfig {
     pub classes: usize,
     /// M, the examples per class; other than 2 only for losses of labelled batches: not those of pairs, triplets, tuplets.
     pub per_class: usize,
+    /// Groups (alphabets) that the classes of a batch are taken from, more if they are too small; 0 for no regard to groups.
+    pub groups: usize,
     /// Greedy negative class mining; none by default.
     pub mining: Option<Mining>,
 }
 
 impl Default for BatchConfig {
     fn default() -> Self {
-        Self { classes: 60, per_class: 2, mining: None }
+        Self { classes: 60, per_class: 2, groups: 0, mining: None }
     }
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub struct EvaluationConfig {
     /// `cosine` as the paper's verification, `dot`, or `squared-euclidean`.
     pub measure: Measure,
+    /// Views of every picture: the picture as it is, and others changed at random as in training; an embedding is the mean of
+    /// the views' unit embeddings. 1 for the picture alone, its embedding as the network gives it.
+    pub views: usize,
     /// K of recall@K; those beyond the gallery are left out.
     pub recall_at: Vec<usize>,
     /// Numbers of negatives of VRF; 0 stands for N - 1.
@@ -27,6 +30,7 @@ impl Default for EvaluationConfig {
     fn default() -> Self {
         Self {
             measure: Measure::Cosine,
+            views: 1,
             recall_at: vec![1, 2, 4, 8, 10, 100],
             vrf: vec![1, 0],
             vrf_trials: 5,
