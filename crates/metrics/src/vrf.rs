@@ -60,8 +60,9 @@ pub fn vrf(set: &Embeddings, measure: Measure, k: usize, trials: usize, rng: &mu
     Mean::of(&success).ok_or(Error::NoPositive { queries: set.len() })
 }
 
-/// Closeness of single pairs.
-pub(crate) struct Closeness<'a> {
+/// Closeness of single pairs of a set: larger is nearer, as everywhere.
+#[derive(Debug, Clone)]
+pub struct Closeness<'a> {
     set: &'a Embeddings,
     measure: Measure,
     /// One over the length of every row; 0 for a zero row.
@@ -69,13 +70,18 @@ pub(crate) struct Closeness<'a> {
 }
 
 impl<'a> Closeness<'a> {
-    pub(crate) fn new(set: &'a Embeddings, measure: Measure) -> Self {
+    /// Of the rows of `set`; a row of zeros has the cosine 0 with everything.
+    pub fn new(set: &'a Embeddings, measure: Measure) -> Self {
         let length = |i| set.rows().row(i).iter().map(|v| v * v).sum::<f64>().sqrt();
         let scale = (0..set.len()).map(length).map(|l| if l > 0. { 1. / l } else { 0. }).collect();
         Self { set, measure, scale }
     }
 
-    pub(crate) fn of(&self, i: usize, j: usize) -> f64 {
+    /// Of rows `i` and `j`.
+    ///
+    /// # Panics
+    /// If a row is not there, as for slices.
+    pub fn of(&self, i: usize, j: usize) -> f64 {
         let (a, b) = (self.set.rows().row(i), self.set.rows().row(j));
         match self.measure {
             Measure::SquaredEuclidean => -a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>(),
