@@ -56,7 +56,8 @@ pub struct Settings {
 
 The run's folder holds config.toml, metrics.jsonl and checkpoints/{last,best}.")]
 pub struct Train {
-    /// Where pictures come from: a folder with a folder per class, `omniglot=PATH`, or `glyphs` (built in).
+    /// Where pictures come from: a folder with a folder per class, `glyphs` (built in), or a data set in its official layout:
+    /// omniglot=, cub=, cars=, sop=, in-shop=, webface=, lfw=PATH, csv=FILE.
     #[arg(long, value_name = "SOURCE")]
     pub data: Option<String>,
     /// Folder of the new run.
@@ -76,7 +77,15 @@ pub struct Train {
   npair eval runs/first --split val --json
   npair eval runs/first --data photos/ --split all       other pictures, all of them
   npair eval --embeddings x.npy --labels y.npy           any model's embeddings
-  npair eval runs/first --sheet neighbours.png           a picture of queries and what they find")]
+  npair eval runs/first --sheet neighbours.png           a picture of queries and what they find
+  npair eval runs/first --protocol lfw=faces/lfw         an official protocol on data of its own
+
+Protocols:
+  lfw=DIR                        verification over the folds of pairs.txt; identification on a split of our own
+  omniglot-one-shot=PATH         the official one-shot runs (all_runs.zip)
+  in-shop=DIR                    its queries in its gallery
+  query-gallery                  the same on the run's own data
+  one-shot-within-groups[=RUNS]  one-shot runs drawn from the groups (alphabets) of a split")]
 pub struct Eval {
     /// Folder of a run.
     #[arg(value_name = "RUN", required_unless_present = "embeddings")]
@@ -93,6 +102,9 @@ pub struct Eval {
     /// train, val, test (unseen classes), known (unseen examples of training classes) or all.
     #[arg(long, default_value = "test")]
     pub split: String,
+    /// An official protocol instead of the usual scores: see below.
+    #[arg(long, value_name = "PROTOCOL", requires = "run", conflicts_with = "sheet")]
+    pub protocol: Option<String>,
     /// best or last.
     #[arg(long, default_value = "best")]
     pub checkpoint: String,
@@ -144,10 +156,11 @@ pub enum Data {
 #[command(after_help = "Examples:
   npair data check photos/
   npair data check omniglot=images_background.zip --json
+  npair data check cub=CUB_200_2011
 
 Exit code 3 if any picture cannot be decoded.")]
 pub struct Check {
-    /// A folder with a folder per class, `omniglot=PATH`, or `glyphs`.
+    /// A folder with a folder per class, `glyphs`, or omniglot=, cub=, cars=, sop=, in-shop=, webface=, lfw=PATH, csv=FILE.
     #[arg(value_name = "SOURCE")]
     pub data: String,
     /// Write a picture of the first examples of some classes.

@@ -1,17 +1,16 @@
 use crate::args::{Check, Data};
 use crate::fail::BadPictures;
+use crate::source;
 use anyhow::{Context, Result};
 use npair_data::sheet::{contact_sheet, encode_png};
-use npair_data::{Dataset, GlyphConfig, GlyphSet, ImageFolder, Omniglot, Report, check};
-use npair_train::config::DataSource;
+use npair_data::{Dataset, Report, check};
+use npair_train::config::DataConfig;
+use npair_train::open_source;
 
 pub fn run(args: &Data, json: bool) -> Result<()> {
     let Data::Check(args) = args;
-    let data: Box<dyn Dataset> = match DataSource::from(args.data.clone()) {
-        DataSource::Glyphs => Box::new(GlyphSet::new(GlyphConfig::default())?),
-        DataSource::Omniglot(path) => Box::new(Omniglot::open(path, &[])?),
-        DataSource::Folder(path) => Box::new(ImageFolder::open(path)?),
-    };
+    let source = source::data_source("SOURCE", &args.data)?;
+    let data = open_source(&DataConfig { source, ..Default::default() })?;
     let report = check(data.as_ref());
     if json {
         println!("{}", serde_json::to_string(&report)?);

@@ -1,6 +1,7 @@
 use crate::args::Eval;
 use crate::{progress, source, table};
 use anyhow::{Context, Result};
+use npair_train::protocol::Protocol;
 use npair_train::{Config, Scores, Side, Vectors, Views, embed, judge, judge_known, neighbour_sheet, read_labels};
 use npair_types::Streams;
 
@@ -8,7 +9,10 @@ pub fn run(args: &Eval, json: bool) -> Result<()> {
     let mut sets = args.sets.clone();
     sets.extend(args.measure.iter().map(|m| format!("evaluation.measure={m}")));
     let scores = match (&args.run, &args.embeddings) {
-        (Some(folder), _) => of_run(folder, args, &sets)?,
+        (Some(folder), _) => match &args.protocol {
+            Some(protocol) => by_protocol(protocol, folder, args, &sets)?,
+            None => of_run(folder, args, &sets)?,
+        },
         (None, Some(file)) => {
             let config = Config::read(None, &sets)?;
             let mut vectors = Vectors::read(file)?;
@@ -51,5 +55,34 @@ fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String]) -> Result<Scor
     } else {
         judge(side.name(), &rows.labelled()?, &config.evaluation, n, streams)
     };
-    Ok(scores?)
+    let mut scores = scores?;
+    if args.split == "test" && sides.search.is_some() {
+        let why =
+            "this data has queries apart from a gallery, which these scores mix: judge with --protocol query-gallery";
+        scores.notes.push(why.to_owned());
+    }
+    Ok(scores)
+}
+
+fn by_protocol(protocol: &str, folder: &std::path::Path, args: &Eval, sets: &[String]) -> Result<Scores> {
+    let embedded = |config: &Config, net: &_, pipeline: &_, side: &Side| {
+        let views = Views::new(config.evaluation.views, Streams::new(config.seed))?;
+        let bar = progress::bar(side.len() as u64, "embed");
+        let vectors = embed(net, side.as_ref(), pipeline, views, &mut |n| bar.set_position(n as u64));
+        bar.finish_and_clear();
+        vectors
+    };
+    let protocol: Protocol = protocol.parse().map_err(|why| source::usage("--protocol", why))?;
+    if !protocol.judges_a_split() && args.data.is_some() {
+        return Err(source::usage("--data", "this protocol has data of its own: leave --data out".to_owned()));
+    }
+    if protocol.judges_a_split() {
+        let source::Loaded { config, net, pipeline, sides } =
+            &source::load(folder, &args.checkpoint, args.data.as_deref(), sets)?;
+        let embed = &mut |side: &Side| embedded(config, net, pipeline, side);
+        return Ok(protocol.judge_split(sides, &args.split, embed, &config.evaluation, Streams::new(config.seed))?);
+    }
+    let source::Model { config, net, pipeline } = &source::load_model(folder, &args.checkpoint, sets)?;
+    let embed = &mut |side: &Side| embedded(config, net, pipeline, side);
+    Ok(protocol.judge(embed, &config.evaluation, Streams::new(config.seed))?)
 }

@@ -1,5 +1,5 @@
 use crate::dataset::expect_example;
-use crate::{Dataset, Picture, Pipeline, Result};
+use crate::{Dataset, OfficialSide, Picture, Pipeline, Result};
 use npair_types::{ClassId, ExampleId, Labels};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -61,6 +61,14 @@ impl Dataset for Cached {
 
     fn group(&self, class: ClassId) -> Option<&str> {
         self.inner.group(class)
+    }
+
+    fn author(&self, example: ExampleId) -> Option<u32> {
+        self.inner.author(example)
+    }
+
+    fn official(&self, example: ExampleId) -> Option<OfficialSide> {
+        self.inner.official(example)
     }
 
     fn describe(&self, example: ExampleId) -> String {

@@ -1,4 +1,4 @@
-use crate::{Error, Picture, Result};
+use crate::{Error, OfficialSide, Picture, Result};
 use npair_types::{ClassId, ClassIndex, ExampleId, Labels};
 
 /// Labelled pictures that are decoded on demand. Opening one decodes nothing; loading is safe from many threads at once
@@ -28,6 +28,18 @@ pub trait Dataset: Send + Sync {
     /// The group that a class belongs to (the alphabet of a character), where the data set knows groups.
     fn group(&self, class: ClassId) -> Option<&str> {
         let _ = class;
+        None
+    }
+
+    /// Who made an example (the drawer of a character), where the data set knows.
+    fn author(&self, example: ExampleId) -> Option<u32> {
+        let _ = example;
+        None
+    }
+
+    /// The side of the data set's own split that an example is on, where it has such a split.
+    fn official(&self, example: ExampleId) -> Option<OfficialSide> {
+        let _ = example;
         None
     }
 

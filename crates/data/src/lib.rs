@@ -2,8 +2,9 @@
 //! set. Pixels leave this crate as `Vec<f32>` and a shape; tensors are the caller's.
 //!
 //! * **Where pictures come from**: a [`Dataset`] is cheap to open and decodes on demand. [`GlyphSet`] makes its own,
-//!   [`Omniglot`] reads the official folders or zips, [`ImageFolder`] takes a folder per class; [`LfwPairs`] is the
-//!   verification list of Labeled Faces in the Wild.
+//!   [`ImageFolder`] takes a folder per class, [`OmlCsv`] a table; [`Omniglot`], [`Cub`], [`Cars196`], [`OnlineProducts`],
+//!   [`InShop`], [`WebFace`] and [`Lfw`] read the official layouts and know the [official split](OfficialSide); [`LfwPairs`]
+//!   and [`OneShotRuns`] are the official lists of pairs and of one-shot runs.
 //! * **Which of them**: a [`Subset`] is a view of chosen examples, [`split()`] and [`folds`] make disjoint ones,
 //!   [`RotatedClasses`] makes classes of the right-angle rotations, [`check()`] finds what does not decode.
 //! * **What a network sees**: a [`Pipeline`] turns a [`Picture`] into normalised f32 (C, H, W), with or without random
@@ -22,6 +23,7 @@ mod error;
 mod folder;
 mod glyphs;
 mod lfw_pairs;
+mod official;
 mod omniglot;
 mod picture;
 mod prefetch;
@@ -43,6 +45,9 @@ pub use error::{Error, Result};
 pub use folder::ImageFolder;
 pub use glyphs::{GlyphConfig, GlyphSet};
 pub use lfw_pairs::{LfwImage, LfwPair, LfwPairs};
+pub use official::{
+    Cars196, Cub, InShop, Lfw, OfficialRun, OfficialSide, OmlCsv, OneShotRuns, OnlineProducts, WebFace,
+};
 pub use omniglot::{Omniglot, Part};
 pub use picture::Picture;
 pub use prefetch::Prefetch;

@@ -6,12 +6,13 @@ mod source;
 mod zipped;
 
 pub use part::Part;
+pub(crate) use source::{Locator, Source};
 
 use crate::dataset::expect_example;
-use crate::{Dataset, Error, Picture, Result};
+use crate::{Dataset, Error, OfficialSide, Picture, Result};
 use npair_types::{ClassId, ExampleId, Labels};
 use place::Place;
-use source::{Locator, Source};
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -173,6 +174,18 @@ impl Dataset for Omniglot {
 
     fn group(&self, class: ClassId) -> Option<&str> {
         self.characters.get(&class).map(|c| c.alphabet.as_str())
+    }
+
+    fn author(&self, example: ExampleId) -> Option<u32> {
+        self.drawings.get(example.0).map(|drawing| drawing.drawer)
+    }
+
+    /// The background archives are to learn from, the evaluation archive to be judged on.
+    fn official(&self, example: ExampleId) -> Option<OfficialSide> {
+        self.drawings.get(example.0).map(|drawing| match drawing.part {
+            Part::Evaluation => OfficialSide::Test,
+            Part::Background | Part::Small1 | Part::Small2 => OfficialSide::Train,
+        })
     }
 
     fn describe(&self, example: ExampleId) -> String {

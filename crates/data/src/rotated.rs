@@ -1,5 +1,5 @@
 use crate::dataset::expect_example;
-use crate::{Dataset, Error, Picture, Result};
+use crate::{Dataset, Error, OfficialSide, Picture, Result};
 use npair_types::{ClassId, ExampleId, Labels};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,6 +65,14 @@ impl Dataset for RotatedClasses {
 
     fn group(&self, class: ClassId) -> Option<&str> {
         self.groups.get(&class).map(String::as_str)
+    }
+
+    fn author(&self, example: ExampleId) -> Option<u32> {
+        self.inner.author(ExampleId(example.0 / 4))
+    }
+
+    fn official(&self, example: ExampleId) -> Option<OfficialSide> {
+        self.inner.official(ExampleId(example.0 / 4))
     }
 
     fn describe(&self, example: ExampleId) -> String {

@@ -5,7 +5,7 @@ mod amount;
 pub use amount::Amount;
 
 use crate::draw::shuffle;
-use crate::{Dataset, Error, Result, Subset};
+use crate::{Dataset, Error, OfficialSide, Result, Subset};
 use npair_types::{ClassId, ExampleId, Purpose, Streams};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +55,12 @@ pub enum SplitConfig {
         #[serde(default)]
         test: Amount,
     },
+    /// The data set's own split: what is not to learn from is for test.
+    Official {
+        /// Classes to learn from that are kept for validation instead, drawn by seed.
+        #[serde(default)]
+        val: Amount,
+    },
 }
 
 /// The sides of a split; examples keep their order.
@@ -100,6 +106,7 @@ pub fn split(dataset: Arc<dyn Dataset>, how: &SplitConfig, streams: Streams) -> 
             let named = |names: &[String]| classes_of_groups(dataset.as_ref(), names);
             by_lists(dataset.as_ref(), &named(val)?, &named(test)?)?
         }
+        SplitConfig::Official { val } => official(dataset.as_ref(), *val, streams)?,
         SplitConfig::Instances { val, test } => by_instances(dataset.as_ref(), *val, *test, streams)?,
     };
     parts(dataset, &sides)
@@ -143,6 +150,26 @@ fn by_classes(dataset: &dyn Dataset, val: Amount, test: Amount, streams: Streams
     shuffle(&mut streams.open(Purpose::Split, [0, 0]), &mut classes);
     // Test comes first, so that asking for validation as well leaves the test side as it was.
     by_lists(dataset, &classes[test..test + val], &classes[..test])
+}
+
+fn official(dataset: &dyn Dataset, val: Amount, streams: Streams) -> Result<Vec<Side>> {
+    let own: Vec<Option<OfficialSide>> = (0..dataset.len()).map(|i| dataset.official(ExampleId(i))).collect();
+    if own.iter().any(Option::is_none) {
+        return Err(fault(dataset, "it has no official split; use by = \"classes\" with val and test amounts"));
+    }
+    let learned = |i: usize| own[i] == Some(OfficialSide::Train);
+    let class = |i: usize| dataset.labels().get(i);
+    let classes: BTreeSet<ClassId> = (0..own.len()).filter(|&i| learned(i)).map(class).collect();
+    let mut classes: Vec<ClassId> = classes.into_iter().collect();
+    let kept = val.of(classes.len()).map_err(|why| fault(dataset, format!("val: {why}")))?;
+    shuffle(&mut streams.open(Purpose::Split, [3, 0]), &mut classes);
+    let kept: BTreeSet<ClassId> = classes[..kept].iter().copied().collect();
+    let side = |i: usize| match learned(i) {
+        false => Side::Test,
+        true if kept.contains(&class(i)) => Side::Val,
+        true => Side::Train,
+    };
+    Ok((0..own.len()).map(side).collect())
 }
 
 fn by_lists(dataset: &dyn Dataset, val: &[ClassId], test: &[ClassId]) -> Result<Vec<Side>> {

@@ -1,5 +1,5 @@
 use crate::dataset::expect_example;
-use crate::{Dataset, Error, Picture, Result};
+use crate::{Dataset, Error, OfficialSide, Picture, Result};
 use npair_types::{ClassId, ExampleId, Labels};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -87,6 +87,14 @@ impl Dataset for Subset {
 
     fn group(&self, class: ClassId) -> Option<&str> {
         self.inner.group(class)
+    }
+
+    fn author(&self, example: ExampleId) -> Option<u32> {
+        self.inner.author(*self.examples.get(example.0)?)
+    }
+
+    fn official(&self, example: ExampleId) -> Option<OfficialSide> {
+        self.inner.official(*self.examples.get(example.0)?)
     }
 
     fn describe(&self, example: ExampleId) -> String {

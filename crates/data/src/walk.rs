@@ -25,8 +25,10 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<Entry>> {
             continue;
         }
         let path = entry.path();
-        // Follows links; one that leads nowhere counts as a file, and fails when it is loaded.
-        let is_folder = path.is_dir();
+        // Listing says what an entry is, but for links: following them asks the system once more for each. One that leads
+        // nowhere counts as a file, and fails when it is loaded.
+        let kind = entry.file_type().map_err(fault)?;
+        let is_folder = if kind.is_symlink() { path.is_dir() } else { kind.is_dir() };
         entries.push((name, Entry { name: entry.file_name().to_string_lossy().into_owned(), path, is_folder }));
     }
     entries.sort_by(|a, b| a.0.cmp(&b.0));

@@ -13,8 +13,8 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Mean of at least one value.
-    pub(crate) fn of(values: &[f64]) -> Option<Self> {
+    /// Mean of at least one value; none of none.
+    pub fn of(values: &[f64]) -> Option<Self> {
         if values.is_empty() {
             return None;
         }

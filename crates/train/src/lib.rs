@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod protocol;
 
 mod checkpoint;
 mod embed;
@@ -40,7 +41,7 @@ pub use neighbours::neighbour_sheet;
 pub use npair_nn::keep_freed_memory;
 pub use optimiser::{Moved, Optimiser};
 pub use run::{Run, Which};
-pub use sides::{Side, Sides};
+pub use sides::{QueryGallery, Side, Sides, open_source};
 pub use taught::PartReport;
 pub use trainer::{Outcome, StepReport, Trainer, Watch};
 pub use vectors::{Vectors, read_labels};

@@ -54,12 +54,12 @@ pub(crate) fn find(path: &Path, parts: &[Part], sources: &mut Vec<Source>) -> Re
 }
 
 impl Source {
-    fn folder(root: &Path) -> Self {
+    pub(crate) fn folder(root: &Path) -> Self {
         let name = root.file_name().map(|n| n.to_string_lossy().into_owned());
         Self::Folder { root: root.to_owned(), part: name.as_deref().and_then(Part::of_folder) }
     }
 
-    fn zip(path: &Path) -> Result<Self> {
+    pub(crate) fn zip(path: &Path) -> Result<Self> {
         let name = path.file_stem().map(|n| n.to_string_lossy().into_owned());
         Ok(Self::Zip { archive: Zipped::open(path)?, part: name.as_deref().and_then(Part::of_folder) })
     }
@@ -108,6 +108,15 @@ impl Source {
             (Self::Zip { archive, .. }, Locator::Entry(at)) => archive.describe(*at),
             (_, Locator::File(path)) => path.display().to_string(),
             (Self::Folder { .. }, Locator::Entry(at)) => format!("{} entry {at}", self.name()),
+        }
+    }
+
+    /// The bytes of a file; for lists, not for pictures.
+    pub(crate) fn read(&self, locator: &Locator) -> Result<Vec<u8>> {
+        match (self, locator) {
+            (Self::Zip { archive, .. }, Locator::Entry(at)) => archive.read(*at),
+            (_, Locator::File(path)) => std::fs::read(path).map_err(|e| Error::read(path.display(), &e)),
+            (Self::Folder { .. }, Locator::Entry(_)) => Err(Error::Picture { why: self.describe(locator) }),
         }
     }
 

@@ -38,7 +38,7 @@ pub struct Config {
     /// Where pictures come from, and their split.
     pub data: DataConfig,
     /// From picture to pixels. Without it: pen strokes at 28 x 28 for the glyph set and Omniglot, colour photographs at
-    /// 64 x 64 for a folder.
+    /// 64 x 64 for all others.
     pub images: Option<PipelineConfig>,
     /// The network.
     pub model: ModelConfig,

@@ -1,0 +1,207 @@
+//! What data sets that are read from lists have in common.
+
+use crate::dataset::expect_example;
+use crate::decode::decode_file;
+use crate::{Error, OfficialSide, Picture, Result};
+use npair_types::{ClassId, ExampleId, Labels};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+/// One picture of a list.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) path: PathBuf,
+    pub(crate) class: ClassId,
+    pub(crate) side: OfficialSide,
+    /// The part of the picture that is meant, if it is not all of it.
+    pub(crate) crop: Option<Crop>,
+}
+
+/// A box in pixels: `right` and `bottom` are the first beyond it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Crop {
+    pub(crate) left: u32,
+    pub(crate) top: u32,
+    pub(crate) right: u32,
+    pub(crate) bottom: u32,
+}
+
+impl Crop {
+    /// Cuts the box out; what of it lies outside the picture is left out.
+    fn of(self, picture: &Picture, file: &str) -> Result<Picture> {
+        let (right, bottom) = (self.right.min(picture.width()), self.bottom.min(picture.height()));
+        if self.left >= right || self.top >= bottom {
+            let Self { left, top, right, bottom } = self;
+            let size = format!("{} x {}", picture.width(), picture.height());
+            let why = format!("its box {left}..{right} x {top}..{bottom} is not in the picture of {size} pixels");
+            return Err(Error::Decode { file: file.to_owned(), why });
+        }
+        let (channels, stride) = (usize::from(picture.channels()), picture.width() as usize);
+        let row = |y: u32| {
+            let start = y as usize * stride;
+            &picture.pixels()[(start + self.left as usize) * channels..(start + right as usize) * channels]
+        };
+        let pixels: Vec<u8> = (self.top..bottom).flat_map(row).copied().collect();
+        Picture::new(right - self.left, bottom - self.top, picture.channels(), pixels)
+    }
+}
+
+/// A list of pictures with their classes, sorted by class, then path.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    name: String,
+    entries: Vec<Entry>,
+    labels: Labels,
+    classes: BTreeMap<ClassId, ClassEntry>,
+    notes: Vec<String>,
+}
+
+/// What is known of a class.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClassEntry {
+    pub(crate) name: String,
+    pub(crate) group: Option<String>,
+}
+
+/// What a data set is published to have.
+pub(crate) struct Published {
+    /// What is counted, number found, number published.
+    pub(crate) counts: Vec<(&'static str, usize, usize)>,
+}
+
+impl Published {
+    /// A line for every count that is not the published one.
+    pub(crate) fn differences(&self) -> Vec<String> {
+        let differing = self.counts.iter().filter(|(_, found, published)| found != published);
+        differing
+            .map(|(what, found, published)| format!("has {found} {what}, the published set has {published}"))
+            .collect()
+    }
+}
+
+impl Listed {
+    /// Sorts the entries; every class needs an entry in `classes`.
+    pub(crate) fn new(name: String, mut entries: Vec<Entry>, classes: BTreeMap<ClassId, ClassEntry>) -> Result<Self> {
+        const CURE: &str = "check that the whole data set is there, in its official layout";
+        let mut known = HashMap::with_capacity(entries.len());
+        for entry in &entries {
+            if let Some(other) = known.insert((&entry.path, entry.crop), entry.class) {
+                let (class, path) = (entry.class, entry.path.display());
+                let why = if other == class {
+                    format!("lists {path} twice")
+                } else {
+                    format!("lists {path} in two classes, {other} and {class}")
+                };
+                return Err(Error::dataset(&name, why, CURE));
+            }
+        }
+        drop(known);
+        entries.sort_by(|a, b| (a.class, &a.path, a.crop).cmp(&(b.class, &b.path, b.crop)));
+        let labels = Labels::from_ids(entries.iter().map(|e| e.class).collect())
+            .map_err(|e| Error::dataset(&name, e.to_string(), CURE))?;
+        if labels.classes().len() < 2 {
+            return Err(Error::dataset(name, "lists a single class", CURE));
+        }
+        Ok(Self { name, entries, labels, classes, notes: Vec::new() })
+    }
+
+    /// Adds lines worth knowing.
+    pub(crate) fn noting(mut self, notes: impl IntoIterator<Item = String>) -> Self {
+        self.notes.extend(notes);
+        self
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Number of pictures and of classes on a side.
+    pub(crate) fn count(&self, sides: &[OfficialSide]) -> (usize, usize) {
+        let own = || self.entries.iter().filter(|e| sides.contains(&e.side)).map(|e| e.class);
+        // Sorted by class.
+        let mut classes: Vec<ClassId> = own().collect();
+        classes.dedup();
+        (own().count(), classes.len())
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    pub(crate) fn class_name(&self, class: ClassId) -> String {
+        self.classes.get(&class).map_or_else(|| format!("unknown class {class}"), |c| c.name.clone())
+    }
+
+    pub(crate) fn group(&self, class: ClassId) -> Option<&str> {
+        self.classes.get(&class)?.group.as_deref()
+    }
+
+    pub(crate) fn official(&self, example: ExampleId) -> Option<OfficialSide> {
+        self.entries.get(example.0).map(|e| e.side)
+    }
+
+    pub(crate) fn describe(&self, example: ExampleId) -> String {
+        match self.entries.get(example.0) {
+            Some(entry) => entry.path.display().to_string(),
+            None => format!("example {example} of {}", self.name),
+        }
+    }
+
+    pub(crate) fn load(&self, example: ExampleId) -> Result<Picture> {
+        expect_example(&self.name, example, self.entries.len())?;
+        let entry = &self.entries[example.0];
+        let picture = decode_file(&entry.path)?;
+        match entry.crop {
+            Some(crop) => crop.of(&picture, &entry.path.display().to_string()),
+            None => Ok(picture),
+        }
+    }
+
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+}
+
+/// Makes a type that holds a [`Listed`] in its field `listed` a [`Dataset`](crate::Dataset).
+macro_rules! listed_dataset {
+    ($name:ty) => {
+        impl crate::Dataset for $name {
+            fn name(&self) -> &str {
+                self.listed.name()
+            }
+
+            fn labels(&self) -> &npair_types::Labels {
+                self.listed.labels()
+            }
+
+            fn class_name(&self, class: npair_types::ClassId) -> String {
+                self.listed.class_name(class)
+            }
+
+            fn group(&self, class: npair_types::ClassId) -> Option<&str> {
+                self.listed.group(class)
+            }
+
+            fn official(&self, example: npair_types::ExampleId) -> Option<crate::OfficialSide> {
+                self.listed.official(example)
+            }
+
+            fn describe(&self, example: npair_types::ExampleId) -> String {
+                self.listed.describe(example)
+            }
+
+            fn load(&self, example: npair_types::ExampleId) -> crate::Result<crate::Picture> {
+                self.listed.load(example)
+            }
+
+            fn notes(&self) -> Vec<String> {
+                self.listed.notes()
+            }
+        }
+    };
+}
+pub(crate) use listed_dataset;
