@@ -1,6 +1,7 @@
 use crate::Result;
 use crate::config::EvaluationConfig;
-use crate::faces::{half_known, ten_folds};
+use crate::protocol::identify;
+use crate::ten_folds::ten_folds;
 use npair_metrics::{Clustering, Embeddings, KMeans, Mean, Roc, Search, knn_accuracy, retrieval, vrf};
 use npair_types::{Purpose, Streams};
 use serde::Serialize;
@@ -109,19 +110,9 @@ pub fn judge(name: &str, set: &Embeddings, config: &EvaluationConfig, n: usize, 
         Some(folds) => out.add("verification accuracy", folds.accuracy),
         None => out.notes.push("verification accuracy left out: ten folds need 20 classes, some with pairs".to_owned()),
     }
-    match half_known(set, config.measure, &[0.01], &mut streams.open(Purpose::Evaluation, [6, 0]))? {
-        Some(found) => {
-            found.rank_at.iter().for_each(|(k, share)| out.add(format!("rank-{k}"), *share));
-            for at in &found.open_set {
-                out.add(format!("DIR@FAR={:.0}%", 100. * at.far), at.dir);
-                if (at.measured_far - at.far).abs() > 0.5 * at.far {
-                    let measured = 100. * at.measured_far;
-                    out.notes.push(format!("DIR@FAR={:.0}%: the measured FAR is {measured:.2} %", 100. * at.far));
-                }
-            }
-        }
-        None => out.notes.push("identification left out: it needs 4 classes, some with pairs".to_owned()),
-    }
+    let identified = identify(set, config.measure, streams)?;
+    out.scores.extend(identified.scores);
+    out.notes.extend(identified.notes);
     if config.k_means_runs > 0 {
         let (mut nmi, mut f1) = (Vec::new(), Vec::new());
         for run in 0..config.k_means_runs {

@@ -12,7 +12,6 @@ mod checkpoint;
 mod embed;
 mod error;
 mod evaluate;
-mod faces;
 mod files;
 mod grad_cache;
 mod journal;
@@ -29,6 +28,7 @@ mod sampler;
 mod schedule;
 mod sides;
 mod taught;
+mod ten_folds;
 mod trainer;
 mod vectors;
 

@@ -4,9 +4,7 @@
 use npair_data::{Dataset, InShop, Lfw, OneShotRuns, Picture, sheet::encode_png};
 use npair_metrics::Embeddings;
 use npair_train::config::EvaluationConfig;
-use npair_train::protocol::{
-    IdentificationSplit, Protocol, lfw_identification, lfw_verification, one_shot, query_gallery,
-};
+use npair_train::protocol::{IdentificationSplit, Protocol, identify, lfw_verification, one_shot, query_gallery};
 use npair_train::{Config, QueryGallery, Side, Sides, Vectors};
 use npair_types::{ClassIndex, ExampleId, Labels, Measure, Streams};
 use std::path::Path;
@@ -40,11 +38,14 @@ fn verification_over_folds() {
     };
     // Distances: Ada 1, Ada-Cy 25; Bo 1, Bo-Di 16: told apart at any threshold between.
     let good = judge(&[0., 1., 10., 11., 5., 14.]);
-    assert_eq!((good.get("accuracy"), good.get("AUC"), good.get("TAR@FAR=0.1%")), (Some(1.), Some(1.), Some(1.)));
+    assert_eq!(
+        (good.get("verification accuracy"), good.get("AUC"), good.get("TAR@FAR=0.1%")),
+        (Some(1.), Some(1.), Some(1.))
+    );
     // Bo's pair is at 100, Bo-Di at 16: the threshold of the first fold (between 1 and 25, at 13) refuses both of the second, so that
     // half is right; the second has none that is better than accepting nothing, which is half right in the first.
     let bad = judge(&[0., 1., 10., 20., 5., 14.]);
-    assert_eq!((bad.get("accuracy"), bad.get("AUC")), (Some(0.5), Some(0.5)));
+    assert_eq!((bad.get("verification accuracy"), bad.get("AUC")), (Some(0.5), Some(0.5)));
     assert_eq!(bad.scores[0].standard_error, Some(0.));
 }
 
@@ -75,9 +76,8 @@ fn identification_on_a_split_of_our_own() {
         1
     );
     // Everyone at their own place: nothing is missed. All at one place: ties are failures.
-    let judge = |values: Vec<f64>| {
-        lfw_identification(&set(&values, &labels), Measure::SquaredEuclidean, Streams::new(3)).unwrap()
-    };
+    let judge =
+        |values: Vec<f64>| identify(&set(&values, &labels), Measure::SquaredEuclidean, Streams::new(3)).unwrap();
     let good = judge((0..10).map(|i| f64::from(labels.get(i).0)).collect());
     assert_eq!((good.get("rank-1"), good.get("DIR@FAR=1%")), (Some(1.), Some(1.)));
     let flat = judge(vec![1.; 10]);

@@ -1,12 +1,7 @@
-use super::labelled;
 use crate::{Result, Score, Scores};
 use npair_data::{Lfw, LfwPairs};
-use npair_metrics::{Closeness, Embeddings, Mean, Roc, Search, folds, identification};
-use npair_types::{ClassIndex, ExampleId, Measure, Purpose, Streams};
-use rand::seq::SliceRandom;
-
-/// Identities in the gallery of the open set, as in the protocol that the paper cites.
-const OPEN_SET_IDENTITIES: usize = 596;
+use npair_metrics::{Closeness, Embeddings, Mean, Roc, folds};
+use npair_types::Measure;
 
 /// Verification over the folds of the official list: accuracy at the threshold that is best on the other folds, mean and standard
 /// error over the folds; AUC, EER and TAR@FAR over all its pairs.
@@ -39,7 +34,7 @@ pub fn lfw_verification(faces: &Lfw, list: &LfwPairs, set: &Embeddings, measure:
         classes: set.labels().classes().len(),
         measure: measure.to_string(),
         scores: vec![
-            mean("accuracy", found.accuracy),
+            mean("verification accuracy", found.accuracy),
             plain("AUC", roc.auc()),
             plain("EER", roc.eer()),
             plain("TAR@FAR=1%", roc.tar_at_far(0.01)),
@@ -49,91 +44,6 @@ pub fn lfw_verification(faces: &Lfw, list: &LfwPairs, set: &Embeddings, measure:
     })
 }
 
-/// Who is in the galleries of identification. The lists of the published protocol are not public; this split is our own.
-///
-/// * Closed set: the first image of everyone is the gallery, all other images are probes.
-/// * Open set: of the people with two images or more, 596 (or half of them, if they are fewer than 1,192) are drawn by seed. Their
-///   last images are genuine probes, their others the gallery; all images of everyone else are impostors.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentificationSplit {
-    /// Gallery and probes of the closed set.
-    pub closed: [Vec<ExampleId>; 2],
-    /// Gallery and probes of the open set.
-    pub open: [Vec<ExampleId>; 2],
-}
-
-impl IdentificationSplit {
-    /// Draws the split; examples of a class are in the order of their numbers.
-    pub fn draw(index: &ClassIndex, streams: Streams) -> Self {
-        let (mut closed, mut open) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
-        let mut several = index.with_at_least(2);
-        let known = OPEN_SET_IDENTITIES.min(several.len() / 2);
-        several.shuffle(&mut streams.open(Purpose::Evaluation, [6, 0]));
-        let drawn = &several[..known];
-        for place in 0..index.len() {
-            let own = index.examples(place);
-            let Some((last, others)) = own.split_last() else { continue };
-            closed[0].push(own[0]);
-            closed[1].extend_from_slice(&own[1..]);
-            if drawn.contains(&place) {
-                open[0].extend_from_slice(others);
-                open[1].push(*last);
-            } else {
-                open[1].extend_from_slice(own);
-            }
-        }
-        Self { closed, open }
-    }
-}
-
-/// Identification on a [split of our own](IdentificationSplit): closed-set rank-1, and DIR at a false accept rate of 1 %.
-///
-/// # Units
-/// Shares, in [0, 1].
-///
-/// # Errors
-/// [`npair_metrics::Error::NoPositive`] if nobody has two images.
-///
-/// # Source
-/// After Best-Rowden et al., IEEE TIFS 2014, whose lists of images are not public.
-pub fn lfw_identification(set: &Embeddings, measure: Measure, streams: Streams) -> Result<Scores> {
-    let split = IdentificationSplit::draw(&ClassIndex::from_labels(set.labels()), streams);
-    let mut scores = Vec::new();
-    let mut notes =
-        vec!["identification is on a split of our own: the lists of the published protocol are not public".to_owned()];
-    let [gallery, probes] = &split.closed;
-    if !probes.is_empty() {
-        let (gallery, probes) = (labelled(set, gallery)?, labelled(set, probes)?);
-        let found = identification(&Search::between(&probes, &gallery, measure), &[1], &[])?;
-        scores.extend(found.rank_at.iter().map(|(_, share)| mean("rank-1", *share)));
-        let (g, p) = (gallery.len(), probes.len());
-        notes.push(format!("rank-1: {p} probes in a gallery of {g} people, the first image of each"));
-    }
-    let [gallery, probes] = &split.open;
-    if gallery.is_empty() {
-        notes.push("DIR left out: nobody has a second image".to_owned());
-    } else {
-        let (gallery, probes) = (labelled(set, gallery)?, labelled(set, probes)?);
-        let found = identification(&Search::between(&probes, &gallery, measure), &[], &[0.01])?;
-        scores.extend(found.open_set.iter().map(|open| mean("DIR@FAR=1%", open.dir)));
-        let real = found.open_set.first().map_or(0., |open| 100. * open.measured_far);
-        notes.push(format!(
-            "DIR: {} genuine probes and {} impostors in a gallery of {} images, measured FAR {real:.2} %",
-            found.genuine,
-            found.impostors,
-            gallery.len()
-        ));
-    }
-    Ok(Scores {
-        set: "LFW, identification".to_owned(),
-        examples: set.len(),
-        classes: set.labels().classes().len(),
-        measure: measure.to_string(),
-        scores,
-        notes,
-    })
-}
-
-fn mean(name: &str, mean: Mean) -> Score {
+pub(super) fn mean(name: &str, mean: Mean) -> Score {
     Score { name: name.to_owned(), value: mean.value, standard_error: Some(mean.standard_error) }
 }

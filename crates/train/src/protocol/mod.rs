@@ -1,11 +1,13 @@
 //! Official protocols, each more than retrieval within a split.
 
+mod identification;
 mod lfw;
 mod one_shot;
 mod search;
 mod within_groups;
 
-pub use lfw::{IdentificationSplit, lfw_identification, lfw_verification};
+pub use identification::{IdentificationSplit, identify};
+pub use lfw::lfw_verification;
 pub use one_shot::{OneShot, OneShotRun, one_shot};
 pub use search::query_gallery;
 pub use within_groups::{WithinGroups, one_shot_within_groups};
@@ -86,7 +88,7 @@ impl Protocol {
                 let side: Side = faces.clone();
                 let set = embed(&side)?.labelled()?;
                 let mut scores = lfw_verification(&faces, &pairs, &set, config.measure)?;
-                let identified = lfw_identification(&set, config.measure, streams)?;
+                let identified = identify(&set, config.measure, streams)?;
                 scores.scores.extend(identified.scores);
                 scores.notes.splice(0..0, faces.notes());
                 scores.notes.extend(identified.notes);

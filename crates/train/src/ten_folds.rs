@@ -1,10 +1,8 @@
-//! The paper's protocols of verification and identification (section 4.3), on any set of unseen classes.
+//! LFW's protocol of verification (section 4.3 of the paper) on any set of unseen classes.
 
 use crate::Result;
-use npair_metrics::{
-    Closeness, Embeddings, Error as MetricsError, Folds, Identification, Search, folds, identification,
-};
-use npair_types::{ChaCha8Rng, ClassIndex, ExampleId, Labels, Measure};
+use npair_metrics::{Closeness, Embeddings, Folds, folds};
+use npair_types::{ChaCha8Rng, ClassIndex, ExampleId, Measure};
 use rand::Rng;
 use rand::seq::SliceRandom;
 
@@ -67,51 +65,10 @@ fn two_of(n: usize, rng: &mut ChaCha8Rng) -> (usize, usize) {
     (a, if b < a { b } else { b + 1 })
 }
 
-/// Identification: every other class (drawn) is known by one drawn example each; their other examples are the genuine
-/// probes, all examples of the other half the impostors. The paper's split of LFW cannot be rebuilt (its lists are not public),
-/// so this is a split of our own.
-///
-/// `None` with fewer than 4 classes, or where no known class has a second example.
-///
-/// # Errors
-/// Those of [`identification`].
-pub(crate) fn half_known(
-    set: &Embeddings,
-    measure: Measure,
-    fars: &[f64],
-    rng: &mut ChaCha8Rng,
-) -> Result<Option<Identification>> {
-    let index = ClassIndex::from_labels(set.labels());
-    if index.len() < 4 {
-        return Ok(None);
-    }
-    let mut order: Vec<usize> = (0..index.len()).collect();
-    order.shuffle(rng);
-    let mut in_gallery = vec![false; set.len()];
-    for &class in &order[..index.len() / 2] {
-        let examples = index.examples(class);
-        in_gallery[examples[rng.random_range(0..examples.len())].0] = true;
-    }
-    let (gallery, probes): (Vec<usize>, Vec<usize>) = (0..set.len()).partition(|&i| in_gallery[i]);
-    let (gallery, probes) = (chosen(set, &gallery)?, chosen(set, &probes)?);
-    match identification(&Search::between(&probes, &gallery, measure), &[1], fars) {
-        Err(MetricsError::NoPositive { .. } | MetricsError::NoImpostor { .. }) => Ok(None),
-        found => Ok(Some(found?)),
-    }
-}
-
-/// Chosen rows with their labels.
-fn chosen(set: &Embeddings, rows: &[usize]) -> Result<Embeddings> {
-    let width = set.rows().width();
-    let values: Vec<f64> = rows.iter().flat_map(|&i| set.rows().row(i)).copied().collect();
-    let labels = Labels::from_ids(rows.iter().map(|&i| set.labels().get(i)).collect())?;
-    Ok(Embeddings::new(&values, width, labels)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use npair_types::{Purpose, Streams};
+    use npair_types::{Labels, Purpose, Streams};
 
     fn rng() -> ChaCha8Rng {
         Streams::new(5).open(Purpose::Evaluation, [9, 0])
@@ -135,19 +92,5 @@ mod tests {
         assert_eq!(same.unwrap().unwrap().accuracy.value, 0.5);
         assert!(ten_folds(&line(19, 5, 1.), measure, &mut rng()).unwrap().is_none());
         assert!(ten_folds(&line(40, 1, 1.), measure, &mut rng()).unwrap().is_none());
-    }
-
-    #[test]
-    fn half_of_the_classes_are_known() {
-        let measure = Measure::SquaredEuclidean;
-        let found = half_known(&line(40, 5, 1.), measure, &[0.01], &mut rng()).unwrap().unwrap();
-        // 20 known classes with 4 more examples each; 20 others with 5.
-        assert_eq!((found.genuine, found.impostors), (80, 100));
-        assert_eq!((found.rank_at[0].1.value, found.open_set[0].dir.value), (1., 1.));
-        // Classes on top of each other in twos: an impostor's class beside half of the known ones, or a known one.
-        let close = half_known(&line(40, 5, 0.), measure, &[0.01], &mut rng()).unwrap().unwrap();
-        assert!(close.rank_at[0].1.value < 0.3 && close.open_set[0].dir.value < 0.3);
-        assert!(half_known(&line(3, 5, 1.), measure, &[0.01], &mut rng()).unwrap().is_none());
-        assert!(half_known(&line(9, 1, 1.), measure, &[0.01], &mut rng()).unwrap().is_none());
     }
 }
