@@ -1,4 +1,6 @@
+use crate::embeddings::AnyRows;
 use crate::{Embeddings, Error, Mean, Result};
+use npair_similarity::Pairs;
 use npair_types::{ChaCha8Rng, ClassIndex, Measure};
 use rand::Rng;
 use rand::seq::index::sample;
@@ -51,7 +53,8 @@ pub fn vrf(set: &Embeddings, measure: Measure, k: usize, trials: usize, rng: &mu
                 for c in negatives {
                     let examples = index.examples(if c < place { c } else { c + 1 });
                     let negative = examples[rng.random_range(0..examples.len())];
-                    won &= near.of(query.0, negative.0) < bar;
+                    // One that is nearer decides; the others are drawn all the same.
+                    won = won && near.of(query.0, negative.0) < bar;
                 }
                 success.push(f64::from(u8::from(won)));
             }
@@ -60,29 +63,24 @@ pub fn vrf(set: &Embeddings, measure: Measure, k: usize, trials: usize, rng: &mu
     Mean::of(&success).ok_or(Error::NoPositive { queries: set.len() })
 }
 
-/// Closeness of single pairs.
-pub(crate) struct Closeness<'a> {
-    set: &'a Embeddings,
-    measure: Measure,
-    /// One over the length of every row; 0 for a zero row.
-    scale: Vec<f64>,
+/// Closeness of single pairs, in f64.
+pub(crate) enum Closeness<'a> {
+    Single(Pairs<'a, f32>),
+    Double(Pairs<'a, f64>),
 }
 
 impl<'a> Closeness<'a> {
     pub(crate) fn new(set: &'a Embeddings, measure: Measure) -> Self {
-        let length = |i| set.rows().row(i).iter().map(|v| v * v).sum::<f64>().sqrt();
-        let scale = (0..set.len()).map(length).map(|l| if l > 0. { 1. / l } else { 0. }).collect();
-        Self { set, measure, scale }
+        match set.any_rows() {
+            AnyRows::Single(rows) => Self::Single(Pairs::new(rows, rows, measure)),
+            AnyRows::Double(rows) => Self::Double(Pairs::new(rows, rows, measure)),
+        }
     }
 
     pub(crate) fn of(&self, i: usize, j: usize) -> f64 {
-        let (a, b) = (self.set.rows().row(i), self.set.rows().row(j));
-        match self.measure {
-            Measure::SquaredEuclidean => -a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>(),
-            _ => {
-                let dot = a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
-                if self.measure == Measure::Cosine { dot * self.scale[i] * self.scale[j] } else { dot }
-            }
+        match self {
+            Self::Single(pairs) => pairs.closeness(i, j),
+            Self::Double(pairs) => pairs.closeness(i, j),
         }
     }
 }

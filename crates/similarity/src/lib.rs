@@ -6,6 +6,9 @@
 //! gradient, and for [`map_lines`](Rows::map_lines), whatever a miner may ask of a row. [`Cosines`] keeps the matrix of a
 //! batch with itself and further rows, for losses that need every entry more than once. Entries are *closeness*: larger is nearer, for every [`Measure`](npair_types::Measure).
 
+mod class_ranks;
+mod closeness;
+mod closest;
 mod cosines;
 mod dense;
 mod element;
@@ -19,11 +22,14 @@ mod reduction;
 pub mod row;
 mod rows;
 mod similarity;
+mod sweep;
 mod tiles;
 mod top_k;
 mod unit;
 mod vectors;
 
+pub use closeness::Pairs;
+pub use closest::Closest;
 pub use cosines::Cosines;
 pub use element::Element;
 pub use error::{Error, Result};
