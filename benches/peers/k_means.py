@@ -17,12 +17,13 @@ def main():
     parser.add_argument("rounds", type=int)
     parser.add_argument("--classes", type=int, default=products.CLASSES)
     parser.add_argument("--rows", type=int, default=products.ROWS)
+    parser.add_argument("--noise", type=float, default=products.NOISE)
     parser.add_argument("--embedding", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--values", action="store_true", help="tell the sum of squares at once")
     args = parser.parse_args()
     faiss.omp_set_num_threads(args.threads)
-    values, _ = products.products(args.classes, args.rows, args.embedding)
+    values, _ = products.products(args.classes, args.rows, args.embedding, args.noise)
 
     def cluster():
         # No row is left out, and none is asked to be there 39 times a cluster.

@@ -37,8 +37,8 @@ def sizes(classes, rows):
     return sizes
 
 
-def products(classes, rows, width):
-    """Rows of length 1 around their class's centre (rows, width), and their classes."""
+def products(classes, rows, width, noise):
+    """Rows of length 1 around their class's centre, with so much noise (rows, width), and their classes."""
     labels = np.repeat(np.arange(classes), sizes(classes, rows))
     values = np.empty((rows, width), np.float32)
     across = np.arange(width, dtype=np.uint64)
@@ -46,6 +46,6 @@ def products(classes, rows, width):
         part = slice(start, min(rows, start + 4096))
         own = labels[part].astype(np.uint64)[:, None] * np.uint64(width) + across
         place = np.arange(part.start, part.stop, dtype=np.uint64)[:, None] * np.uint64(width) + across
-        entries = numbers(3, own) + NOISE * numbers(4, place)
+        entries = numbers(3, own) + noise * numbers(4, place)
         values[part] = entries / np.sqrt((entries * entries).sum(axis=1, keepdims=True))
     return values, labels

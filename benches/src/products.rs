@@ -8,7 +8,7 @@ pub const CLASSES: usize = 11_316;
 pub const ROWS: usize = 60_502;
 
 /// Length of the noise over that of the class's centre: recall@1 is about 0.6 at D = 512.
-const NOISE: f64 = 2.35;
+pub const NOISE: f64 = 2.35;
 
 /// SplitMix64 of a place: the same on every machine, in any order.
 fn hash(stream: u64, at: u64) -> u64 {
@@ -41,17 +41,17 @@ fn sizes(classes: usize, rows: usize) -> Vec<usize> {
     sizes
 }
 
-/// Rows of length 1 around their class's centre, and their classes. `rows` has to be from 2 to 12 times `classes`.
+/// Rows of length 1 around their class's centre, with so much `noise`, and their classes. `rows` has to be from 2 to 12 times `classes`.
 ///
 /// # Errors
 /// If there are more classes than labels can number.
-pub fn products(classes: usize, rows: usize, width: usize) -> crate::Result<(Vec<f32>, Labels)> {
+pub fn products(classes: usize, rows: usize, width: usize, noise: f64) -> crate::Result<(Vec<f32>, Labels)> {
     let sizes = sizes(classes, rows);
     let labels: Vec<u32> = sizes.iter().enumerate().flat_map(|(c, &n)| vec![c as u32; n]).collect();
     let mut values = vec![0f32; rows * width];
     values.par_chunks_mut(width).zip(&labels).enumerate().for_each(|(i, (row, &class))| {
         let entry = |d: usize| {
-            number(3, u64::from(class) * width as u64 + d as u64) + NOISE * number(4, (i * width + d) as u64)
+            number(3, u64::from(class) * width as u64 + d as u64) + noise * number(4, (i * width + d) as u64)
         };
         let length = (0..width).map(|d| entry(d) * entry(d)).sum::<f64>().sqrt();
         row.iter_mut().enumerate().for_each(|(d, v)| *v = (entry(d) / length) as f32);

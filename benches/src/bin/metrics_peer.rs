@@ -16,6 +16,9 @@ struct Args {
     classes: usize,
     #[arg(long, default_value_t = products::ROWS, global = true)]
     rows: usize,
+    /// Length of the noise over that of a class's centre
+    #[arg(long, default_value_t = products::NOISE, global = true)]
+    noise: f64,
     /// D
     #[arg(long, default_value_t = 512, global = true)]
     embedding: usize,
@@ -46,7 +49,7 @@ const KS: [usize; 4] = [1, 10, 100, 1000];
 fn main() -> Result<()> {
     let args = Args::parse();
     rayon::ThreadPoolBuilder::new().num_threads(args.threads).build_global()?;
-    let (values, labels) = products::products(args.classes, args.rows, args.embedding)?;
+    let (values, labels) = products::products(args.classes, args.rows, args.embedding, args.noise)?;
     let set = Embeddings::new(&values, args.embedding, labels)?;
     drop(values);
     match args.work {

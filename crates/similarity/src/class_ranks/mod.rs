@@ -187,7 +187,7 @@ impl<'a> Classes<'a> {
             } else {
                 Rows::trusted(queries.range(wave.clone()), queries.width())
             };
-            let targets = self.in_tiles(wave.clone(), queries, gallery, measure);
+            let targets = self.in_tiles(wave.clone(), queries, gallery, measure)?;
             let margins = vec![0.; wave.len()];
             let mut counts = Counts::new(start, &self.counts[wave.clone()], targets, margins, None);
             let skip = |query: usize, row: usize| self.skips(start + query, row);
@@ -202,7 +202,13 @@ impl<'a> Classes<'a> {
 
     /// The targets of some queries, with the closeness that the tiles of the whole matrix have: an entry does not depend on
     /// what else is in its tile.
-    fn in_tiles(&self, wave: Range<usize>, queries: Rows<f64>, gallery: Rows<f64>, measure: Measure) -> Vec<Target> {
+    fn in_tiles(
+        &self,
+        wave: Range<usize>,
+        queries: Rows<f64>,
+        gallery: Rows<f64>,
+        measure: Measure,
+    ) -> Result<Vec<Target>> {
         let width = queries.width();
         let mut own = vec![Vec::new(); self.index.len()];
         wave.clone().for_each(|query| own[self.places[query].unwrap_or(0)].push(query));
@@ -226,7 +232,10 @@ impl<'a> Classes<'a> {
         };
         let mut all: Vec<(usize, Target)> = own.par_iter().enumerate().flat_map_iter(of_class).collect();
         all.sort_by_key(|&(query, target)| (query, target.row));
-        all.into_iter().map(|(_, target)| target).collect()
+        match all.iter().find(|(_, target)| !target.closeness.is_finite()) {
+            Some(&(row, _)) => Err(Error::Overflow { row, dtype: "f64" }),
+            None => Ok(all.into_iter().map(|(_, target)| target).collect()),
+        }
     }
 }
 
