@@ -1,6 +1,8 @@
 //! What the benches share: made-up embeddings and pictures, the same in every run.
 #![forbid(unsafe_code)]
 
+pub mod products;
+
 use candle_core::{DType, Device, Tensor};
 use npair_types::{Purpose, Streams};
 use rand::Rng;

@@ -28,7 +28,7 @@ use npair_types::Measure;
 /// # Ok::<(), npair_metrics::Error>(())
 /// ```
 pub fn nearest_centroid_accuracy(search: &Search) -> Result<Mean> {
-    let (measure, width) = (search.measure, search.gallery.rows().width());
+    let (measure, width) = (search.measure, search.gallery.width());
     let gallery = prepared(search.gallery, measure);
     let (places, classes) = search.gallery.labels().compact();
     let (mut sums, mut counts) = (vec![0f64; classes * width], vec![0usize; classes]);
@@ -45,11 +45,13 @@ pub fn nearest_centroid_accuracy(search: &Search) -> Result<Mean> {
     };
     let centres: Vec<f64> = (0..classes).filter_map(|class| mean(class, None)).flatten().collect();
     let within = search.is_within();
-    let right = search.queries.rows().map_lines(Rows::new(&centres, width)?, measure, |query, line| {
+    let queries = search.queries.wide();
+    let queries = Rows::trusted(&queries, search.queries.width());
+    let right = queries.map_lines(Rows::new(&centres, width)?, measure, |query, line| {
         if within {
             let (own, row) = (places[query], &gallery[query * width..][..width]);
-            line[own] = mean(own, Some(row))
-                .map_or(f64::NEG_INFINITY, |mean| closeness(search.queries.rows().row(query), &mean, measure));
+            line[own] =
+                mean(own, Some(row)).map_or(f64::NEG_INFINITY, |mean| closeness(queries.row(query), &mean, measure));
         }
         let nearest = (0..classes).fold(0, |best, at| if line[at] > line[best] { at } else { best });
         f64::from(u8::from(
@@ -61,9 +63,9 @@ pub fn nearest_centroid_accuracy(search: &Search) -> Result<Mean> {
 
 /// Rows as they are averaged.
 fn prepared(set: &Embeddings, measure: Measure) -> Vec<f64> {
-    let mut values = set.rows().as_slice().to_vec();
+    let mut values = set.wide().into_owned();
     if measure == Measure::Cosine {
-        for row in values.chunks_exact_mut(set.rows().width()) {
+        for row in values.chunks_exact_mut(set.width()) {
             let length = row.iter().map(|v| v * v).sum::<f64>().sqrt();
             if length > 0. {
                 row.iter_mut().for_each(|v| *v /= length);

@@ -84,7 +84,7 @@ impl Clustering {
     }
 
     /// AMI, mutual information adjusted for chance with the arithmetic mean of the entropies. Takes time in proportion to
-    /// clusters times examples.
+    /// sizes of clusters times examples.
     ///
     /// # Source
     /// Vinh, Epps and Bailey, JMLR 2010.
@@ -109,9 +109,17 @@ impl Clustering {
             ln_factorial[i] = ln_factorial[i - 1] + (i as f64).ln();
         }
         let lf = |i: usize| ln_factorial[i];
+        // Groups of one size have the same terms, and there are few sizes.
+        let sizes = |counts: &[usize]| {
+            let mut sizes = BTreeMap::<usize, usize>::new();
+            counts.iter().for_each(|&count| *sizes.entry(count).or_default() += 1);
+            sizes
+        };
+        let (clusters, classes) = (sizes(&self.clusters), sizes(&self.classes));
         let mut sum = 0.;
-        for &a in &self.clusters {
-            for &b in &self.classes {
+        for (&a, &of_a) in &clusters {
+            for (&b, &of_b) in &classes {
+                let alike = of_a as f64 * of_b as f64;
                 for nij in (a + b).saturating_sub(n).max(1)..=a.min(b) {
                     let information = nij as f64 / n as f64 * (n as f64 * nij as f64 / (a as f64 * b as f64)).ln();
                     let ln_chance = lf(a) + lf(b) + lf(n - a) + lf(n - b)
@@ -120,7 +128,7 @@ impl Clustering {
                         - lf(a - nij)
                         - lf(b - nij)
                         - lf(n + nij - a - b);
-                    sum += information * ln_chance.exp();
+                    sum += alike * information * ln_chance.exp();
                 }
             }
         }

@@ -42,8 +42,8 @@ pub struct Diagnostics {
 /// # Ok::<(), npair_metrics::Error>(())
 /// ```
 pub fn diagnostics(set: &Embeddings) -> Result<Diagnostics> {
-    let (n, d) = (set.len(), set.rows().width());
-    let mut unit = set.rows().as_slice().to_vec();
+    let (n, d) = (set.len(), set.width());
+    let mut unit = set.wide().into_owned();
     for row in unit.chunks_exact_mut(d) {
         let largest = row.iter().fold(0f64, |most, v| most.max(v.abs()));
         if largest > 0. {

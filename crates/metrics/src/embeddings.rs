@@ -1,22 +1,36 @@
 use crate::Result;
-use candle_core::{DType, Tensor};
+use candle_core::{CpuStorage, DType, Tensor};
 use npair_similarity::{Element, Rows};
 use npair_types::Labels;
+use std::borrow::Cow;
 
-/// Embeddings to be judged, in f64 so that ranks are those of the exact similarities, with their labels.
+/// Embeddings to be judged, with their labels, in the type that they came in. Ranks are those of similarities in f64 for both.
 ///
 /// ```
 /// # use npair_metrics::Embeddings;
 /// # use npair_types::Labels;
 /// let set = Embeddings::new(&[0f32, 1., 2., 3.], 2, Labels::new([0, 1])?)?;
-/// assert_eq!((set.len(), set.rows().row(1)), (2, &[2., 3.][..]));
+/// assert_eq!((set.len(), set.width(), set.wide()), (2, 2, vec![0f64, 1., 2., 3.].into()));
 /// # Ok::<(), npair_metrics::Error>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Embeddings {
-    values: Vec<f64>,
+    values: Values,
     width: usize,
     labels: Labels,
+}
+
+#[derive(Debug, Clone)]
+enum Values {
+    Single(Vec<f32>),
+    Double(Vec<f64>),
+}
+
+/// Rows of either type.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum AnyRows<'a> {
+    Single(Rows<'a, f32>),
+    Double(Rows<'a, f64>),
 }
 
 impl Embeddings {
@@ -26,16 +40,44 @@ impl Embeddings {
     /// If the values are no whole number of rows, a row is not finite (it is named), or the number of labels differs.
     pub fn new<T: Element>(values: &[T], width: usize, labels: Labels) -> Result<Self> {
         labels.expect_len(Rows::new(values, width)?.len())?;
-        Ok(Self { values: values.iter().map(|v| v.wide()).collect(), width, labels })
+        let values = match T::into_storage(values.to_vec()) {
+            CpuStorage::F32(values) => Values::Single(values),
+            // There is no third type.
+            _ => Values::Double(values.iter().map(|v| v.wide()).collect()),
+        };
+        Ok(Self { values, width, labels })
     }
 
-    /// Rows of a tensor (B, D).
+    /// Rows of a tensor (B, D): f32 as it is, of other types as f64.
     ///
     /// # Errors
     /// As [`new`](Self::new), and candle's if it is no matrix.
     pub fn from_tensor(rows: &Tensor, labels: Labels) -> Result<Self> {
         let (_, width) = rows.dims2()?;
-        Self::new(&rows.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?, width, labels)
+        let rows = rows.flatten_all()?;
+        match rows.dtype() {
+            DType::F32 => Self::new(&rows.to_vec1::<f32>()?, width, labels),
+            _ => Self::new(&rows.to_dtype(DType::F64)?.to_vec1::<f64>()?, width, labels),
+        }
+    }
+
+    /// Chosen rows, under labels of their own.
+    ///
+    /// # Errors
+    /// If the number of labels differs.
+    ///
+    /// # Panics
+    /// If a row is not there, as for slices.
+    pub fn select(&self, rows: &[usize], labels: Labels) -> Result<Self> {
+        labels.expect_len(rows.len())?;
+        fn of<T: Copy>(values: &[T], width: usize, rows: &[usize]) -> Vec<T> {
+            rows.iter().flat_map(|&i| &values[i * width..(i + 1) * width]).copied().collect()
+        }
+        let values = match &self.values {
+            Values::Single(values) => Values::Single(of(values, self.width, rows)),
+            Values::Double(values) => Values::Double(of(values, self.width, rows)),
+        };
+        Ok(Self { values, width: self.width, labels })
     }
 
     /// Number of rows.
@@ -44,13 +86,28 @@ impl Embeddings {
         self.labels.len()
     }
 
-    /// The rows.
-    pub fn rows(&self) -> Rows<'_, f64> {
-        Rows::trusted(&self.values, self.width)
+    /// Values of a row (D).
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// All values in f64, one row after the other: a copy where they came as f32.
+    pub fn wide(&self) -> Cow<'_, [f64]> {
+        match &self.values {
+            Values::Single(values) => values.iter().map(|&v| f64::from(v)).collect(),
+            Values::Double(values) => Cow::Borrowed(values),
+        }
     }
 
     /// Their labels.
     pub fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    pub(crate) fn any_rows(&self) -> AnyRows<'_> {
+        match &self.values {
+            Values::Single(values) => AnyRows::Single(Rows::trusted(values, self.width)),
+            Values::Double(values) => AnyRows::Double(Rows::trusted(values, self.width)),
+        }
     }
 }

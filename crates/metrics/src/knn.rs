@@ -29,13 +29,12 @@ use std::collections::HashMap;
 /// ```
 pub fn knn_accuracy(search: &Search, k: usize) -> Result<Mean> {
     search.expect_k("k of kNN", k)?;
-    let near = search.top_k(k)?;
+    let near = search.nearest(k)?;
     let (q, g) = (search.queries.labels(), search.gallery.labels());
-    let right: Vec<f64> = (0..near.len())
-        .map(|i| {
-            let votes = near.indices(i).iter().map(|&j| g.get(j as usize));
-            f64::from(u8::from(winner(votes) == Some(q.get(i))))
-        })
+    let right: Vec<f64> = near
+        .iter()
+        .enumerate()
+        .map(|(i, near)| f64::from(u8::from(winner(near.iter().map(|&j| g.get(j))) == Some(q.get(i)))))
         .collect();
     Mean::of(&right).ok_or(Error::NoPositive { queries: 0 })
 }

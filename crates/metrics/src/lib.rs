@@ -13,7 +13,8 @@
 //! | alignment, uniformity, spectrum | [`diagnostics`] | Wang and Isola 2020 |
 //! | intervals | [`bootstrap`] | |
 //!
-//! Similarities are summed in f64 and streamed: memory does not grow with queries times gallery. Queries without a
+//! Ranks and distances are those of sums in f64; the matrix is streamed, for f32 embeddings in f32 wherever that decides the same:
+//! memory does not grow with queries times gallery. Queries without a
 //! positive are left out and counted; what is undefined is an error, never a NaN.
 #![forbid(unsafe_code)]
 
@@ -41,7 +42,7 @@ pub use embeddings::Embeddings;
 pub use error::{Error, Result};
 pub use folds::{Fold, Folds, folds};
 pub use identification::{Identification, OpenSet, identification};
-pub use k_means::{Clusters, KMeans, Start};
+pub use k_means::{Clusters, KMeans, Round, Start};
 pub use knn::knn_accuracy;
 pub use mean::Mean;
 pub use retrieval::{QueryScores, Retrieval, query_scores, retrieval, retrieval_by_class};

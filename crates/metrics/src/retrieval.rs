@@ -55,7 +55,9 @@ pub struct QueryScores {
 /// All in [0, 1], larger is better.
 ///
 /// # Numerics
-/// Similarities in f64; equally near rows rank in the order of the gallery.
+/// Ranks are those of similarities in f64, whatever the type of the embeddings; equally near rows rank in the order of the
+/// gallery. The matrix is streamed ([`Rows::map_class_ranks`](npair_similarity::Rows::map_class_ranks)); the same for any
+/// number of threads.
 ///
 /// # Errors
 /// [`Error::Setting`] if a K is 0 or beyond the gallery, [`Error::NoPositive`] if no query has a positive.
@@ -107,42 +109,12 @@ pub fn query_scores(search: &Search, ks: &[usize]) -> Result<Vec<QueryScores>> {
     if positives.iter().all(|&r| r == 0) {
         return Err(Error::NoPositive { queries: positives.len() });
     }
-    let (q, g) = (search.queries.labels(), search.gallery.labels());
-    let found = search.map_lines(|query, line| {
-        let own = |row: usize| g.get(row) == q.get(query) && !search.hides(query, row);
-        (positives[query] > 0).then(|| one(query, line, &own, |row| search.hides(query, row), ks))
-    })?;
+    let found = search.map_ranks(|query, ranks| (!ranks.is_empty()).then(|| one(query, ranks, ks)))?;
     Ok(found.into_iter().flatten().collect())
 }
 
-/// The scores of a query whose closeness to the gallery is `line`: ranks of its positives, counted.
-fn one(
-    query: usize,
-    line: &[f64],
-    own: &dyn Fn(usize) -> bool,
-    hidden: impl Fn(usize) -> bool,
-    ks: &[usize],
-) -> QueryScores {
-    // Nearer first, equally near ones in the order of the gallery.
-    let before = |a: usize, b: usize| line[a] > line[b] || line[a] == line[b] && a < b;
-    let mut mine: Vec<usize> = (0..line.len()).filter(|&row| own(row)).collect();
-    // Entries are finite; the two zeros are equally near.
-    mine.sort_by(|&a, &b| line[b].partial_cmp(&line[a]).unwrap_or(std::cmp::Ordering::Equal));
-    // Others that come before the i-th positive and not before the one ahead of it.
-    let mut ahead = vec![0usize; mine.len() + 1];
-    let last = mine[mine.len() - 1];
-    for row in (0..line.len()).filter(|&row| line[row] >= line[last]) {
-        if before(row, last) && !hidden(row) && !own(row) {
-            ahead[mine.partition_point(|&p| before(p, row))] += 1;
-        }
-    }
-    let mut others = 0;
-    let ranks: Vec<usize> = (0..mine.len())
-        .map(|i| {
-            others += ahead[i];
-            i + 1 + others
-        })
-        .collect();
+/// The scores of a query whose positives have these ranks.
+fn one(query: usize, ranks: &[usize], ks: &[usize]) -> QueryScores {
     let r = ranks.len();
     let precision = |upto: usize| -> f64 {
         ranks.iter().enumerate().filter(|&(_, &rank)| rank <= upto).map(|(i, &rank)| (i + 1) as f64 / rank as f64).sum()

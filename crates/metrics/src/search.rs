@@ -1,5 +1,6 @@
+use crate::embeddings::AnyRows;
 use crate::{Embeddings, Error, Result};
-use npair_similarity::{Exclude, Neighbours};
+use npair_similarity::{Element, Exclude, Rows};
 use npair_types::{ClassId, ExampleId, Measure};
 use std::collections::HashMap;
 
@@ -81,18 +82,59 @@ impl<'a> Search<'a> {
         matches!(self.hidden, Hidden::Itself)
     }
 
-    pub(crate) fn top_k(&self, k: usize) -> Result<Neighbours<f64>> {
-        let exclude = match self.hidden {
+    /// The `k` nearest rows of the gallery for every query, nearest first, of those that it sees: all of them if they are fewer.
+    /// f32 sets are searched in f32.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if k is 0 or beyond the gallery; [`Error::Similarity`] if a product overflows.
+    ///
+    /// # Examples
+    /// ```
+    /// # use npair_metrics::{Embeddings, Search};
+    /// # use npair_types::{Labels, Measure};
+    /// let set = Embeddings::new(&[0f32, 1., 5., 5.5], 1, Labels::new([1, 1, 2, 2])?)?;
+    /// let near = Search::within(&set, Measure::SquaredEuclidean).nearest(2)?;
+    /// assert_eq!((&near[0], &near[2]), (&vec![1, 2], &vec![3, 1]));
+    /// # Ok::<(), npair_metrics::Error>(())
+    /// ```
+    pub fn nearest(&self, k: usize) -> Result<Vec<Vec<usize>>> {
+        self.expect_k("k of the k nearest", k)?;
+        self.with_sides(Nearest { k, measure: self.measure, exclude: self.exclude() })
+    }
+
+    fn exclude(&self) -> Exclude<'a> {
+        match self.hidden {
             Hidden::Nothing => Exclude::Nothing,
             Hidden::Itself => Exclude::SameRow,
             Hidden::Groups { queries, gallery } => Exclude::SameId { queries, gallery },
-        };
-        Ok(self.queries.rows().top_k(self.gallery.rows(), self.measure, k, exclude)?)
+        }
     }
 
-    /// What `f` makes of every query's closeness to the whole gallery, hidden rows too.
+    /// Both sides in one type: in f32 only if both are.
+    fn with_sides<W: WithSides>(&self, work: W) -> Result<W::Output> {
+        let (queries, gallery) = (self.queries, self.gallery);
+        match (queries.any_rows(), gallery.any_rows()) {
+            (AnyRows::Single(queries), AnyRows::Single(gallery)) => work.run(queries, gallery),
+            (AnyRows::Double(queries), AnyRows::Double(gallery)) => work.run(queries, gallery),
+            _ => {
+                let (q, g) = (queries.wide(), gallery.wide());
+                work.run(Rows::trusted(&q, queries.width()), Rows::trusted(&g, gallery.width()))
+            }
+        }
+    }
+
+    /// What `f` makes of the ranks of every query's positives, ascending from 1.
+    pub(crate) fn map_ranks<R: Send>(&self, f: impl Fn(usize, &[usize]) -> R + Sync) -> Result<Vec<R>> {
+        self.with_sides(Ranks { search: self, f })
+    }
+
+    /// What `f` makes of every query's closeness to the whole gallery in f64, hidden rows too.
     pub(crate) fn map_lines<R: Send>(&self, f: impl Fn(usize, &[f64]) -> R + Sync) -> Result<Vec<R>> {
-        Ok(self.queries.rows().map_lines(self.gallery.rows(), self.measure, |query, line| f(query, line))?)
+        let queries = self.queries.wide();
+        let other = (!std::ptr::eq(self.queries, self.gallery)).then(|| self.gallery.wide());
+        let gallery = Rows::trusted(other.as_ref().unwrap_or(&queries), self.gallery.width());
+        let queries = Rows::trusted(&queries, self.queries.width());
+        Ok(queries.map_lines(gallery, self.measure, |query, line| f(query, line))?)
     }
 
     /// Number of positives that every query sees (R).
@@ -133,5 +175,41 @@ impl<'a> Search<'a> {
             return Err(Error::Setting { what, got: k, range: format!("from 1 to {most}, the size of the gallery") });
         }
         Ok(())
+    }
+}
+
+/// What is done with the rows of both sides, whatever their type.
+trait WithSides {
+    type Output;
+
+    fn run<T: Element>(self, queries: Rows<T>, gallery: Rows<T>) -> Result<Self::Output>;
+}
+
+struct Nearest<'a> {
+    k: usize,
+    measure: Measure,
+    exclude: Exclude<'a>,
+}
+
+impl WithSides for Nearest<'_> {
+    type Output = Vec<Vec<usize>>;
+
+    fn run<T: Element>(self, queries: Rows<T>, gallery: Rows<T>) -> Result<Self::Output> {
+        let near = queries.top_k(gallery, self.measure, self.k, self.exclude)?;
+        Ok((0..near.len()).map(|i| near.indices(i).iter().map(|&row| row as usize).collect()).collect())
+    }
+}
+
+struct Ranks<'s, 'a, F> {
+    search: &'s Search<'a>,
+    f: F,
+}
+
+impl<R: Send, F: Fn(usize, &[usize]) -> R + Sync> WithSides for Ranks<'_, '_, F> {
+    type Output = Vec<R>;
+
+    fn run<T: Element>(self, queries: Rows<T>, gallery: Rows<T>) -> Result<Self::Output> {
+        let Search { queries: q, gallery: g, measure, .. } = *self.search;
+        Ok(queries.map_class_ranks(gallery, measure, [q.labels(), g.labels()], self.search.exclude(), self.f)?)
     }
 }

@@ -1,4 +1,6 @@
+use crate::embeddings::AnyRows;
 use crate::{Embeddings, Error, Mean, Result};
+use npair_similarity::Pairs;
 use npair_types::{ChaCha8Rng, ClassIndex, Measure};
 use rand::Rng;
 use rand::seq::index::sample;
@@ -51,7 +53,8 @@ pub fn vrf(set: &Embeddings, measure: Measure, k: usize, trials: usize, rng: &mu
                 for c in negatives {
                     let examples = index.examples(if c < place { c } else { c + 1 });
                     let negative = examples[rng.random_range(0..examples.len())];
-                    won &= near.of(query.0, negative.0) < bar;
+                    // One that is nearer decides; the others are drawn all the same.
+                    won = won && near.of(query.0, negative.0) < bar;
                 }
                 success.push(f64::from(u8::from(won)));
             }
@@ -60,7 +63,8 @@ pub fn vrf(set: &Embeddings, measure: Measure, k: usize, trials: usize, rng: &mu
     Mean::of(&success).ok_or(Error::NoPositive { queries: set.len() })
 }
 
-/// Closeness of single pairs of a set's rows, larger is nearer: for lists of pairs, where most of the matrix is not asked for.
+/// Closeness of single pairs of a set's rows, in f64, larger is nearer: for lists of pairs, where most of the matrix is not asked
+/// for.
 ///
 /// ```
 /// # use npair_metrics::{Closeness, Embeddings};
@@ -71,20 +75,22 @@ pub fn vrf(set: &Embeddings, measure: Measure, k: usize, trials: usize, rng: &mu
 /// assert_eq!(Closeness::new(&set, Measure::SquaredEuclidean).of(0, 1), -2.);
 /// # Ok::<(), npair_metrics::Error>(())
 /// ```
-#[derive(Debug, Clone)]
-pub struct Closeness<'a> {
-    set: &'a Embeddings,
-    measure: Measure,
-    /// One over the length of every row; 0 for a zero row.
-    scale: Vec<f64>,
+#[derive(Debug)]
+pub struct Closeness<'a>(Typed<'a>);
+
+#[derive(Debug)]
+enum Typed<'a> {
+    Single(Pairs<'a, f32>),
+    Double(Pairs<'a, f64>),
 }
 
 impl<'a> Closeness<'a> {
     /// For the rows of `set`.
     pub fn new(set: &'a Embeddings, measure: Measure) -> Self {
-        let length = |i| set.rows().row(i).iter().map(|v| v * v).sum::<f64>().sqrt();
-        let scale = (0..set.len()).map(length).map(|l| if l > 0. { 1. / l } else { 0. }).collect();
-        Self { set, measure, scale }
+        Self(match set.any_rows() {
+            AnyRows::Single(rows) => Typed::Single(Pairs::new(rows, rows, measure)),
+            AnyRows::Double(rows) => Typed::Double(Pairs::new(rows, rows, measure)),
+        })
     }
 
     /// Of rows i and j; minus the squared distance for [`Measure::SquaredEuclidean`], 0 for the cosine of a zero row.
@@ -92,13 +98,9 @@ impl<'a> Closeness<'a> {
     /// # Panics
     /// If a row is not there, as for slices.
     pub fn of(&self, i: usize, j: usize) -> f64 {
-        let (a, b) = (self.set.rows().row(i), self.set.rows().row(j));
-        match self.measure {
-            Measure::SquaredEuclidean => -a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>(),
-            _ => {
-                let dot = a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
-                if self.measure == Measure::Cosine { dot * self.scale[i] * self.scale[j] } else { dot }
-            }
+        match &self.0 {
+            Typed::Single(pairs) => pairs.closeness(i, j),
+            Typed::Double(pairs) => pairs.closeness(i, j),
         }
     }
 }

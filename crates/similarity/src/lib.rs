@@ -2,10 +2,13 @@
 //!
 //! [`Similarity`] is a lazy view of (queries, gallery, measure) on tensors. [`Similarity::dense`] gives the matrix;
 //! [`Similarity::log_sum_exp`] and its relatives reduce it with gradients and never store it. [`Rows`] is the same view
-//! on plain slices, for [`top_k`](Rows::top_k), [`row_max`](Rows::row_max) and [`ranks`](Rows::ranks), which need no
-//! gradient, and for [`map_lines`](Rows::map_lines), whatever a miner may ask of a row. [`Cosines`] keeps the matrix of a
+//! on plain slices, for [`top_k`](Rows::top_k), [`closest`](Rows::closest), [`row_max`](Rows::row_max), [`ranks`](Rows::ranks)
+//! and [`map_class_ranks`](Rows::map_class_ranks), which need no gradient, and for [`map_lines`](Rows::map_lines), whatever a miner may ask of a row. [`Cosines`] keeps the matrix of a
 //! batch with itself and further rows, for losses that need every entry more than once. Entries are *closeness*: larger is nearer, for every [`Measure`](npair_types::Measure).
 
+mod class_ranks;
+mod closeness;
+mod closest;
 mod cosines;
 mod dense;
 mod element;
@@ -19,11 +22,14 @@ mod reduction;
 pub mod row;
 mod rows;
 mod similarity;
+mod sweep;
 mod tiles;
 mod top_k;
 mod unit;
 mod vectors;
 
+pub use closeness::Pairs;
+pub use closest::Closest;
 pub use cosines::Cosines;
 pub use element::Element;
 pub use error::{Error, Result};

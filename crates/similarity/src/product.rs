@@ -9,6 +9,11 @@ use std::ops::Range;
 /// adding to what was there costs little.
 const STEPS: usize = 256;
 
+/// Roundings that a product of so many steps passes through at most: those of its part, and one for each part that is added.
+pub(crate) fn roundings(steps: usize) -> usize {
+    steps.min(STEPS) + 1 + steps.div_ceil(STEPS)
+}
+
 /// Rows of a panel that are transposed at a time, which is a cache line of f32.
 const LINE: usize = 16;
 

@@ -108,22 +108,29 @@ impl<'a, T: Element> Tiles<'a, T> {
     }
 }
 
+/// The cosine of two rows by their inner product and reciprocal lengths: the same bits whichever comes first, and no step
+/// leaves the range of f64 where lengths do not.
+#[inline(always)]
+pub(crate) fn cosine(product: f64, row: f64, column: f64) -> f64 {
+    (product * row.max(column) * row.min(column)).clamp(-1., 1.)
+}
+
 vectorised! {
     /// Inner products become cosines: norms are reciprocal lengths.
     fn cosines<T: Element>(lines: &mut [T], step: usize, rows: &[f64], columns: &[f64]) {
         for (line, &row) in lines.chunks_exact_mut(step).zip(rows) {
             for (v, &column) in line.iter_mut().zip(columns) {
-                *v = T::narrow((v.wide() * row * column).clamp(-1., 1.));
+                *v = T::narrow(cosine(v.wide(), row, column));
             }
         }
     }
 
     /// Inner products become negative squared distances: norms are squared lengths. Rounding may put equal rows a hair on
-    /// the wrong side of 0.
+    /// the wrong side of 0. The same bits whichever of the sides comes first.
     fn distances<T: Element>(lines: &mut [T], step: usize, rows: &[f64], columns: &[f64]) {
         for (line, &row) in lines.chunks_exact_mut(step).zip(rows) {
             for (v, &column) in line.iter_mut().zip(columns) {
-                *v = T::narrow((2. * v.wide() - row - column).min(0.));
+                *v = T::narrow((2. * v.wide() - (row + column)).min(0.));
             }
         }
     }

@@ -1,8 +1,7 @@
 use crate::{Result, Vectors};
 use npair_data::sheet::{Border, contact_sheet, encode_png};
 use npair_data::{Dataset, Picture};
-use npair_metrics::Embeddings;
-use npair_similarity::Exclude;
+use npair_metrics::{Embeddings, Search};
 use npair_types::{ExampleId, Measure};
 
 /// A picture of what the embedding finds: a row per query, the query first (blue), then its nearest others, green if they are
@@ -21,16 +20,15 @@ pub fn neighbour_sheet(
     let index = data.class_index();
     let usable = index.with_at_least(2);
     let queries = queries.min(usable.len()).max(1);
-    let near =
-        set.rows().top_k(set.rows(), measure, neighbours, Exclude::SameRow).map_err(npair_metrics::Error::from)?;
+    let near = Search::within(&set, measure).nearest(neighbours)?;
     let (mut pictures, mut borders) = (Vec::<Picture>::new(), Vec::new());
     for q in 0..queries.min(usable.len()) {
         let query = index.examples(usable[q * usable.len() / queries])[0];
         pictures.push(data.load(query)?);
         borders.push(Border::Query);
-        for &j in near.indices(query.0) {
-            pictures.push(data.load(ExampleId(j as usize))?);
-            borders.push(if set.labels().same(query.0, j as usize) { Border::Right } else { Border::Wrong });
+        for &j in &near[query.0] {
+            pictures.push(data.load(ExampleId(j))?);
+            borders.push(if set.labels().same(query.0, j) { Border::Right } else { Border::Wrong });
         }
     }
     Ok(encode_png(&contact_sheet(&pictures, 1 + neighbours, &borders)?)?)

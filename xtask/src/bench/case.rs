@@ -13,6 +13,8 @@ pub struct Case {
     pub requests: Vec<&'static str>,
     /// Rounds that one request may take at most, where a round takes long.
     pub rounds: u32,
+    /// Values that both sides tell when they are started with `--values`, and how much of the peer's they may differ by.
+    pub values: Vec<(&'static str, f64)>,
 }
 
 /// A program in benches/peers.
@@ -109,6 +111,9 @@ const LOSSES: [&str; 17] = [
 const PRODUCTS: u32 = 60_502;
 const NEIGHBOURS: [u32; 2] = [10, 1000];
 const SEARCHES: u32 = 3;
+/// Its classes, as many as clusters are looked for, and how often centres move.
+const CLASSES: u32 = 11_316;
+const ROUNDS: u32 = 5;
 
 impl Case {
     /// All, each side with so many threads.
@@ -116,7 +121,13 @@ impl Case {
         let networks = NETWORKS.iter().map(|network| network.case(threads));
         let losses = PAIRS.iter().map(|&(n, rounds)| n_pair_mc(n, rounds, threads));
         let searches = NEIGHBOURS.iter().map(|&k| top_k(k, threads));
-        networks.chain(losses).chain(searches).chain(LOSSES.iter().map(|name| of_a_batch(name, threads))).collect()
+        let scores = [retrieval(threads), k_means(threads)];
+        networks
+            .chain(losses)
+            .chain(searches)
+            .chain(scores)
+            .chain(LOSSES.iter().map(|name| of_a_batch(name, threads)))
+            .collect()
     }
 
     /// Those whose name contains one of `only`, or all if that is empty.
@@ -158,6 +169,7 @@ impl Network {
             peers: layouts.map(peer).into(),
             requests: vec!["step", "embed"],
             rounds: u32::MAX,
+            values: Vec::new(),
         }
     }
 }
@@ -172,6 +184,7 @@ fn n_pair_mc(n: u32, rounds: u32, threads: u32) -> Case {
         peers: vec![Other { label: "PyTorch", script: "matrix.py", arguments: words(&[&n_of, "--threads", &threads]) }],
         requests: vec!["step", "gemm"],
         rounds,
+        values: Vec::new(),
     }
 }
 
@@ -189,6 +202,46 @@ fn top_k(k: u32, threads: u32) -> Case {
         }],
         requests: vec!["search"],
         rounds: SEARCHES,
+        values: Vec::new(),
+    }
+}
+
+/// Scores that the peer has too; a few near ties come out otherwise in f32.
+const SCORES: [(&str, f64); 3] =
+    [("precision_at_1", 1e-3), ("r_precision", 1e-3), ("mean_average_precision_at_r", 1e-3)];
+
+fn retrieval(threads: u32) -> Case {
+    let threads = threads.to_string();
+    Case {
+        name: "retrieval".to_owned(),
+        title: format!("retrieval scores of {PRODUCTS} x 512, {CLASSES} classes"),
+        binary: "metrics_peer",
+        ours: words(&["retrieval", "--threads", &threads]),
+        peers: vec![Other {
+            label: "pytorch-metric-learning, faiss",
+            script: "retrieval.py",
+            arguments: words(&["--threads", &threads]),
+        }],
+        requests: vec!["scores"],
+        rounds: SEARCHES,
+        values: SCORES.into(),
+    }
+}
+
+fn k_means(threads: u32) -> Case {
+    let [rounds, threads] = [ROUNDS, threads].map(|n| n.to_string());
+    // Classes that a cluster can find, so that rows still move in the last round.
+    let arguments = words(&[&rounds, "--noise", "1.0", "--threads", &threads]);
+    Case {
+        name: "k-means".to_owned(),
+        title: format!("k-means of {PRODUCTS} x 512, {CLASSES} clusters, {ROUNDS} rounds"),
+        binary: "metrics_peer",
+        ours: words(&["k-means"]).into_iter().chain(arguments.iter().cloned()).collect(),
+        peers: vec![Other { label: "faiss", script: "k_means.py", arguments }],
+        requests: vec!["cluster"],
+        rounds: SEARCHES,
+        // Other random starts.
+        values: vec![("sse", 0.02)],
     }
 }
 
@@ -203,6 +256,7 @@ fn of_a_batch(loss: &'static str, threads: u32) -> Case {
         peers: vec![Other { label: "pytorch-metric-learning", script: "losses.py", arguments }],
         requests: vec![loss],
         rounds: u32::MAX,
+        values: Vec::new(),
     }
 }
 

@@ -66,16 +66,17 @@ struct Sides {
 }
 
 impl Sides {
-    fn ours(&self, case: &Case) -> Result<std::result::Result<Peer, String>> {
+    /// Our side; with `more` arguments.
+    fn ours(&self, case: &Case, more: &[&str]) -> Result<std::result::Result<Peer, String>> {
         let mut command = Command::new(self.binaries.join(format!("{}{}", case.binary, std::env::consts::EXE_SUFFIX)));
         // candle asks the environment for the number of its threads.
-        command.args(&case.ours).env("RAYON_NUM_THREADS", self.threads.to_string());
+        command.args(&case.ours).args(more).env("RAYON_NUM_THREADS", self.threads.to_string());
         Peer::start(command, "npair")
     }
 
-    fn theirs(&self, case: &Case, peer: &Other) -> Result<Peer> {
+    fn theirs(&self, case: &Case, peer: &Other, more: &[&str]) -> Result<Peer> {
         let mut command = Command::new(&self.python);
-        command.arg("-B").arg(self.scripts.join(peer.script)).args(&peer.arguments);
+        command.arg("-B").arg(self.scripts.join(peer.script)).args(&peer.arguments).args(more);
         match Peer::start(command, peer.label)? {
             Ok(peer) => Ok(peer),
             Err(why) => bail!("{} cannot build {}: {why}", peer.label, case.name),
@@ -84,11 +85,15 @@ impl Sides {
 
     /// The reason if this build of npair does not have the network.
     fn measure(&self, case: &Case, pairs: u32) -> Result<std::result::Result<Measured, String>> {
-        let mut ours = match self.ours(case)? {
+        let more: &[&str] = if case.values.is_empty() { &[] } else { &["--values"] };
+        let mut ours = match self.ours(case, more)? {
             Ok(peer) => peer,
             Err(why) => return Ok(Err(why)),
         };
-        let mut theirs = case.peers.iter().map(|peer| self.theirs(case, peer)).collect::<Result<Vec<_>>>()?;
+        let mut theirs = case.peers.iter().map(|peer| self.theirs(case, peer, more)).collect::<Result<Vec<_>>>()?;
+        for (peer, theirs) in case.peers.iter().zip(&theirs) {
+            agree(case, &ours.ready, peer.label, &theirs.ready)?;
+        }
         let before = machine::ticks().zip(taken(&ours, &theirs));
         let (warm_up, pairs) = (WARM_UP.min(case.rounds / 3).max(1), pairs.min(case.rounds));
         let mut comparisons = Vec::new();
@@ -137,10 +142,24 @@ impl Sides {
             }
             Ok(peer.memory().zip(before).map(|(most, before)| [most, before]))
         };
-        let Ok(ours) = self.ours(case)? else { return Ok(None) };
-        let (ours, theirs) = (of(ours)?, of(self.theirs(case, peer)?)?);
+        let Ok(ours) = self.ours(case, &[])? else { return Ok(None) };
+        let (ours, theirs) = (of(ours)?, of(self.theirs(case, peer, &[])?)?);
         Ok(ours.zip(theirs).map(|(ours, theirs)| Memory { ours, theirs }))
     }
+}
+
+/// An error unless both sides come to the same values, as far as the case says.
+fn agree(case: &Case, ours: &Value, label: &str, theirs: &Value) -> Result<()> {
+    for &(name, part) in &case.values {
+        let [mine, its] = [ours, theirs].map(|said| said["values"][name].as_f64());
+        match (mine, its) {
+            (Some(mine), Some(its)) if (mine - its).abs() <= part * its.abs() => {}
+            (mine, its) => {
+                bail!("{}: {name} is {mine:?} here and {its:?} of {label}; times would say nothing", case.name)
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Milliseconds of a request. After the pause caches are the other's and the processor dozes: a short one is run once before.
@@ -265,6 +284,20 @@ fn summary(measured: &[Measured], not_built: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sides_that_differ_are_not_timed() {
+        let case = &Case::pick(&["retrieval".to_owned()], 2)[0];
+        let said = |map: f64| {
+            let values =
+                serde_json::json!({ "precision_at_1": 0.6, "r_precision": 0.4, "mean_average_precision_at_r": map });
+            serde_json::json!({ "values": values })
+        };
+        agree(case, &said(0.3), "x", &said(0.3001)).unwrap();
+        let why = agree(case, &said(0.3), "x", &said(0.31)).unwrap_err().to_string();
+        assert!(why.contains("mean_average_precision_at_r is Some(0.3) here and Some(0.31) of x"), "{why}");
+        assert!(agree(case, &Value::Null, "x", &said(0.3)).is_err());
+    }
 
     #[test]
     fn the_table_has_a_line_per_comparison_and_names_what_is_missing() {

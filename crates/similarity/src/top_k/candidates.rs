@@ -1,5 +1,5 @@
 use crate::Element;
-use npair_simd::vectorised;
+use crate::sweep::{self, Gather, Stop};
 
 /// The best candidates so far of all queries: `room` places each, of which the best `k` are kept when they are full.
 pub(super) struct Candidates<T> {
@@ -23,12 +23,6 @@ pub(super) struct Block<'a, T> {
     pub(super) bars: &'a mut [T],
 }
 
-/// A candidate's closeness is not finite: products have overflowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Overflow {
-    pub(super) row: usize,
-}
-
 /// Candidates beyond the best k that are gathered before the worst are thrown away.
 const SPARE: usize = 54;
 
@@ -45,26 +39,6 @@ impl<T: Element> Candidates<T> {
             counts: vec![0; queries],
             bars: vec![T::NEG_INFINITY; queries],
         }
-    }
-
-    /// The blocks of `size` queries each.
-    pub(super) fn blocks(&mut self, size: usize) -> Vec<Block<'_, T>> {
-        let (k, room) = (self.k, self.room);
-        self.closeness
-            .chunks_mut(size * room)
-            .zip(self.indices.chunks_mut(size * room))
-            .zip(self.counts.chunks_mut(size).zip(self.bars.chunks_mut(size)))
-            .enumerate()
-            .map(|(at, ((closeness, indices), (counts, bars)))| Block {
-                first: at * size,
-                k,
-                room,
-                closeness,
-                indices,
-                counts,
-                bars,
-            })
-            .collect()
     }
 
     /// Queries that have fewer than k.
@@ -102,26 +76,52 @@ impl<T: Element> Candidates<T> {
     }
 }
 
-impl<T: Element> Block<'_, T> {
-    /// The first query.
-    pub(super) fn first(&self) -> usize {
+impl<T: Element> Gather<T> for Candidates<T> {
+    type Room = Vec<T::Key>;
+    type Block<'b> = Block<'b, T>;
+
+    /// The blocks of `size` queries each.
+    fn blocks(&mut self, size: usize) -> Vec<Block<'_, T>> {
+        let (k, room) = (self.k, self.room);
+        self.closeness
+            .chunks_mut(size * room)
+            .zip(self.indices.chunks_mut(size * room))
+            .zip(self.counts.chunks_mut(size).zip(self.bars.chunks_mut(size)))
+            .enumerate()
+            .map(|(at, ((closeness, indices), (counts, bars)))| Block {
+                first: at * size,
+                k,
+                room,
+                closeness,
+                indices,
+                counts,
+                bars,
+            })
+            .collect()
+    }
+}
+
+impl<T: Element> sweep::Block<T, Vec<T::Key>> for Block<'_, T> {
+    fn first(&self) -> usize {
         self.first
     }
 
-    /// Takes a candidate of the block's `row`-th query.
+    fn bars(&self) -> &[T] {
+        self.bars
+    }
+
     #[inline]
-    pub(super) fn offer(&mut self, row: usize, value: T, index: u32, keys: &mut Vec<T::Key>) -> Result<(), Overflow> {
-        // Whoever asks has looked at the bar; it may have risen since.
+    fn offer(&mut self, row: usize, value: T, column: usize, keys: &mut Vec<T::Key>) -> Result<(), Stop> {
         if value < self.bars[row] {
             return Ok(());
         }
         if !value.wide().is_finite() {
-            return Err(Overflow { row: self.first + row });
+            return Err(Stop::Overflow(self.first + row));
         }
         let count = self.counts[row] as usize;
         let at = row * self.room + count;
         self.closeness[at] = value;
-        self.indices[at] = index;
+        self.indices[at] = column as u32;
         self.counts[row] += 1;
         if count + 1 == self.room && self.room > self.k {
             self.prune(row, keys);
@@ -129,7 +129,9 @@ impl<T: Element> Block<'_, T> {
         }
         Ok(())
     }
+}
 
+impl<T: Element> Block<'_, T> {
     /// Leaves the best k of a query, in no order; their keys, of which the last one is the least.
     fn prune(&mut self, row: usize, keys: &mut Vec<T::Key>) {
         let list = row * self.room..row * self.room + self.counts[row] as usize;
@@ -156,46 +158,6 @@ impl<T: Element> Block<'_, T> {
             self.prune(row, keys);
             keys.sort_unstable_by(|a, b| b.cmp(a));
             self.put(row, keys);
-        }
-    }
-}
-
-/// Values that are looked at together.
-const LANES: usize = 16;
-
-/// Values of a tile, `step` from row to row, of which `count` are looked at, with the bars of its rows and of its columns.
-#[derive(Clone, Copy)]
-pub(super) struct Scan<'a, T> {
-    pub(super) values: &'a [T],
-    pub(super) step: usize,
-    pub(super) count: usize,
-    pub(super) rows: &'a [T],
-    pub(super) columns: &'a [T],
-}
-
-vectorised! {
-    /// (row, column) of the values that are not below their row's bar, or not below their column's: NaNs too.
-    pub(super) fn above<T: Element>(scan: Scan<T>, found: &mut Vec<(u32, u32)>) {
-        found.clear();
-        let Scan { values, step, count, rows, columns } = scan;
-        // A NaN is below nothing.
-        let high = |v: T, row: T, column: T| !((v < row) & (v < column));
-        let (whole, rest) = columns[..count].as_chunks::<LANES>();
-        for (row, (line, &bar)) in values.chunks_exact(step).zip(rows).enumerate() {
-            let (chunks, last) = line[..count].as_chunks::<LANES>();
-            for (at, (chunk, bars)) in chunks.iter().zip(whole).enumerate() {
-                let mut any = false;
-                for i in 0..LANES {
-                    any |= high(chunk[i], bar, bars[i]);
-                }
-                if any {
-                    let hits = (0..LANES).filter(|&i| high(chunk[i], bar, bars[i]));
-                    found.extend(hits.map(|i| (row as u32, (at * LANES + i) as u32)));
-                }
-            }
-            let past = chunks.len() * LANES;
-            let hits = (0..last.len()).filter(|&i| high(last[i], bar, rest[i]));
-            found.extend(hits.map(|i| (row as u32, (past + i) as u32)));
         }
     }
 }

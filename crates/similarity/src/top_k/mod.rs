@@ -1,7 +1,6 @@
 //! Exact search: every query's best so far are gathered while the matrix streams by.
 
 mod candidates;
-mod rounds;
 mod search;
 
 use crate::{Element, Error, Result, Rows};
@@ -26,7 +25,7 @@ pub enum Exclude<'a> {
 }
 
 impl Exclude<'_> {
-    fn check(&self, queries: usize, gallery: usize) -> Result<()> {
+    pub(crate) fn check(&self, queries: usize, gallery: usize) -> Result<()> {
         if let Self::SameId { queries: q, gallery: g } = self
             && (q.len(), g.len()) != (queries, gallery)
         {
@@ -37,7 +36,7 @@ impl Exclude<'_> {
     }
 
     #[inline]
-    fn hits(&self, query: usize, gallery: usize) -> bool {
+    pub(crate) fn hits(&self, query: usize, gallery: usize) -> bool {
         match self {
             Self::Nothing => false,
             Self::SameRow => query == gallery,
@@ -117,7 +116,7 @@ impl<T: Element> Rows<'_, T> {
             let got = format!("k = {k} of {} rows", gallery.len());
             return Err(Error::Shape { what: "top-k", got, want: "k >= 1 of at most 4294967295 rows".to_owned() });
         }
-        let lists = Search::new(self, gallery, measure, exclude).run(k.min(gallery.len().max(1)));
+        let lists = Search { queries: self, gallery, measure, exclude }.run(k.min(gallery.len().max(1)));
         let (starts, indices, closeness) = lists.map_err(|row| Error::Overflow { row, dtype: T::NAME })?;
         Ok(Neighbours { starts, indices, closeness })
     }

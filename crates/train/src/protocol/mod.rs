@@ -167,9 +167,8 @@ fn wrong(why: String) -> Error {
 
 /// Chosen rows of a set under labels of their own: row i is `examples[i]` of class `classes[i]`.
 fn chosen(set: &Embeddings, examples: &[ExampleId], classes: impl IntoIterator<Item = u32>) -> Result<Embeddings> {
-    let rows = set.rows();
-    let values: Vec<f64> = examples.iter().flat_map(|e| rows.row(e.0)).copied().collect();
-    Ok(Embeddings::new(&values, values.len() / examples.len().max(1), Labels::new(classes)?)?)
+    let rows: Vec<usize> = examples.iter().map(|e| e.0).collect();
+    Ok(set.select(&rows, Labels::new(classes)?)?)
 }
 
 /// Chosen rows with their labels.

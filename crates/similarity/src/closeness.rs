@@ -1,0 +1,141 @@
+//! Closeness of single pairs in f64, and how far the streamed matrix may be from it.
+
+use crate::tiles::cosine;
+use crate::{Element, Rows, product};
+use npair_simd::vectorised;
+use npair_types::Measure;
+use rayon::prelude::*;
+
+/// Partial sums that a loop keeps side by side.
+const LANES: usize = 32;
+
+vectorised! {
+    /// The inner product, summed in f64.
+    fn dot<T: Element>(a: &[T], b: &[T]) -> f64 {
+        let mut lanes = [0f64; LANES];
+        for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+            for ((sum, x), y) in lanes.iter_mut().zip(a).zip(b) {
+                *sum += x.wide() * y.wide();
+            }
+        }
+        lanes.iter().fold(0., |a, b| a + b)
+    }
+
+    /// The squared distance, of differences in f64.
+    fn squared_distance<T: Element>(a: &[T], b: &[T]) -> f64 {
+        let mut lanes = [0f64; LANES];
+        for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+            for ((sum, x), y) in lanes.iter_mut().zip(a).zip(b) {
+                let difference = x.wide() - y.wide();
+                *sum += difference * difference;
+            }
+        }
+        lanes.iter().fold(0., |a, b| a + b)
+    }
+}
+
+/// Closeness of single pairs of two sides, in f64 whatever their type: entries of the matrix that have to be right to the
+/// last digits, and those that nobody needs more than a few of.
+///
+/// # Examples
+/// ```
+/// # use npair_similarity::{Pairs, Rows};
+/// # use npair_types::Measure;
+/// let rows = Rows::new(&[1f32, 0., 3., 4.], 2)?;
+/// let near = Pairs::new(rows, rows, Measure::Cosine);
+/// assert_eq!((near.closeness(0, 1), near.closeness(1, 1)), (0.6, 1.));
+/// # Ok::<(), npair_similarity::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Pairs<'a, T> {
+    queries: Rows<'a, T>,
+    gallery: Rows<'a, T>,
+    measure: Measure,
+    /// |row|^2
+    query_squares: Vec<f64>,
+    gallery_squares: Vec<f64>,
+}
+
+impl<'a, T: Element> Pairs<'a, T> {
+    /// Of two sides of one width.
+    pub fn new(queries: Rows<'a, T>, gallery: Rows<'a, T>, measure: Measure) -> Self {
+        let squares = |side: Rows<T>| (0..side.len()).into_par_iter().map(|i| dot(side.row(i), side.row(i))).collect();
+        Self { queries, gallery, measure, query_squares: squares(queries), gallery_squares: squares(gallery) }
+    }
+
+    /// Of a query and a row of the gallery; a zero row has the cosine 0 with every row.
+    ///
+    /// # Panics
+    /// If a side does not have the row, as for slices.
+    pub fn closeness(&self, query: usize, row: usize) -> f64 {
+        let (a, b) = (self.queries.row(query), self.gallery.row(row));
+        match self.measure {
+            Measure::Dot => dot(a, b),
+            Measure::SquaredEuclidean => -squared_distance(a, b),
+            Measure::Cosine => {
+                cosine(dot(a, b), inverse(self.query_squares[query]), inverse(self.gallery_squares[row]))
+            }
+        }
+    }
+
+    /// Whether products of these rows are as exact in `T` as [`margins`](Self::margins) says: none leaves the range of `T`,
+    /// and what is lost at its lower end is nothing beside the margins.
+    pub(crate) fn is_tame(&self) -> bool {
+        self.wild_query().is_none()
+    }
+
+    /// The first query of which that is not so; the first one if it is a row of the gallery.
+    pub(crate) fn wild_query(&self) -> Option<usize> {
+        // Lengths from 1e-12 to 1e12, or 0: products of such rows and their roundings are far from both ends of f32.
+        let tame = |s: f64| s == 0. || (1e-24..=1e24).contains(&s);
+        let query = self.query_squares.iter().position(|&s| !tame(s));
+        query.or_else(|| (!tame(longest(&self.gallery_squares))).then_some(0))
+    }
+
+    /// For every query, how far an entry that the tiles sum in `T` is from [`closeness`](Self::closeness) at most. Cosines
+    /// are taken to be products of rows that were rounded to length 1.
+    ///
+    /// A sum of n products in order is off by n u of the sum of their magnitudes at most, with the unit roundoff u; that sum
+    /// is at most the product of the lengths.
+    pub(crate) fn margins(&self) -> Vec<f64> {
+        let unit = T::EPSILON / 2.;
+        let product = 1.02 * unit * product::roundings(self.queries.width()) as f64;
+        let longest = longest(&self.gallery_squares).sqrt();
+        let margin = |&square: &f64| match self.measure {
+            Measure::Dot => product * square.sqrt() * longest,
+            Measure::Cosine => product + 4. * unit,
+            // Twice the product, then rounded itself: it is at most the squared sum of the lengths.
+            Measure::SquaredEuclidean => {
+                2. * product * square.sqrt() * longest + 2. * unit * (square.sqrt() + longest).powi(2)
+            }
+        };
+        self.query_squares.iter().map(margin).collect()
+    }
+}
+
+/// The largest square.
+fn longest(squares: &[f64]) -> f64 {
+    squares.iter().fold(0f64, |m, &s| m.max(s))
+}
+
+/// Rows of a task of what is done row by row.
+const TASK: usize = 256;
+
+impl<T: Element> Rows<'_, T> {
+    /// Lowers every number to the squared distance, in f64, of its row to a point, where that is less.
+    ///
+    /// # Shapes
+    /// `self` (Q, D), `point` D, `distances` Q.
+    pub fn lower_to_distances(self, point: &[T], distances: &mut [f64]) {
+        distances.par_chunks_mut(TASK).enumerate().for_each(|(at, part)| {
+            for (i, least) in part.iter_mut().enumerate() {
+                *least = least.min(squared_distance(self.row(at * TASK + i), point));
+            }
+        });
+    }
+}
+
+/// One over the length whose square is given; 0 for a zero row.
+fn inverse(square: f64) -> f64 {
+    if square > 0. { 1. / square.sqrt() } else { 0. }
+}
