@@ -18,9 +18,13 @@ mod matlab {
     const DOUBLE: u32 = 9;
     const MATRIX: u32 = 14;
     const COMPRESSED: u32 = 15;
+    const UTF8: u32 = 16;
 
     pub enum Value {
+        /// Stored as 16-bit numbers, as older versions do.
         Text(String),
+        /// Stored as UTF-8, as newer versions do.
+        Utf8(String),
         /// A double array that is stored as bytes, as MATLAB does with whole numbers.
         Byte(u8),
         /// A double array stored as doubles.
@@ -59,6 +63,7 @@ mod matlab {
                 let letters: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
                 matrix(4, [1, text.len() as i32], name, &element(UINT16, &letters))
             }
+            Value::Utf8(text) => matrix(4, [1, text.len() as i32], name, &element(UTF8, text.as_bytes())),
             Value::Byte(byte) => matrix(6, [1, 1], name, &element(UINT8, &[*byte])),
             Value::Double(number) => matrix(6, [1, 1], name, &element(DOUBLE, &number.to_le_bytes())),
             Value::Cells(cells) => {
@@ -136,7 +141,7 @@ fn whole(rows: &[(&str, u8)]) -> Vec<u8> {
 fn kit(rows: &[(&str, f64)]) -> Vec<u8> {
     let row = |&(path, class): &(&str, f64)| {
         let small = || Value::Byte(30);
-        vec![small(), small(), Value::Double(1000.), small(), Value::Double(class), text(path)]
+        vec![small(), small(), Value::Double(1000.), small(), Value::Double(class), Value::Utf8(path.to_owned())]
     };
     matlab::structs("annotations", &KIT, &rows.iter().map(row).collect::<Vec<_>>())
 }

@@ -1,7 +1,8 @@
 //! Struct arrays in MATLAB 5 files.
 
+mod elements;
+
 use crate::{Error, Result};
-use flate2::read::ZlibDecoder;
 use matrw::{MatFile, MatVariable, MatlabType, load_matfile_from_u8};
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,11 +10,6 @@ use std::path::Path;
 
 /// The largest file, packed or unpacked, in bytes: 64 MiB; the official ones have less than 1 MiB, unpacked less than 16 MiB.
 const MAX_FILE: u64 = 64 << 20;
-
-const HEADER: usize = 128;
-
-/// Type of an element that holds another one, compressed.
-const COMPRESSED: u32 = 15;
 
 /// A file's variables.
 pub(super) struct Mat {
@@ -34,7 +30,7 @@ impl Mat {
         let mut bytes = Vec::new();
         let opened = std::fs::File::open(path).map_err(|e| Error::read(&file, &e))?;
         opened.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| Error::read(&file, &e))?;
-        let plain = unpacked(&bytes).map_err(|why| fault(&file, why))?;
+        let plain = elements::plain(&bytes, MAX_FILE).map_err(|why| fault(&file, why))?;
         // The reader trusts what is inside an element, and may panic over it.
         let read = catch_unwind(AssertUnwindSafe(|| load_matfile_from_u8(&plain)));
         match read {
@@ -121,44 +117,4 @@ fn number(variable: &MatVariable) -> Option<u32> {
         _ => return None,
     };
     (value.fract() == 0. && (0. ..=f64::from(u32::MAX)).contains(&value)).then_some(value as u32)
-}
-
-/// The file with its compressed elements unpacked, each checked to lie within the file.
-fn unpacked(bytes: &[u8]) -> std::result::Result<Vec<u8>, String> {
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("it has more than {} MiB", MAX_FILE >> 20));
-    }
-    let (Some(header), true) = (bytes.get(..HEADER), bytes.starts_with(b"MATLAB 5.0 MAT-file")) else {
-        let newer = bytes.starts_with(b"MATLAB 7.3");
-        return Err(if newer { "it is of version 7.3" } else { "it has no MATLAB 5.0 header" }.to_owned());
-    };
-    let little = header.ends_with(b"IM");
-    let word = |at: usize| -> Option<u32> {
-        let four: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
-        Some(if little { u32::from_le_bytes(four) } else { u32::from_be_bytes(four) })
-    };
-    // What follows the variables, if the header says where, belongs to objects, which are not read.
-    let mut plain = header.to_vec();
-    let mut at = HEADER;
-    while at < bytes.len() {
-        let cut = || format!("it is truncated after {} bytes", bytes.len());
-        let (kind, size) = word(at).zip(word(at + 4)).ok_or_else(cut)?;
-        let end = (at + 8).checked_add(size as usize).filter(|&end| end <= bytes.len()).ok_or_else(cut)?;
-        if kind == COMPRESSED {
-            let before = plain.len() as u64;
-            let room = MAX_FILE.saturating_sub(before);
-            let packed = ZlibDecoder::new(&bytes[at + 8..end]);
-            packed.take(room + 1).read_to_end(&mut plain).map_err(|e| format!("unpacking it failed: {e}"))?;
-            if plain.len() as u64 - before > room {
-                return Err(format!("it unpacks to more than {} MiB", MAX_FILE >> 20));
-            }
-            at = end;
-        } else {
-            // Elements are padded to 8 bytes, but for compressed ones.
-            let padded = end.next_multiple_of(8).min(bytes.len());
-            plain.extend_from_slice(&bytes[at..padded]);
-            at = padded;
-        }
-    }
-    Ok(plain)
 }
