@@ -20,7 +20,8 @@ pub fn run(args: &Eval, json: bool) -> Result<()> {
                 vectors.labels = Some(read_labels(labels)?);
             }
             let name = file.display().to_string();
-            judge(&name, &vectors.labelled()?, &config.evaluation, config.batch.classes, Streams::new(config.seed))?
+            let (n, streams) = (config.batch.classes, Streams::new(config.seed));
+            progress::told(|tell| judge(&name, &vectors.labelled()?, &config.evaluation, n, streams, tell))?
         }
         (None, None) => return Err(source::usage("RUN", "give a run's folder, or --embeddings".to_owned())),
     };
@@ -53,7 +54,7 @@ fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String]) -> Result<Scor
         let gallery = vectors(&sides.gallery)?.labelled()?;
         judge_known(side.name(), &gallery, &rows.labelled()?, &config.evaluation, n, streams)
     } else {
-        judge(side.name(), &rows.labelled()?, &config.evaluation, n, streams)
+        progress::told(|tell| judge(side.name(), &rows.labelled()?, &config.evaluation, n, streams, tell))
     };
     let mut scores = scores?;
     if args.split == "test" && sides.search.is_some() {

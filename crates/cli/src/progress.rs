@@ -11,3 +11,17 @@ pub fn bar(len: u64, what: &str) -> ProgressBar {
     bar.set_prefix(what.to_owned());
     bar
 }
+
+/// A line on standard error that says what is under way, while it is; nothing at all if that is no terminal.
+pub fn told<T>(work: impl FnOnce(&mut dyn FnMut(String)) -> T) -> T {
+    let line = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{elapsed}  {msg}") {
+        line.set_style(style);
+    }
+    let done = work(&mut |text| {
+        line.set_message(text);
+        line.tick();
+    });
+    line.finish_and_clear();
+    done
+}

@@ -78,8 +78,7 @@ pub struct QueryScores {
 /// # Ok::<(), npair_metrics::Error>(())
 /// ```
 pub fn retrieval(search: &Search, ks: &[usize]) -> Result<Retrieval> {
-    let all = query_scores(search, ks)?;
-    summary(&all, ks, search.queries.len())
+    Retrieval::of(&query_scores(search, ks)?, ks, search.queries.len())
 }
 
 /// The same for every class of the queries by itself; classes without a query that has a positive are left out.
@@ -94,7 +93,7 @@ pub fn retrieval_by_class(search: &Search, ks: &[usize]) -> Result<BTreeMap<Clas
     for query in query_scores(search, ks)? {
         classes.entry(labels.get(query.query)).or_default().push(query);
     }
-    classes.into_iter().map(|(class, own)| Ok((class, summary(&own, ks, counts[&class])?))).collect()
+    classes.into_iter().map(|(class, own)| Ok((class, Retrieval::of(&own, ks, counts[&class])?))).collect()
 }
 
 /// The scores of every query that has a positive: for the worst ones, and for intervals.
@@ -137,23 +136,30 @@ fn one(query: usize, ranks: &[usize], ks: &[usize]) -> QueryScores {
     }
 }
 
-fn summary(all: &[QueryScores], ks: &[usize], queries: usize) -> Result<Retrieval> {
-    let mean = |f: &dyn Fn(&QueryScores) -> f64| {
-        Mean::of(&all.iter().map(f).collect::<Vec<_>>()).ok_or(Error::NoPositive { queries })
-    };
-    let at_ks = |f: &dyn Fn(&QueryScores, usize) -> f64| {
-        ks.iter().enumerate().map(|(at, &k)| Ok((k, mean(&|q| f(q, at))?))).collect::<Result<Vec<_>>>()
-    };
-    Ok(Retrieval {
-        recall_at: at_ks(&|q, at| f64::from(u8::from(q.hits_at[at] > 0)))?,
-        precision_at: at_ks(&|q, at| q.hits_at[at] as f64 / ks[at] as f64)?,
-        ndcg_at: at_ks(&|q, at| q.ndcg_at[at])?,
-        precision_at_1: mean(&|q| f64::from(u8::from(q.first == 1)))?,
-        r_precision: mean(&|q| q.r_precision)?,
-        map_at_r: mean(&|q| q.ap_at_r)?,
-        map: mean(&|q| q.ap)?,
-        mrr: mean(&|q| 1. / q.first as f64)?,
-        queries: all.len(),
-        queries_without_a_positive: queries - all.len(),
-    })
+impl Retrieval {
+    /// The means of queries' scores: `ks` are those that the scores were asked for with, `queries` is the number of all queries, with
+    /// or without a positive.
+    ///
+    /// # Errors
+    /// [`Error::NoPositive`] of nothing.
+    pub fn of(all: &[QueryScores], ks: &[usize], queries: usize) -> Result<Self> {
+        let mean = |f: &dyn Fn(&QueryScores) -> f64| {
+            Mean::of(&all.iter().map(f).collect::<Vec<_>>()).ok_or(Error::NoPositive { queries })
+        };
+        let at_ks = |f: &dyn Fn(&QueryScores, usize) -> f64| {
+            ks.iter().enumerate().map(|(at, &k)| Ok((k, mean(&|q| f(q, at))?))).collect::<Result<Vec<_>>>()
+        };
+        Ok(Self {
+            recall_at: at_ks(&|q, at| f64::from(u8::from(q.hits_at[at] > 0)))?,
+            precision_at: at_ks(&|q, at| q.hits_at[at] as f64 / ks[at] as f64)?,
+            ndcg_at: at_ks(&|q, at| q.ndcg_at[at])?,
+            precision_at_1: mean(&|q| f64::from(u8::from(q.first == 1)))?,
+            r_precision: mean(&|q| q.r_precision)?,
+            map_at_r: mean(&|q| q.ap_at_r)?,
+            map: mean(&|q| q.ap)?,
+            mrr: mean(&|q| 1. / q.first as f64)?,
+            queries: all.len(),
+            queries_without_a_positive: queries - all.len(),
+        })
+    }
 }

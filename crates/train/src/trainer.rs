@@ -354,7 +354,8 @@ impl Trainer {
         // What is chosen by is retrieval; clustering is left to `npair eval`.
         let config =
             crate::config::EvaluationConfig { k_means_runs: 0, pairs: 200_000, ..self.config.evaluation.clone() };
-        let scores = judge("val", &rows, &config, self.config.batch.classes, Streams::new(self.config.seed))?;
+        let (n, streams) = (self.config.batch.classes, Streams::new(self.config.seed));
+        let scores = judge("val", &rows, &config, n, streams, &mut |_| ())?;
         self.journal.write(&json!({ "kind": "evaluation", "step": self.step, "scores": scores }))?;
         watch.judged(self.step, &scores);
         if let Some(score) = scores.get("recall@1").or(scores.get("MRR"))

@@ -1,6 +1,5 @@
 use super::labelled;
-use super::lfw::mean;
-use crate::{Result, Scores};
+use crate::{Result, Score, Scores};
 use npair_metrics::{Embeddings, Search, identification};
 use npair_types::{ClassIndex, ExampleId, Measure, Purpose, Streams};
 use rand::seq::SliceRandom;
@@ -64,7 +63,7 @@ pub fn identify(set: &Embeddings, measure: Measure, streams: Streams) -> Result<
     if !probes.is_empty() {
         let (gallery, probes) = (labelled(set, gallery)?, labelled(set, probes)?);
         let found = identification(&Search::between(&probes, &gallery, measure), &[1], &[])?;
-        scores.extend(found.rank_at.iter().map(|(_, share)| mean("rank-1", *share)));
+        scores.extend(found.rank_at.iter().map(|(_, share)| Score::mean("rank-1", *share)));
         let (g, p) = (gallery.len(), probes.len());
         notes.push(format!("rank-1: {p} probes in a gallery of {g} people, the first image of each"));
     }
@@ -74,7 +73,7 @@ pub fn identify(set: &Embeddings, measure: Measure, streams: Streams) -> Result<
     } else {
         let (gallery, probes) = (labelled(set, gallery)?, labelled(set, probes)?);
         let found = identification(&Search::between(&probes, &gallery, measure), &[], &[0.01])?;
-        scores.extend(found.open_set.iter().map(|open| mean("DIR@FAR=1%", open.dir)));
+        scores.extend(found.open_set.iter().map(|open| Score::mean("DIR@FAR=1%", open.dir)));
         let real = found.open_set.first().map_or(0., |open| 100. * open.measured_far);
         notes.push(format!(
             "DIR: {} genuine probes and {} impostors in a gallery of {} images, measured FAR {real:.2} %",

@@ -1,6 +1,6 @@
 use crate::{Result, Score, Scores};
 use npair_data::{Lfw, LfwPairs};
-use npair_metrics::{Closeness, Embeddings, Mean, Roc, folds};
+use npair_metrics::{Closeness, Embeddings, Roc, folds};
 use npair_types::Measure;
 
 /// Verification over the folds of the official list: accuracy at the threshold that is best on the other folds, mean and standard
@@ -27,23 +27,18 @@ pub fn lfw_verification(faces: &Lfw, list: &LfwPairs, set: &Embeddings, measure:
     let fold: Vec<usize> = list.pairs().iter().map(|pair| pair.fold).collect();
     let found = folds(&scores, &same, &fold)?;
     let roc = Roc::new(&scores, &same)?;
-    let plain = |name: &str, value| Score { name: name.to_owned(), value, standard_error: None };
     Ok(Scores {
         set: format!("LFW, {} pairs in {} folds", scores.len(), list.folds()),
         examples: set.len(),
         classes: set.labels().classes().len(),
         measure: measure.to_string(),
         scores: vec![
-            mean("verification accuracy", found.accuracy),
-            plain("AUC", roc.auc()),
-            plain("EER", roc.eer()),
-            plain("TAR@FAR=1%", roc.tar_at_far(0.01)),
-            plain("TAR@FAR=0.1%", roc.tar_at_far(0.001)),
+            Score::mean("verification accuracy", found.accuracy),
+            Score::plain("AUC", roc.auc()),
+            Score::plain("EER", roc.eer()),
+            Score::plain("TAR@FAR=1%", roc.tar_at_far(0.01)),
+            Score::plain("TAR@FAR=0.1%", roc.tar_at_far(0.001)),
         ],
         notes: vec!["the standard error of the accuracy is over the folds, s / sqrt(n) with the sample's s".to_owned()],
     })
-}
-
-pub(super) fn mean(name: &str, mean: Mean) -> Score {
-    Score { name: name.to_owned(), value: mean.value, standard_error: Some(mean.standard_error) }
 }

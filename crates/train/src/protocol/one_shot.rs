@@ -52,11 +52,8 @@ impl OneShot {
         let (least, most) =
             self.runs.iter().fold((usize::MAX, 0), |(low, high), r| (low.min(r.ways), high.max(r.ways)));
         let ways = if least == most { format!("{most}-way") } else { format!("{least}- to {most}-way") };
-        let score = |name: &str, value| Score {
-            name: name.to_owned(),
-            value,
-            standard_error: Some(self.error.standard_error).filter(|_| self.runs.len() > 1),
-        };
+        let standard_error = Some(self.error.standard_error).filter(|_| self.runs.len() > 1);
+        let score = |name: &str, value| Score { standard_error, ..Score::plain(name, value) };
         Scores {
             set: format!("{set}, one-shot, {ways}, {} runs", self.runs.len()),
             examples: images,

@@ -31,17 +31,12 @@ pub fn query_gallery(name: &str, set: &Embeddings, search: &QueryGallery, config
     if found.queries_without_a_positive > 0 {
         notes.push(format!("{} queries without their class in the gallery left out", found.queries_without_a_positive));
     }
-    let score = |(name, mean): (String, npair_metrics::Mean)| Score {
-        name,
-        value: mean.value,
-        standard_error: Some(mean.standard_error),
-    };
     Ok(Scores {
         set: format!("{name}, queries in the gallery"),
         examples: set.len(),
         classes: set.labels().classes().len(),
         measure: config.measure.to_string(),
-        scores: scores.into_iter().map(score).collect(),
+        scores: scores.into_iter().map(|(name, mean)| Score::mean(name, mean)).collect(),
         notes,
     })
 }
