@@ -169,3 +169,73 @@ fn edges_are_said() {
     assert!(other.restore(&plain.save().unwrap()).is_err());
     assert!(plain.restore(&serde_json::json!({"rng": 3})).is_err());
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn grouped_batches_are_of_few_groups(sizes in proptest::collection::vec(1usize..9, 1..8), n in 2usize..12, per_batch in 1usize..4, seed: u64) {
+        // Group g has sizes[g] classes of three examples.
+        let groups: Vec<usize> = sizes.iter().enumerate().flat_map(|(g, &size)| vec![g; size]).collect();
+        let (index, classes) = index(&vec![3; groups.len()]);
+        let wanted = Groups::new(&index, &groups, per_batch).unwrap();
+        let made = NPairSampler::grouped(index.clone(), n, &wanted, rng(seed));
+        if groups.len() < n {
+            prop_assert!(made.is_err());
+            return Ok(());
+        }
+        let mut sampler = made.unwrap();
+        let mut twin = sampler.clone();
+        for step in 0..8 {
+            let plan = sampler.next_batch().unwrap();
+            check_labels(&plan, &classes);
+            let chosen: BTreeSet<ClassId> = plan.labels.classes().into_iter().collect();
+            prop_assert_eq!((chosen.len(), plan.ids.len()), (n, 2 * n));
+            let mut of_group = BTreeMap::<usize, usize>::new();
+            for class in chosen {
+                *of_group.entry(groups[index.classes().iter().position(|&c| c == class).unwrap()]).or_default() += 1;
+            }
+            // No more groups than asked for, unless all but the last one drawn had too few classes together.
+            let total: usize = of_group.keys().map(|&g| sizes[g]).sum();
+            let largest = of_group.keys().map(|&g| sizes[g]).max().unwrap();
+            prop_assert!(of_group.len() <= per_batch || total - largest < n, "{:?} of {:?}", of_group, sizes);
+            // Equal shares: a group that gave less than another by two or more gave all it had (or was the last, cut short).
+            let most = *of_group.values().max().unwrap();
+            let short = of_group.iter().filter(|&(&g, &count)| count + 1 < most && count < sizes[g]).count();
+            prop_assert!(short <= 1, "{:?} of {:?}", of_group, sizes);
+            prop_assert_eq!(&plan.ids, &twin.next_batch().unwrap().ids);
+            if step == 3 {
+                let state = twin.save().unwrap();
+                let mut fresh = NPairSampler::grouped(index.clone(), n, &wanted, rng(seed ^ 1)).unwrap();
+                fresh.restore(&state).unwrap();
+                twin = fresh;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_group_that_is_large_enough_is_enough() {
+    let (index, _) = index(&[2; 12]);
+    let groups = Groups::new(&index, &["a", "a", "a", "a", "b", "b", "b", "b", "c", "c", "c", "c"], 1).unwrap();
+    let mut sampler = NPairSampler::grouped(index.clone(), 4, &groups, rng(3)).unwrap();
+    let mut seen = BTreeSet::new();
+    for _ in 0..3 {
+        let classes: Vec<usize> = sampler
+            .next_batch()
+            .unwrap()
+            .labels
+            .classes()
+            .iter()
+            .map(|c| index.classes().iter().position(|d| d == c).unwrap())
+            .collect();
+        assert!(classes.iter().all(|c| c / 4 == classes[0] / 4), "{classes:?}");
+        seen.insert(classes[0] / 4);
+    }
+    assert_eq!(seen.len(), 3); // every group once per round
+    assert!(Groups::new(&index, &["a"; 3], 1).unwrap_err().to_string().contains("3 groups were given for 12 classes"));
+    assert!(Groups::new(&index, &["a"; 12], 0).is_err());
+    // A state of other groups is not taken.
+    let other = Groups::new(&index, &["a"; 12], 1).unwrap();
+    let mut other = NPairSampler::grouped(index, 4, &other, rng(3)).unwrap();
+    assert!(other.restore(&sampler.save().unwrap()).unwrap_err().to_string().contains("groups differ"));
+}
