@@ -8,6 +8,7 @@ mod crates;
 mod fetch;
 mod golden;
 mod machine;
+mod publish;
 mod reproduce;
 mod shell;
 mod test;
@@ -35,6 +36,8 @@ enum Verb {
     Golden(golden::Args),
     /// Trains and judges the paper's methods, and gives its claims a verdict each.
     Reproduce(reproduce::Args),
+    /// Copies results to docs/results and lists them there.
+    Publish(publish::Args),
     /// Downloads a public data set.
     Fetch(fetch::Args),
     /// Runs the benches and keeps what they measured in benches/runs/.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Verb::Tidy(args) => tidy::run(&args),
         Verb::Golden(args) => golden::run(&args),
         Verb::Reproduce(args) => reproduce::run(&args),
+        Verb::Publish(args) => publish::run(&args),
         Verb::Fetch(args) => fetch::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Crates(args) => crates::run(&args),

@@ -130,3 +130,30 @@ fn parts_of_a_sum_refuse_what_is_no_setting_of_theirs() {
     assert!(said("name = \"circel\"\nweight = 1.0").contains("did you mean `circle`?"));
     assert!(said("name = \"circle\"").contains("missing field `weight`"));
 }
+
+/// What `cargo xtask reproduce` trains by.
+#[test]
+fn every_experiment_file_is_understood() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask/experiments");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.ends_with(".toml") || name == "data.toml" || name == "methods.toml" {
+            continue;
+        }
+        let config = Config::read(Some(&path), &[]).unwrap();
+        npair_data::Pipeline::new(config.images()).unwrap();
+        if let Some(weights) = &config.model.pretrained {
+            weights.parse::<npair_backbones::pretrained::Weights>().unwrap();
+        }
+        seen += 1;
+    }
+    assert!(seen >= 8, "{seen}");
+    // And what sets the methods apart.
+    let methods: toml::Table = std::fs::read_to_string(folder.join("methods.toml")).unwrap().parse().unwrap();
+    for (name, method) in methods {
+        let sets = method["set"].as_array().unwrap().iter().map(|s| s.as_str().unwrap().to_owned());
+        Config::read(None, &sets.collect::<Vec<_>>()).unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+}

@@ -6,7 +6,6 @@ mod experiment;
 mod measured;
 mod paper;
 mod plot;
-mod publish;
 mod recipe;
 mod results;
 mod runs;
@@ -72,9 +71,6 @@ pub struct Args {
     /// 30 steps, to see that everything runs; no verdict is worth anything.
     #[arg(long, conflicts_with = "steps")]
     quick: bool,
-    /// Copies the results to docs/results/NAME and lists them in docs/results/index.md.
-    #[arg(long, value_name = "NAME")]
-    publish: Option<String>,
 }
 
 /// What `--table` takes.
@@ -113,15 +109,11 @@ impl Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let root = tree::root()?;
-    let out = match (args.table.contains(&Table::Omniglot), args.table.is_empty()) {
+    match (args.table.contains(&Table::Omniglot), args.table.is_empty()) {
         (true, _) if args.table.len() > 1 => bail!("--table omniglot is a recipe of its own: ask for it alone"),
-        (true, _) => recipe::run(args, &root)?,
-        (_, false) => fill(args, &root)?,
-        _ => compare(args, &root)?,
-    };
-    match &args.publish {
-        Some(name) => publish::publish(&root, &out, name),
-        None => Ok(()),
+        (true, _) => recipe::run(args, &root),
+        (_, false) => fill(args, &root),
+        _ => compare(args, &root),
     }
 }
 
@@ -155,7 +147,7 @@ fn measure(runner: &runs::Runner, experiment: &Experiment, seeds: u64) -> Result
 }
 
 /// The paper's tables.
-fn fill(args: &Args, root: &Path) -> Result<PathBuf> {
+fn fill(args: &Args, root: &Path) -> Result<()> {
     let start = Instant::now();
     let source = Source::read(root, &args.data)?;
     let asked = |name: &&str| args.table.iter().any(|t| t.asks_for(name));
@@ -188,11 +180,11 @@ fn fill(args: &Args, root: &Path) -> Result<PathBuf> {
     println!("\n{}", results.text()?);
     println!("Written: {}", out.join("results.md").display());
     println!("Total {:.0} s, of it {built:.0} s the build.", results.seconds);
-    Ok(out)
+    Ok(())
 }
 
 /// The main job: the paper's five methods on one source.
-fn compare(args: &Args, root: &Path) -> Result<PathBuf> {
+fn compare(args: &Args, root: &Path) -> Result<()> {
     let start = Instant::now();
     let [data] = &args.data[..] else { bail!("--data: give one source without --table") };
     let steps = if args.quick { Some(QUICK_STEPS) } else { args.steps };
@@ -220,7 +212,7 @@ fn compare(args: &Args, root: &Path) -> Result<PathBuf> {
     println!("\n{}", results.text());
     println!("Written: {}", files(&out).join(", "));
     println!("Total {:.0} s, of it {built:.0} s the build.", seconds);
-    Ok(out)
+    Ok(())
 }
 
 fn files(out: &Path) -> Vec<String> {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 /// Alphabets of the background set that no choice of the recipe has seen: those in neither small set, sorted by name, every
@@ -60,7 +60,7 @@ struct Results {
     trained: Vec<Trained>,
 }
 
-pub fn run(args: &Args, root: &Path) -> Result<PathBuf> {
+pub fn run(args: &Args, root: &Path) -> Result<()> {
     let start = Instant::now();
     if args.full {
         bail!("--full: the Omniglot recipe has one size");
@@ -115,7 +115,7 @@ pub fn run(args: &Args, root: &Path) -> Result<PathBuf> {
     write("results.json", format!("{}\n", serde_json::to_string_pretty(&results)?))?;
     write("results.md", text.clone())?;
     println!("\n{text}\nWritten: {}", out.join("results.md").display());
-    Ok(out)
+    Ok(())
 }
 
 /// Whether a folder holds an official archive, packed or not.

@@ -1,19 +1,37 @@
-//! `--publish NAME`: results become a part of docs/results.
+//! `cargo xtask publish`: results become a part of docs/results.
 
+use crate::tree;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is copied; whatever of it is there.
 const KINDS: [&str; 4] = ["md", "json", "svg", "png"];
-const BEGIN: &str = "<!-- what follows is written by cargo xtask reproduce --publish -->\n";
+const BEGIN: &str = "<!-- what follows is written by cargo xtask publish -->\n";
 const END: &str = "<!-- until here -->";
 
+/// Copies the results of a reproduction to docs/results/NAME and lists all results in docs/results/index.md.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  cargo xtask publish target/tables/glyphs glyphs-tables")]
+pub struct Args {
+    /// Where `cargo xtask reproduce` has written them.
+    #[arg(value_name = "DIR")]
+    from: PathBuf,
+    /// What they are to be called.
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    publish(&tree::root()?, &args.from, &args.name)
+}
+
 /// Copies the results of `out` to docs/results/NAME and lists all results in docs/results/index.md.
-pub fn publish(root: &Path, out: &Path, name: &str) -> Result<()> {
+fn publish(root: &Path, out: &Path, name: &str) -> Result<()> {
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-        bail!("--publish {name}: a name has letters, digits and hyphens");
+        bail!("`{name}`: a name has letters, digits and hyphens");
     }
     let results = root.join("docs/results");
     let place = results.join(name);
