@@ -1,0 +1,42 @@
+//! Several views of a picture.
+#![allow(clippy::unwrap_used)]
+
+use candle_core::{DType, Device};
+use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, ModelConfig};
+use npair_data::{AugmentConfig, GlyphConfig, GlyphSet, Pipeline, PipelineConfig};
+use npair_train::{Views, embed};
+use npair_types::Streams;
+
+fn embedded(augment: AugmentConfig, views: Views) -> Vec<Vec<f32>> {
+    let glyphs = GlyphSet::new(GlyphConfig { classes: 3, instances: 2, ..GlyphConfig::default() }).unwrap();
+    let pipeline =
+        Pipeline::new(PipelineConfig { size: 16, invert: true, augment, ..PipelineConfig::default() }).unwrap();
+    let small = ConvNetConfig { channels: 1, size: 16, width: 4, blocks: 2 };
+    let model = ModelConfig::new(BackboneConfig::ConvNet(small), 5);
+    let net = EmbeddingNet::new(model, Streams::new(1), DType::F32, &Device::Cpu).unwrap();
+    let found = embed(&net, &glyphs, &pipeline, views, &mut |_| ()).unwrap();
+    found.values.chunks_exact(found.width).map(<[f32]>::to_vec).collect()
+}
+
+fn norm(row: &[f32]) -> f32 {
+    row.iter().map(|v| v * v).sum::<f32>().sqrt()
+}
+
+#[test]
+fn an_embedding_is_the_mean_of_unit_embeddings() {
+    let turned = AugmentConfig { rotate: 30.0, ..AugmentConfig::default() };
+    let plain = embedded(turned, Views::one());
+    // Without random changes all views are the picture itself: its direction, at length 1 up to rounding.
+    for (row, one) in embedded(AugmentConfig::default(), Views::new(3, Streams::new(0)).unwrap()).iter().zip(&plain) {
+        let length = norm(one);
+        assert!(row.iter().zip(one).all(|(a, b)| (a - b / length).abs() < 1e-6), "{row:?} {one:?}");
+    }
+    // With them it is another vector, no longer than 1, the same for the same seed alone.
+    let views = |seed| embedded(turned, Views::new(4, Streams::new(seed)).unwrap());
+    let (first, again, other) = (views(1), views(1), views(2));
+    assert_eq!(first, again);
+    assert_ne!(first, other);
+    assert!(first.iter().all(|row| norm(row) <= 1.0 + 1e-6));
+    assert!(first.iter().zip(&plain).any(|(a, b)| a.iter().zip(b).any(|(x, y)| (x - y / norm(b)).abs() > 1e-3)));
+    assert!(Views::new(0, Streams::new(0)).is_err() && Views::new(1001, Streams::new(0)).is_err());
+}
