@@ -145,7 +145,7 @@ fn every_experiment_file_is_understood() {
         let config = Config::read(Some(&path), &[]).unwrap();
         npair_data::Pipeline::new(config.images()).unwrap();
         if let Some(weights) = &config.model.pretrained {
-            weights.parse::<npair_backbones::pretrained::Weights>().unwrap();
+            weights.parse::<npair_backbones::Weights>().unwrap();
         }
         seen += 1;
     }

@@ -69,7 +69,10 @@ impl ClassChoice {
             (Self::Random(_), Self::Random(_)) => Err(Error::State("the number of classes differs".to_owned())),
             (Self::Mined(mined), Self::Mined(later)) => mined.check_successor(later, classes),
             (Self::Grouped(grouped), Self::Grouped(later)) => grouped.check_successor(later),
-            _ => Err(Error::State("one chooses classes otherwise than the other".to_owned())),
+            (Self::Mined(_), _) | (_, Self::Mined(_)) => {
+                Err(Error::State("one has class mining, the other has not".to_owned()))
+            }
+            _ => Err(Error::State("one takes classes by groups, the other does not".to_owned())),
         }
     }
 }

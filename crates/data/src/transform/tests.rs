@@ -210,7 +210,7 @@ proptest! {
         rotate in 0f32..180.0, scale in 0.1f32..10.0, shear in 0f32..60.0, shift in 0f32..1.0, edge: bool,
     ) {
         let fill = if edge { Fill::Edge } else { Fill::Value(0.5) };
-        let augment = AugmentConfig { rotate, scale: [0.1, scale], shear, shift, crop: true, flip: 0.5, fill };
+        let augment = AugmentConfig { rotate, scale: [0.1, scale], shear, shift, elastic: 0.1, crop: true, flip: 0.5, fill };
         let config = PipelineConfig { size: 10, resize: Resize::ShortSide(12), augment, ..PipelineConfig::default() };
         let out = augmented(&config, &noise(width, height, channels), place);
         // A mean of samples of [0, 1], up to rounding.
