@@ -3,8 +3,9 @@
 use npair_types::Labels;
 use rayon::prelude::*;
 
-/// Classes, and rows of all.
+/// Classes.
 pub const CLASSES: usize = 11_316;
+/// Rows of all classes together.
 pub const ROWS: usize = 60_502;
 
 /// Length of the noise over that of the class's centre: recall@1 is about 0.6 at D = 512.
