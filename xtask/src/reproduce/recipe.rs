@@ -19,7 +19,7 @@ use std::time::Instant;
 const HELD_OUT: [&str; 5] =
     ["Armenian", "Braille", "Grantha", "Japanese_(hiragana)", "Ojibwe_(Canadian_Aboriginal_Syllabics)"];
 
-/// What is trained on: the part, and whether the alphabets held out are to be taken out of it.
+/// The settings: what they are called, and the part of Omniglot that they learn from.
 const SETTINGS: [(&str, &str); 3] = [("full", "background"), ("small1", "small1"), ("small2", "small2")];
 
 /// What a recipe is judged on.
