@@ -159,6 +159,36 @@ pub fn judge(
     streams: Streams,
     tell: &mut dyn FnMut(String),
 ) -> Result<Scores> {
+    let mut out = judge_briefly(name, set, config, n, streams, tell)?;
+    if out.classes < 2 {
+        return Ok(out);
+    }
+    match ten_folds(set, config.measure, &mut streams.open(Purpose::Evaluation, [5, 0]))? {
+        Some(folds) => out.add("verification accuracy", folds.accuracy),
+        None => out.notes.push("verification accuracy left out: ten folds need 20 classes, some with pairs".to_owned()),
+    }
+    tell("identification".to_owned());
+    let identified = identify(set, config.measure, streams)?;
+    out.scores.extend(identified.scores);
+    out.notes.extend(identified.notes);
+    if config.k_means_runs > 0 {
+        out.add_clustering(set, config.k_means_runs, streams, tell)?;
+    }
+    Ok(out)
+}
+
+/// What a validation while training judges by: retrieval, VRF, verification over pairs.
+///
+/// # Errors
+/// As [`judge`].
+pub(crate) fn judge_briefly(
+    name: &str,
+    set: &Embeddings,
+    config: &EvaluationConfig,
+    n: usize,
+    streams: Streams,
+    tell: &mut dyn FnMut(String),
+) -> Result<Scores> {
     let mut out = Scores::new(name, set, config);
     let (ks, beyond): (Vec<usize>, Vec<usize>) = config.recall_at.iter().partition(|&&k| k < set.len());
     if !beyond.is_empty() {
@@ -185,17 +215,6 @@ pub fn judge(
     out.add_plain("EER", roc.eer());
     out.add_plain("AUC", roc.auc());
     out.add_plain("TAR@FAR=1%", roc.tar_at_far(0.01));
-    match ten_folds(set, config.measure, &mut streams.open(Purpose::Evaluation, [5, 0]))? {
-        Some(folds) => out.add("verification accuracy", folds.accuracy),
-        None => out.notes.push("verification accuracy left out: ten folds need 20 classes, some with pairs".to_owned()),
-    }
-    tell("identification".to_owned());
-    let identified = identify(set, config.measure, streams)?;
-    out.scores.extend(identified.scores);
-    out.notes.extend(identified.notes);
-    if config.k_means_runs > 0 {
-        out.add_clustering(set, config.k_means_runs, streams, tell)?;
-    }
     Ok(out)
 }
 

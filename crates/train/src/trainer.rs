@@ -1,7 +1,7 @@
 use crate::checkpoint::{self, State};
 use crate::config::Config;
 use crate::embed::{Views, embed, embed_ids, tensor};
-use crate::evaluate::{Scores, judge};
+use crate::evaluate::{Scores, judge_briefly};
 use crate::journal::Journal;
 use crate::objective::Objective;
 use crate::optimiser::Optimiser;
@@ -355,7 +355,7 @@ impl Trainer {
         let config =
             crate::config::EvaluationConfig { k_means_runs: 0, pairs: 200_000, ..self.config.evaluation.clone() };
         let (n, streams) = (self.config.batch.classes, Streams::new(self.config.seed));
-        let scores = judge("val", &rows, &config, n, streams, &mut |_| ())?;
+        let scores = judge_briefly("val", &rows, &config, n, streams, &mut |_| ())?;
         self.journal.write(&json!({ "kind": "evaluation", "step": self.step, "scores": scores }))?;
         watch.judged(self.step, &scores);
         if let Some(score) = scores.get("recall@1").or(scores.get("MRR"))
