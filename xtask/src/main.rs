@@ -7,6 +7,7 @@ mod ci;
 mod crates;
 mod fetch;
 mod golden;
+mod kernels;
 mod machine;
 mod publish;
 mod reproduce;
@@ -42,6 +43,8 @@ enum Verb {
     Fetch(fetch::Args),
     /// Runs the benches and keeps what they measured in benches/runs/.
     Bench(bench::Args),
+    /// Compiles the CUDA kernels for named GPUs and prints what they need.
+    Kernels(kernels::Args),
     /// Lists the crates; with --json for the CI matrix.
     Crates(crates::Args),
     /// What an automatic check runs.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Publish(args) => publish::run(&args),
         Verb::Fetch(args) => fetch::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Kernels(args) => kernels::run(&args),
         Verb::Crates(args) => crates::run(&args),
         Verb::Ci => ci::run(),
     };

@@ -1,11 +1,11 @@
 //! `cargo xtask test`: everything that has to hold before a commit.
 
-use crate::{shell, tidy, tree};
+use crate::{kernels, shell, tidy, tree};
 use anyhow::{Result, bail};
 use std::path::Path;
 use std::time::Instant;
 
-/// Format, lint, tidy, all tests of the workspace in one build, doctests; stops at the first failure.
+/// Format, lint, tidy, all tests of the workspace in one build, doctests, and the CUDA kernels through nvcc where it can be had; stops at the first failure.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask test                   everything
@@ -48,6 +48,9 @@ pub fn run(args: &Args) -> Result<()> {
     shell::step(&mut cargo(&["test", "--no-fail-fast"], targets), cure)?;
     if has_library {
         shell::step(&mut cargo(&["test"], &["--doc"]), "mend the examples in the documentation named above")?;
+    }
+    if package.is_none_or(|name| name == "npair-similarity-cuda") {
+        kernels::check(&root)?;
     }
     println!("xtask: all passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())

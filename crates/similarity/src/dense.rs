@@ -48,9 +48,10 @@ pub(crate) fn mask_matrix(mask: &Mask, rows: usize, columns: usize, like: &Tenso
     Ok(Tensor::from_vec(values, (rows, columns), like.device())?)
 }
 
-/// An error unless the tensor is a matrix of f32 or f64.
+/// An error unless the tensor is a matrix of f32 or f64, or of floats of 16 bits where there are kernels for them.
 pub(crate) fn expect_matrix(what: &'static str, t: &Tensor) -> Result<(usize, usize)> {
-    if !matches!(t.dtype(), DType::F32 | DType::F64) {
+    let is_short = matches!(t.dtype(), DType::F16 | DType::BF16) && crate::device::takes(t, t);
+    if !is_short && !matches!(t.dtype(), DType::F32 | DType::F64) {
         return Err(Error::DType { what, dtype: format!("{:?}", t.dtype()) });
     }
     t.dims2().map_err(|_| Error::Shape {

@@ -5,12 +5,16 @@
 //! on plain slices, for [`top_k`](Rows::top_k), [`closest`](Rows::closest), [`row_max`](Rows::row_max), [`ranks`](Rows::ranks)
 //! and [`map_class_ranks`](Rows::map_class_ranks), which need no gradient, and for [`map_lines`](Rows::map_lines), whatever a miner may ask of a row. [`Cosines`] keeps the matrix of a
 //! batch with itself and further rows, for losses that need every entry more than once. Entries are *closeness*: larger is nearer, for every [`Measure`](npair_types::Measure).
+//!
+//! With the feature `cuda` or `metal` the reductions and searches of a [`Similarity`] run on the GPU that its tensors are on, by
+//! kernels that do not store the matrix either.
 
 mod class_ranks;
 mod closeness;
 mod closest;
 mod cosines;
 mod dense;
+mod device;
 mod element;
 mod error;
 mod lines;
@@ -31,6 +35,7 @@ mod vectors;
 pub use closeness::Pairs;
 pub use closest::Closest;
 pub use cosines::Cosines;
+pub use device::{Extremes, Precision};
 pub use element::Element;
 pub use error::{Error, Result};
 pub use mask::Mask;

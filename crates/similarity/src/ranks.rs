@@ -20,6 +20,29 @@ impl<T: Element> Rows<'_, T> {
     /// # Errors
     /// [`Error::Shape`] if widths or the mask's labels do not fit.
     pub fn row_max(self, gallery: Self, measure: Measure, mask: &Mask) -> Result<Vec<Option<Nearest<T>>>> {
+        self.extreme(gallery, measure, mask, |value, best| value > best)
+    }
+
+    /// The farthest gallery row under `mask` for every query; `None` where the mask leaves none. Of equally far ones the
+    /// first.
+    ///
+    /// # Shapes
+    /// `self` (Q, D), `gallery` (G, D); Q entries.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if widths or the mask's labels do not fit.
+    pub fn row_min(self, gallery: Self, measure: Measure, mask: &Mask) -> Result<Vec<Option<Nearest<T>>>> {
+        self.extreme(gallery, measure, mask, |value, best| value < best)
+    }
+
+    /// The first entry of every row that is better than all before.
+    fn extreme(
+        self,
+        gallery: Self,
+        measure: Measure,
+        mask: &Mask,
+        better: impl Fn(T, T) -> bool + Sync,
+    ) -> Result<Vec<Option<Nearest<T>>>> {
         self.expect_width(&gallery)?;
         check_mask(mask, self.len(), gallery.len())?;
         let blocks = Tiles::new(self, gallery, measure).by_rows(
@@ -27,7 +50,7 @@ impl<T: Element> Rows<'_, T> {
             |state, tile| {
                 for (best, (row, line)) in state.iter_mut().zip(tile.lines()) {
                     for (index, &closeness) in tile.columns.clone().zip(line) {
-                        if mask.contains(row, index) && best.is_none_or(|b| closeness > b.closeness) {
+                        if mask.contains(row, index) && best.is_none_or(|b| better(closeness, b.closeness)) {
                             *best = Some(Nearest { closeness, index });
                         }
                     }

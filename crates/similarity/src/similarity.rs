@@ -1,16 +1,23 @@
 use crate::dense::{as_products, expect_matrix, mask_matrix, matrix};
+use crate::device::{self, Extremes, Precision};
 use crate::pass::Kind;
 use crate::ranks::check_mask;
 use crate::reduction::{Mean, PerRow, held, overflowed};
 use crate::vectors::all_finite;
-use crate::{Error, Mask, Result};
+use crate::{Error, Exclude, Mask, Neighbours, Result, Rows};
 use candle_core::{D, DType, Tensor};
 use npair_types::Measure;
 
 /// A lazy view of the similarity matrix of two sets of embeddings: nothing is multiplied until something is asked for.
 ///
 /// # Shapes
-/// `queries` (Q, D) and `gallery` (G, D), f32 or f64, on one device; the matrix is (Q, G).
+/// `queries` (Q, D) and `gallery` (G, D), f32 or f64, on one device; the matrix is (Q, G). On a GPU f16 and bf16 too, whose
+/// results are f32.
+///
+/// # Numerics
+/// On a GPU f32 sides are multiplied as [`with_precision`](Self::with_precision) says, and values are not looked at: what is
+/// not finite gives results that are not, where the CPU gives an error. f64 sides have no kernels there: their matrix is
+/// made whole.
 ///
 /// # Examples
 /// ```
@@ -29,13 +36,15 @@ pub struct Similarity {
     queries: Tensor,
     gallery: Tensor,
     measure: Measure,
+    precision: Precision,
 }
 
 impl Similarity {
     /// The view.
     ///
     /// # Errors
-    /// [`Error::Shape`] or [`Error::DType`] if the sides are no matrices of one width and one float type.
+    /// [`Error::Shape`] or [`Error::DType`] if the sides are no matrices of one width and one float type, or of 16-bit floats
+    /// on the CPU.
     pub fn new(queries: &Tensor, gallery: &Tensor, measure: Measure) -> Result<Self> {
         let (_, d) = expect_matrix("queries", queries)?;
         let (g, gallery_d) = expect_matrix("gallery", gallery)?;
@@ -47,7 +56,12 @@ impl Similarity {
             let dtype = format!("{:?} with {:?} queries", gallery.dtype(), queries.dtype());
             return Err(Error::DType { what: "a gallery", dtype });
         }
-        Ok(Self { queries: queries.clone(), gallery: gallery.clone(), measure })
+        Ok(Self { queries: queries.clone(), gallery: gallery.clone(), measure, precision: Precision::default() })
+    }
+
+    /// The same, with f32 sides multiplied in this way on a GPU.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The matrix (Q, G) itself, differentiable in both sides: 4 or 8 bytes per entry, several times over in a backward
@@ -199,6 +213,110 @@ impl Similarity {
         self.reduce_to_mean(Kind::SoftplusSum, mask, true)
     }
 
+    /// The `k` nearest gallery rows of every query, exactly, on the sides' device; no gradient.
+    ///
+    /// # Shapes
+    /// Q lists of at most `k`; of f32 for sides of 16 bits.
+    ///
+    /// # Numerics
+    /// On the CPU as [`Rows::top_k`]; on a GPU products are those of [`with_precision`](Self::with_precision), their order is
+    /// exact, and equal ones come in the order of the gallery. Cosines of 16-bit sides are those of unit rows rounded to 16
+    /// bits. More than some 2,900 neighbours are searched on the CPU.
+    ///
+    /// # Errors
+    /// As [`Rows::top_k`].
+    pub fn top_k(&self, k: usize, exclude: Exclude) -> Result<Neighbours<f32>> {
+        let (rows, columns) = (self.queries.dim(0)?, self.gallery.dim(0)?);
+        exclude.check(rows, columns)?;
+        if k > 0 && device::takes(&self.queries, &self.gallery) {
+            let mask = exclude.mask();
+            if let Some(found) = device::find_nearest(self.sides(&mask), k.min(columns))? {
+                expect_finite_entries(&found.status)?;
+                let closeness = found.closeness.to_vec2::<f32>()?;
+                return Ok(Neighbours::of_lists(found.places.to_vec2::<u32>()?, closeness));
+            }
+        }
+        let values = |t: &Tensor| t.detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
+        let (q, g) = (values(&self.queries)?, values(&self.gallery)?);
+        let width = self.queries.dim(1)?;
+        Rows::new(&q, width)?.top_k(Rows::new(&g, width)?, self.measure, k, exclude)
+    }
+
+    /// The nearest gallery row that a mask leaves to every query: with [`Mask::OtherClass`] the hardest negatives. No
+    /// gradient; nothing is read by the host.
+    ///
+    /// # Shapes
+    /// (Q), on the sides' device.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the mask's labels do not fit.
+    pub fn row_max(&self, mask: &Mask) -> Result<Extremes> {
+        self.extremes(mask, false)
+    }
+
+    /// The farthest gallery row that a mask leaves to every query: with [`Mask::positives`] the hardest positives. The rest
+    /// is as for [`row_max`](Self::row_max).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the mask's labels do not fit.
+    ///
+    /// # Examples
+    /// ```
+    /// # use candle_core::{Device, Tensor};
+    /// # use npair_similarity::{Mask, Similarity};
+    /// # use npair_types::{Labels, Measure};
+    /// let x = Tensor::new(&[[0f32], [1.], [5.]], &Device::Cpu)?;
+    /// let mask = Mask::positives(&Labels::new([0, 0, 0])?);
+    /// let farthest = Similarity::new(&x, &x, Measure::SquaredEuclidean)?.row_min(&mask)?;
+    /// assert_eq!(farthest.places.to_vec1::<u32>()?, [2, 2, 0]);
+    /// assert_eq!(farthest.closeness.to_vec1::<f32>()?, [-25., -16., -25.]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn row_min(&self, mask: &Mask) -> Result<Extremes> {
+        self.extremes(mask, true)
+    }
+
+    fn extremes(&self, mask: &Mask, farthest: bool) -> Result<Extremes> {
+        let (rows, columns) = (self.queries.dim(0)?, self.gallery.dim(0)?);
+        check_mask(mask, rows, columns)?;
+        if device::takes(&self.queries, &self.gallery) {
+            return Ok(device::find_extremes(self.sides(mask), farthest)?);
+        }
+        Ok(match self.queries.dtype() {
+            DType::F64 => self.extremes_on_cpu::<f64>(mask, farthest)?,
+            _ => self.extremes_on_cpu::<f32>(mask, farthest)?,
+        })
+    }
+
+    fn extremes_on_cpu<T: crate::Element>(&self, mask: &Mask, farthest: bool) -> Result<Extremes> {
+        let values = |t: &Tensor| t.detach().to_dtype(T::DTYPE)?.flatten_all()?.to_vec1::<T>();
+        let (q, g, width) = (values(&self.queries)?, values(&self.gallery)?, self.queries.dim(1)?);
+        let (q, g) = (Rows::new(&q, width)?, Rows::new(&g, width)?);
+        let found = if farthest { q.row_min(g, self.measure, mask)? } else { q.row_max(g, self.measure, mask)? };
+        let closeness: Vec<T> = found.iter().map(|n| n.map_or(T::NEG_INFINITY, |n| n.closeness)).collect();
+        let places: Vec<u32> =
+            found.iter().map(|n| n.and_then(|n| u32::try_from(n.index).ok()).unwrap_or(u32::MAX)).collect();
+        let (rows, device) = (found.len(), self.queries.device());
+        let closeness = Tensor::from_vec(closeness, rows, device)?;
+        Ok(Extremes { closeness, places: Tensor::from_vec(places, rows, device)? })
+    }
+
+    fn sides<'a>(&'a self, mask: &'a Mask) -> device::Sides<'a> {
+        let Self { queries, gallery, measure, precision } = self;
+        device::Sides { queries, gallery, measure: *measure, mask, precision: *precision }
+    }
+
+    /// Sides whose inner products are the closeness, as kernels take them.
+    fn products(&self) -> Result<(Tensor, Tensor)> {
+        let wide = |t: &Tensor| -> Result<Tensor> {
+            // Squares of lengths would lose what 16 bits cannot hold.
+            let is_short = !matches!(t.dtype(), DType::F32 | DType::F64);
+            Ok(if self.measure != Measure::Dot && is_short { t.to_dtype(DType::F32)? } else { t.clone() })
+        };
+        let (q, g) = as_products(&wide(&self.queries)?, &wide(&self.gallery)?, self.measure)?;
+        Ok((q.contiguous()?, g.contiguous()?))
+    }
+
     fn reduce_to_mean(&self, kind: Kind, mask: &Mask, above_diagonal: bool) -> Result<Tensor> {
         let (rows, columns) = (self.queries.dim(0)?, self.gallery.dim(0)?);
         check_mask(mask, rows, columns)?;
@@ -206,6 +324,10 @@ impl Similarity {
             let (what, got) = ("sides of a mean over rows", format!("{rows} queries and {columns} gallery rows"));
             let want = if above_diagonal { "as many of both, one or more," } else { "at least one query" };
             return Err(Error::Shape { what, got, want: want.to_owned() });
+        }
+        if device::takes(&self.queries, &self.gallery) {
+            let (q, g) = self.products()?;
+            return Ok(device::mean(kind, mask, &q, &g, above_diagonal, self.precision)?);
         }
         expect_finite("queries", &self.queries)?;
         expect_finite("gallery", &self.gallery)?;
@@ -238,6 +360,10 @@ impl Similarity {
             }
             None => Tensor::zeros(rows, self.queries.dtype(), self.queries.device())?,
         };
+        if device::takes(&self.queries, &self.gallery) {
+            let (q, g) = self.products()?;
+            return Ok(device::per_row(kind, mask, [&q, &g], &reference, self.precision)?);
+        }
         for (side, t) in [("queries", &self.queries), ("gallery", &self.gallery), ("reference", &reference)] {
             expect_finite(side, t)?;
         }
@@ -249,6 +375,14 @@ impl Similarity {
         };
         expect_no_overflow(&out)?;
         Ok(out)
+    }
+}
+
+/// One number of a search: one more than a query with an entry that is no finite number.
+fn expect_finite_entries(status: &Tensor) -> Result<()> {
+    match status.to_vec1::<u32>()?[..] {
+        [row] if row > 0 => Err(Error::Overflow { row: row as usize - 1, dtype: "f32" }),
+        _ => Ok(()),
     }
 }
 

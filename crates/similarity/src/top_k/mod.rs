@@ -35,6 +35,28 @@ impl Exclude<'_> {
         Ok(())
     }
 
+    /// What is left, as a mask.
+    pub(crate) fn mask(&self) -> crate::Mask {
+        use npair_types::ClassId;
+        match self {
+            Self::Nothing => crate::Mask::All,
+            Self::SameRow => crate::Mask::OffDiagonal,
+            Self::SameId { queries, gallery } => {
+                // Ids by a number each, as kernels compare them.
+                let mut numbers = std::collections::HashMap::new();
+                let mut number = |ids: &[ExampleId]| -> std::sync::Arc<[ClassId]> {
+                    let of = |id: &ExampleId| {
+                        let next = numbers.len() as u32;
+                        ClassId(*numbers.entry(*id).or_insert(next))
+                    };
+                    ids.iter().map(of).collect()
+                };
+                let rows = number(queries);
+                crate::Mask::OtherClass(rows, number(gallery))
+            }
+        }
+    }
+
     #[inline]
     pub(crate) fn hits(&self, query: usize, gallery: usize) -> bool {
         match self {
@@ -55,6 +77,18 @@ pub struct Neighbours<T> {
 }
 
 impl<T: Element> Neighbours<T> {
+    /// From lists of places and closeness, which end where a place is the greatest number.
+    pub(crate) fn of_lists(places: Vec<Vec<u32>>, closeness: Vec<Vec<T>>) -> Self {
+        let mut all = Self { starts: vec![0], indices: Vec::new(), closeness: Vec::new() };
+        for (places, closeness) in places.iter().zip(&closeness) {
+            let n = places.iter().take_while(|&&p| p != u32::MAX).count();
+            all.indices.extend_from_slice(&places[..n]);
+            all.closeness.extend_from_slice(&closeness[..n]);
+            all.starts.push(all.indices.len());
+        }
+        all
+    }
+
     /// Number of queries.
     pub fn len(&self) -> usize {
         self.starts.len() - 1

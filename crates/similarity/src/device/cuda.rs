@@ -1,0 +1,174 @@
+//! Kernels on a CUDA stream of candle's.
+
+use super::kernels::cuda;
+use super::{Chip, In, Launch, Precision, Tiles};
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaFunction, CudaModule, CudaSlice, DevicePtr, DevicePtrMut, DeviceRepr, LaunchConfig, PushKernelArg, SyncOnDrop,
+    sys,
+};
+use candle_core::cuda_backend::cudarc::nvrtc::Ptx;
+use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
+use candle_core::op::BackpropOp;
+use candle_core::{CudaDevice, CudaStorage, DType, Result, Shape, Storage, Tensor, bail};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+// SAFETY: plain numbers without padding, laid out as the kernels' struct.
+unsafe impl DeviceRepr for super::params::Params {}
+
+/// A device with our kernels.
+pub(crate) struct Cuda {
+    device: CudaDevice,
+    modules: Arc<Vec<Arc<CudaModule>>>,
+}
+
+type Loaded = Mutex<HashMap<usize, Arc<Vec<Arc<CudaModule>>>>>;
+
+/// Kernels of every context in which they were loaded, by its address: a context is not given up while a module is held.
+fn loaded() -> &'static Loaded {
+    static LOADED: OnceLock<Loaded> = OnceLock::new();
+    LOADED.get_or_init(Loaded::default)
+}
+
+impl Cuda {
+    pub(crate) fn of(device: &CudaDevice) -> Result<Self> {
+        let stream = device.cuda_stream();
+        let context = stream.context();
+        let mut all = loaded().lock().unwrap_or_else(PoisonError::into_inner);
+        let key = Arc::as_ptr(context) as usize;
+        let modules = match all.get(&key) {
+            Some(modules) => modules.clone(),
+            None => {
+                let load = |image: &[u8]| context.load_module(Ptx::from_binary(image.to_vec())).w();
+                let modules =
+                    npair_similarity_cuda::IMAGES.iter().map(|image| load(image)).collect::<Result<Vec<_>>>()?;
+                all.entry(key).or_insert(Arc::new(modules)).clone()
+            }
+        };
+        Ok(Self { device: device.clone(), modules })
+    }
+
+    fn function(&self, name: &str, shared: usize) -> Result<CudaFunction> {
+        let Some(f) = self.modules.iter().find_map(|m| m.load_function(name).ok()) else {
+            bail!("npair: this build has no CUDA kernel {name}")
+        };
+        if shared > 48 << 10 {
+            let what = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            f.set_attribute(what, shared as i32).w()?;
+        }
+        Ok(f)
+    }
+}
+
+/// Address of a slice's value, and what has to be held until the kernel was started.
+fn address<'a, T>(slice: &'a CudaSlice<T>, stream: &'a Stream, from: usize) -> (u64, SyncOnDrop<'a>) {
+    let (at, held) = slice.device_ptr(stream);
+    (at + (from * size_of::<T>()) as u64, held)
+}
+
+type Stream = Arc<candle_core::cuda_backend::cudarc::driver::CudaStream>;
+
+fn storage_address<'a>(storage: &'a CudaStorage, stream: &'a Stream, from: usize) -> Result<(u64, SyncOnDrop<'a>)> {
+    Ok(match &storage.slice {
+        CudaStorageSlice::F32(s) => address(s, stream, from),
+        CudaStorageSlice::F16(s) => address(s, stream, from),
+        CudaStorageSlice::BF16(s) => address(s, stream, from),
+        CudaStorageSlice::U32(s) => address(s, stream, from),
+        CudaStorageSlice::I64(s) => address(s, stream, from),
+        _ => bail!("npair: kernels know f32, f16, bf16, u32 and i64"),
+    })
+}
+
+fn storage_address_mut<'a>(storage: &'a mut CudaStorage, stream: &'a Stream) -> Result<(u64, SyncOnDrop<'a>)> {
+    Ok(match &mut storage.slice {
+        CudaStorageSlice::F32(s) => s.device_ptr_mut(stream),
+        CudaStorageSlice::F16(s) => s.device_ptr_mut(stream),
+        CudaStorageSlice::BF16(s) => s.device_ptr_mut(stream),
+        CudaStorageSlice::U32(s) => s.device_ptr_mut(stream),
+        CudaStorageSlice::I64(s) => s.device_ptr_mut(stream),
+        _ => bail!("npair: kernels know f32, f16, bf16, u32 and i64"),
+    })
+}
+
+impl Chip for Cuda {
+    type Buffer = CudaStorage;
+
+    fn tiles(&self) -> Tiles {
+        cuda::TILES
+    }
+
+    fn variant(&self, dtype: DType, precision: Precision) -> Option<&'static str> {
+        cuda::variant(dtype, precision)
+    }
+
+    fn room(&self, dtype: DType, values: usize) -> Result<CudaStorage> {
+        let device = self.device.clone();
+        // SAFETY: what a kernel reads of a buffer was written by a kernel before: buffers begin as outputs.
+        Ok(unsafe {
+            match dtype {
+                DType::F32 => CudaStorage::wrap_cuda_slice(device.alloc::<f32>(values)?, device),
+                DType::F16 => CudaStorage::wrap_cuda_slice(device.alloc::<half::f16>(values)?, device),
+                DType::BF16 => CudaStorage::wrap_cuda_slice(device.alloc::<half::bf16>(values)?, device),
+                DType::U32 => CudaStorage::wrap_cuda_slice(device.alloc::<u32>(values)?, device),
+                DType::I64 => CudaStorage::wrap_cuda_slice(device.alloc::<i64>(values)?, device),
+                other => bail!("npair: no kernels for {other:?}"),
+            }
+        })
+    }
+
+    fn numbers(&self, values: &[u32]) -> Result<CudaStorage> {
+        Ok(CudaStorage::wrap_cuda_slice(self.device.clone_htod(values)?, self.device.clone()))
+    }
+
+    fn launch(&self, launch: Launch<'_, CudaStorage>) -> Result<()> {
+        let absent = launch.absent();
+        let Launch { kernel, grid, threads, shared, outs, ins, params } = launch;
+        let params = super::params::Params { absent, ..params };
+        let function = self.function(&kernel, shared)?;
+        let stream = self.device.cuda_stream();
+        let guards: Vec<_> = ins
+            .iter()
+            .map(|i| match i {
+                In::Tensor(t, from) => {
+                    let (storage, layout) = t.storage_and_layout();
+                    Some((storage, layout.start_offset() + from))
+                }
+                _ => None,
+            })
+            .collect();
+        let (mut addresses, mut held) = (Vec::with_capacity(outs.len() + ins.len()), Vec::new());
+        for out in outs {
+            let (at, hold) = storage_address_mut(out, &stream)?;
+            addresses.push(at);
+            held.push(hold);
+        }
+        for (input, guard) in ins.iter().zip(&guards) {
+            let found = match (input, guard) {
+                (In::Buffer(b, from), _) => Some(storage_address(b, &stream, *from)?),
+                (_, Some((storage, from))) => match &**storage {
+                    Storage::Cuda(storage) => Some(storage_address(storage, &stream, *from)?),
+                    _ => bail!("npair: {kernel}: an operand is not on the device"),
+                },
+                _ => None,
+            };
+            addresses.push(found.as_ref().map_or(0, |f| f.0));
+            held.extend(found.map(|f| f.1));
+        }
+        let mut builder = stream.launch_builder(&function);
+        for address in &addresses {
+            builder.arg(address);
+        }
+        builder.arg(&params);
+        let [x, y, z] = grid.map(|n| n as u32);
+        let config = LaunchConfig { grid_dim: (x, y, z), block_dim: (threads, 1, 1), shared_mem_bytes: shared as u32 };
+        // SAFETY: the arguments are those that the kernel of this name has, in its order; what they point to is held until
+        // here, and given up in the order of the stream.
+        unsafe { builder.launch(config) }.w()?;
+        drop(held);
+        Ok(())
+    }
+
+    fn tensor(&self, buffer: CudaStorage, shape: Shape) -> Result<Tensor> {
+        Ok(Tensor::from_storage(Storage::Cuda(buffer), shape, BackpropOp::none(), false))
+    }
+}

@@ -1,0 +1,292 @@
+//! The kernels as fibers of the CPU: their sources, compiled by the C++ compiler of the machine against the words of
+//! `crates/testkit/emulation`.
+
+#![allow(clippy::unwrap_used)]
+
+use super::params::Params;
+use super::{Chip, In, Launch, Precision, Tiles};
+use candle_core::{CpuStorage, DType, Device, Result, Shape, Storage, Tensor, bail};
+use std::alloc::{Layout, alloc, dealloc};
+use std::cell::RefCell;
+use std::ffi::c_void;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+/// Which kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Which {
+    Cuda,
+    Metal,
+}
+
+impl Which {
+    pub(crate) const ALL: [Self; 2] = [Self::Cuda, Self::Metal];
+
+    fn source(self) -> &'static str {
+        match self {
+            Self::Cuda => "similarity-cuda/emulation/kernels.cpp",
+            Self::Metal => "similarity-metal/emulation/kernels.cpp",
+        }
+    }
+
+    fn library(self) -> std::result::Result<&'static libloading::Library, &'static str> {
+        static CUDA: OnceLock<std::result::Result<libloading::Library, String>> = OnceLock::new();
+        static METAL: OnceLock<std::result::Result<libloading::Library, String>> = OnceLock::new();
+        let cell = match self {
+            Self::Cuda => &CUDA,
+            Self::Metal => &METAL,
+        };
+        cell.get_or_init(|| open(self)).as_ref().map_err(String::as_str)
+    }
+}
+
+/// Set in the process that runs under the sanitizers.
+pub(crate) const SANITIZED: &str = "NPAIR_EMULATED_SANITIZED";
+
+fn open(which: Which) -> std::result::Result<libloading::Library, String> {
+    let file = build(which, std::env::var_os(SANITIZED).is_some())?;
+    // SAFETY: a library without initialisers of its own.
+    unsafe { libloading::Library::new(&file) }.map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// The C++ compiler.
+pub(crate) fn compiler() -> String {
+    std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned())
+}
+
+/// Compiles the kernels, unless they were since they last changed.
+fn build(which: Which, sanitized: bool) -> std::result::Result<PathBuf, String> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let source = crates.join(which.source());
+    let words = crates.join("testkit/emulation");
+    let folder = std::env::current_exe().map_err(|e| e.to_string())?.parent().unwrap().to_owned();
+    let name =
+        format!("npair-emulated-{which:?}-{sanitized}-{:016x}.so", fingerprint(&[source.parent().unwrap(), &words]));
+    let file = folder.join(name);
+    if file.is_file() {
+        return Ok(file);
+    }
+    let part = folder.join(format!("npair-emulated-{}-{which:?}.part", std::process::id()));
+    let mut command = Command::new(compiler());
+    command.args([
+        "-std=c++17",
+        "-O2",
+        "-g",
+        "-fPIC",
+        "-shared",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-Wno-unknown-pragmas",
+        "-Wno-unused-parameter",
+    ]);
+    if sanitized {
+        command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]);
+    }
+    if which == Which::Metal {
+        let text = std::fs::read_to_string(crates.join("similarity-metal/kernels/similarity.metal"))
+            .map_err(|e| e.to_string())?;
+        let plain = part.with_extension("h");
+        std::fs::write(&plain, without_attributes(&text)).map_err(|e| e.to_string())?;
+        command.arg(format!("-DKERNELS=\"{}\"", plain.display()));
+    }
+    let made = command.arg("-I").arg(&words).arg(&source).arg("-o").arg(&part).output();
+    let made = made.map_err(|e| format!("no C++ compiler ({}: {e})", compiler()))?;
+    if !made.status.success() {
+        panic!("the kernels do not compile for the CPU:\n{}", String::from_utf8_lossy(&made.stderr));
+    }
+    std::fs::rename(&part, &file).map_err(|e| e.to_string())?;
+    Ok(file)
+}
+
+/// Without what stands in double brackets.
+fn without_attributes(text: &str) -> String {
+    let mut parts = text.split("[[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain += part.split_once("]]").map_or(part, |(_, rest)| rest);
+    }
+    plain
+}
+
+/// A number of all files in the folders and, of the first, the `kernels` beside it.
+fn fingerprint(folders: &[&Path]) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hash = DefaultHasher::new();
+    let kernels = folders[0].parent().unwrap().join("kernels");
+    for folder in folders.iter().copied().chain([kernels.as_path()]) {
+        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
+        files.sort();
+        for file in files {
+            std::fs::read(file).unwrap_or_default().hash(&mut hash);
+        }
+    }
+    hash.finish()
+}
+
+/// A chip of fibers.
+#[derive(Debug)]
+pub(crate) struct Emulated {
+    which: Which,
+    /// The last thread runs first.
+    reverse: bool,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Emulated>>> = const { RefCell::new(None) };
+}
+
+/// The chip that this thread works on.
+pub(crate) fn current() -> Option<Rc<Emulated>> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// Runs `f` with every matrix on a chip of fibers; `None`, with a line that says why, where there is no C++ compiler.
+pub(crate) fn emulating<R>(which: Which, reverse: bool, f: impl FnOnce() -> R) -> Option<R> {
+    if let Err(why) = which.library() {
+        println!("not run: the {which:?} kernels on the CPU: {why}");
+        return None;
+    }
+    let before = CURRENT.replace(Some(Rc::new(Emulated { which, reverse })));
+    let out = f();
+    CURRENT.set(before);
+    Some(out)
+}
+
+/// Exactly as many bytes as are asked for, so that a sanitizer sees what lies beyond.
+pub(crate) struct Memory {
+    at: *mut u8,
+    layout: Layout,
+    dtype: DType,
+    values: usize,
+}
+
+impl Memory {
+    fn new(dtype: DType, values: usize) -> Self {
+        let layout = Layout::from_size_align((values * dtype.size_in_bytes()).max(1), 16).unwrap();
+        // SAFETY: the layout has a size above 0.
+        let at = unsafe { alloc(layout) };
+        assert!(!at.is_null());
+        // Nothing that looks like a number.
+        // SAFETY: as many bytes were just allocated.
+        unsafe { at.write_bytes(0xff, layout.size()) };
+        Self { at, layout, dtype, values }
+    }
+
+    fn to_vec<T: Copy>(&self) -> Vec<T> {
+        assert_eq!(size_of::<T>(), self.dtype.size_in_bytes());
+        // SAFETY: `values` plain numbers of this size lie there, aligned to 16, and all bits were written.
+        unsafe { std::slice::from_raw_parts(self.at.cast::<T>(), self.values) }.to_vec()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.at, self.layout) };
+    }
+}
+
+type Run = unsafe extern "C" fn(*mut c_void, *const u32, u32, u32, *mut *mut c_void, u32, *const Params, i32) -> i32;
+
+impl Chip for Emulated {
+    type Buffer = Memory;
+
+    fn tiles(&self) -> Tiles {
+        match self.which {
+            Which::Cuda => super::kernels::cuda::TILES,
+            Which::Metal => super::kernels::metal::TILES,
+        }
+    }
+
+    fn variant(&self, dtype: DType, precision: Precision) -> Option<&'static str> {
+        match self.which {
+            Which::Cuda => super::kernels::cuda::variant(dtype, precision),
+            Which::Metal => super::kernels::metal::variant(dtype),
+        }
+    }
+
+    fn room(&self, dtype: DType, values: usize) -> Result<Memory> {
+        Ok(Memory::new(dtype, values))
+    }
+
+    fn numbers(&self, values: &[u32]) -> Result<Memory> {
+        let memory = Memory::new(DType::U32, values.len());
+        // SAFETY: as many numbers have room there.
+        unsafe { memory.at.cast::<u32>().copy_from_nonoverlapping(values.as_ptr(), values.len()) };
+        Ok(memory)
+    }
+
+    fn launch(&self, launch: Launch<'_, Memory>) -> Result<()> {
+        let library = self.which.library().unwrap();
+        let absent = launch.absent();
+        let Launch { kernel, grid, threads, shared, outs, ins, params } = launch;
+        let params = Params { absent, ..params };
+        let mut buffers: Vec<*mut c_void> = outs.iter().map(|m| m.at.cast()).collect();
+        let nothing = Memory::new(DType::U8, 1);
+        let guards: Vec<_> = ins
+            .iter()
+            .map(|i| match i {
+                In::Tensor(t, _) => Some(t.storage_and_layout()),
+                _ => None,
+            })
+            .collect();
+        for (input, guard) in ins.iter().zip(&guards) {
+            buffers.push(match (input, guard) {
+                (In::Buffer(m, from), _) => m.at.wrapping_add(from * m.dtype.size_in_bytes()).cast(),
+                (In::Tensor(_, from), Some((storage, layout))) => {
+                    assert!(layout.is_contiguous());
+                    let from = from + layout.start_offset();
+                    match &**storage {
+                        Storage::Cpu(CpuStorage::F32(v)) => v.as_ptr().wrapping_add(from).cast_mut().cast(),
+                        Storage::Cpu(CpuStorage::F16(v)) => v.as_ptr().wrapping_add(from).cast_mut().cast(),
+                        Storage::Cpu(CpuStorage::BF16(v)) => v.as_ptr().wrapping_add(from).cast_mut().cast(),
+                        other => bail!("no kernels for {other:?}"),
+                    }
+                }
+                // What is bound on a Metal queue is never null.
+                _ if self.which == Which::Metal => nothing.at.cast(),
+                _ => std::ptr::null_mut(),
+            });
+        }
+        let grid = grid.map(|n| n as u32);
+        assert!(grid.iter().all(|&n| n > 0) && grid[1] <= 65_535 && grid[2] <= 65_535, "{kernel}: {grid:?}");
+        let most = if self.which == Which::Metal { 32 << 10 } else { self.tiles().shared };
+        assert!(shared <= most, "{kernel} asks for {shared} bytes of shared memory");
+        // SAFETY: the library has the symbol or says that it has not; the kernel takes as many buffers as are given, which
+        // lie where they are until it returns, and writes to the first ones alone, which are borrowed mutably.
+        let status = unsafe {
+            let entry = library.get::<*mut c_void>(kernel.as_bytes()).unwrap_or_else(|e| panic!("{kernel}: {e}"));
+            let entry = *std::ops::Deref::deref(&entry);
+            let run = library.get::<Run>(b"npair_launch").unwrap();
+            let count = buffers.len() as u32;
+            run(
+                entry,
+                grid.as_ptr(),
+                threads,
+                shared as u32,
+                buffers.as_mut_ptr(),
+                count,
+                &params,
+                i32::from(self.reverse),
+            )
+        };
+        assert_eq!(status, 0, "{kernel}: {} buffers", buffers.len());
+        Ok(())
+    }
+
+    fn tensor(&self, buffer: Memory, shape: Shape) -> Result<Tensor> {
+        // Room is at least one value.
+        let count = shape.elem_count();
+        let cpu = &Device::Cpu;
+        match buffer.dtype {
+            DType::F32 => Tensor::from_vec(buffer.to_vec::<f32>()[..count].to_vec(), shape, cpu),
+            DType::F16 => Tensor::from_vec(buffer.to_vec::<half::f16>()[..count].to_vec(), shape, cpu),
+            DType::BF16 => Tensor::from_vec(buffer.to_vec::<half::bf16>()[..count].to_vec(), shape, cpu),
+            DType::U32 => Tensor::from_vec(buffer.to_vec::<u32>()[..count].to_vec(), shape, cpu),
+            other => bail!("no tensors of {other:?}"),
+        }
+    }
+}

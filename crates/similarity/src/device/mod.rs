@@ -1,0 +1,225 @@
+//! The matrix on a GPU: what is launched with which buffers, whatever runs it.
+//!
+//! A [`Chip`] gives room and launches kernels by name: a CUDA stream, a Metal queue, or, in tests, the same kernels as
+//! fibers of the CPU. The kernels are those of `npair-similarity-cuda` and `npair-similarity-metal`, which have the same
+//! names, buffers and [`Params`].
+
+mod attached;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(test)]
+mod emulated;
+mod extremes;
+#[cfg(any(feature = "cuda", all(feature = "metal", target_os = "macos"), test))]
+mod kernels;
+#[cfg(all(feature = "metal", target_os = "macos"))]
+mod metal;
+mod on;
+mod params;
+mod precision;
+mod search;
+mod soft;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use attached::{mean, per_row};
+pub use extremes::Extremes;
+pub(crate) use on::{Sides, find_extremes, find_nearest, takes};
+pub use precision::Precision;
+
+use candle_core::{DType, Result, Shape, Tensor};
+use params::Params;
+
+/// What runs kernels.
+pub(crate) trait Chip {
+    /// Memory of it.
+    type Buffer;
+
+    /// How its kernels cut the matrix.
+    fn tiles(&self) -> Tiles;
+
+    /// The part of kernels' names for sides of this type.
+    fn variant(&self, dtype: DType, precision: Precision) -> Option<&'static str>;
+
+    /// Room for so many values, which are anything.
+    fn room(&self, dtype: DType, values: usize) -> Result<Self::Buffer>;
+
+    /// A copy of numbers of the host.
+    fn numbers(&self, values: &[u32]) -> Result<Self::Buffer>;
+
+    /// Starts a kernel, after those that were started before.
+    fn launch(&self, launch: Launch<'_, Self::Buffer>) -> Result<()>;
+
+    /// A buffer as a tensor.
+    fn tensor(&self, buffer: Self::Buffer, shape: Shape) -> Result<Tensor>;
+}
+
+/// How kernels cut the matrix.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tiles {
+    /// Rows of a tile.
+    pub(crate) rows: usize,
+    /// Columns of a tile.
+    pub(crate) columns: usize,
+    /// Columns of a gradient's tile, for sides up to that width, and for wider ones.
+    pub(crate) narrow: usize,
+    pub(crate) wide: usize,
+    /// Threads of a block of the products.
+    pub(crate) threads: u32,
+    /// Bytes of shared memory of a block of the products.
+    pub(crate) shared: usize,
+    /// Most candidates of a row while searching: they are sorted out in shared memory.
+    pub(crate) candidates: usize,
+    /// Most blocks beside each other that look for extremes of the same rows.
+    pub(crate) beside: usize,
+}
+
+/// One start of a kernel: its arguments are the buffers written, the buffers read, and the parameters.
+pub(crate) struct Launch<'a, B> {
+    pub(crate) kernel: String,
+    pub(crate) grid: [usize; 3],
+    pub(crate) threads: u32,
+    pub(crate) shared: usize,
+    pub(crate) outs: Vec<&'a mut B>,
+    pub(crate) ins: Vec<In<'a, B>>,
+    pub(crate) params: Params,
+}
+
+impl<B> Launch<'_, B> {
+    /// Which buffers are not there, by their place among all.
+    pub(crate) fn absent(&self) -> u32 {
+        let ins = self.ins.iter().enumerate().filter(|(_, i)| matches!(i, In::Nothing));
+        ins.map(|(at, _)| 1 << (self.outs.len() + at)).sum()
+    }
+}
+
+/// What a kernel reads.
+pub(crate) enum In<'a, B> {
+    /// A contiguous tensor on the chip, from a value on.
+    Tensor(&'a Tensor, usize),
+    /// A buffer, from a value on.
+    Buffer(&'a B, usize),
+    /// Nothing: the kernel knows from the parameters that it is not to look, or compares with null.
+    Nothing,
+}
+
+impl<B> Clone for In<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<B> Copy for In<'_, B> {}
+
+impl<'a, B> In<'a, B> {
+    /// From a value further on.
+    pub(crate) fn after(self, values: usize) -> Self {
+        match self {
+            Self::Tensor(t, from) => Self::Tensor(t, from + values),
+            Self::Buffer(b, from) => Self::Buffer(b, from + values),
+            Self::Nothing => Self::Nothing,
+        }
+    }
+
+    /// The buffer if there is one.
+    pub(crate) fn some(buffer: Option<&'a B>) -> Self {
+        buffer.map_or(Self::Nothing, |b| Self::Buffer(b, 0))
+    }
+}
+
+/// Blocks for kernels with a thread per value, which go on until all are done.
+pub(crate) fn blocks_of_values(values: usize) -> [usize; 3] {
+    [values.div_ceil(256).clamp(1, 1 << 16), 1, 1]
+}
+
+/// The part of kernels' names that says the type of values.
+pub(crate) fn type_name(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F16 => "f16",
+        DType::BF16 => "bf16",
+        _ => "f32",
+    }
+}
+
+/// A side whose rows have room for whole copies: eight values.
+pub(crate) const ALIGNED: usize = 8;
+
+/// A side as products take it: as it is, or padded to whole copies.
+pub(crate) enum Side<'a, B> {
+    AsItIs(&'a Tensor),
+    Padded(B),
+}
+
+impl<'a, B> Side<'a, B> {
+    pub(crate) fn new<C: Chip<Buffer = B>>(chip: &C, tensor: &'a Tensor) -> Result<Self> {
+        let (rows, width) = tensor.dims2()?;
+        let stride = width.next_multiple_of(ALIGNED);
+        if stride == width {
+            return Ok(Self::AsItIs(tensor));
+        }
+        let mut room = chip.room(tensor.dtype(), (rows * stride).max(1))?;
+        let params = Params { rows: rows as u32, width: width as u32, stride: stride as u32, ..Params::default() };
+        pad(chip, &mut room, In::Tensor(tensor, 0), In::Nothing, tensor.dtype(), params)?;
+        Ok(Self::Padded(room))
+    }
+
+    pub(crate) fn from(&self, value: usize) -> In<'_, B> {
+        match self {
+            Self::AsItIs(t) => In::Tensor(t, value),
+            Self::Padded(b) => In::Buffer(b, value),
+        }
+    }
+}
+
+/// Rows from `first_row` on, padded, each times its factor if there are factors.
+pub(crate) fn pad<C: Chip>(
+    chip: &C,
+    out: &mut C::Buffer,
+    rows: In<C::Buffer>,
+    factors: In<C::Buffer>,
+    dtype: DType,
+    params: Params,
+) -> Result<()> {
+    chip.launch(Launch {
+        kernel: format!("npair_padded_{}", type_name(dtype)),
+        grid: blocks_of_values(params.rows as usize * params.stride as usize),
+        threads: 256,
+        shared: 0,
+        outs: vec![out],
+        ins: vec![rows, factors],
+        params,
+    })
+}
+
+/// A mask as kernels take it: its number, and the classes of rows and columns.
+pub(crate) struct MaskBuffers<B> {
+    pub(crate) number: u32,
+    rows: Option<B>,
+    columns: Option<B>,
+}
+
+impl<B> MaskBuffers<B> {
+    pub(crate) fn new<C: Chip<Buffer = B>>(chip: &C, mask: &crate::Mask) -> Result<Self> {
+        use crate::Mask::{All, OffDiagonal, OtherClass, SameClass, SameClassOffDiagonal};
+        let upload = |classes: &[npair_types::ClassId]| {
+            let numbers: Vec<u32> = classes.iter().map(|c| c.0).collect();
+            chip.numbers(&numbers).map(Some)
+        };
+        let (number, classes) = match mask {
+            All => (0, None),
+            OffDiagonal => (1, None),
+            SameClass(r, c) => (2, Some((r, c))),
+            SameClassOffDiagonal(r, c) => (3, Some((r, c))),
+            OtherClass(r, c) => (4, Some((r, c))),
+        };
+        let (rows, columns) = match classes {
+            Some((r, c)) => (upload(r)?, upload(c)?),
+            None => (None, None),
+        };
+        Ok(Self { number, rows, columns })
+    }
+
+    /// Classes of rows and of columns.
+    pub(crate) fn ins(&self) -> [In<'_, B>; 2] {
+        [In::some(self.rows.as_ref()), In::some(self.columns.as_ref())]
+    }
+}
