@@ -76,6 +76,7 @@
 mod angle;
 mod angular;
 mod arc_face;
+mod away;
 mod centre_invariant;
 mod circle;
 mod class_weights;

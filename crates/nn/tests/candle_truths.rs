@@ -113,3 +113,23 @@ fn a_custom_operation_that_forgets_a_tracked_argument_panics_later() {
     std::panic::set_hook(quiet);
     assert!(outcome.is_err());
 }
+
+/// What the layers on a device rely on: an index that names nothing gives 0, where a padded image has no pixel.
+#[test]
+fn the_largest_index_selects_zeros() {
+    let x = Tensor::new(&[[1f32, 2.], [3., 4.]], &Device::Cpu).unwrap();
+    let ids = Tensor::new(&[1u32, u32::MAX, 0], &Device::Cpu).unwrap();
+    let picked = |dim| x.index_select(&ids, dim).unwrap().to_vec2::<f32>().unwrap();
+    assert_eq!(picked(0), [[3., 4.], [0., 0.], [1., 2.]]);
+    assert_eq!(picked(1), [[2., 0., 1.], [4., 0., 3.]]);
+}
+
+/// So a soft-plus made of candle's relu and abs has slope 1 at 0 instead of 1/2: two equal embeddings are enough for that.
+#[test]
+fn the_slopes_of_relu_and_abs_at_zero_make_no_soft_plus() {
+    let z = Var::new(&[0f64], &Device::Cpu).unwrap();
+    let parts =
+        (z.relu().unwrap() + (z.abs().unwrap().neg().unwrap().exp().unwrap() + 1.).unwrap().log().unwrap()).unwrap();
+    let slope = parts.backward().unwrap().get(&z).unwrap().to_vec1::<f64>().unwrap()[0];
+    assert_ne!(slope, 0.5);
+}
