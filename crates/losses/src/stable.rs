@@ -9,7 +9,7 @@ pub(crate) fn softplus(z: &Tensor) -> Result<Tensor> {
     let plain = z.detach();
     let small = plain.abs()?.neg()?.exp()?;
     let value = plain.relu()?.add(&log_1p(&small)?)?;
-    // Nothing, whose slope is that of the value: candle's own would be wrong at 0.
+    // Nothing, whose slope is that of the value.
     value + ((z - &plain)? * logistic(&plain)?)?
 }
 

@@ -154,7 +154,7 @@ fn losses_of_tuples_a_memory_and_penalties() {
     }
 }
 
-/// `softplus'(0) = 1/2`: candle's derivatives of its parts at 0 would add up to another. Small results keep their digits.
+/// `softplus'(0) = 1/2`, and small results keep their digits.
 #[test]
 fn softplus_is_right_at_zero_and_far_below() {
     let z = Var::new(&[0f64, -40., -750., 40., 750., 1e-9], &Device::Cpu).unwrap();
