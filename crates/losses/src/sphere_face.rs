@@ -3,7 +3,7 @@ use crate::class_weights::{ClassWeights, one_row_per_class, setting};
 use crate::rows::{dots, unit_rows};
 use crate::setting::above_zero;
 use crate::{Error, Loss, LossValue, Result};
-use candle_core::{DType, Tensor, Var};
+use candle_core::{Tensor, Var};
 use npair_types::Labels;
 
 /// SphereFace (angular softmax): softmax with weights of length 1, the own class's angle multiplied by a whole number.

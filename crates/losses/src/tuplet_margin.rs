@@ -4,7 +4,6 @@ use crate::positives::{against_negatives, products};
 use crate::rows::unit_rows;
 use crate::setting::{above_zero, within};
 use crate::{Gallery, GalleryLoss, LossValue, Result};
-use candle_core::DType;
 
 /// Tuplet margin loss: every ordered (anchor, positive) against all negatives of the anchor, with a slack angle that
 /// spares positives which are near enough.
