@@ -21,12 +21,15 @@ fn run(net: &EmbeddingNet, pixels: &Tensor, mode: &Mode) -> Vec<(String, Vec<f64
     let input = Var::from_tensor(pixels).unwrap();
     let inferred = net.rehearse(&input, mode).unwrap();
     let out = net.forward(&input, mode).unwrap();
-    let weights = inputs::normal(7, 1., out.shape(), DType::F64).unwrap();
-    let loss = (&out * weights).unwrap().sum_all().unwrap();
-    let grads = npair_nn::backward(&loss).unwrap();
     let mut all = vec![("embedding".to_owned(), values(&out)), ("rehearsal".to_owned(), values(&inferred))];
-    for (name, var) in net.params().trainable().into_iter().chain([("pixels".to_owned(), input)]) {
-        all.push((format!("gradient of {name}"), values(grads.get(&var).unwrap_or_else(|| panic!("{name}")))));
+    // In evaluation nothing is kept for gradients, and norms go into the weights.
+    if mode.is_train() {
+        let weights = inputs::normal(7, 1., out.shape(), DType::F64).unwrap();
+        let loss = (&out * weights).unwrap().sum_all().unwrap();
+        let grads = npair_nn::backward(&loss).unwrap();
+        for (name, var) in net.params().trainable().into_iter().chain([("pixels".to_owned(), input)]) {
+            all.push((format!("gradient of {name}"), values(grads.get(&var).unwrap_or_else(|| panic!("{name}")))));
+        }
     }
     all.extend(net.params().buffers().into_iter().map(|(name, var)| (name, values(&var))));
     net.params().load(&before).unwrap();
