@@ -71,12 +71,7 @@ fn builder(weights: HashMap<String, Tensor>, device: &Device) -> VarBuilder<'sta
     VarBuilder::from_tensors(weights, DType::F32, device)
 }
 
-fn rgb(
-    name: &str,
-    size: usize,
-    net: impl Module + Send + Sync + 'static,
-    device: &Device,
-) -> Result<FrozenExtractor> {
+fn rgb(name: &str, size: usize, net: impl Module + Send + Sync + 'static, device: &Device) -> Result<FrozenExtractor> {
     let input = InputSpec { channels: 3, size };
     FrozenExtractor::probe(name, input, (DType::F32, device), move |x| net.forward(x))
 }
