@@ -237,6 +237,7 @@ impl Optimiser {
 mod tests {
     use super::*;
     use crate::config::GroupConfig;
+    use candle_core::Device;
 
     fn minimise(config: OptimiserConfig, steps: usize) -> Vec<f32> {
         // |x - (1, -2)|^2, from 0.
