@@ -65,7 +65,10 @@ fn conditions(tree: &Tree, may: impl Fn(&str) -> bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in tree.sources.iter().filter(|s| !may(&s.file)) {
         for (i, (bare, line)) in source.code_and_tests.iter().zip(&source.lines).enumerate() {
-            let named = DEVICE_FEATURES.iter().find(|f| line.contains(**f)).filter(|_| has(bare, "feature"));
+            let named = DEVICE_FEATURES
+                .iter()
+                .find(|f| line.contains(&format!("feature = {f}")))
+                .filter(|_| has(bare, "feature"));
             findings.extend(named.map(|feature| Finding {
                 file: source.file.clone(),
                 line: i + 1,
