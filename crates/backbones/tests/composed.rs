@@ -79,6 +79,6 @@ fn vision_transformer() {
 
 #[test]
 fn conv_next_and_casia_net() {
-    compare(BackboneConfig::ConvNextT(ConvNextConfig { size: 32, drop_path: 0.1, ..Default::default() }), 2);
+    compare(BackboneConfig::ConvNextT(ConvNextConfig { size: 32, drop_path: 0.1 }), 2);
     compare(BackboneConfig::CasiaNet(CasiaNetConfig { channels: 1, size: 32 }), 2);
 }
