@@ -99,6 +99,7 @@ fn breaks() -> Vec<Break> {
             "without a `// SAFETY:`",
         ),
         adds("3", LOSSES, "fn f(_: &candle_core::CudaStorage) {}\n", "`CudaStorage`"),
+        adds("3", "crates/train/src/embed.rs", "#[cfg(feature = \"cuda\")]\nfn f() {}\n", "`feature = \"cuda\"`"),
         Break {
             mark: "3",
             file: "crates/data/src/lib.rs",

@@ -1,4 +1,5 @@
 use clap::{Args, Parser, Subcommand};
+use npair_train::Device;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -17,6 +18,10 @@ pub struct Npair {
     /// Threads to use; all cores by default. Results do not depend on it.
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
+    /// What computes: cpu, cuda, cuda:1 (2, ...), metal. A run is trained on the device of its settings (cpu by default), judged
+    /// and embedded with on the CPU. GPUs need a build with --features cuda or metal.
+    #[arg(long, global = true, value_name = "DEVICE")]
+    pub device: Option<Device>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -52,6 +57,7 @@ pub struct Settings {
   npair train --data photos/ --out runs/first
   npair train --data glyphs --out runs/glyphs --set batch.classes=40
   npair train --data omniglot=images_background.zip --out runs/omniglot --set data.rotations=true
+  npair train --data photos/ --out runs/gpu --device cuda
   npair train --resume runs/first
 
 The run's folder holds config.toml, metrics.jsonl and checkpoints/{last,best}.")]
@@ -63,7 +69,7 @@ pub struct Train {
     /// Folder of the new run.
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     pub out: Option<PathBuf>,
-    /// Go on with a stopped run, to the same bits as if it had not been stopped.
+    /// Go on with a stopped run: on the CPU to the same bits as if it had not been stopped.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "data", "config", "sets", "seed"])]
     pub resume: Option<PathBuf>,
     #[command(flatten)]
@@ -75,6 +81,7 @@ pub struct Train {
 #[command(after_help = "Examples:
   npair eval runs/first                                  the test split of the run's own data
   npair eval runs/first --split val --json
+  npair eval runs/gpu --device cuda:1                    embedded on the second GPU
   npair eval runs/first --data photos/ --split all       other pictures, all of them
   npair eval --embeddings x.npy --labels y.npy           any model's embeddings
   npair eval runs/first --sheet neighbours.png           a picture of queries and what they find
@@ -123,7 +130,8 @@ pub struct Eval {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   npair embed runs/first --data new/ --out new.npy          and new.labels.npy, new.csv beside it
-  npair embed runs/first --split test --out test.safetensors")]
+  npair embed runs/first --split test --out test.safetensors
+  npair embed runs/gpu --data new/ --out new.npy --device cuda")]
 pub struct Embed {
     /// Folder of a run, or a model folder (config.json, model.safetensors).
     #[arg(value_name = "RUN")]

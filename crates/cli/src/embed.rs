@@ -1,11 +1,11 @@
 use crate::args::Embed;
 use crate::{progress, source};
 use anyhow::Result;
-use npair_train::{Views, embed};
+use npair_train::{Device, Views, embed};
 use npair_types::Streams;
 
-pub fn run(args: &Embed, json: bool) -> Result<()> {
-    let loaded = source::load(&args.run, &args.checkpoint, args.data.as_deref(), &args.sets)?;
+pub fn run(args: &Embed, device: Device, json: bool) -> Result<()> {
+    let loaded = source::load(&args.run, &args.checkpoint, args.data.as_deref(), &args.sets, device)?;
     let side = loaded.sides.named(&args.split)?;
     let views = Views::new(loaded.config.evaluation.views, Streams::new(loaded.config.seed))?;
     let bar = progress::bar(side.len() as u64, "embed");

@@ -2,16 +2,18 @@ use crate::args::Eval;
 use crate::{progress, source, table};
 use anyhow::{Context, Result};
 use npair_train::protocol::Protocol;
-use npair_train::{Config, Scores, Side, Vectors, Views, embed, judge, judge_known, neighbour_sheet, read_labels};
+use npair_train::{
+    Config, Device, Scores, Side, Vectors, Views, embed, judge, judge_known, neighbour_sheet, read_labels,
+};
 use npair_types::Streams;
 
-pub fn run(args: &Eval, json: bool) -> Result<()> {
+pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
     let mut sets = args.sets.clone();
     sets.extend(args.measure.iter().map(|m| format!("evaluation.measure={m}")));
     let scores = match (&args.run, &args.embeddings) {
         (Some(folder), _) => match &args.protocol {
-            Some(protocol) => by_protocol(protocol, folder, args, &sets)?,
-            None => of_run(folder, args, &sets)?,
+            Some(protocol) => by_protocol(protocol, folder, args, &sets, device)?,
+            None => of_run(folder, args, &sets, device)?,
         },
         (None, Some(file)) => {
             let config = Config::read(None, &sets)?;
@@ -33,8 +35,8 @@ pub fn run(args: &Eval, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String]) -> Result<Scores> {
-    let loaded = source::load(folder, &args.checkpoint, args.data.as_deref(), sets)?;
+fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String], device: Device) -> Result<Scores> {
+    let loaded = source::load(folder, &args.checkpoint, args.data.as_deref(), sets, device)?;
     let source::Loaded { config, net, pipeline, sides } = &loaded;
     let views = Views::new(config.evaluation.views, Streams::new(config.seed))?;
     let vectors = |side: &Side| -> Result<Vectors> {
@@ -65,7 +67,13 @@ fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String]) -> Result<Scor
     Ok(scores)
 }
 
-fn by_protocol(protocol: &str, folder: &std::path::Path, args: &Eval, sets: &[String]) -> Result<Scores> {
+fn by_protocol(
+    protocol: &str,
+    folder: &std::path::Path,
+    args: &Eval,
+    sets: &[String],
+    device: Device,
+) -> Result<Scores> {
     let embedded = |config: &Config, net: &_, pipeline: &_, side: &Side| {
         let views = Views::new(config.evaluation.views, Streams::new(config.seed))?;
         let bar = progress::bar(side.len() as u64, "embed");
@@ -79,11 +87,11 @@ fn by_protocol(protocol: &str, folder: &std::path::Path, args: &Eval, sets: &[St
     }
     if protocol.judges_a_split() {
         let source::Loaded { config, net, pipeline, sides } =
-            &source::load(folder, &args.checkpoint, args.data.as_deref(), sets)?;
+            &source::load(folder, &args.checkpoint, args.data.as_deref(), sets, device)?;
         let embed = &mut |side: &Side| embedded(config, net, pipeline, side);
         return Ok(protocol.judge_split(sides, &args.split, embed, &config.evaluation, Streams::new(config.seed))?);
     }
-    let source::Model { config, net, pipeline } = &source::load_model(folder, &args.checkpoint, sets)?;
+    let source::Model { config, net, pipeline } = &source::load_model(folder, &args.checkpoint, sets, device)?;
     let embed = &mut |side: &Side| embedded(config, net, pipeline, side);
     Ok(protocol.judge(embed, &config.evaluation, Streams::new(config.seed))?)
 }

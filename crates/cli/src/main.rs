@@ -30,9 +30,9 @@ fn run(args: &Npair) -> anyhow::Result<()> {
         rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
     }
     match &args.command {
-        Command::Train(train) => train::run(train, args.json),
-        Command::Eval(eval) => eval::run(eval, args.json),
-        Command::Embed(embed) => embed::run(embed, args.json),
+        Command::Train(train) => train::run(train, args.device, args.json),
+        Command::Eval(eval) => eval::run(eval, args.device.unwrap_or_default(), args.json),
+        Command::Embed(embed) => embed::run(embed, args.device.unwrap_or_default(), args.json),
         Command::Data(data) => data::run(data, args.json),
     }
 }

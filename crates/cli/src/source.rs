@@ -1,7 +1,7 @@
 use crate::args::Settings;
 use anyhow::Result;
 use npair_train::config::DataSource;
-use npair_train::{Config, Error, Run, Sides, Which, predictor};
+use npair_train::{Config, Device, Error, Run, Sides, Which, predictor_on};
 use std::path::{Path, PathBuf};
 
 /// The configuration of a new run.
@@ -37,11 +37,11 @@ pub struct Loaded {
 }
 
 /// Opens a run (or a bare model folder, which then needs `data`) and the pictures to use it on.
-pub fn load(folder: &Path, checkpoint: &str, data: Option<&str>, sets: &[String]) -> Result<Loaded> {
+pub fn load(folder: &Path, checkpoint: &str, data: Option<&str>, sets: &[String], device: Device) -> Result<Loaded> {
     if is_model(folder) && data.is_none() {
         return Err(usage("--data", "a model folder knows no pictures: give some".to_owned()));
     }
-    let Model { mut config, net, pipeline } = load_model(folder, checkpoint, sets)?;
+    let Model { mut config, net, pipeline } = load_model(folder, checkpoint, sets, device)?;
     if let Some(data) = data {
         let source = data_source("--data", data)?;
         if source != config.data.source {
@@ -54,8 +54,8 @@ pub fn load(folder: &Path, checkpoint: &str, data: Option<&str>, sets: &[String]
     Ok(Loaded { config, net, pipeline, sides })
 }
 
-/// Opens a run or a bare model folder.
-pub fn load_model(folder: &Path, checkpoint: &str, sets: &[String]) -> Result<Model> {
+/// Opens a run or a bare model folder; the network computes on the device.
+pub fn load_model(folder: &Path, checkpoint: &str, sets: &[String], device: Device) -> Result<Model> {
     let which = match checkpoint {
         "best" => Which::Best,
         "last" => Which::Last,
@@ -70,7 +70,7 @@ pub fn load_model(folder: &Path, checkpoint: &str, sets: &[String]) -> Result<Mo
     if !sets.is_empty() {
         config = Config::parse("config.toml", &config.to_toml()?, sets)?;
     }
-    let (net, pipeline) = predictor(&model)?;
+    let (net, pipeline) = predictor_on(device, &model)?;
     Ok(Model { config, net, pipeline })
 }
 

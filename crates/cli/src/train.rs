@@ -3,19 +3,21 @@ use crate::fail::Stopped;
 use crate::{progress, source};
 use anyhow::Result;
 use indicatif::ProgressBar;
-use npair_train::{Scores, StepReport, Trainer, Watch};
+use npair_train::{Device, Scores, StepReport, Trainer, Watch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-pub fn run(args: &Train, json: bool) -> Result<()> {
+pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let hear = stop.clone();
     ctrlc::set_handler(move || hear.store(true, Ordering::Relaxed))?;
     let (mut trainer, folder) = match (&args.resume, &args.out) {
-        (Some(folder), _) => (Trainer::resume(folder)?, folder),
+        (Some(folder), _) => (Trainer::resume_on(device, folder)?, folder),
         (None, Some(folder)) => {
-            (Trainer::start(source::config(&args.settings, args.data.as_deref())?, folder)?, folder)
+            let mut config = source::config(&args.settings, args.data.as_deref())?;
+            config.device = device.unwrap_or(config.device);
+            (Trainer::start(config, folder)?, folder)
         }
         (None, None) => return Err(source::usage("--out", "give the folder of the new run".to_owned())),
     };

@@ -52,6 +52,40 @@ fn train(dir: &Path, extra: &[&str]) -> String {
 }
 
 #[test]
+fn devices_are_named_and_missing_ones_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let said = train(dir, &["--device", "cpu"]);
+    assert!(said.contains("device = \"cpu\""), "{said}");
+    ok(&["eval", "run", "--device", "cpu", "--json"], dir);
+    let out = npair(&["eval", "run", "--device", "gpu"], dir);
+    let text = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(2), "{text}");
+    assert!(text.contains("`gpu` is no device; known are cpu, cuda"), "{text}");
+    let text = fails(&["train", "--out", "x", "--set", "device=gpu"], dir, 2);
+    assert!(text.contains("`gpu` is no device"), "{text}");
+    // Builds of the tests have neither; with one, the driver may be missing or not.
+    for (device, feature) in [("cuda", "cuda"), ("cuda:1", "cuda"), ("metal", "metal")] {
+        let commands: [&[&str]; 4] = [
+            &["train", "--data", "glyphs", "--out", "none"],
+            &["train", "--resume", "run"],
+            &["eval", "run"],
+            &["embed", "run", "--out", "e.npy"],
+        ];
+        for command in commands {
+            let text = fails(&[command, &["--device", device]].concat(), dir, 4);
+            assert!(text.starts_with(&format!("error: {device}: this build has no")), "{text}");
+            assert!(text.contains(&format!("cargo build --release --features {feature}")), "{text}");
+        }
+    }
+    assert!(!dir.join("none").exists());
+    let help = ok(&["train", "--help"], dir);
+    assert!(
+        help.contains("--device <DEVICE>") && help.contains("npair train --data photos/ --out runs/gpu --device cuda")
+    );
+}
+
+#[test]
 fn a_run_is_trained_judged_and_used() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

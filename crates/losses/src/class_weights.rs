@@ -1,3 +1,4 @@
+use crate::away::{is_away, upload, wide};
 use crate::rows::{dots, expect_matrix, pick, unit_rows};
 use crate::{Error, LossValue, Result};
 use candle_core::{DType, Device, Tensor, Var};
@@ -37,7 +38,7 @@ impl ClassWeights {
         let bound = 1. / (d as f64).sqrt();
         let rows = classes.len() * per_class;
         let values: Vec<f64> = (0..rows * d).map(|_| bound * (2. * rng.random::<f64>() - 1.)).collect();
-        let weights = Var::from_tensor(&Tensor::from_vec(values, (rows, d), device)?.to_dtype(dtype)?)?;
+        let weights = Var::from_tensor(&upload(values, (rows, d), dtype, device)?)?;
         let made = Self::from_parts(loss, classes, per_class, &weights)?;
         Ok(Self { variable: Some(weights), ..made })
     }
@@ -96,20 +97,23 @@ impl ClassWeights {
 
     /// Cosines (B) in f64 of every row and its own class, for one row of weights per class.
     pub(crate) fn own_cosines(&self, unit64: &Tensor, places: &[usize]) -> Result<Tensor> {
-        dots(unit64, &unit_rows(&pick(&self.weights, places)?.to_dtype(DType::F64)?)?)
+        dots(unit64, &unit_rows(&wide(&pick(&self.weights, places)?)?)?)
     }
 
-    /// Cosines (B, C, per class) in f64, each an entry of the graph.
+    /// Cosines (B, C, per class) in f64, each an entry of the graph; in f32 where the device has no f64.
     pub(crate) fn cosines(&self, embeddings: &Tensor) -> Result<Tensor> {
-        let rows = unit_rows(&embeddings.to_dtype(DType::F64)?)?;
-        let cosines = rows.matmul(&unit_rows(&self.weights.to_dtype(DType::F64)?)?.t()?)?;
+        let rows = unit_rows(&wide(embeddings)?)?;
+        let cosines = rows.matmul(&unit_rows(&wide(&self.weights)?)?.t()?)?;
         let b = cosines.dim(0)?;
         let per_class = self.of_rows.len() / self.classes();
         let bad = |t: &Tensor| -> Result<Option<usize>> {
             let sums = t.detach().sum(1)?.to_vec1::<f64>()?;
             Ok(sums.iter().position(|v| !v.is_finite()))
         };
-        if let Some(row) = bad(&cosines)? {
+        // On a device nobody looks: the loss is not finite then, which is seen when it is read.
+        if !is_away(&cosines)
+            && let Some(row) = bad(&cosines)?
+        {
             // One bad row of the weights makes every row of the cosines bad.
             let side = if bad(&rows)?.is_some() { "embeddings" } else { "weights" };
             let row = if side == "weights" { bad(&self.weights.to_dtype(DType::F64)?)?.unwrap_or(row) } else { row };
@@ -128,7 +132,7 @@ impl ClassWeights {
         own: impl FnOnce(&Tensor) -> Result<Tensor>,
     ) -> Result<LossValue> {
         let places = self.places(embeddings, labels)?;
-        let rows = unit_rows(&embeddings.to_dtype(DType::F64)?)?;
+        let rows = unit_rows(&wide(embeddings)?)?;
         let own = (own(&self.own_cosines(&rows, &places)?)? * scale)?;
         self.cross_entropy(&(rows * scale)?, &own, labels, embeddings.dtype())
     }

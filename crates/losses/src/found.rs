@@ -1,11 +1,12 @@
 //! Losses whose gradient is found together with the value, in plain numbers.
 
 use crate::Result;
+use crate::away::{is_away, upload};
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor, bail};
 use npair_similarity::Element;
 
 /// The scalar `value`, of the embeddings' type, whose gradient by them is what `gradient` finds; it is asked only if a
-/// variable stands behind them.
+/// variable stands behind them. Both lie where the embeddings do.
 pub(crate) fn with_gradient<T: Element>(
     embeddings: &Tensor,
     value: f64,
@@ -15,10 +16,10 @@ pub(crate) fn with_gradient<T: Element>(
         true => Some(Tensor::from_vec(gradient(), embeddings.shape(), embeddings.device())?),
         false => None,
     };
-    if embeddings.device().is_cpu() {
+    if !is_away(embeddings) {
         return Ok(embeddings.apply_op1(Found { value, gradient })?);
     }
-    let value = Tensor::new(value, embeddings.device())?.to_dtype(embeddings.dtype())?;
+    let value = upload(vec![value], (), embeddings.dtype(), embeddings.device())?;
     match gradient {
         Some(gradient) => Ok((((embeddings - embeddings.detach())? * gradient)?.sum_all()? + value)?),
         None => Ok(value),

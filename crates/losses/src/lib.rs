@@ -6,6 +6,10 @@
 //!
 //! The paper's losses take embeddings as they are: nothing is normalised unless you do it.
 //!
+//! Embeddings may lie on a device. The paper's losses, the soft-max and proxy losses and those of a streamed matrix are worked
+//! out there; those that look at a row of the matrix several times (O(B^2) below) read the embeddings once and hand the gradient
+//! back, and hinges read how many of their terms are active.
+//!
 //! | loss | equation | terms |
 //! |---|---|---|
 //! | [`Contrastive`] | 1 | pairs, same or not |
@@ -76,6 +80,7 @@
 mod angle;
 mod angular;
 mod arc_face;
+mod away;
 mod centre_invariant;
 mod circle;
 mod class_weights;

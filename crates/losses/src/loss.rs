@@ -10,7 +10,8 @@ pub struct LossValue {
     pub value: Tensor,
     /// Number of terms in the mean.
     pub terms: usize,
-    /// Terms with a gradient: fewer than `terms` where a hinge is satisfied. At 0 the batch has nothing to teach.
+    /// Terms with a gradient: fewer than `terms` where a hinge is satisfied. At 0 the batch has nothing to teach. A loss with
+    /// hinges reads their number from a device, which it waits for.
     pub active: usize,
 }
 

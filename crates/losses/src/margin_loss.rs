@@ -1,3 +1,4 @@
+use crate::away::{upload, wide};
 use crate::class_weights::check_classes;
 use crate::hinges::Hinges;
 use crate::loss::by_element;
@@ -107,8 +108,8 @@ impl MarginLoss {
         gallery.expect_two("margin loss")?;
         let place = |c: &ClassId| self.places.get(c).copied().ok_or(Error::UnknownClass(*c));
         let places = gallery.of_queries().as_slice().iter().map(place).collect::<Result<Vec<_>>>()?;
-        let learned = self.boundaries.to_dtype(DType::F64)?;
-        let boundaries = learned.detach().to_vec1::<f64>()?;
+        let learned = wide(&self.boundaries)?;
+        let boundaries = learned.detach().to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
         if let Some(row) = boundaries.iter().position(|v| !v.is_finite()) {
             return Err(npair_similarity::Error::NotFinite { side: "boundaries", row }.into());
         }
@@ -126,7 +127,7 @@ impl MarginLoss {
         for ((&place, [near, far]), factor) in places.iter().zip(&rows).zip(&factors) {
             by_boundary[place] += (far.active as f64 - near.active as f64) * factor;
         }
-        let by_boundary = Tensor::from_vec(by_boundary, boundaries.len(), learned.device())?;
+        let by_boundary = upload(by_boundary, boundaries.len(), learned.dtype(), learned.device())?;
         let zero = ((&learned - learned.detach())? * by_boundary)?.sum_all()?;
         let embeddings = gallery.queries();
         let value = (slopes.attach_by_row(embeddings, value, &factors)? + zero.to_dtype(embeddings.dtype())?)?;

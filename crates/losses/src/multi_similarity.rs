@@ -1,3 +1,4 @@
+use crate::away::is_away;
 use crate::gallery::gallery_loss_of_element;
 use crate::pair_matrix::{Entry, PairMatrix};
 use crate::rows::{expect_matrix, unit_rows};
@@ -26,7 +27,7 @@ use npair_types::Measure;
 ///
 /// # Numerics
 /// In the embeddings' type, sums in f64. O(B^2) memory up to 4,096^2 entries (64 MiB of f32), those with a memory included;
-/// larger matrices are streamed in O(B D).
+/// larger matrices, and those of a device, are streamed in O(B D).
 ///
 /// # Errors
 /// [`Error::TooFew`](crate::Error::TooFew) for a single row.
@@ -82,7 +83,8 @@ impl MultiSimilarity {
     fn of<T: Element>(&self, gallery: &Gallery) -> Result<LossValue> {
         gallery.expect_two("multi-similarity loss")?;
         let b = gallery.of_queries().len();
-        let whole = b.saturating_mul(gallery.labels().len()) <= WHOLE;
+        // The kept matrix is one of plain numbers, on the host.
+        let whole = !is_away(gallery.queries()) && b.saturating_mul(gallery.labels().len()) <= WHOLE;
         let value = if whole { self.whole::<T>(gallery)? } else { self.streamed(gallery)? };
         Ok(LossValue::smooth(value, b))
     }

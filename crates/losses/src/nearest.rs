@@ -1,6 +1,7 @@
+use crate::away::wide;
 use crate::rows::{expect_matrix, pick, unit_rows};
 use crate::{Error, Result};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use npair_similarity::{Mask, Rows};
 use npair_types::Measure;
 
@@ -10,8 +11,9 @@ pub(crate) fn with_nearest(what: &'static str, rows: &Tensor) -> Result<[Tensor;
     if got < 2 {
         return Err(Error::TooFew { loss: what, what: "rows", least: 2, got });
     }
-    let unit = unit_rows(&rows.to_dtype(DType::F64)?)?;
-    let values = unit.detach().flatten_all()?.to_vec1::<f64>()?;
+    let unit = unit_rows(&wide(rows)?)?;
+    // From a device too, once: which row is nearest is found on the host.
+    let values = unit.detach().to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
     if let Some(at) = values.iter().position(|v| !v.is_finite()) {
         return Err(npair_similarity::Error::NotFinite { side: "rows", row: at / d }.into());
     }

@@ -16,7 +16,8 @@ pub(crate) enum Entry {
 /// The matrix (B, G) of a batch against its gallery, itself and a memory, as plain numbers of the embeddings' type, for losses
 /// that need every entry several times: the loss looks at every row ([`map`](Self::map)), turns entries into its slopes by
 /// them ([`turn`](Self::turn)), and [`Slopes::attach`] puts both into the graph. So there are B G numbers and no temporary of a
-/// larger shape, whatever the loss does; rows run in parallel, and sums over rows are taken in their order.
+/// larger shape, whatever the loss does; rows run in parallel, and sums over rows are taken in their order. From a device the
+/// rows are read, once; the gradient goes back there.
 pub(crate) struct PairMatrix<T> {
     entries: Cosines<T>,
     entry: Entry,

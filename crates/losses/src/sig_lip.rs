@@ -59,7 +59,7 @@ impl SigLip {
     /// # Errors
     /// Those of candle.
     pub fn new(dtype: DType, device: &Device) -> Result<Self> {
-        let var = |v: f64| Var::from_tensor(&Tensor::new(v, device)?.to_dtype(dtype)?);
+        let var = |v: f64| Ok::<_, crate::Error>(Var::from_tensor(&crate::away::upload(vec![v], (), dtype, device)?)?);
         let (t, b) = (var(10f64.ln())?, var(-10.)?);
         let made = Self::from_parts(&t, &b)?;
         Ok(Self { variables: Some([b, t]), ..made })

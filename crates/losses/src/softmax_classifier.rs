@@ -52,7 +52,7 @@ impl SoftmaxClassifier {
         }
         let bound = 1. / (d as f64).sqrt();
         let values: Vec<f64> = (0..classes.len() * d).map(|_| bound * (2. * rng.random::<f64>() - 1.)).collect();
-        let weights = Var::from_tensor(&Tensor::from_vec(values, (classes.len(), d), device)?.to_dtype(dtype)?)?;
+        let weights = Var::from_tensor(&crate::away::upload(values, (classes.len(), d), dtype, device)?)?;
         let bias = Var::zeros(classes.len(), dtype, device)?;
         let made = Self::from_parts(classes, &weights, &bias)?;
         Ok(Self { variables: Some([bias, weights]), ..made })

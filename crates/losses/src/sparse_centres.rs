@@ -1,6 +1,6 @@
 use crate::rows::{expect_matrix, pick, squared_distances, unit_rows};
 use crate::{Error, Regulariser, Result};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 /// SoftTriple's penalty of centres: those of one class are drawn together until only as many places are left as the class
 /// needs.
@@ -62,7 +62,7 @@ impl Regulariser for SparseCentres {
             let want = format!("(C * {k}, {d}), {k} centres of every class");
             return Err(Error::Shape { what: "rows", got: vec![count, d], want });
         }
-        let unit = unit_rows(&rows.to_dtype(DType::F64)?)?;
+        let unit = unit_rows(&crate::away::wide(rows)?)?;
         let of_class = |c: usize| (0..k).flat_map(move |a| (a + 1..k).map(move |b| (c * k + a, c * k + b)));
         let (left, right): (Vec<_>, Vec<_>) = (0..count / k).flat_map(of_class).unzip();
         let squares = squared_distances(&pick(&unit, &left)?, &pick(&unit, &right)?)?;

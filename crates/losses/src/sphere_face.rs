@@ -1,8 +1,9 @@
+use crate::away::{is_away, wide};
 use crate::class_weights::{ClassWeights, one_row_per_class, setting};
 use crate::rows::{dots, unit_rows};
 use crate::setting::above_zero;
 use crate::{Error, Loss, LossValue, Result};
-use candle_core::{DType, Tensor, Var};
+use candle_core::{Tensor, Var};
 use npair_types::Labels;
 
 /// SphereFace (angular softmax): softmax with weights of length 1, the own class's angle multiplied by a whole number.
@@ -74,6 +75,17 @@ impl SphereFace {
             let next = ((cosines * &multiple)? * 2.)?.sub(&before)?;
             (before, multiple) = (multiple, next);
         }
+        if is_away(cosines) {
+            // The angle is past the j-th turn where the cosine is not above that of j pi / m.
+            let (mut turns, mut signs) = (cosines.zeros_like()?.detach(), cosines.ones_like()?.detach());
+            for j in 1..m {
+                let least = (f64::from(j) * std::f64::consts::PI / f64::from(m)).cos();
+                let past = cosines.detach().le(least)?.to_dtype(cosines.dtype())?;
+                turns = (turns + &past)?;
+                signs = (signs * (past * -2.)?.affine(1., 1.)?)?;
+            }
+            return Ok(((multiple * signs)? - (turns * 2.)?)?);
+        }
         let turn = |c: f64| {
             let k = (c.clamp(-1., 1.).acos() * f64::from(m) / std::f64::consts::PI).floor();
             k.min(f64::from(m - 1))
@@ -88,7 +100,7 @@ impl SphereFace {
 impl Loss for SphereFace {
     fn forward(&self, embeddings: &Tensor, labels: &Labels) -> Result<LossValue> {
         let places = self.weights.places(embeddings, labels)?;
-        let rows = embeddings.to_dtype(DType::F64)?;
+        let rows = wide(embeddings)?;
         let unit = unit_rows(&rows)?;
         // The length as x . x / |x|: its slope at a zero row is 0 here, not NaN.
         let lengths = dots(&rows, &unit)?;

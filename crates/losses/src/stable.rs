@@ -1,11 +1,30 @@
+use crate::away::is_away;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
 
 /// `log(1 + exp(z))` of every entry: never overflows, and keeps the digits of a small result.
 pub(crate) fn softplus(z: &Tensor) -> Result<Tensor> {
-    if z.device().is_cpu() {
+    if !is_away(z) {
         return z.contiguous()?.apply_op1(Softplus);
     }
-    z.relu()? + (z.abs()?.neg()?.exp()? + 1.)?.log()?
+    let plain = z.detach();
+    let small = plain.abs()?.neg()?.exp()?;
+    let value = plain.relu()?.add(&log_1p(&small)?)?;
+    // Nothing, whose slope is that of the value.
+    value + ((z - &plain)? * logistic(&plain)?)?
+}
+
+/// `log(1 + x)` of x from 0 on, with the digits of a small x: what rounding 1 + x has lost is known (Kahan).
+fn log_1p(x: &Tensor) -> Result<Tensor> {
+    let sum = (x + 1.)?;
+    let part = (&sum - 1.)?;
+    let none = part.eq(&part.zeros_like()?)?;
+    let safe = none.where_cond(&part.ones_like()?, &part)?;
+    none.where_cond(x, &((x * sum.log()?)? / safe)?)
+}
+
+/// `1 / (1 + exp(-z))`. exp of a large -z is infinite and its reciprocal 0: the right limit.
+fn logistic(z: &Tensor) -> Result<Tensor> {
+    (z.neg()?.exp()? + 1.)?.recip()
 }
 
 /// `log sum exp` over the last dimension.
@@ -54,7 +73,6 @@ impl CustomOp1 for Softplus {
     }
 
     fn bwd(&self, z: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        // exp of a large -z is infinite and its reciprocal 0: the right limit.
-        Ok(Some((grad * (z.neg()?.exp()? + 1.)?.recip()?)?))
+        Ok(Some((grad * logistic(z)?)?))
     }
 }

@@ -4,7 +4,6 @@ use crate::positives::{against_negatives, products};
 use crate::rows::unit_rows;
 use crate::setting::{above_zero, within};
 use crate::{Gallery, GalleryLoss, LossValue, Result};
-use candle_core::DType;
 
 /// Tuplet margin loss: every ordered (anchor, positive) against all negatives of the anchor, with a slack angle that
 /// spares positives which are near enough.
@@ -72,7 +71,7 @@ impl Default for TupletMargin {
 impl GalleryLoss for TupletMargin {
     fn against(&self, gallery: &Gallery) -> Result<LossValue> {
         let dtype = gallery.queries().dtype();
-        let exact = gallery.map(|rows| unit_rows(&rows.to_dtype(DType::F64)?))?;
+        let exact = gallery.map(|rows| unit_rows(&crate::away::wide(rows)?))?;
         let rows = exact.map(|unit| Ok((unit * self.scale.sqrt())?.to_dtype(dtype)?))?;
         against_negatives("tuplet margin loss", &rows, |anchors, positives| {
             let cosines = products(&exact, anchors, positives)?;

@@ -2,7 +2,7 @@ use crate::rows::{expect_matrix, unit_rows};
 use crate::setting::above_zero;
 use crate::stable::log_sum_exp;
 use crate::{Error, Regulariser, Result};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use npair_similarity::{Mask, Similarity};
 use npair_types::Measure;
 
@@ -65,7 +65,7 @@ impl Regulariser for Uniformity {
             return Err(Error::TooFew { loss: "uniformity", what: "rows", least: 2, got: b });
         }
         // -t |x - y|^2 = 2 t x.y - t |x|^2 - t |y|^2; a zero row has no length to be scaled to 1.
-        let unit = unit_rows(&rows.to_dtype(DType::F64)?)?;
+        let unit = unit_rows(&crate::away::wide(rows)?)?;
         let spread = (&unit * self.t.sqrt())?;
         let sums = Similarity::new(&spread, &spread, Measure::SquaredEuclidean)?.log_sum_exp(&Mask::OffDiagonal)?;
         let pairs = (b * (b - 1)) as f64;

@@ -19,8 +19,8 @@ pub enum Error {
         /// The setting, its value and the legal range.
         what: String,
     },
-    /// The layers compute on CPU only.
-    #[error("{layer}: no kernel for {device} yet; move the input and the parameters to the CPU")]
+    /// The device has no f64.
+    #[error("{layer}: {device} cannot compute in f64; use f32")]
     Device {
         /// Full name of the layer, or its kind if it has none.
         layer: String,

@@ -2,14 +2,17 @@
 //!
 //! Parameters live in [`Params`], by name; layers are built below a [`Path`] of it. A network runs within a [`Pass`],
 //! which knows what it is for (the [`Mode`]) and keeps what gradients need; [`differentiable`] makes the result a
-//! tensor that candle differentiates like any other. They compute in f32 and f64, on the CPU, with the same bits for
-//! any number of threads. Images inside a network are channels last, (B, H, W, C).
+//! tensor that candle differentiates like any other. They compute in f32 and f64. On the CPU they have kernels of their
+//! own, with the same bits for any number of threads; on CUDA and Metal (features `cuda`, `metal`) they are composed of
+//! candle's tensor operations, and no value is read back to the host. Images inside a network are channels last,
+//! (B, H, W, C).
 //!
 //! There is no candle-nn here. Its variables come back in random order and its first values from a generator that
 //! cannot be seeded on CPU; its fused layer norm and soft-max cut gradients silently, pooling has no or wrong
 //! gradients, and those of convolution take several times as long as they need (see `docs/candle.md` of the project).
 //! What is left of it would be wrappers.
 
+mod composed;
 mod error;
 mod kernel;
 mod layer;
@@ -20,6 +23,9 @@ mod op;
 mod params;
 mod pass;
 
+#[cfg(any(test, feature = "composed-tests"))]
+#[doc(hidden)]
+pub use composed::testing;
 pub use error::{Error, Result};
 pub use layer::{Layer, Sequential};
 pub use layers::{

@@ -113,3 +113,13 @@ fn a_custom_operation_that_forgets_a_tracked_argument_panics_later() {
     std::panic::set_hook(quiet);
     assert!(outcome.is_err());
 }
+
+/// What the layers on a device rely on: an index that names nothing gives 0, where a padded image has no pixel.
+#[test]
+fn the_largest_index_selects_zeros() {
+    let x = Tensor::new(&[[1f32, 2.], [3., 4.]], &Device::Cpu).unwrap();
+    let ids = Tensor::new(&[1u32, u32::MAX, 0], &Device::Cpu).unwrap();
+    let picked = |dim| x.index_select(&ids, dim).unwrap().to_vec2::<f32>().unwrap();
+    assert_eq!(picked(0), [[3., 4.], [0., 0.], [1., 2.]]);
+    assert_eq!(picked(1), [[2., 0., 1.], [4., 0., 3.]]);
+}

@@ -1,5 +1,5 @@
-use crate::{Error, Result, Vectors};
-use candle_core::{DType, Device, Tensor};
+use crate::{Device, Error, Result, Vectors};
+use candle_core::{DType, Tensor};
 use npair_backbones::EmbeddingNet;
 use npair_data::{Dataset, LoadedBatch, Pipeline, PipelineConfig, load_batch, load_view};
 use npair_nn::Mode;
@@ -41,7 +41,9 @@ impl Views {
     }
 }
 
-/// Embeds examples of a data set as evaluation sees them; row i is `ids[i]`. `progress` hears how many are done.
+/// Embeds examples of a data set as evaluation sees them; row i is `ids[i]`, on the CPU. `progress` hears how many are done.
+///
+/// The rows are fetched once, at the end: a device computes while the next pictures are decoded.
 ///
 /// # Errors
 /// Those of the data and the network; [`Error::Diverged`] if an embedding is not finite.
@@ -54,11 +56,11 @@ pub(crate) fn embed_ids(
 ) -> Result<Tensor> {
     let mut parts = Vec::new();
     for (at, chunk) in ids.chunks(CHUNK).enumerate() {
-        let pixels = tensor(load_batch(data, pipeline, chunk)?)?;
+        let pixels = tensor(load_batch(data, pipeline, chunk)?, net)?;
         parts.push(net.forward(&pixels, &Mode::Eval)?.detach());
         progress(at * CHUNK + chunk.len());
     }
-    Ok(Tensor::cat(&parts, 0)?)
+    Ok(Tensor::cat(&parts, 0)?.to_device(&candle_core::Device::Cpu)?)
 }
 
 /// Mean of the unit embeddings of all views.
@@ -72,15 +74,16 @@ fn embed_views(
 ) -> Result<Tensor> {
     let mut parts = Vec::new();
     for (at, chunk) in ids.chunks(CHUNK).enumerate() {
-        let mut sum = unit(&net.forward(&tensor(load_batch(data, pipeline, chunk)?)?, &Mode::Eval)?.detach())?;
+        let first = tensor(load_batch(data, pipeline, chunk)?, net)?;
+        let mut sum = unit(&net.forward(&first, &Mode::Eval)?.detach())?;
         for view in 1..views.count as u64 {
-            let pixels = tensor(load_view(data, pipeline, views.streams, view, chunk)?)?;
+            let pixels = tensor(load_view(data, pipeline, views.streams, view, chunk)?, net)?;
             sum = (sum + unit(&net.forward(&pixels, &Mode::Eval)?.detach())?)?;
         }
         parts.push((sum / views.count as f64)?);
         progress(at * CHUNK + chunk.len());
     }
-    Ok(Tensor::cat(&parts, 0)?)
+    Ok(Tensor::cat(&parts, 0)?.to_device(&candle_core::Device::Cpu)?)
 }
 
 /// Rows of length 1; a zero row stays.
@@ -116,9 +119,10 @@ pub fn embed(
     Ok(Vectors { values, width, labels: Some(data.labels().clone()), names, classes })
 }
 
-pub(crate) fn tensor(batch: LoadedBatch) -> Result<Tensor> {
+/// The pixels of a batch where the network is.
+pub(crate) fn tensor(batch: LoadedBatch, net: &EmbeddingNet) -> Result<Tensor> {
     let [b, c, h, w] = batch.shape;
-    Ok(Tensor::from_vec(batch.pixels, (b, c, h, w), &Device::Cpu)?)
+    Ok(Tensor::from_vec(batch.pixels, (b, c, h, w), net.params().device())?)
 }
 
 /// A network and the image pipeline that belongs to it, from a model folder.
@@ -126,7 +130,15 @@ pub(crate) fn tensor(batch: LoadedBatch) -> Result<Tensor> {
 /// # Errors
 /// Those of the folder; [`Error::File`] if its `config.json` does not say how images are prepared.
 pub fn predictor(folder: &Path) -> Result<(EmbeddingNet, Pipeline)> {
-    let net = EmbeddingNet::load(folder, DType::F32, &Device::Cpu)?;
+    predictor_on(Device::Cpu, folder)
+}
+
+/// The same on a device: embeddings come back to the CPU.
+///
+/// # Errors
+/// Those of [`predictor`], and [`Error::Device`].
+pub fn predictor_on(device: Device, folder: &Path) -> Result<(EmbeddingNet, Pipeline)> {
+    let net = EmbeddingNet::load(folder, DType::F32, &device.open()?)?;
     let config: PipelineConfig = serde_json::from_value(net.config().preprocess.clone()).map_err(|e| {
         let why = format!("`preprocess` is no image pipeline of npair: {e}; take a folder that npair wrote");
         Error::file(&folder.join("config.json"), why)

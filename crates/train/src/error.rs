@@ -1,3 +1,4 @@
+use crate::Device;
 use std::path::{Path, PathBuf};
 
 /// When something went wrong, and so whose affair it is; the command's exit code follows it.
@@ -7,7 +8,7 @@ pub enum Kind {
     Usage,
     /// Pictures, embeddings, checkpoints: exit code 3.
     Data,
-    /// The run itself: exit code 4.
+    /// The run itself, and its device: exit code 4.
     Runtime,
 }
 
@@ -35,6 +36,14 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
+        /// The cause and the cure.
+        why: String,
+    },
+    /// A device that cannot be used.
+    #[error("{device}: {why}")]
+    Device {
+        /// The device.
+        device: Device,
         /// The cause and the cure.
         why: String,
     },

@@ -9,6 +9,7 @@ pub mod config;
 pub mod protocol;
 
 mod checkpoint;
+mod device;
 mod embed;
 mod error;
 mod evaluate;
@@ -33,7 +34,8 @@ mod trainer;
 mod vectors;
 
 pub use config::Config;
-pub use embed::{Views, embed, predictor};
+pub use device::Device;
+pub use embed::{Views, embed, predictor, predictor_on};
 pub use error::{Error, Kind, Result};
 pub use evaluate::{Score, Scores, judge, judge_known};
 pub use grad_cache::GradCache;

@@ -17,18 +17,19 @@ pub(crate) struct Maker<'a> {
     classes: &'a [ClassId],
     width: usize,
     rng: ChaCha8Rng,
+    device: &'a Device,
 }
 
 impl<'a> Maker<'a> {
-    /// For the classes of training.
-    pub(crate) fn new(config: &Config, classes: &'a [ClassId]) -> Self {
+    /// For the classes of training, with variables on this device.
+    pub(crate) fn new(config: &Config, classes: &'a [ClassId], device: &'a Device) -> Self {
         let rng = Streams::new(config.seed).open(Purpose::Initialisation, [u64::MAX, 0]);
-        Self { classes, width: config.model.embedding, rng }
+        Self { classes, width: config.model.embedding, rng, device }
     }
 
     /// The loss of these settings.
     pub(crate) fn loss(&mut self, config: &LossConfig) -> Result<Box<dyn Loss>> {
-        let (classes, d, rng, f32, cpu) = (self.classes, self.width, &mut self.rng, DType::F32, &Device::Cpu);
+        let (classes, d, rng, f32, device) = (self.classes, self.width, &mut self.rng, DType::F32, self.device);
         Ok(match *config {
             LossConfig::NPairMc {} => Box::new(NPairMc),
             LossConfig::NPairMcSymmetric {} => Box::new(SymmetricNPairMc),
@@ -44,7 +45,7 @@ impl<'a> Maker<'a> {
             LossConfig::Contrastive { margin } => Box::new(Contrastive::new(margin)?),
             LossConfig::NcaStyle {} => Box::new(NcaStyle),
             LossConfig::MultiPositiveNPair {} => Box::new(MultiPositiveNPair),
-            LossConfig::Softmax {} => Box::new(SoftmaxClassifier::new(classes, d, rng, f32, cpu)?),
+            LossConfig::Softmax {} => Box::new(SoftmaxClassifier::new(classes, d, rng, f32, device)?),
             LossConfig::LiftedStructure { negative, positive } => Box::new(LiftedStructure::new(negative, positive)?),
             LossConfig::GeneralisedLiftedStructure { negative, positive } => {
                 Box::new(GeneralisedLiftedStructure::new(negative, positive)?)
@@ -70,34 +71,34 @@ impl<'a> Maker<'a> {
             LossConfig::NtXent { temperature } => Box::new(NtXent::new(temperature)?),
             LossConfig::SupCon { temperature } => Box::new(SupCon::new(temperature)?),
             LossConfig::SphereFace { margin, scale } => {
-                Box::new(SphereFace::new(classes, d, rng, f32, cpu)?.with_margin(margin)?.with_scale(scale)?)
+                Box::new(SphereFace::new(classes, d, rng, f32, device)?.with_margin(margin)?.with_scale(scale)?)
             }
             LossConfig::CosFace { margin, scale } => {
-                Box::new(CosFace::new(classes, d, rng, f32, cpu)?.with_margin(margin)?.with_scale(scale)?)
+                Box::new(CosFace::new(classes, d, rng, f32, device)?.with_margin(margin)?.with_scale(scale)?)
             }
             LossConfig::ArcFace { margin, scale } => {
-                Box::new(ArcFace::new(classes, d, rng, f32, cpu)?.with_margin(margin)?.with_scale(scale)?)
+                Box::new(ArcFace::new(classes, d, rng, f32, device)?.with_margin(margin)?.with_scale(scale)?)
             }
             LossConfig::SubCentreArcFace { centres, margin, scale } => {
-                let loss = SubCentreArcFace::new(classes, centres, d, rng, f32, cpu)?;
+                let loss = SubCentreArcFace::new(classes, centres, d, rng, f32, device)?;
                 Box::new(loss.with_margin(margin)?.with_scale(scale)?)
             }
             LossConfig::NormalisedSoftmax { temperature } => {
-                Box::new(NormalisedSoftmax::new(classes, d, rng, f32, cpu)?.with_temperature(temperature)?)
+                Box::new(NormalisedSoftmax::new(classes, d, rng, f32, device)?.with_temperature(temperature)?)
             }
-            LossConfig::ProxyNca { scale } => Box::new(ProxyNca::new(classes, d, rng, f32, cpu)?.with_scale(scale)?),
+            LossConfig::ProxyNca { scale } => Box::new(ProxyNca::new(classes, d, rng, f32, device)?.with_scale(scale)?),
             LossConfig::ProxyAnchor { alpha, margin } => {
-                Box::new(ProxyAnchor::new(classes, d, rng, f32, cpu)?.with_alpha(alpha)?.with_margin(margin)?)
+                Box::new(ProxyAnchor::new(classes, d, rng, f32, device)?.with_alpha(alpha)?.with_margin(margin)?)
             }
             LossConfig::SoftTriple { centres, lambda, gamma, margin } => {
-                let loss = SoftTriple::new(classes, centres, d, rng, f32, cpu)?;
+                let loss = SoftTriple::new(classes, centres, d, rng, f32, device)?;
                 Box::new(loss.with_lambda(lambda)?.with_gamma(gamma)?.with_margin(margin)?)
             }
             LossConfig::Margin { margin, reducer } => {
-                let loss = MarginLoss::new(classes, f32, cpu)?.with_margin(margin)?;
+                let loss = MarginLoss::new(classes, f32, device)?.with_margin(margin)?;
                 Box::new(loss.with_reducer(reducer.reducer()?))
             }
-            LossConfig::SigLip {} => Box::new(SigLip::new(f32, cpu)?),
+            LossConfig::SigLip {} => Box::new(SigLip::new(f32, device)?),
         })
     }
 

@@ -2,7 +2,7 @@ use crate::config::{Config, LossConfig, RowsOf};
 use crate::losses::{Maker, regulariser};
 use crate::mined::Mined;
 use crate::{Error, Result};
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use npair_batch::{BatchPlan, Roles};
 use npair_losses::{
     CrossBatchMemory, Gallery, GalleryLoss, Loss, LossValue, MarginFreeTriplet, NPairMc, NPairOvo, NTuplet,
@@ -19,6 +19,7 @@ pub(crate) struct Objective {
     penalty: Option<NormPenalty>,
     regularisers: Vec<Weighed>,
     streams: Streams,
+    device: Device,
 }
 
 enum Form {
@@ -45,9 +46,19 @@ pub(crate) struct Aim {
     pub(crate) total: Tensor,
 }
 
+impl Aim {
+    /// Its values without what they were made of: to be read when the way back is under way, so that a device is not waited
+    /// for in between.
+    pub(crate) fn values(&self) -> Self {
+        let of = |loss: &LossValue| LossValue { value: loss.value.detach(), ..loss.clone() };
+        let parts = self.parts.iter().map(|part| PartValue { loss: of(&part.loss), ..part.clone() });
+        Self { loss: of(&self.loss), parts: parts.collect(), total: self.total.detach() }
+    }
+}
+
 impl Objective {
-    /// The objective of a configuration; `classes` are those of training.
-    pub(crate) fn new(config: &Config, classes: &[ClassId]) -> Result<Self> {
+    /// The objective of a configuration on a device; `classes` are those of training.
+    pub(crate) fn new(config: &Config, classes: &[ClassId], device: &Device) -> Result<Self> {
         let c = config.norm_penalty;
         let penalty = NormPenalty::new(c.weight, c.form.into())?;
         let penalty = (c.weight > 0.).then_some(penalty);
@@ -70,9 +81,10 @@ impl Objective {
                 return Err(Error::Setting { setting: "miner", why });
             }
             Some(miner) => Form::Mined(Mined::new(miner, &config.loss)?),
-            None => form(config, classes)?,
+            None => form(config, classes, device)?,
         };
-        let made = Self { form, memory, penalty, regularisers, streams: Streams::new(config.seed) };
+        let (streams, device) = (Streams::new(config.seed), device.clone());
+        let made = Self { form, memory, penalty, regularisers, streams, device };
         if made.memory.is_some() && made.form.gallery_loss().is_none() {
             let why = format!("{} takes no memory: its terms are no queries'; leave [memory] out", config.loss.name());
             return Err(Error::Setting { setting: "memory.size", why });
@@ -171,14 +183,15 @@ impl Objective {
     ) -> std::result::Result<(), String> {
         let get = |key: &str| tensors.get(key).ok_or(format!("{key} is missing"));
         for (name, var) in self.variables() {
-            var.set(get(&format!("variable/{name}"))?).map_err(|e| e.to_string())?;
+            let saved = get(&format!("variable/{name}"))?.to_device(&self.device);
+            saved.and_then(|saved| var.set(&saved)).map_err(|e| e.to_string())?;
         }
         let Some(memory) = &mut self.memory else { return Ok(()) };
         let kept = match tensors.contains_key(ROWS) {
             true => {
                 let classes = get(CLASSES)?.to_dtype(DType::U32).and_then(|t| t.to_vec1::<u32>());
                 let labels = Labels::new(classes.map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
-                Some((get(ROWS)?.clone(), labels))
+                Some((get(ROWS)?.to_device(&self.device).map_err(|e| e.to_string())?, labels))
             }
             false => None,
         };
@@ -205,8 +218,8 @@ impl Form {
 }
 
 /// The loss of a configuration.
-fn form(config: &Config, classes: &[ClassId]) -> Result<Form> {
-    let mut maker = Maker::new(config, classes);
+fn form(config: &Config, classes: &[ClassId], device: &Device) -> Result<Form> {
+    let mut maker = Maker::new(config, classes, device);
     Ok(match &config.loss {
         // With a memory a batch's labels say more than its pairs do.
         loss if config.memory.size > 0 && !loss.is_sum() => Form::Labelled(maker.loss(loss)?),

@@ -42,6 +42,7 @@ impl Probe {
         self.pairs
     }
 
+    /// The network embeds where it is; what is made of that is little, and made on the CPU.
     pub(crate) fn measure(&self, net: &EmbeddingNet, pipeline: &Pipeline) -> Result<Probed> {
         let (mut loss, mut right, mut queries) = (0., 0usize, 0usize);
         for plan in &self.plans {

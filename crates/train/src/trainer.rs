@@ -10,8 +10,8 @@ use crate::probe::Probe;
 use crate::run::{Run, Which};
 use crate::sides::Sides;
 use crate::taught::{PartReport, Taught};
-use crate::{Error, GradCache, Result, optimiser, pretrained, sampler, schedule};
-use candle_core::{DType, Device, Tensor, Var};
+use crate::{Device, Error, GradCache, Result, optimiser, pretrained, sampler, schedule};
+use candle_core::{DType, Tensor, Var};
 use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet};
 use npair_batch::{BatchPlan, Prototypes};
 use npair_data::{Pipeline, Prefetch};
@@ -133,14 +133,24 @@ impl Trainer {
         parts.into_trainer(config, run, 0)
     }
 
-    /// Goes on with a run from its last checkpoint, to the same bits as if it had not been stopped; from the start if it was
-    /// stopped before the first one.
+    /// Goes on with a run from its last checkpoint; from the start if it was stopped before the first one. On the CPU it goes
+    /// on to the same bits as if it had not been stopped; on a GPU, whose sums come in an order of their own, to the same
+    /// within rounding.
     ///
     /// # Errors
-    /// If the folder is no run, or checkpoint and configuration do not fit.
+    /// If the folder is no run, checkpoint and configuration do not fit, or its device cannot be opened.
     pub fn resume(folder: &Path) -> Result<Self> {
+        Self::resume_on(None, folder)
+    }
+
+    /// The same, on another device than the run was begun on if one is given.
+    ///
+    /// # Errors
+    /// Those of [`resume`](Self::resume).
+    pub fn resume_on(device: Option<Device>, folder: &Path) -> Result<Self> {
         let run = Run::open(folder)?;
-        let config = run.config()?;
+        let mut config = run.config()?;
+        config.device = device.unwrap_or(config.device);
         let mut parts = Parts::new(&config)?;
         let Ok(place) = run.checkpoint(Which::Last) else {
             pretrained::load(&config, &parts.net, &mut parts.notes)?;
@@ -288,25 +298,27 @@ impl Trainer {
         let step = self.step + 1;
         let mut aim = |embeddings: &Tensor| {
             let aim = objective.of(embeddings, plan, batch)?;
-            Ok((aim.total.clone(), Taught::of(&aim, step)?))
+            let values = aim.values();
+            Ok((aim.total, values))
         };
-        let taught = match *pieces {
+        let aim = match *pieces {
             None => {
-                let (total, taught) = aim(&net.forward(&tensor(prefetch.next()?)?, mode)?)?;
+                let (total, values) = aim(&net.forward(&tensor(prefetch.next()?, net)?, mode)?)?;
                 optimiser.add_part(&npair_nn::backward(&total)?)?;
-                taught
+                values
             }
             Some(cache) => cache.gradients(
                 net,
                 mode,
                 plan.ids.len(),
-                |_| tensor(prefetch.next()?),
+                |_| tensor(prefetch.next()?, net),
                 aim,
                 |grads| optimiser.add_part(grads),
             )?,
         };
         optimiser.end_batch();
-        Ok(taught)
+        // The first value that is read: a device has been given all of the batch's work by now.
+        Taught::of(&aim, step)
     }
 
     /// Plans ahead; embeds candidates when the due batch waits for them. Returns the time of the latter.
@@ -440,6 +452,7 @@ impl Parts {
             let why = "is 0, but has to be at least 1".to_owned();
             return Err(Error::Setting { setting: "training.steps", why });
         }
+        let device = config.device.open()?;
         let images = config.images();
         let pipeline = Pipeline::new(images.clone())?;
         let sides = Sides::open(config, &pipeline)?;
@@ -449,10 +462,10 @@ impl Parts {
         model.output = m.output;
         model.preprocess =
             serde_json::to_value(&images).map_err(|e| Error::Setting { setting: "images", why: e.to_string() })?;
-        let net = EmbeddingNet::new(model, Streams::new(config.seed), DType::F32, &Device::Cpu)?;
+        let net = EmbeddingNet::new(model, Streams::new(config.seed), DType::F32, &device)?;
         try_out(&net, &pipeline)?;
         let index = sides.train.class_index();
-        let objective = Objective::new(config, index.classes())?;
+        let objective = Objective::new(config, index.classes(), &device)?;
         let mut vars = net.params().trainable();
         vars.extend(objective.variables());
         let mut notes = Vec::new();

@@ -40,7 +40,7 @@ const INVARIANTS: [Invariant; 11] = [
     Invariant { mark: "2", rule: "ready-made layers only in nn, backbones and train", check: floors::layers },
     Invariant {
         mark: "3",
-        rule: "unsafe and device words only in simd, similarity and nn",
+        rule: "unsafe, device words and features only in simd, similarity and nn",
         check: safety::unsafe_code,
     },
     Invariant { mark: "4", rule: "files and network only at the edge", check: behaviour::files },

@@ -1,4 +1,4 @@
-//! Where unsafe code may stand, and what has to stand above it.
+//! Where unsafe code may stand, and what has to stand above it; where a device may be told from another when building.
 
 use super::source::has;
 use super::{Finding, Tree};
@@ -8,6 +8,9 @@ const KERNELS: &[&str] =
     &["crates/simd", "crates/similarity", "crates/similarity-cuda", "crates/similarity-metal", "crates/nn"];
 
 const DEVICE_WORDS: &[&str] = &["cudarc", "CudaStorage", "CudaDevice", "CudaSlice", "MetalStorage", "MetalDevice"];
+
+/// Cargo features that are passed on to candle.
+const DEVICE_FEATURES: &[&str] = &["\"cuda\"", "\"cudnn\"", "\"nccl\"", "\"metal\""];
 
 const WHERE: &str =
     "unsafe code and device words stand only in npair-simd, npair-similarity, its device crates and npair-nn";
@@ -29,6 +32,7 @@ pub fn unsafe_code(tree: &Tree) -> Vec<Finding> {
             }
         }
     }
+    findings.extend(conditions(tree, is_kernel));
     for source in tree.sources.iter().filter(|s| is_kernel(&s.file)) {
         for (i, line) in source.code_and_tests.iter().enumerate() {
             if is_block(line) && !is_justified(&source.lines, i) {
@@ -53,6 +57,27 @@ pub fn unsafe_code(tree: &Tree) -> Vec<Finding> {
             cure: "put it at the head of the file",
         })
     }));
+    findings
+}
+
+/// Code that is there or not depending on a device's feature.
+fn conditions(tree: &Tree, may: impl Fn(&str) -> bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for source in tree.sources.iter().filter(|s| !may(&s.file)) {
+        for (i, (bare, line)) in source.code_and_tests.iter().zip(&source.lines).enumerate() {
+            let named = DEVICE_FEATURES
+                .iter()
+                .find(|f| line.contains(&format!("feature = {f}")))
+                .filter(|_| has(bare, "feature"));
+            findings.extend(named.map(|feature| Finding {
+                file: source.file.clone(),
+                line: i + 1,
+                what: format!("`feature = {feature}`"),
+                why: "above npair-similarity and npair-nn all builds are one program: a device is a value",
+                cure: "ask the device, or put the condition below",
+            }));
+        }
+    }
     findings
 }
 

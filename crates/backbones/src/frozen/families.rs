@@ -17,14 +17,15 @@ macro_rules! family {
         /// # Errors
         /// candle's, if a weight is missing or has another shape, or the size does not suit the network.
         pub fn $name(config: &$module::Config, size: usize, weights: HashMap<String, Tensor>) -> Result<Self> {
-            let net = $module::$build(config, builder(weights))?;
-            rgb(stringify!($name), size, net)
+            let device = place(&weights);
+            let net = $module::$build(config, builder(weights, &device))?;
+            rgb(stringify!($name), size, net, &device)
         }
     };
 }
 
-/// Constructors with the cargo feature `candle-transformers`. Weights are on the CPU and are named as the files on the
-/// Hub name them.
+/// Constructors with the cargo feature `candle-transformers`. Weights are named as the files on the Hub name them; the
+/// network computes where they lie.
 impl FrozenExtractor {
     family!(conv_next, convnext, convnext_no_final_layer, "ConvNeXt, without the norm behind the mean,");
     family!(efficient_vit, efficientvit, efficientvit_no_final_layer, "EfficientViT");
@@ -39,13 +40,14 @@ impl FrozenExtractor {
     /// # Errors
     /// candle's, if a weight is missing or has another shape.
     pub fn res_net(depth: ResNetDepth, size: usize, weights: HashMap<String, Tensor>) -> Result<Self> {
-        let weights = builder(weights);
+        let device = place(&weights);
+        let weights = builder(weights, &device);
         let net = match depth {
             ResNetDepth::L18 => resnet::resnet18_no_final_layer(weights),
             ResNetDepth::L34 => resnet::resnet34_no_final_layer(weights),
             ResNetDepth::L50 => resnet::resnet50_no_final_layer(weights),
         };
-        rgb("res_net", size, net?)
+        rgb("res_net", size, net?, &device)
     }
 
     /// The image half of SigLIP, with its pooling head, from weights by name (those below `vision_model`); computes in
@@ -54,15 +56,22 @@ impl FrozenExtractor {
     /// # Errors
     /// candle's, if a weight is missing or has another shape.
     pub fn sig_lip(config: &siglip::VisionConfig, weights: HashMap<String, Tensor>) -> Result<Self> {
-        rgb("sig_lip", config.image_size, siglip::VisionModel::new(config, true, builder(weights))?)
+        let device = place(&weights);
+        let net = siglip::VisionModel::new(config, true, builder(weights, &device))?;
+        rgb("sig_lip", config.image_size, net, &device)
     }
 }
 
-fn builder(weights: HashMap<String, Tensor>) -> VarBuilder<'static> {
-    VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu)
+/// Where the weights lie.
+fn place(weights: &HashMap<String, Tensor>) -> Device {
+    weights.values().next().map_or(Device::Cpu, |weight| weight.device().clone())
 }
 
-fn rgb(name: &str, size: usize, net: impl Module + Send + Sync + 'static) -> Result<FrozenExtractor> {
+fn builder(weights: HashMap<String, Tensor>, device: &Device) -> VarBuilder<'static> {
+    VarBuilder::from_tensors(weights, DType::F32, device)
+}
+
+fn rgb(name: &str, size: usize, net: impl Module + Send + Sync + 'static, device: &Device) -> Result<FrozenExtractor> {
     let input = InputSpec { channels: 3, size };
-    FrozenExtractor::probe(name, input, (DType::F32, &Device::Cpu), move |x| net.forward(x))
+    FrozenExtractor::probe(name, input, (DType::F32, device), move |x| net.forward(x))
 }

@@ -1,4 +1,5 @@
-//! Which tuples of a batch a loss should look at, from the embeddings of the batch: indices only.
+//! Which tuples of a batch a loss should look at, from the embeddings of the batch: indices only. They are chosen on the host:
+//! embeddings on a device are read, once.
 
 mod all_triplets;
 mod anchor;

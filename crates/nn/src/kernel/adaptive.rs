@@ -15,7 +15,7 @@ pub(crate) struct Adaptive {
 
 /// The pixels of window `at` of `count` over `extent`: from `floor(at extent / count)` to `ceil((at + 1) extent /
 /// count)`.
-fn window(at: usize, count: usize, extent: usize) -> Range<usize> {
+pub(crate) fn window(at: usize, count: usize, extent: usize) -> Range<usize> {
     at * extent / count..((at + 1) * extent).div_ceil(count)
 }
 

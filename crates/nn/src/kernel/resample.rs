@@ -38,6 +38,11 @@ impl<T: Element> Resample<T> {
         Self { from, to, weights }
     }
 
+    /// The weights of one axis, (to, from).
+    pub(crate) fn into_weights(self) -> Vec<T> {
+        self.weights
+    }
+
     /// A grid of `from` x `from` rows of `width` values as one of `to` x `to`.
     pub(crate) fn forward(&self, x: &[T], width: usize) -> Vec<T> {
         self.both(x, width, (self.from, self.to), Place::rows(self.to, self.from, self.from))

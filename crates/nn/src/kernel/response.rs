@@ -18,7 +18,7 @@ pub(crate) struct Response {
 
 impl Response {
     /// Channels before and after c that count: of an even number, one more before.
-    fn reach(self) -> (usize, usize) {
+    pub(crate) fn reach(self) -> (usize, usize) {
         (self.size / 2, (self.size - 1) / 2)
     }
 

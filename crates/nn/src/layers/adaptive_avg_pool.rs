@@ -2,7 +2,7 @@ use super::input;
 use crate::kernel::adaptive::Adaptive;
 use crate::kernel::by_dtype;
 use crate::op::{shaped, tensor, with};
-use crate::{Error, Layer, Pass, Result, Value};
+use crate::{Error, Layer, Pass, Result, Value, composed};
 
 /// Means over windows that are laid so that the map has a given extent, whatever that of the image.
 ///
@@ -47,6 +47,12 @@ impl Layer for AdaptiveAvgPool2d {
         let [batch, h, w, channels] = input::images(Self::NAME, x, None)?;
         let pool = Adaptive { batch, image: (h, w), map: self.map, channels };
         let (kept, source) = (x.tensor().clone(), x.source());
+        if composed::wanted(&kept) {
+            let mean = composed::pool::Mean::adaptive(&pool, &kept)?;
+            return Ok(pass.record(mean.of(&kept)?, &[x], &[], move |grad, to| {
+                to.value(source, || Ok(mean.back(&grad, batch, channels)?))
+            }));
+        }
         let out = by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| {
             tensor(pool.forward(v), (batch, pool.map.0, pool.map.1, channels))
         }))?;

@@ -3,7 +3,7 @@ use crate::kernel::attention::Heads;
 use crate::kernel::by_dtype;
 use crate::op::{shaped, tensor, with};
 use crate::params::{Init, Path};
-use crate::{Error, Layer, Pass, Result, Value};
+use crate::{Error, Layer, Pass, Result, Value, composed};
 
 /// Multi-head self-attention.
 ///
@@ -13,8 +13,8 @@ use crate::{Error, Layer, Pass, Result, Value};
 /// ```
 /// # Shapes    (B, T, C), T tokens per image; the result has the input's.
 /// # Gradient  to input and all parameters; candle-nn's `sdpa` and `softmax_last_dim` cut it.
-/// # Numerics  the T x T soft-max is made in blocks of rows and never kept: the way back makes it again, bit by bit,
-/// from the maximum and sum of every row.
+/// # Numerics  on the CPU the T x T soft-max is made in blocks of rows and never kept: the way back makes it again, bit
+/// by bit, from the maximum and sum of every row. On a device it is kept.
 /// # Errors    [`Error::Input`] if the input is not (B, T, C).
 /// # Source    Vaswani et al., NIPS 2017, section 3.2.
 #[derive(Debug, Clone)]
@@ -64,6 +64,10 @@ impl Layer for Attention {
 fn attend(heads: Heads, qkv: &Value, name: &str, pass: &mut Pass) -> Result<Value> {
     let shape = (heads.batch, heads.tokens, heads.heads * heads.width);
     let (kept, source, name) = (qkv.tensor().clone(), qkv.source(), name.to_owned());
+    if composed::wanted(&kept) {
+        let (out, attended) = composed::attention::attend(heads, &kept)?;
+        return Ok(pass.record(out, &[qkv], &[], move |grad, to| to.value(source, || Ok(attended.back(&grad)?))));
+    }
     let mixed: candle_core::Result<Value> = by_dtype!(kept.dtype(), &name, T => {
         let (out, rows) = with(&kept, |v: &[T]| Ok(heads.attend(v)))?;
         let out = tensor(out, shape)?;

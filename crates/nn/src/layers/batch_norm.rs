@@ -3,8 +3,8 @@ use crate::kernel::by_dtype;
 use crate::kernel::norm::{self, Affine, After, Mask, Moments};
 use crate::op::{shaped, tensor, with};
 use crate::params::{Init, Parameter, Path};
-use crate::{Error, Layer, Pass, Result, Value};
-use candle_core::{DType, Device, Tensor, Var};
+use crate::{Error, Layer, Pass, Result, Value, composed, op};
+use candle_core::{Device, Tensor, Var};
 
 /// Settings of a batch norm; [`Default`] gives PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,7 +34,8 @@ impl Default for BatchNormConfig {
 ///
 /// # Shapes    (B, H, W, C); the result has the input's.
 /// # Gradient  to input, weight and bias, through the batch's statistics in training.
-/// # Numerics  statistics are joined in f64 from blocks centred on their own means.
+/// # Numerics  on the CPU statistics are joined in f64 from blocks centred on their own means; on a device they are sums
+/// in the number type, of differences from a first mean.
 /// # Errors    [`Error::Input`] if the channels differ, or a channel has a single value in training.
 /// # Source    Ioffe and Szegedy, ICML 2015, algorithm 1.
 #[derive(Debug, Clone)]
@@ -71,8 +72,7 @@ impl BatchNorm2d {
     }
 
     fn running(&self) -> Result<Moments> {
-        let values = |var: &Var| var.to_dtype(DType::F64)?.to_vec1::<f64>();
-        Ok(Moments { mean: values(&self.mean)?, variance: values(&self.variance)? })
+        Ok(Moments { mean: op::values(&self.mean)?, variance: op::values(&self.variance)? })
     }
 
     /// C, the number of channels.
@@ -82,12 +82,24 @@ impl BatchNorm2d {
 
     /// Scale and shift per channel that do what the layer does in evaluation.
     pub(super) fn folded(&self) -> Result<(Vec<f64>, Vec<f64>)> {
-        let values = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
-        let (gamma, beta, running) = (values(self.weight.tensor())?, values(self.bias.tensor())?, self.running()?);
+        let (gamma, beta) = (op::values(self.weight.tensor())?, op::values(self.bias.tensor())?);
+        let running = self.running()?;
         let scale: Vec<f64> =
             running.inverse_deviation(self.config.epsilon).iter().zip(gamma).map(|(i, g)| i * g).collect();
         let shift = beta.iter().zip(&running.mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
         Ok((scale, shift))
+    }
+
+    /// The same, behind a convolution with this bias, where the parameters lie.
+    pub(super) fn folded_in_place(&self, bias: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+        let deviation = self.variance.affine(1., self.config.epsilon)?.sqrt()?;
+        let scale = self.weight.tensor().div(&deviation)?;
+        let centre = match bias {
+            Some(bias) => self.mean.sub(bias)?,
+            None => self.mean.as_tensor().clone(),
+        };
+        let shift = self.bias.tensor().sub(&centre.mul(&scale)?)?;
+        Ok((scale.detach(), shift.detach()))
     }
 
     /// Whether a pass takes the statistics of its batch.
@@ -114,6 +126,9 @@ impl BatchNorm2d {
         if batch_moments && count < 2 {
             let want = "training needs at least two values per channel: take a larger batch, or freeze the layer";
             return Err(input::wrong(&self.name, x, want));
+        }
+        if composed::wanted(x.tensor()) {
+            return self.composed(x, shortcut, relu, (count, batch_moments), pass);
         }
         let (name, kept) = (&self.name, x.tensor().clone());
         by_dtype!(kept.dtype(), name, T => {
@@ -160,6 +175,53 @@ impl BatchNorm2d {
                 }
             }))
         })
+    }
+
+    fn composed(
+        &self,
+        x: &Value,
+        shortcut: Option<&Value>,
+        relu: bool,
+        (count, batch_moments): (usize, bool),
+        pass: &mut Pass,
+    ) -> Result<Value> {
+        let given = (!batch_moments).then(|| (self.mean.as_detached_tensor(), self.variance.as_detached_tensor()));
+        let given = given.as_ref().map(|(mean, variance)| (mean, variance));
+        let (gamma, beta) = (self.weight.tensor().detach(), self.bias.tensor().detach());
+        let (mut out, rows) = composed::norm::normalise(x.tensor(), given, &gamma, &beta, self.config.epsilon)?;
+        if let Some(other) = shortcut {
+            out = out.add(other.tensor())?;
+        }
+        if relu {
+            out = composed::pointwise::relu(&out)?;
+        }
+        if let Some((mean, variance)) = rows.moments.as_ref().filter(|_| pass.records()) {
+            let (n, momentum) = (count as f64, self.config.momentum);
+            for (var, new, factor) in [(&self.mean, mean, 1.), (&self.variance, variance, n / (n - 1.))] {
+                let moved =
+                    var.as_detached_tensor().affine(1. - momentum, 0.)?.add(&new.affine(momentum * factor, 0.)?)?;
+                var.set(&moved)?;
+            }
+        }
+        let (source, added) = (x.source(), shortcut.map(Value::source));
+        let result = relu.then(|| out.clone());
+        let (layer, inputs) = (self.clone(), [Some(x), shortcut].into_iter().flatten().collect::<Vec<_>>());
+        Ok(pass.record(out, &inputs, &[&self.weight, &self.bias], move |grad, to| {
+            let grad = match result {
+                Some(out) => relu::stopped(&out, &grad)?,
+                None => grad,
+            };
+            let found = rows.back(&gamma, &grad, source.wants())?;
+            if let Some(added) = added {
+                to.value(added, || Ok(grad))?;
+            }
+            to.parameter(&layer.weight, || Ok(found.gamma))?;
+            to.parameter(&layer.bias, || Ok(found.beta))?;
+            match found.input {
+                Some(input) => to.value(source, || Ok(input)),
+                None => Ok(()),
+            }
+        }))
     }
 
     /// Moves the running statistics towards those of a batch with `count` values per channel.

@@ -4,8 +4,8 @@ use crate::kernel::norm::{self, Moments};
 use crate::kernel::{by_dtype, column_sums};
 use crate::op::{shaped, tensor, with};
 use crate::params::{Init, Parameter, Path};
-use crate::{Error, Gradients, Layer, Pass, Result, Source, Value};
-use candle_core::{DType, Tensor};
+use crate::{Error, Gradients, Layer, Pass, Result, Source, Value, composed, op};
+use candle_core::Tensor;
 
 /// Settings of a convolution, along (height, width).
 ///
@@ -152,9 +152,13 @@ impl Conv2d {
     }
 
     /// The bias.
+    pub(super) fn bias(&self) -> Option<&Tensor> {
+        self.bias.as_ref().map(Parameter::tensor)
+    }
+
+    /// The bias on the host.
     pub(super) fn bias_values(&self) -> Result<Option<Vec<f64>>> {
-        let values = |b: &Parameter| Ok(b.tensor().to_dtype(DType::F64)?.to_vec1::<f64>()?);
-        self.bias.as_ref().map(values).transpose()
+        Ok(self.bias().map(op::values).transpose()?)
     }
 
     /// Weight and bias.
@@ -174,7 +178,12 @@ impl Conv2d {
     ) -> Result<Tensor> {
         let name = &self.name;
         let shape = (g.batch, g.map.0, g.map.1, g.outputs);
-        let bias = self.bias.as_ref().map(Parameter::tensor);
+        let bias = self.bias();
+        if composed::wanted(x) {
+            let (scale, bias) = (folded.map(|f| f.0), folded.map(|f| f.1).or(bias));
+            let after = composed::conv::After { scale, bias, plus: added, relu };
+            return Ok(composed::conv::forward(g, x, self.weight.tensor(), after)?);
+        }
         Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(self.weight.tensor(), |w| {
             let run = |scale: Option<&[T]>, bias: Option<&[T]>| match added {
                 None => Ok(conv::forward(g, x, w, Affine { scale, bias, plus: None, relu })),
@@ -193,7 +202,7 @@ impl Conv2d {
 
     /// The maps of `x` and the moments of their channels.
     pub(super) fn compute_with_moments(&self, g: &Geometry, x: &Tensor) -> Result<(Tensor, Moments)> {
-        let (name, bias) = (&self.name, self.bias.as_ref().map(Parameter::tensor));
+        let (name, bias) = (&self.name, self.bias());
         Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(self.weight.tensor(), |w| {
             let run = |bias: Option<&[T]>| {
                 conv::forward_with_moments(g, x, w, Affine { scale: None, bias, plus: None, relu: false }, true)
@@ -224,6 +233,13 @@ impl Conv2d {
         to: &mut Gradients,
     ) -> Result<()> {
         let (name, weight) = (&self.name, self.weight.tensor());
+        if composed::wanted(x) {
+            to.parameter(&self.weight, || Ok(composed::conv::weight_gradient(g, x, grad)?))?;
+            if let Some(bias) = &self.bias {
+                to.parameter(bias, || Ok(composed::conv::bias_gradient(grad)?))?;
+            }
+            return to.value(source, || Ok(composed::conv::input_gradient(g, weight, grad)?));
+        }
         to.parameter(&self.weight, || {
             Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(grad, |d| {
                 shaped(conv::weight_gradient(g, x, d), weight)

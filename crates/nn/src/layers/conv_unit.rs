@@ -1,5 +1,5 @@
 use super::{BatchNorm2d, Conv2d, Relu, join};
-use crate::{Error, Layer, Pass, Result, Value};
+use crate::{Error, Layer, Pass, Result, Value, composed};
 use candle_core::Tensor;
 
 /// What follows a convolution or its norm.
@@ -57,7 +57,7 @@ impl ConvUnit {
             return self.folded(x, shortcut, relu);
         }
         match (&self.norm, shortcut) {
-            (Some(norm), _) if norm.follows(pass) => {
+            (Some(norm), _) if norm.follows(pass) && !composed::wanted(x.tensor()) => {
                 let g = self.conv.geometry(x)?;
                 let (maps, moments) = self.conv.compute_with_moments(&g, x.tensor())?;
                 let maps = self.conv.record(g, x, maps, pass);
@@ -89,6 +89,9 @@ impl ConvUnit {
         let g = self.conv.geometry(x)?;
         let dtype = x.tensor().dtype();
         let fold = |norm: &BatchNorm2d| -> Result<(Tensor, Tensor)> {
+            if composed::wanted(x.tensor()) {
+                return norm.folded_in_place(self.conv.bias());
+            }
             let (scale, mut shift) = norm.folded()?;
             if let Some(bias) = self.conv.bias_values()? {
                 for ((s, b), f) in shift.iter_mut().zip(bias).zip(&scale) {

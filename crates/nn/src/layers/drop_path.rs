@@ -1,7 +1,7 @@
 use crate::kernel::{by_dtype, row};
 use crate::op::{shaped, with};
 use crate::params::Path;
-use crate::{Error, Layer, Pass, Result, Value};
+use crate::{Error, Layer, Pass, Result, Value, composed};
 use rand::Rng;
 
 /// Stochastic depth: in training, a residual branch is left out for an image with probability p, and else divided by 1
@@ -46,6 +46,12 @@ impl Layer for DropPath {
         let factors: Vec<f64> =
             (0..batch).map(|_| if rng.random::<f64>() < self.probability { 0. } else { kept }).collect();
         let (name, like, source) = (self.name.clone(), x.tensor().clone(), x.source());
+        if composed::wanted(&like) {
+            let out = composed::pointwise::scale_images(&like, &factors)?;
+            return Ok(pass.record(out, &[x], &[], move |grad, to| {
+                to.value(source, || Ok(composed::pointwise::scale_images(&grad, &factors)?))
+            }));
+        }
         let out =
             by_dtype!(like.dtype(), &name, T => with(&like, |v: &[T]| shaped(row::scale_rows(v, &factors), &like)))?;
         Ok(pass.record(out, &[x], &[], move |grad, to| {

@@ -1,6 +1,5 @@
 use crate::params::Path;
-use crate::{Error, Layer, Pass, Result, Value};
-use candle_core::Tensor;
+use crate::{Error, Layer, Pass, Result, Value, composed};
 use rand::Rng;
 
 /// Dropout: in training, every entry is 0 with probability p and else divided by 1 - p; in evaluation, the identity.
@@ -39,7 +38,8 @@ impl Layer for Dropout {
         let kept = 1. / (1. - self.probability);
         let mask: Vec<f64> =
             (0..count).map(|_| if rng.random::<f64>() < self.probability { 0. } else { kept }).collect();
-        let mask = Tensor::from_vec(mask, x.dims(), x.tensor().device())?.to_dtype(x.tensor().dtype())?;
+        // Drawn on the host, the same everywhere; it goes to the device while that computes.
+        let mask = composed::upload(mask, x.dims(), x.tensor().dtype(), x.tensor().device())?;
         let (out, source) = (x.tensor().mul(&mask)?, x.source());
         Ok(pass.record(out, &[x], &[], move |grad, to| to.value(source, || Ok(grad.mul(&mask)?))))
     }

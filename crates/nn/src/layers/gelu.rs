@@ -1,7 +1,7 @@
 use super::input;
 use crate::kernel::{by_dtype, gelu};
 use crate::op::{shaped, with};
-use crate::{Layer, Pass, Result, Value};
+use crate::{Layer, Pass, Result, Value, composed};
 
 /// Gaussian error linear unit.
 ///
@@ -10,8 +10,8 @@ use crate::{Layer, Pass, Result, Value};
 /// ```
 /// # Shapes    any; the result has the input's.
 /// # Gradient  `Phi(x) + x phi(x)`, phi the density.
-/// # Numerics  exact, not the approximation by tanh; the tail for negative x keeps its relative precision. NaN stays
-/// NaN.
+/// # Numerics  exact, not the approximation by tanh; on the CPU the tail for negative x keeps its relative
+/// precision. NaN stays NaN.
 /// # Source    Hendrycks and Gimpel, 2016, section 2.
 ///
 /// ```
@@ -33,6 +33,12 @@ impl Layer for Gelu {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
         input::check(Self::NAME, x)?;
         let kept = x.tensor().clone();
+        if composed::wanted(&kept) {
+            let (out, source) = (composed::pointwise::gelu(&kept)?, x.source());
+            return Ok(pass.record(out, &[x], &[], move |grad, to| {
+                to.value(source, || Ok(composed::pointwise::gelu_back(&kept, &grad)?))
+            }));
+        }
         let out = by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| shaped(gelu::gelu(v), &kept)))?;
         let source = x.source();
         Ok(pass.record(out, &[x], &[], move |grad, to| {

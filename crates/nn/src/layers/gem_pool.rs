@@ -3,8 +3,7 @@ use crate::kernel::by_dtype;
 use crate::kernel::gem::Gem;
 use crate::op::{shaped, tensor, with};
 use crate::params::{Init, Parameter, Path};
-use crate::{Error, Layer, Pass, Result, Value};
-use candle_core::DType;
+use crate::{Error, Layer, Pass, Result, Value, composed, op};
 
 /// Generalised mean over the pixels of every channel, with a learned exponent: 1 is the mean, infinity the maximum.
 ///
@@ -13,8 +12,9 @@ use candle_core::DType;
 /// ```
 /// # Shapes    (B, H, W, C), p (1); returns (B, C).
 /// # Gradient  to input and p; 0 where the input is below epsilon.
-/// # Numerics  powers are taken relative to the channel's maximum, in f64, and cannot overflow.
-/// # Errors    [`Error::Input`] if the input are no images, [`Error::Setting`] if training has brought p to 0 or below.
+/// # Numerics  powers are taken relative to the channel's maximum and cannot overflow; in f64 on the CPU.
+/// # Errors    [`Error::Input`] if the input are no images, [`Error::Setting`] if training has brought p to 0 or below; on a
+/// device, where nobody reads p, the result is NaN then.
 /// # Source    Radenovic, Tolias and Chum, TPAMI 2018, equation 3.
 ///
 /// ```
@@ -49,10 +49,24 @@ impl GemPool {
     }
 }
 
+impl GemPool {
+    fn composed(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        let (out, means) = composed::gem::forward(x.tensor(), self.power.tensor(), self.epsilon)?;
+        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
+        Ok(pass.record(out, &[x], &[&self.power], move |grad, to| {
+            to.parameter(&layer.power, || Ok(means.power_gradient(&grad)?))?;
+            to.value(source, || Ok(means.input_gradient(&grad, &kept)?))
+        }))
+    }
+}
+
 impl Layer for GemPool {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
         let [batch, h, w, channels] = input::images(&self.name, x, None)?;
-        let power = self.power.tensor().to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()?;
+        if composed::wanted(x.tensor()) {
+            return self.composed(x, pass);
+        }
+        let power: f64 = op::values(self.power.tensor())?.iter().sum();
         if power.is_nan() || power <= 0. {
             let what = format!("the exponent has become {power}, but has to be above 0: lower its learning rate");
             return Err(Error::Setting { layer: self.name.clone(), what });

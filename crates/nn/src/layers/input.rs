@@ -1,16 +1,15 @@
 use crate::{Error, Result, Value};
 use candle_core::DType;
 
-/// That a layer can compute with a value: f32 or f64, on the CPU.
+/// That a layer can compute with a value: f32, or f64 where the device has it.
 pub(super) fn check(layer: &str, x: &Value) -> Result<()> {
     let (dtype, device) = (x.tensor().dtype(), x.tensor().device());
-    if !device.is_cpu() {
-        return Err(Error::Device { layer: layer.to_owned(), device: format!("{:?}", device.location()) });
+    match dtype {
+        DType::F32 => Ok(()),
+        DType::F64 if !device.is_metal() => Ok(()),
+        DType::F64 => Err(Error::Device { layer: layer.to_owned(), device: format!("{:?}", device.location()) }),
+        _ => Err(Error::DType { layer: layer.to_owned(), dtype: format!("{dtype:?}") }),
     }
-    if !matches!(dtype, DType::F32 | DType::F64) {
-        return Err(Error::DType { layer: layer.to_owned(), dtype: format!("{dtype:?}") });
-    }
-    Ok(())
 }
 
 /// That an input does not fit.

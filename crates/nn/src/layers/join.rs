@@ -3,7 +3,7 @@
 use super::input;
 use crate::kernel::{by_dtype, columns};
 use crate::op::{slice, tensor, with};
-use crate::{Error, Pass, Result, Value, op};
+use crate::{Error, Pass, Result, Value, composed, op};
 
 /// The sum of two values of one shape.
 ///
@@ -45,6 +45,18 @@ pub fn concat(values: &[&Value], pass: &mut Pass) -> Result<Value> {
     let total: usize = widths.iter().sum();
     let (rows, shape) = (head.iter().product::<usize>(), [head, &[total]].concat());
     let dtype = first.tensor().dtype();
+    if composed::wanted(first.tensor()) {
+        let tensors: Vec<_> = values.iter().map(|v| v.tensor()).collect();
+        let sources: Vec<_> = values.iter().map(|v| v.source()).collect();
+        return Ok(pass.record(composed::join::concat(&tensors)?, values, &[], move |grad, to| {
+            let mut start = 0;
+            for (source, width) in sources.into_iter().zip(widths) {
+                to.value(source, || Ok(composed::join::part(&grad, start, width)?))?;
+                start += width;
+            }
+            Ok(())
+        }));
+    }
     let out = by_dtype!(dtype, NAME, T => {
         let storages: Vec<_> = values.iter().map(|v| v.tensor().storage_and_layout()).collect();
         let parts = storages.iter().zip(&widths).map(|((s, layout), &width)| Ok((slice::<T>(s, layout)?, width)));

@@ -2,7 +2,7 @@ use super::input;
 use crate::kernel::{by_dtype, column_sums, row};
 use crate::op::{shaped, with};
 use crate::params::{Init, Parameter, Path};
-use crate::{Error, Layer, Pass, Result, Value};
+use crate::{Error, Layer, Pass, Result, Value, composed};
 
 /// Layer normalisation over the last axis: features of a token, channels of a pixel.
 ///
@@ -52,6 +52,15 @@ impl Layer for LayerNorm {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
         let width = input::last(&self.name, x, self.weight.dims()[0])?;
         let (weight, bias) = (self.weight.tensor(), self.bias.tensor());
+        if composed::wanted(x.tensor()) {
+            let (out, rows) = composed::rows::normalise(x.tensor(), weight, bias, self.epsilon)?;
+            let (layer, source) = (self.clone(), x.source());
+            return Ok(pass.record(out, &[x], &[&self.weight, &self.bias], move |grad, to| {
+                to.parameter(&layer.weight, || Ok(rows.scale_back(&grad)?))?;
+                to.parameter(&layer.bias, || Ok(composed::linear::bias_gradient(&grad)?))?;
+                to.value(source, || Ok(rows.back(layer.weight.tensor(), &grad)?))
+            }));
+        }
         by_dtype!(x.tensor().dtype(), &self.name, T => {
             let (out, moments) = with(x.tensor(), |v: &[T]| with(weight, |w| with(bias, |b| {
                 let (out, moments) = row::normalise(v, w, b, self.epsilon);

@@ -2,7 +2,7 @@ use super::input;
 use crate::kernel::{by_dtype, row};
 use crate::op::{shaped, with};
 use crate::params::{Init, Parameter, Path};
-use crate::{Error, Layer, Pass, Result, Value};
+use crate::{Error, Layer, Pass, Result, Value, composed};
 
 /// A learned factor for every channel, small at first, so that a deep residual network starts near the identity.
 ///
@@ -38,6 +38,14 @@ impl Layer for LayerScale {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
         let width = input::last(&self.name, x, self.gamma.dims()[0])?;
         let (dtype, gamma) = (x.tensor().dtype(), self.gamma.tensor());
+        if composed::wanted(x.tensor()) {
+            let out = composed::pointwise::scale(x.tensor(), gamma)?;
+            let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
+            return Ok(pass.record(out, &[x], &[&self.gamma], move |grad, to| {
+                to.parameter(&layer.gamma, || Ok(composed::pointwise::column_products(&kept, &grad)?))?;
+                to.value(source, || Ok(composed::pointwise::scale(&grad, layer.gamma.tensor())?))
+            }));
+        }
         let out = by_dtype!(dtype, &self.name, T => with(x.tensor(), |v: &[T]| with(gamma, |f| {
             shaped(row::scale(v, f), x.tensor())
         })))?;

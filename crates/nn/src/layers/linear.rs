@@ -3,7 +3,7 @@ use crate::kernel::by_dtype;
 use crate::kernel::linear::Affine;
 use crate::op::{shaped, tensor, with};
 use crate::params::{Init, Parameter, Path};
-use crate::{Error, Layer, Pass, Result, Value};
+use crate::{Error, Layer, Pass, Result, Value, composed};
 
 /// Linear layer.
 ///
@@ -55,6 +55,23 @@ impl Linear {
     }
 }
 
+impl Linear {
+    fn composed(&self, x: &Value, shape: &[usize], pass: &mut Pass) -> Result<Value> {
+        use composed::linear;
+        let bias = self.bias.as_ref().map(Parameter::tensor);
+        let out = linear::forward(x.tensor(), self.weight.tensor(), bias, shape)?;
+        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
+        let parameters: Vec<_> = std::iter::once(&self.weight).chain(&self.bias).collect();
+        Ok(pass.record(out, &[x], &parameters, move |grad, to| {
+            to.parameter(&layer.weight, || Ok(linear::weight_gradient(&kept, &grad)?))?;
+            if let Some(bias) = &layer.bias {
+                to.parameter(bias, || Ok(linear::bias_gradient(&grad)?))?;
+            }
+            to.value(source, || Ok(linear::input_gradient(layer.weight.tensor(), &grad, &kept)?))
+        }))
+    }
+}
+
 impl Layer for Linear {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
         let (outputs, inputs) = self.weight.tensor().dims2()?;
@@ -71,6 +88,9 @@ impl Layer for Linear {
         input::check(&self.name, x)?;
         let affine = Affine { rows, inputs, outputs };
         let (name, weight) = (&self.name, self.weight.tensor());
+        if composed::wanted(x.tensor()) {
+            return self.composed(x, &shape, pass);
+        }
         let out = by_dtype!(x.tensor().dtype(), name, T => with(x.tensor(), |x: &[T]| with(weight, |w| {
             match &self.bias {
                 None => tensor(affine.forward(x, w, None), shape),

@@ -2,7 +2,7 @@ use super::input;
 use crate::kernel::by_dtype;
 use crate::kernel::response::Response;
 use crate::op::{shaped, with};
-use crate::{Error, Layer, Pass, Result, Value};
+use crate::{Error, Layer, Pass, Result, Value, composed};
 
 /// Local response normalisation across channels, as the networks of 2012 to 2014 have it.
 ///
@@ -48,6 +48,12 @@ impl Layer for LocalResponseNorm {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
         let [.., channels] = input::images(Self::NAME, x, None)?;
         let (response, kept, source) = (self.0, x.tensor().clone(), x.source());
+        if composed::wanted(&kept) {
+            let out = composed::response::forward(response, &kept)?;
+            return Ok(pass.record(out, &[x], &[], move |grad, to| {
+                to.value(source, || Ok(composed::response::backward(response, &kept, &grad)?))
+            }));
+        }
         let out = by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| {
             shaped(response.forward(v, channels), &kept)
         }))?;

@@ -1,7 +1,7 @@
 use super::input;
 use crate::kernel::{by_dtype, columns};
 use crate::op::{tensor, with};
-use crate::{Layer, Pass, Result, Value};
+use crate::{Layer, Pass, Result, Value, composed};
 
 /// Images (B, C, H, W), as candle and PyTorch have them, to (B, H, W, C), as the layers take them.
 ///
@@ -35,6 +35,13 @@ impl Layer for ToChannelsFirst {
 fn turn(x: &Value, (rows, columns): (usize, usize), shape: [usize; 4], pass: &mut Pass) -> Result<Value> {
     const NAME: &str = "order of channels";
     input::check(NAME, x)?;
+    if composed::wanted(x.tensor()) {
+        let out = composed::join::turn(x.tensor(), (rows, columns), &shape)?;
+        let (source, shape) = (x.source(), x.dims().to_vec());
+        return Ok(pass.record(out, &[x], &[], move |grad, to| {
+            to.value(source, || Ok(composed::join::turn(&grad, (columns, rows), &shape)?))
+        }));
+    }
     let out = by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
         tensor(columns::transpose(x, rows, columns), &shape)
     }))?;

@@ -2,7 +2,7 @@ use super::input;
 use crate::kernel::by_dtype;
 use crate::kernel::pool::{self, Window};
 use crate::op::{tensor, with};
-use crate::{Error, Layer, Pass, Result, Value};
+use crate::{Error, Layer, Pass, Result, Value, composed};
 
 /// Settings of a pooling, along (height, width).
 ///
@@ -108,6 +108,14 @@ impl Layer for MaxPool2d {
         const NAME: &str = "max_pool2d";
         let window = self.0.window(NAME, x)?;
         let shape = (window.batch, window.map.0, window.map.1, window.channels);
+        if composed::wanted(x.tensor()) {
+            let (out, places) = composed::pool::max(&window, x.tensor(), pass.records())?;
+            let Some(places) = places else { return Value::constant(&out) };
+            let source = x.source();
+            return Ok(pass.record(out, &[x], &[], move |grad, to| {
+                to.value(source, || Ok(composed::pool::max_gradient(&window, &places, &grad)?))
+            }));
+        }
         if !pass.records() {
             return Value::constant(&by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
                 tensor(pool::max_values(&window, x), shape)
@@ -188,6 +196,13 @@ impl Layer for GlobalAvgPool {
 
 fn mean(x: &Value, window: Window, count_padding: bool, shape: &[usize], pass: &mut Pass) -> Result<Value> {
     const NAME: &str = "avg_pool2d";
+    if composed::wanted(x.tensor()) {
+        let mean = composed::pool::Mean::over_windows(&window, count_padding, x.tensor())?;
+        let (out, source) = (mean.of(x.tensor())?.reshape(shape)?, x.source());
+        return Ok(pass.record(out, &[x], &[], move |grad, to| {
+            to.value(source, || Ok(mean.back(&grad, window.batch, window.channels)?))
+        }));
+    }
     let out = by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
         tensor(pool::mean(&window, x, count_padding), shape)
     }))?;

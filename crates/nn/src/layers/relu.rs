@@ -1,7 +1,7 @@
 use super::input;
 use crate::kernel::{self, by_dtype};
 use crate::op::{shaped, with};
-use crate::{Layer, Pass, Result, Value};
+use crate::{Layer, Pass, Result, Value, composed};
 
 /// Rectified linear unit.
 ///
@@ -22,9 +22,13 @@ impl Layer for Relu {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
         input::check(Self::NAME, x)?;
         let tensor = x.tensor();
-        let out = by_dtype!(tensor.dtype(), Self::NAME, T => with(tensor, |v: &[T]| {
-            shaped(kernel::zip(v, v, |v, _| if v < 0. { 0. } else { v }), tensor)
-        }))?;
+        let out = if composed::wanted(tensor) {
+            composed::pointwise::relu(tensor)?
+        } else {
+            by_dtype!(tensor.dtype(), Self::NAME, T => with(tensor, |v: &[T]| {
+                shaped(kernel::zip(v, v, |v, _| if v < 0. { 0. } else { v }), tensor)
+            }))?
+        };
         let (kept, source) = (out.clone(), x.source());
         Ok(pass.record(out, &[x], &[], move |grad, to| to.value(source, || Ok(stopped(&kept, &grad)?))))
     }
@@ -35,6 +39,9 @@ pub(super) fn stopped(
     out: &candle_core::Tensor,
     grad: &candle_core::Tensor,
 ) -> candle_core::Result<candle_core::Tensor> {
+    if composed::wanted(out) {
+        return composed::pointwise::relu_back(out, grad);
+    }
     by_dtype!(out.dtype(), Relu::NAME, T => with(out, |o: &[T]| with(grad, |g| {
         shaped(kernel::zip(o, g, |o, g| if o <= 0. { 0. } else { g }), out)
     })))

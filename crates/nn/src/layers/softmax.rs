@@ -1,7 +1,7 @@
 use super::input;
 use crate::kernel::{by_dtype, row};
 use crate::op::{shaped, with};
-use crate::{Layer, Pass, Result, Value};
+use crate::{Layer, Pass, Result, Value, composed};
 
 /// Soft-max over the last axis.
 ///
@@ -33,6 +33,13 @@ impl Layer for Softmax {
         let Some(&width) = x.dims().last().filter(|w| **w > 0) else {
             return Err(input::wrong(Self::NAME, x, "a last axis with at least one entry is needed"));
         };
+        if composed::wanted(x.tensor()) {
+            let (out, source) = (composed::rows::softmax(x.tensor())?, x.source());
+            let kept = out.clone();
+            return Ok(pass.record(out, &[x], &[], move |grad, to| {
+                to.value(source, || Ok(composed::rows::softmax_back(&kept, &grad)?))
+            }));
+        }
         let out = by_dtype!(x.tensor().dtype(), Self::NAME, T => with(x.tensor(), |v: &[T]| {
             shaped(row::softmax(v, width), x.tensor())
         }))?;

@@ -3,7 +3,7 @@ use crate::kernel::resample::Resample;
 use crate::kernel::{Element, by_dtype, column_sums, tokens};
 use crate::op::{shaped, tensor, with};
 use crate::params::{Init, Parameter, Path};
-use crate::{Error, Layer, Pass, Result, Value};
+use crate::{Error, Layer, Pass, Result, Value, composed};
 
 /// Puts a learned class token before the tokens of every image and adds a learned embedding of their places.
 ///
@@ -52,6 +52,21 @@ impl ClassToken {
     }
 }
 
+impl ClassToken {
+    fn composed(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+        use composed::tokens;
+        let (stored, grid) = (self.stored, self.grid);
+        let out = tokens::prepend(x.tensor(), self.class.tensor(), self.places.tensor(), stored, grid)?;
+        let (layer, source) = (self.clone(), x.source());
+        Ok(pass.record(out, &[x], &[&self.class, &self.places], move |grad, to| {
+            let sum = tokens::sum_of_images(&grad)?;
+            to.parameter(&layer.class, || Ok(sum.narrow(1, 0, 1)?.contiguous()?))?;
+            to.parameter(&layer.places, || Ok(tokens::places_back(&sum, stored, grid)?))?;
+            to.value(source, || Ok(grad.narrow(1, 1, grid * grid)?.contiguous()?))
+        }))
+    }
+}
+
 impl Layer for ClassToken {
     fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
         input::check(&self.name, x)?;
@@ -64,6 +79,9 @@ impl Layer for ClassToken {
         }
         let (dtype, shape) = (x.tensor().dtype(), (batch, 1 + patches, width));
         let (class, places) = (self.class.tensor(), self.places.tensor());
+        if composed::wanted(x.tensor()) {
+            return self.composed(x, pass);
+        }
         let out = by_dtype!(dtype, &self.name, T => with(x.tensor(), |x: &[T]| with(class, |class: &[T]| with(places, |places| {
             let (of_class, of_patches) = places.split_at(width);
             let resampled = self.resample().map(|r| r.forward(of_patches, width));
@@ -117,6 +135,11 @@ impl Layer for FirstToken {
             return Err(input::wrong(NAME, x, "at least one token is needed"));
         }
         let (kept, source) = (x.tensor().clone(), x.source());
+        if composed::wanted(&kept) {
+            return Ok(pass.record(composed::tokens::first(&kept)?, &[x], &[], move |grad, to| {
+                to.value(source, || Ok(composed::tokens::first_back(&grad, t)?))
+            }));
+        }
         let out = by_dtype!(kept.dtype(), NAME, T => with(&kept, |x: &[T]| {
             tensor(tokens::heads(x, width, t * width), (batch, width))
         }))?;

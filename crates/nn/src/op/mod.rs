@@ -2,15 +2,15 @@
 
 mod storage;
 
-pub(crate) use storage::{shaped, slice, tensor, with};
+pub(crate) use storage::{shaped, slice, tensor, values, with};
 
-use crate::Result;
 use crate::kernel::{self, by_dtype};
+use crate::{Result, composed};
 use candle_core::Tensor;
 
 /// The sum of two tensors of one shape.
 pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    if !a.device().is_cpu() {
+    if composed::wanted(a) {
         return Ok(a.add(b)?);
     }
     Ok(by_dtype!(a.dtype(), "npair sum", T => with(a, |x: &[T]| with(b, |y| {
@@ -22,10 +22,11 @@ pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 const TRACE: f64 = 1e-30;
 
 /// A gradient whose traces are 0. Pairs that lie far apart have gradients like e^-90; on its way through a network
-/// such a number becomes subnormal, and arithmetic on those takes a hundred times as long. No sum in f32 would notice.
+/// such a number becomes subnormal, and arithmetic on those takes a hundred times as long on a CPU. No sum in f32 would
+/// notice.
 pub(crate) fn without_traces(grad: &Tensor) -> Result<Tensor> {
     let grad = grad.contiguous()?;
-    if !grad.device().is_cpu() {
+    if composed::wanted(&grad) {
         return Ok(grad);
     }
     Ok(by_dtype!(grad.dtype(), "npair gradient", T => with(&grad, |g: &[T]| {

@@ -1,8 +1,10 @@
 use crate::kernel::Element;
-use candle_core::{Layout, Result, Shape, Storage, Tensor, bail};
+use candle_core::{DType, Layout, Result, Shape, Storage, Tensor, bail};
 
 /// The values of a contiguous tensor on the CPU.
 pub(crate) fn slice<'a, T: Element>(storage: &'a Storage, layout: &Layout) -> Result<&'a [T]> {
+    #[cfg(any(test, feature = "composed-tests"))]
+    crate::composed::testing::read();
     let Storage::Cpu(storage) = storage else { bail!("npair-nn: a tensor is not on the CPU") };
     match layout.contiguous_offsets() {
         Some((from, to)) => Ok(&T::cpu_storage_as_slice(storage)?[from..to]),
@@ -15,6 +17,13 @@ pub(crate) fn with<T: Element, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Resul
     let tensor = tensor.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
     f(slice(&storage, layout)?)
+}
+
+/// All values, as f64. From a device it waits for everything that is under way: not within a step.
+pub(crate) fn values(tensor: &Tensor) -> Result<Vec<f64>> {
+    #[cfg(any(test, feature = "composed-tests"))]
+    crate::composed::testing::read();
+    tensor.to_device(&candle_core::Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()
 }
 
 /// Values as a tensor of the shape of `like`.

@@ -3,8 +3,9 @@
 use super::gradients::{Gradients, Node};
 use super::{Pass, Source, Tape, Value};
 use crate::{Mode, Result, op};
+use candle_core::backend::BackendStorage;
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Shape, Tensor, TensorId};
+use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, MetalStorage, Shape, Tensor, TensorId};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +49,7 @@ pub fn differentiable(x: &Tensor, mode: &Mode, f: impl FnOnce(&Value, &mut Pass)
     let rest = Rest(Arc::new(Mutex::new(State::Waiting { nodes: tape.nodes, end: out.source })));
     // Every link hands the result on and has up to two tensors of its own; the last one made is asked first for its
     // gradients, walks the tape and leaves the others theirs.
-    let mut end = out.tensor;
+    let mut end = unshared(out.tensor)?;
     if x.track_op() {
         end = end.apply_op2(x, Link::new(&rest, [None, None]))?;
     }
@@ -63,6 +64,15 @@ pub fn differentiable(x: &Tensor, mode: &Mode, f: impl FnOnce(&Value, &mut Pass)
         };
     }
     Ok(end)
+}
+
+/// The tensor, alone in its storage: a link hands a copy of all of the storage on.
+fn unshared(tensor: Tensor) -> Result<Tensor> {
+    let whole = {
+        let (_, layout) = tensor.storage_and_layout();
+        layout.start_offset() == 0 && layout.is_contiguous()
+    };
+    Ok(if whole { tensor } else { tensor.force_contiguous()? })
 }
 
 /// The gradients of `loss`, as `loss.backward()` has them, but those of parameters are handed over as they are: candle
@@ -153,8 +163,8 @@ impl Link {
         Self { rest: rest.clone(), ids, asked: AtomicBool::new(false) }
     }
 
-    fn identity(storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        use candle_core::backend::BackendStorage;
+    /// A copy, wherever it lies.
+    fn identity<S: BackendStorage>(storage: &S, layout: &Layout) -> candle_core::Result<(S, Shape)> {
         Ok((storage.try_clone(layout)?, layout.shape().clone()))
     }
 
@@ -181,6 +191,26 @@ impl CustomOp2 for Link {
         _: &CpuStorage,
         _: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
+        Self::identity(x, layout)
+    }
+
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        layout: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        Self::identity(x, layout)
+    }
+
+    fn metal_fwd(
+        &self,
+        x: &MetalStorage,
+        layout: &Layout,
+        _: &MetalStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(MetalStorage, Shape)> {
         Self::identity(x, layout)
     }
 
@@ -215,6 +245,30 @@ impl CustomOp3 for Link {
         _: &CpuStorage,
         _: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
+        Self::identity(x, layout)
+    }
+
+    fn cuda_fwd(
+        &self,
+        x: &CudaStorage,
+        layout: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        Self::identity(x, layout)
+    }
+
+    fn metal_fwd(
+        &self,
+        x: &MetalStorage,
+        layout: &Layout,
+        _: &MetalStorage,
+        _: &Layout,
+        _: &MetalStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(MetalStorage, Shape)> {
         Self::identity(x, layout)
     }
 

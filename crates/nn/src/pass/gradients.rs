@@ -45,6 +45,7 @@ impl Gradients {
     pub fn value(&mut self, source: Source, find: impl FnOnce() -> Result<Tensor>) -> Result<()> {
         let Source(Some(at)) = source else { return Ok(()) };
         let grad = find()?;
+        debug_assert!(!grad.track_op(), "a gradient that keeps what it was made of");
         let slot = &mut self.values[at];
         *slot = Some(match slot.take() {
             None => grad,
@@ -62,6 +63,7 @@ impl Gradients {
             return Ok(());
         }
         let grad = find()?;
+        debug_assert!(!grad.track_op(), "a gradient that keeps what it was made of");
         let sum = match self.parameters.remove(&parameter.id()) {
             None => grad,
             Some(sum) => op::add(&sum, &grad)?,

@@ -17,6 +17,7 @@ pub use loss::{BatchConfig, LossConfig, NormPenaltyConfig, NormPenaltyForm, Part
 pub use miner::MinerConfig;
 pub use scoring::EvaluationConfig;
 
+use crate::Device;
 use npair_data::PipelineConfig;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,8 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// Seed of everything random: weights, batches, mining, augmentation, dropout, splits.
     pub seed: u64,
+    /// What computes: `cpu`, `cuda`, `cuda:1`, `metal`, ... Judging and embedding later may use another.
+    pub device: Device,
     /// Where pictures come from, and their split.
     pub data: DataConfig,
     /// From picture to pixels. Without it: pen strokes at 28 x 28 for the glyph set and Omniglot, colour photographs at

@@ -1,4 +1,5 @@
-use super::{Cell, Rule};
+use super::{Cell, Rule, Whole};
+use candle_core::{Result, Tensor};
 
 /// Adam.
 ///
@@ -30,5 +31,17 @@ impl Rule for Adam {
             (*m, *v) = (m1 as f32, v1 as f32);
             *x = (f64::from(*x) * cell.keep - rate * (m1 / c1) / ((v1 / c2).sqrt() + self.epsilon)) as f32;
         }
+    }
+
+    fn update_whole(&self, whole: Whole, rate: f64, step: u64) -> Result<Tensor> {
+        let [b1, b2] = self.betas;
+        let t = i32::try_from(step).unwrap_or(i32::MAX);
+        let (c1, c2) = (1. - b1.powi(t), 1. - b2.powi(t));
+        let [first, second] = whole.memory else { return Ok(whole.value.clone()) };
+        let g = whole.grad.affine(whole.scale, 0.)?;
+        *first = first.affine(b1, 0.)?.add(&g.affine(1. - b1, 0.)?)?;
+        *second = second.affine(b2, 0.)?.add(&g.sqr()?.affine(1. - b2, 0.)?)?;
+        let root = second.affine(1. / c2, 0.)?.sqrt()?.affine(1., self.epsilon)?;
+        whole.value.affine(whole.keep, 0.)?.sub(&first.affine(rate / c1, 0.)?.div(&root)?)
     }
 }

@@ -1,4 +1,5 @@
-use super::{Cell, Rule};
+use super::{Cell, Rule, Whole};
+use candle_core::{Result, Tensor};
 
 /// Gradient descent with momentum: `u = momentum u + g`, `x -= rate u`, as PyTorch's without dampening.
 pub(super) struct Sgd {
@@ -17,5 +18,11 @@ impl Rule for Sgd {
             *u = moved as f32;
             *x = (f64::from(*x) * cell.keep - rate * moved) as f32;
         }
+    }
+
+    fn update_whole(&self, whole: Whole, rate: f64, _step: u64) -> Result<Tensor> {
+        let [velocity] = whole.memory else { return Ok(whole.value.clone()) };
+        *velocity = velocity.affine(self.momentum, 0.)?.add(&whole.grad.affine(whole.scale, 0.)?)?;
+        whole.value.affine(whole.keep, 0.)?.sub(&velocity.affine(rate, 0.)?)
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn square(tensor: &Tensor) -> Result<f64> {
     }
 }
 
-/// Changes a variable part by part; on the CPU in place, elsewhere by way of it.
+/// Changes a variable on the CPU part by part, in place where it can be.
 pub(super) fn change(var: &Var, grad: &Tensor, memory: &mut [Vec<f32>], how: &Change) -> Result<()> {
     if var.device().is_cpu() && var.is_contiguous() && grad.is_contiguous() {
         return var.inplace_op2(grad, &InPlace { memory: Mutex::new(memory), how });

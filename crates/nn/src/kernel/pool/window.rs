@@ -22,7 +22,7 @@ impl Window {
     }
 
     /// Rows and columns (first, end) of window (i, j), cut at the image's edges; never empty.
-    pub(super) fn of(&self, i: usize, j: usize) -> ((usize, usize), (usize, usize)) {
+    pub(crate) fn of(&self, i: usize, j: usize) -> ((usize, usize), (usize, usize)) {
         let cut = |at: usize, stride: usize, padding: usize, kernel: usize, extent: usize| {
             ((at * stride).saturating_sub(padding), (at * stride + kernel - padding).min(extent))
         };
@@ -31,7 +31,7 @@ impl Window {
     }
 
     /// The windows that pixel `at` (a row or a column) lies in, and its place in each.
-    pub(super) fn over(at: usize, kernel: usize, stride: usize, padding: usize, map: usize) -> Vec<(usize, usize)> {
+    pub(crate) fn over(at: usize, kernel: usize, stride: usize, padding: usize, map: usize) -> Vec<(usize, usize)> {
         let shifted = at + padding;
         let first = (shifted + 1).saturating_sub(kernel).div_ceil(stride);
         (first..map.min(shifted / stride + 1)).map(|w| (w, shifted - w * stride)).collect()

@@ -1,0 +1,58 @@
+//! The layers as compositions of candle's own tensor operations: what runs where there is no kernel of ours, on CUDA and
+//! Metal. Values go in and come out as in `kernel`, gradients are written by hand, and nothing is read back to the host.
+//!
+//! Parameters are detached first: a result that candle could differentiate would keep everything it was made of.
+//!
+//! Every function here runs on the CPU too, where the tests hold it against the kernels
+//! (`docs/decisions/0012-layers-on-a-device.md`).
+
+pub(crate) mod attention;
+pub(crate) mod conv;
+pub(crate) mod gem;
+pub(crate) mod join;
+pub(crate) mod linear;
+pub(crate) mod norm;
+pub(crate) mod pointwise;
+pub(crate) mod pool;
+pub(crate) mod response;
+pub(crate) mod rows;
+mod table;
+mod taps;
+#[cfg(test)]
+mod tests;
+pub(crate) mod tokens;
+
+#[cfg(any(test, feature = "composed-tests"))]
+pub mod testing;
+
+use candle_core::{DType, Device, Result, Shape, Tensor};
+
+/// Whether a layer computes with this tensor in composed operations.
+pub(crate) fn wanted(tensor: &Tensor) -> bool {
+    #[cfg(any(test, feature = "composed-tests"))]
+    if testing::forced() {
+        return true;
+    }
+    !tensor.device().is_cpu()
+}
+
+/// Numbers made on the host, on their way to a device. They get their number type first: not every device has f64.
+pub(crate) fn upload(values: Vec<f64>, shape: impl Into<Shape>, dtype: DType, device: &Device) -> Result<Tensor> {
+    Tensor::from_vec(values, shape.into(), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)
+}
+
+/// All axes but the last as rows.
+fn matrix(x: &Tensor) -> Result<Tensor> {
+    let width = x.dims().last().copied().unwrap_or(1);
+    x.reshape((x.elem_count() / width.max(1), width))
+}
+
+/// Sums of the columns of a matrix, (1, C). A product with ones: candle reduces along the rows of memory only, and would
+/// read every column for itself.
+fn column_sums(x: &Tensor) -> Result<Tensor> {
+    let (rows, columns) = x.dims2()?;
+    if rows == 0 {
+        return Tensor::zeros((1, columns), x.dtype(), x.device());
+    }
+    Tensor::ones((1, rows), x.dtype(), x.device())?.matmul(&x.contiguous()?)
+}

@@ -1,0 +1,166 @@
+//! Maxima and means over windows of images (B, H, W, C).
+
+use super::table::{self, Key, NOTHING};
+use crate::kernel::adaptive::{self, Adaptive};
+use crate::kernel::pool::Window;
+use candle_core::{Device, Result, Tensor};
+
+fn key(what: &'static str, w: &Window, more: usize) -> Key {
+    let pairs = [w.image, w.kernel, w.stride, w.padding, w.map];
+    let mut extents: Vec<usize> = pairs.iter().flat_map(|p| [p.0, p.1]).collect();
+    extents.push(more);
+    Key::new(what, &extents)
+}
+
+/// The pixels of all windows, tap by tap: (taps, windows). What lies outside is the first pixel of the window once more,
+/// which changes no maximum.
+fn pixels(w: &Window, device: &Device) -> Result<Tensor> {
+    table::indices(key("pool pixels", w, 0), device, || {
+        let mut made = Vec::with_capacity(w.kernel.0 * w.kernel.1 * w.map_pixels());
+        for tap in 0..w.kernel.0 * w.kernel.1 {
+            for window in 0..w.map_pixels() {
+                let (i, j) = (window / w.map.1, window % w.map.1);
+                let (rows, columns) = w.of(i, j);
+                let y = (i * w.stride.0 + tap / w.kernel.1).checked_sub(w.padding.0).filter(|y| *y < rows.1);
+                let x = (j * w.stride.1 + tap % w.kernel.1).checked_sub(w.padding.1).filter(|x| *x < columns.1);
+                let (y, x) = y.zip(x).unwrap_or((rows.0, columns.0));
+                made.push((y * w.image.1 + x) as u32);
+            }
+        }
+        made
+    })
+}
+
+/// The windows that every pixel lies in: (n, pixels), and n, the most that one lies in.
+fn over(w: &Window, device: &Device) -> Result<(Tensor, usize)> {
+    let along = |extent: usize, kernel: usize, stride: usize, padding: usize, map: usize| -> Vec<Vec<usize>> {
+        (0..extent)
+            .map(|at| Window::over(at, kernel, stride, padding, map).into_iter().map(|o| o.0).collect())
+            .collect()
+    };
+    let rows = along(w.image.0, w.kernel.0, w.stride.0, w.padding.0, w.map.0);
+    let columns = along(w.image.1, w.kernel.1, w.stride.1, w.padding.1, w.map.1);
+    let most = |v: &[Vec<usize>]| v.iter().map(Vec::len).max().unwrap_or(0);
+    let (down, across) = (most(&rows), most(&columns));
+    let ids = table::indices(key("pool windows", w, 0), device, || {
+        let mut made = Vec::with_capacity(down * across * w.pixels());
+        for slot in 0..down * across {
+            for pixel in 0..w.pixels() {
+                let row = rows[pixel / w.image.1].get(slot / across);
+                let column = columns[pixel % w.image.1].get(slot % across);
+                made.push(row.zip(column).map_or(NOTHING, |(i, j)| (i * w.map.1 + j) as u32));
+            }
+        }
+        made
+    })?;
+    Ok((ids, down * across))
+}
+
+/// Largest value of every window, (B, H', W', C), and with `wanted` the pixel that it stood at, (B, windows, C): the first
+/// of several; a NaN counts as larger than everything.
+pub(crate) fn max(w: &Window, x: &Tensor, wanted: bool) -> Result<(Tensor, Option<Tensor>)> {
+    let (windows, c) = (w.map_pixels(), w.channels);
+    let x = x.reshape((w.batch, w.pixels(), c))?;
+    let all = pixels(w, x.device())?;
+    let tap = |at: usize| all.narrow(0, at * windows, windows);
+    let place = |ids: &Tensor| ids.reshape((1, windows, 1))?.broadcast_as((w.batch, windows, c));
+    let mut out = x.index_select(&tap(0)?, 1)?;
+    let mut places = if wanted { Some(place(&tap(0)?)?.contiguous()?) } else { None };
+    for at in 1..w.kernel.0 * w.kernel.1 {
+        let ids = tap(at)?;
+        let values = x.index_select(&ids, 1)?;
+        // At most one of the two.
+        let better = values.gt(&out)?.add(&values.ne(&values)?)?;
+        places = places.map(|old| better.where_cond(&place(&ids)?, &old)).transpose()?;
+        out = better.where_cond(&values, &out)?;
+    }
+    Ok((out.reshape((w.batch, w.map.0, w.map.1, c))?, places))
+}
+
+/// Gradient of [`max`]: every pixel asks the windows that it lies in whether it was their maximum.
+pub(crate) fn max_gradient(w: &Window, places: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let (pixels, c) = (w.pixels(), w.channels);
+    let shape = (w.batch, w.image.0, w.image.1, c);
+    let grad = grad.reshape((w.batch, w.map_pixels(), c))?;
+    let (all, slots) = over(w, grad.device())?;
+    let here = table::indices(Key::new("count", &[pixels]), grad.device(), || (0..pixels as u32).collect())?;
+    let here = here.reshape((1, pixels, 1))?;
+    let zero = Tensor::zeros((w.batch, pixels, c), grad.dtype(), grad.device())?;
+    let mut sum: Option<Tensor> = None;
+    for slot in 0..slots {
+        let ids = all.narrow(0, slot * pixels, pixels)?;
+        let mine = places.index_select(&ids, 1)?.broadcast_eq(&here)?;
+        let part = mine.where_cond(&grad.index_select(&ids, 1)?, &zero)?;
+        sum = Some(match sum {
+            None => part,
+            Some(sum) => sum.add(&part)?,
+        });
+    }
+    sum.unwrap_or(zero).reshape(shape)
+}
+
+/// The product with a matrix along each of the two axes of images: (B, H, W, C), (H', H), (W', W) to (B, H', W', C).
+pub(super) fn along_both(x: &Tensor, rows: &Tensor, columns: &Tensor) -> Result<Tensor> {
+    let ((b, h, w, c), (down, across)) = (x.dims4()?, (rows.dim(0)?, columns.dim(0)?));
+    let rows = rows.unsqueeze(0)?.broadcast_as((b, down, h))?;
+    let lines = rows.matmul(&x.reshape((b, h, w * c))?)?.reshape((b * down, w, c))?;
+    let columns = columns.unsqueeze(0)?.broadcast_as((b * down, across, w))?;
+    columns.matmul(&lines)?.reshape((b, down, across, c))
+}
+
+/// Weights of a mean along both axes; the share of a window is that of its rows times that of its columns.
+pub(crate) struct Mean {
+    rows: Tensor,
+    columns: Tensor,
+}
+
+impl Mean {
+    /// Means over windows of a fixed size.
+    pub(crate) fn over_windows(w: &Window, count_padding: bool, like: &Tensor) -> Result<Self> {
+        let axis = |what, kernel: usize, stride: usize, padding: usize, extent: usize, map: usize| {
+            let key = Key::new(what, &[kernel, stride, padding, extent, map, usize::from(count_padding)]);
+            table::weights(key, (map, extent), like.dtype(), like.device(), || {
+                let mut made = vec![0.; map * extent];
+                for (at, weights) in made.chunks_exact_mut(extent).enumerate() {
+                    let (start, end) = (at * stride, (at * stride + kernel).min(extent + 2 * padding));
+                    let inside = start.saturating_sub(padding)..(start + kernel - padding).min(extent);
+                    let count = if count_padding { end - start } else { inside.len() };
+                    weights[inside].fill(1. / count as f64);
+                }
+                made
+            })
+        };
+        Ok(Self {
+            rows: axis("mean", w.kernel.0, w.stride.0, w.padding.0, w.image.0, w.map.0)?,
+            columns: axis("mean", w.kernel.1, w.stride.1, w.padding.1, w.image.1, w.map.1)?,
+        })
+    }
+
+    /// Means over as many windows as asked for.
+    pub(crate) fn adaptive(pool: &Adaptive, like: &Tensor) -> Result<Self> {
+        let axis = |extent: usize, map: usize| {
+            let key = Key::new("adaptive mean", &[extent, map]);
+            table::weights(key, (map, extent), like.dtype(), like.device(), || {
+                let mut made = vec![0.; map * extent];
+                for (at, weights) in made.chunks_exact_mut(extent).enumerate() {
+                    let window = adaptive::window(at, map, extent);
+                    let count = window.len();
+                    weights[window].fill(1. / count as f64);
+                }
+                made
+            })
+        };
+        Ok(Self { rows: axis(pool.image.0, pool.map.0)?, columns: axis(pool.image.1, pool.map.1)? })
+    }
+
+    /// (B, H, W, C) to (B, H', W', C).
+    pub(crate) fn of(&self, x: &Tensor) -> Result<Tensor> {
+        along_both(x, &self.rows, &self.columns)
+    }
+
+    /// The gradient: (B, H', W', C) or as many values to (B, H, W, C).
+    pub(crate) fn back(&self, grad: &Tensor, batch: usize, channels: usize) -> Result<Tensor> {
+        let grad = grad.reshape((batch, self.rows.dim(0)?, self.columns.dim(0)?, channels))?;
+        along_both(&grad, &self.rows.t()?, &self.columns.t()?)
+    }
+}

@@ -1,0 +1,53 @@
+//! Soft-max and layer normalisation of rows.
+
+use super::{column_sums, matrix};
+use candle_core::{Result, Tensor};
+
+/// Soft-max over the last axis.
+pub(crate) fn softmax(x: &Tensor) -> Result<Tensor> {
+    let last = x.rank() - 1;
+    let e = x.broadcast_sub(&x.max_keepdim(last)?)?.exp()?;
+    e.broadcast_div(&e.sum_keepdim(last)?)
+}
+
+/// The gradient of [`softmax`], from its result: `p (g - sum_j p_j g_j)`.
+pub(crate) fn softmax_back(out: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let mean = out.mul(grad)?.sum_keepdim(out.rank() - 1)?;
+    out.mul(&grad.broadcast_sub(&mean)?)
+}
+
+/// What the way back of a layer norm needs: normalised rows, and the inverse deviation of each.
+pub(crate) struct Normalised {
+    rows: Tensor,
+    inverse: Tensor,
+}
+
+/// `(x - mean) / sqrt(variance + epsilon) gamma + beta` of every row.
+pub(crate) fn normalise(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64) -> Result<(Tensor, Normalised)> {
+    let (last, share) = (x.rank() - 1, 1. / gamma.elem_count() as f64);
+    let mean = |t: &Tensor| t.sum_keepdim(last)?.affine(share, 0.);
+    // Relative to a first mean, so that nothing cancels.
+    let centred = x.broadcast_sub(&mean(x)?)?;
+    let rest = mean(&centred)?;
+    let centred = centred.broadcast_sub(&rest)?;
+    let inverse = mean(&centred.sqr()?)?.affine(1., epsilon)?.sqrt()?.recip()?;
+    let rows = centred.broadcast_mul(&inverse)?;
+    let out = rows.broadcast_mul(&gamma.detach())?.broadcast_add(&beta.detach())?;
+    Ok((out, Normalised { rows, inverse }))
+}
+
+impl Normalised {
+    /// The gradient to the input.
+    pub(crate) fn back(&self, gamma: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let (last, share) = (self.rows.rank() - 1, 1. / gamma.elem_count() as f64);
+        let mean = |t: &Tensor| t.sum_keepdim(last)?.affine(share, 0.);
+        let grad = grad.broadcast_mul(&gamma.detach())?;
+        let along = self.rows.broadcast_mul(&mean(&grad.mul(&self.rows)?)?)?;
+        grad.broadcast_sub(&mean(&grad)?)?.sub(&along)?.broadcast_mul(&self.inverse)
+    }
+
+    /// The gradient to the scale.
+    pub(crate) fn scale_back(&self, grad: &Tensor) -> Result<Tensor> {
+        column_sums(&matrix(&grad.mul(&self.rows)?)?)?.squeeze(0)
+    }
+}

@@ -1,0 +1,328 @@
+//! Every layer composed of tensor operations against its kernels, and that it reads nothing on the host.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use super::testing::composed;
+use crate::*;
+use candle_core::{DType, Device, Tensor, Var};
+use npair_testkit::inputs;
+use npair_types::Streams;
+use proptest::prelude::*;
+
+fn params(dtype: DType) -> Params {
+    Params::new(Streams::new(5), dtype, &Device::Cpu)
+}
+
+/// Values of all parameters and buffers that are not the first ones: biases differ from 0, variances from 1.
+fn stir(params: &Params) {
+    for (seed, (name, var)) in params.trainable().into_iter().chain(params.buffers()).enumerate() {
+        let value = inputs::normal(100 + seed as u64, 0.3, var.shape(), var.dtype()).unwrap();
+        let far = ["running_var", "gamma", "p"].iter().any(|n| name.ends_with(n)) || var.rank() == 1;
+        let value = if far { (value.abs().unwrap() + 0.5).unwrap() } else { value };
+        var.set(&value).unwrap();
+    }
+}
+
+fn values(t: &Tensor) -> Vec<f64> {
+    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn train() -> Mode {
+    Mode::train(Streams::new(8), 3)
+}
+
+type Forward<'a> = &'a dyn Fn(&Value, &mut Pass) -> Result<Value>;
+
+/// Result, result without a tape, gradients and buffers of a pass, by name; from parameters and buffers as they were.
+fn run(f: Forward, params: &Params, x: &Tensor, mode: &Mode) -> Vec<(String, Vec<usize>, Vec<f64>)> {
+    let before = params.tensors().unwrap().into_iter().collect();
+    let input = Var::from_tensor(x).unwrap();
+    let rehearsed = rehearse(&input, mode, |x, pass| f(x, pass)).unwrap();
+    let out = differentiable(&input, mode, |x, pass| f(x, pass)).unwrap();
+    let weights = inputs::normal(77, 1., out.shape(), out.dtype()).unwrap();
+    let grads = (&out * weights).unwrap().sum_all().unwrap().backward().unwrap();
+    let mut all = vec![("result".to_owned(), out.clone()), ("rehearsal".to_owned(), rehearsed)];
+    for (name, var) in params.trainable().into_iter().chain([("input".to_owned(), input)]) {
+        all.push((format!("gradient of {name}"), grads.get(&var).unwrap_or_else(|| panic!("{name}")).clone()));
+    }
+    all.extend(params.buffers().into_iter().map(|(name, var)| (name, var.as_tensor().copy().unwrap())));
+    params.load(&before).unwrap();
+    all.into_iter().map(|(name, t)| (name, t.dims().to_vec(), values(&t))).collect()
+}
+
+/// Compares both ways in f64 and f32, where `terms` is the longest sum that a value or gradient comes from.
+///
+/// Inputs are normal: n products of them add up to at most about n in absolute value and to the square root of n in sum,
+/// so that rounding, at most n times the unit of the sum of absolute values, stays below 4 n units of the largest sum for
+/// sums of some hundreds, and is far smaller where errors have signs. f64 has room to spare and is held to 1e-10.
+fn compare(make: impl Fn(&Params) -> Box<dyn Layer>, x: &Tensor, mode: &Mode, terms: usize) {
+    for dtype in [DType::F64, DType::F32] {
+        let params = params(dtype);
+        let layer = make(&params);
+        stir(&params);
+        compare_in(&|x, pass| layer.forward(x, pass), &params, x, mode, terms);
+    }
+}
+
+fn compare_in(f: Forward, params: &Params, x: &Tensor, mode: &Mode, terms: usize) {
+    let x = x.to_dtype(params.dtype()).unwrap();
+    let want = run(f, params, &x, mode);
+    let (got, read) = composed(|| run(f, params, &x, mode));
+    assert_eq!(read, 0, "values were read on the host");
+    let unit = if params.dtype() == DType::F64 { 1e-10 } else { 4. * (terms + 8) as f64 * f64::from(f32::EPSILON) };
+    for ((name, dims, got), (_, shape, want)) in got.iter().zip(&want) {
+        assert_eq!(dims, shape, "{name}");
+        let scale = want.iter().fold(1f64, |m, v| m.max(v.abs()));
+        for (at, (g, w)) in got.iter().zip(want).enumerate() {
+            let near = (g - w).abs() <= unit * scale || (g.is_nan() && w.is_nan()) || g == w;
+            assert!(near, "{name}[{at}]: {g:e}, not {w:e} (of {scale:e})");
+        }
+    }
+}
+
+fn images(b: usize, h: usize, w: usize, c: usize) -> Tensor {
+    inputs::normal(9, 1., (b, h, w, c), DType::F64).unwrap()
+}
+
+fn pair(low: usize, high: usize) -> (std::ops::RangeInclusive<usize>, std::ops::RangeInclusive<usize>) {
+    (low..=high, low..=high)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(160))]
+
+    #[test]
+    fn convolutions(
+        (batch, groups, inputs, outputs) in (1..=3usize, 1..=3usize, 1..=5usize, 1..=5usize),
+        (h, w) in pair(1, 11),
+        (kernel, stride, padding, dilation) in (pair(1, 4), pair(1, 3), pair(0, 3), pair(1, 2)),
+        bias in any::<bool>(),
+    ) {
+        let fits = |extent: usize, k: usize, p: usize, d: usize| extent + 2 * p > d * (k - 1);
+        prop_assume!(fits(h, kernel.0, padding.0, dilation.0) && fits(w, kernel.1, padding.1, dilation.1));
+        let config = Conv2dConfig { kernel, stride, padding, dilation, groups, bias };
+        let (inputs, outputs) = (inputs * groups, outputs * groups);
+        let terms = (inputs * kernel.0 * kernel.1).max(batch * (h + 6) * (w + 6)).max(outputs * kernel.0 * kernel.1);
+        let make = |p: &Params| Box::new(Conv2d::new(&p.root(), inputs, outputs, config).unwrap()) as Box<dyn Layer>;
+        compare(make, &images(batch, h, w, inputs), &Mode::Eval, terms);
+    }
+
+    #[test]
+    fn pools(
+        (kernel, stride, padding, ceil) in (pair(1, 5), pair(1, 4), pair(0, 2), any::<bool>()),
+        (h, w) in pair(1, 12),
+        ties in any::<bool>(),
+    ) {
+        let padding = (padding.0.min(kernel.0 / 2), padding.1.min(kernel.1 / 2));
+        let over = |stride: usize| if ceil { stride - 1 } else { 0 };
+        prop_assume!(h + 2 * padding.0 + over(stride.0) >= kernel.0 && w + 2 * padding.1 + over(stride.1) >= kernel.1);
+        let config = PoolConfig { kernel, stride, padding, ceil };
+        let x = images(2, h, w, 3);
+        let x = if ties { x.round().unwrap() } else { x };
+        compare(|_| Box::new(MaxPool2d::new(config).unwrap()), &x, &Mode::Eval, 25);
+        compare(|_| Box::new(AvgPool2d::new(config).unwrap()), &x, &Mode::Eval, 25);
+        compare(|_| Box::new(AvgPool2d::new(config).unwrap().without_padding()), &x, &Mode::Eval, 25);
+    }
+}
+
+#[test]
+fn convolutions_of_known_networks() {
+    for (batch, inputs, outputs, side, config) in [
+        (3, 3, 8, 33, Conv2dConfig::square(7).stride(2).padding(3).without_bias()),
+        (5, 16, 12, 9, Conv2dConfig::square(1)),
+        (5, 16, 12, 9, Conv2dConfig::square(1).stride(2)),
+        (4, 24, 24, 9, Conv2dConfig::square(7).padding(3).groups(24)),
+        (2, 3, 8, 16, Conv2dConfig::square(4).stride(4)),
+    ] {
+        let make = |p: &Params| Box::new(Conv2d::new(&p.root(), inputs, outputs, config).unwrap()) as Box<dyn Layer>;
+        compare(make, &images(batch, side, side, inputs), &Mode::Eval, batch * side * side);
+    }
+}
+
+/// NaN, infinities, and nothing but the smallest.
+#[test]
+fn what_is_no_number() {
+    let (nan, low, high) = (f64::NAN, f64::NEG_INFINITY, f64::INFINITY);
+    let x = Tensor::new(&[1., nan, 2., 3., low, low, low, low, high, 0., -1., low], &Device::Cpu).unwrap();
+    let x = x.reshape((3, 2, 2, 1)).unwrap();
+    for dtype in [DType::F64, DType::F32] {
+        let x = x.to_dtype(dtype).unwrap();
+        for layer in [&MaxPool2d::new(PoolConfig::square(2)).unwrap() as &dyn Layer, &Relu] {
+            let want = values(&layer.infer(&x).unwrap());
+            let got = values(&composed(|| layer.infer(&x).unwrap()).0);
+            assert!(got.iter().zip(&want).all(|(g, w)| g == w || (g.is_nan() && w.is_nan())), "{got:?} {want:?}");
+        }
+    }
+    // An exponent that has become negative cannot be refused without reading it.
+    let params = params(DType::F64);
+    let gem = GemPool::new(&params.root(), 3., 1e-6).unwrap();
+    for bad in [-1., 0.] {
+        params.trainable()[0].1.set(&Tensor::new(&[bad], &Device::Cpu).unwrap()).unwrap();
+        let out = composed(|| gem.infer(&images(1, 2, 2, 2)).unwrap()).0;
+        assert!(values(&out).iter().all(|v| v.is_nan()));
+    }
+}
+
+#[test]
+fn norms() {
+    for mode in [train(), Mode::Eval] {
+        for frozen in [false, true] {
+            let config = BatchNormConfig { frozen, ..Default::default() };
+            compare(|p| Box::new(BatchNorm2d::new(&p.root(), 3, config).unwrap()), &images(4, 5, 3, 3), &mode, 60);
+        }
+        compare(|p| Box::new(LayerNorm::new(&p.root(), 7, 1e-6).unwrap()), &images(3, 2, 5, 7), &mode, 30);
+    }
+    compare(|_| Box::new(LocalResponseNorm::new(5, 1e-1, 0.75, 2.).unwrap()), &images(2, 3, 2, 11), &Mode::Eval, 11);
+    compare(|_| Box::new(LocalResponseNorm::new(4, 0.5, 0.6, 1.).unwrap()), &images(2, 3, 2, 5), &Mode::Eval, 11);
+}
+
+/// Deviation 1 around 4,096: a naive mean of squares in f32 would have no correct digit of the variance.
+#[test]
+fn a_large_mean_does_not_cancel() {
+    let shifted = (inputs::normal(6, 1., (8, 40, 40, 3), DType::F32).unwrap() + 4096.).unwrap();
+    // Held against f64: the kernel of the layer norm itself rounds the mean to f32.
+    let run = |dtype: DType, composed: bool| {
+        let (x, params) = (shifted.to_dtype(dtype).unwrap(), params(dtype));
+        let norm = BatchNorm2d::new(&params.root(), 3, BatchNormConfig::default()).unwrap();
+        let rows = LayerNorm::new(&params.root().child("rows"), 3, 1e-5).unwrap();
+        let of = |layer: &dyn Layer| {
+            let run = || values(&rehearse(&x, &train(), |x, pass| layer.forward(x, pass)).unwrap());
+            if composed { super::testing::composed(run).0 } else { run() }
+        };
+        [of(&norm), of(&rows)].concat()
+    };
+    for (g, w) in run(DType::F32, true).iter().zip(run(DType::F64, false)) {
+        // Of order 1, from a subtraction that is exact; a row of three that are nearly alike is scaled up by some tens.
+        assert!((g - w).abs() <= 256. * f64::from(f32::EPSILON), "{g} {w}");
+    }
+}
+
+#[test]
+fn units_of_convolution_norm_and_activation() {
+    let x = images(3, 6, 5, 4);
+    for mode in [train(), Mode::Eval] {
+        for activation in [Activation::None, Activation::Relu] {
+            for (normed, bias) in [(true, false), (true, true), (false, true)] {
+                for residual in [false, true] {
+                    for dtype in [DType::F64, DType::F32] {
+                        let params = params(dtype);
+                        let config = Conv2dConfig { bias, ..Conv2dConfig::square(3).padding(1) };
+                        let conv = Conv2d::new(&params.root().child("conv"), 4, 4, config).unwrap();
+                        let norm = |p: Path| BatchNorm2d::new(&p, 4, BatchNormConfig::default()).unwrap();
+                        let norm = normed.then(|| norm(params.root().child("norm")));
+                        let unit = ConvUnit::new(conv, norm, activation).unwrap();
+                        stir(&params);
+                        let f = |x: &Value, pass: &mut Pass| match residual {
+                            true => unit.forward_add(x, x, pass),
+                            false => unit.forward(x, pass),
+                        };
+                        compare_in(&f, &params, &x, &mode, 90);
+                        // Without a tape in evaluation the norm goes into the weights.
+                        let x = x.to_dtype(dtype).unwrap();
+                        let want = values(&infer(&x, f).unwrap());
+                        let (got, read) = composed(|| infer(&x, f).unwrap());
+                        assert_eq!(read, 0);
+                        let unit = if dtype == DType::F64 { 1e-10 } else { 400. * f64::from(f32::EPSILON) };
+                        let near = |(g, w): (&f64, &f64)| (g - w).abs() <= unit * w.abs().max(1.);
+                        assert!(values(&got).iter().zip(&want).all(near));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_done_to_values_and_rows() {
+    let x = images(3, 4, 5, 6);
+    for mode in [train(), Mode::Eval] {
+        compare(|_| Box::new(Relu), &x, &mode, 1);
+        compare(|_| Box::new(Gelu), &(&x * 2.).unwrap(), &mode, 4);
+        compare(|_| Box::new(Softmax), &(&x * 3.).unwrap(), &mode, 6);
+        compare(|p| Box::new(LayerScale::new(&p.root(), 6, 1e-6).unwrap()), &x, &mode, 60);
+        compare(|p| Box::new(Linear::new(&p.root(), 6, 7, true).unwrap()), &x, &mode, 60);
+        compare(|p| Box::new(Linear::new(&p.root(), 6, 1, false).unwrap()), &x, &mode, 60);
+        compare(|p| Box::new(Dropout::new(&p.root(), 0.4).unwrap()), &x, &mode, 1);
+        compare(|p| Box::new(DropPath::new(&p.root(), 0.4).unwrap()), &x, &mode, 1);
+        compare(|_| Box::new(GlobalAvgPool), &x, &mode, 20);
+        compare(|_| Box::new(AdaptiveAvgPool2d::new(3, 2).unwrap()), &x, &mode, 20);
+        compare(|_| Box::new(AdaptiveAvgPool2d::new(6, 7).unwrap()), &x, &mode, 20);
+        compare(|p| Box::new(GemPool::new(&p.root(), 3., 1e-2).unwrap()), &x, &mode, 20);
+        compare(|_| Box::new(ToChannelsLast), &x, &mode, 1);
+        compare(|_| Box::new(ToChannelsFirst), &x, &mode, 1);
+        compare(|_| Box::new(Flatten), &x, &mode, 1);
+    }
+}
+
+#[test]
+fn what_transformers_are_made_of() {
+    let x = inputs::normal(3, 1., (3, 16, 12), DType::F64).unwrap();
+    for mode in [train(), Mode::Eval] {
+        compare(|p| Box::new(Attention::new(&p.root(), 12, 3, Init::XavierUniform).unwrap()), &x, &mode, 60);
+        compare(|p| Box::new(ClassToken::new(&p.root(), 12, 4, 4).unwrap()), &x, &mode, 16);
+        compare(|p| Box::new(ClassToken::new(&p.root(), 12, 4, 7).unwrap()), &x, &mode, 60);
+        compare(|p| Box::new(ClassToken::new(&p.root(), 12, 4, 3).unwrap()), &x, &mode, 60);
+        compare(|_| Box::new(FirstToken), &x, &mode, 1);
+        let make = |p: &Params| PatchEmbed::new(&p.root(), 3, 10, 4, Init::XavierUniform).unwrap();
+        compare(|p| Box::new(make(p)), &images(2, 8, 12, 3), &mode, 48);
+    }
+}
+
+#[test]
+fn where_branches_meet() {
+    let params = params(DType::F64);
+    let [a, b] = ["a", "b"].map(|n| Linear::new(&params.root().child(n), 4, 3, true).unwrap());
+    let f = |x: &Value, pass: &mut Pass| {
+        let (left, right) = (a.forward(x, pass)?, b.forward(x, pass)?);
+        let both = concat(&[&left, &right, x], pass)?;
+        sum(&both, &both, pass)
+    };
+    compare_in(&f, &params, &inputs::normal(3, 1., (5, 2, 4), DType::F64).unwrap(), &train(), 10);
+}
+
+#[test]
+fn a_network_of_blocks() {
+    let x = images(6, 13, 12, 2);
+    let make = |p: &Params| {
+        let stem = ConvBlock::new(&p.root().child("stem"), 2, 8).unwrap();
+        let body = ConvBlock::new(&p.root().child("body"), 8, 5).unwrap();
+        let head = Linear::new(&p.root().child("head"), 45, 4, true).unwrap();
+        Box::new(Sequential::new().then(stem).then(body).then(Flatten).then(head)) as Box<dyn Layer>
+    };
+    // Through two norms an error grows by what they divide by: of order 1 here, as inputs are.
+    compare(make, &x, &train(), 2000);
+}
+
+#[test]
+fn other_number_types_are_refused() {
+    for dtype in [DType::F16, DType::BF16] {
+        let x = images(1, 2, 2, 1).to_dtype(dtype).unwrap();
+        let said = composed(|| Relu.infer(&x).unwrap_err().to_string()).0;
+        assert!(said.contains("use f32 or f64"), "{said}");
+    }
+}
+
+/// Values are read on the host in one place, which counts.
+#[test]
+fn values_are_read_in_one_place() {
+    fn walk(folder: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let reads = code.lines().filter(|l| !l.trim_start().starts_with("//"));
+            let reads = reads.filter(|l| {
+                [".to_vec0", ".to_vec1", ".to_vec2", ".to_vec3", ".to_scalar"].iter().any(|w| l.contains(w))
+            });
+            found.extend(reads.map(|l| format!("{}: {}", path.file_name().unwrap().display(), l.trim())));
+        }
+    }
+    let mut found = Vec::new();
+    walk(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    found.retain(|line| !line.starts_with("tests.rs"));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].starts_with("storage.rs"));
+}
