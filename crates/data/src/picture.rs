@@ -119,28 +119,6 @@ impl Picture {
         }
         Self { width, height, channels: self.channels, pixels: pixels.into() }
     }
-
-    /// The picture with left and right exchanged, without any loss.
-    ///
-    /// ```
-    /// # use npair_data::Picture;
-    /// let picture = Picture::new(2, 2, 1, vec![1, 2, 3, 4])?;
-    /// assert_eq!(picture.mirrored().pixels(), [2, 1, 4, 3]);
-    /// assert_eq!(picture.mirrored().mirrored(), picture);
-    /// # Ok::<(), npair_data::Error>(())
-    /// ```
-    pub fn mirrored(&self) -> Self {
-        let channels = usize::from(self.channels);
-        let lines = self.pixels.chunks_exact(self.width as usize * channels);
-        let pixels: Vec<u8> = lines.flat_map(|line| line.rchunks_exact(channels)).flatten().copied().collect();
-        Self { pixels: pixels.into(), ..*self }
-    }
-
-    /// One of the eight symmetries of a square: turned counter-clockwise by `number` right angles, and if `number` is 4 to 7,
-    /// mirrored before that; 8 is 0 again.
-    pub fn turned(&self, number: u32) -> Self {
-        if number % 8 < 4 { self.rotated(number) } else { self.mirrored().rotated(number) }
-    }
 }
 
 impl std::fmt::Debug for Picture {

@@ -42,11 +42,10 @@ impl Views {
         Ok(Self { count, turns: 1, streams })
     }
 
-    /// All of that for the picture turned by each of four right angles (`turns` = 4), and for its mirror image turned likewise
-    /// (8); 1 for the picture as it stands. The embedding has the turns' embeddings side by side, each divided by the root of
-    /// their number, so that an inner product is the mean over the turns: pictures are compared turned alike. It helps a
-    /// network that has learned turned classes ([`RotatedClasses`](npair_data::RotatedClasses)), to which these are
-    /// different pictures.
+    /// All of that for the picture turned by each of four right angles (`turns` = 4); 1 for the picture as it stands. The
+    /// embedding has the turns' embeddings side by side, each divided by the root of their number, so that an inner product is
+    /// the mean over the turns: pictures are compared turned alike. It helps a network that has learned turned classes
+    /// ([`RotatedClasses`](npair_data::RotatedClasses)), to which these are different pictures.
     ///
     /// # Shapes
     /// Embeddings are `turns` times as wide.
@@ -54,11 +53,8 @@ impl Views {
     /// # Errors
     /// [`Error::Setting`] for another number.
     pub fn turned(self, turns: usize) -> Result<Self> {
-        if ![1, 4, 8].contains(&turns) {
-            return Err(Error::Setting {
-                setting: "evaluation.turns",
-                why: format!("is {turns}; it may be 1, 4 or 8"),
-            });
+        if ![1, 4].contains(&turns) {
+            return Err(Error::Setting { setting: "evaluation.turns", why: format!("is {turns}; it may be 1 or 4") });
         }
         Ok(Self { turns, ..self })
     }
@@ -114,10 +110,10 @@ fn embed_views(
     Ok(Tensor::cat(&parts, 0)?)
 }
 
-/// A data set with every picture turned: by as many right angles as `turn` says, mirrored before if that is 4 or more.
+/// A data set with every picture turned counter-clockwise by some right angles.
 struct Turned<'a> {
     data: &'a dyn Dataset,
-    turn: usize,
+    turn: u32,
 }
 
 impl Dataset for Turned<'_> {
@@ -138,7 +134,7 @@ impl Dataset for Turned<'_> {
     }
 
     fn load(&self, example: ExampleId) -> npair_data::Result<Picture> {
-        Ok(self.data.load(example)?.turned(self.turn as u32))
+        Ok(self.data.load(example)?.rotated(self.turn))
     }
 }
 
@@ -167,7 +163,7 @@ pub fn embed(
             let mut parts = Vec::new();
             for turn in 0..turns {
                 let mut tell = |done: usize| progress((turn * ids.len() + done) / turns);
-                parts.push(embed_views(net, &Turned { data, turn }, pipeline, views, &ids, &mut tell)?);
+                parts.push(embed_views(net, &Turned { data, turn: turn as u32 }, pipeline, views, &ids, &mut tell)?);
             }
             (Tensor::cat(&parts, 1)? / (turns as f64).sqrt())?
         }

@@ -68,15 +68,8 @@ impl Sides {
             gallery = Arc::new(parts.train);
             known = parts.test.map(|t| Arc::new(t) as Side);
         }
-        let train: Side = match (config.data.rotations, config.data.mirrored) {
-            (false, false) => gallery.clone(),
-            (true, false) => Arc::new(RotatedClasses::new(gallery.clone())?),
-            (true, true) => Arc::new(RotatedClasses::mirrored(gallery.clone())?),
-            (false, true) => {
-                let why = "goes with data.rotations = true; set both".to_owned();
-                return Err(Error::Setting { setting: "data.mirrored", why });
-            }
-        };
+        let train =
+            if config.data.rotations { Arc::new(RotatedClasses::new(gallery.clone())?) } else { gallery.clone() };
         let side = |s: Option<npair_data::Subset>| s.map(|s| Arc::new(s) as Side);
         let test = side(test);
         let official = matches!(config.data.split(), SplitConfig::Official { .. });

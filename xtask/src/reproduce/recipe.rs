@@ -22,9 +22,6 @@ const HELD_OUT: [&str; 5] =
 /// The settings: what they are called, and the part of Omniglot that they learn from.
 const SETTINGS: [(&str, &str); 3] = [("full", "background"), ("small1", "small1"), ("small2", "small2")];
 
-/// Steps with a small set alone, a fifth of the alphabets; those with all of them stand in the recipe.
-const SMALL_STEPS: u64 = 5000;
-
 /// What a recipe is judged on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -86,7 +83,7 @@ pub fn run(args: &Args, root: &Path) -> Result<()> {
         data: format!("omniglot={path}"),
         description: "Omniglot (Lake et al., 2015)".to_owned(),
         sets: steps.iter().map(|n| format!("training.steps={n}")).collect(),
-        methods: settings(&path, judged, steps),
+        methods: settings(&path, judged),
     };
     let out = place(args, root, "tables/omniglot-recipe")?;
     let binary = build(root)?;
@@ -127,8 +124,8 @@ fn there(path: &str, name: &str) -> bool {
     path.join(name).is_dir() || path.join(format!("{name}.zip")).is_file()
 }
 
-/// The settings whose archives are there; `steps` for all of them, if given.
-fn settings(path: &str, judged: Judged, steps: Option<u64>) -> Vec<Method> {
+/// The settings whose archives are there.
+fn settings(path: &str, judged: Judged) -> Vec<Method> {
     let archive = |part: &str| match part {
         "background" => "images_background".to_owned(),
         small => format!("images_background_{small}"),
@@ -138,9 +135,6 @@ fn settings(path: &str, judged: Judged, steps: Option<u64>) -> Vec<Method> {
         let mut sets = vec![format!("data.parts=[\"{part}\"]")];
         if judged == Judged::HeldOut && *part == "background" {
             sets.push(held_out());
-        }
-        if *part != "background" && steps.is_none() {
-            sets.push(format!("training.steps={SMALL_STEPS}"));
         }
         Method { name: (*name).to_owned(), sets, is_usual: true }
     })
@@ -242,16 +236,11 @@ mod tests {
         let path = dir.path().display().to_string();
         std::fs::create_dir(dir.path().join("images_background")).unwrap();
         std::fs::write(dir.path().join("images_background_small2.zip"), "").unwrap();
-        let held = settings(&path, Judged::HeldOut, None);
+        let held = settings(&path, Judged::HeldOut);
         assert_eq!(held.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["full", "small2"]);
         // Alphabets are taken out of the background set alone; the small sets have none of them.
-        assert!(
-            held[0].sets[1].contains("\"Grantha\"")
-                && held[1].sets == ["data.parts=[\"small2\"]", "training.steps=5000"]
-        );
-        assert_eq!(settings(&path, Judged::Evaluation, None)[0].sets, ["data.parts=[\"background\"]"]);
-        // Steps asked for are everybody's.
-        assert_eq!(settings(&path, Judged::HeldOut, Some(20))[1].sets, ["data.parts=[\"small2\"]"]);
+        assert!(held[0].sets[1].contains("\"Grantha\"") && held[1].sets == ["data.parts=[\"small2\"]"]);
+        assert_eq!(settings(&path, Judged::Evaluation)[0].sets, ["data.parts=[\"background\"]"]);
         assert!(held_out().parse::<toml::Table>().unwrap().contains_key("data"));
     }
 }

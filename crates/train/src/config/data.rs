@@ -147,8 +147,6 @@ pub struct DataConfig {
     pub known: Amount,
     /// The four right-angle rotations of a training class become classes of their own.
     pub rotations: bool,
-    /// With `rotations`: those of a class's mirror image, too; eight classes in all.
-    pub mirrored: bool,
     /// Leaves out pictures that cannot be decoded, and lists them, instead of stopping.
     pub skip_bad: bool,
     /// Decoded pictures kept in memory, MiB.
@@ -171,7 +169,6 @@ impl Default for DataConfig {
             split: None,
             known: Amount::Count(0),
             rotations: false,
-            mirrored: false,
             skip_bad: false,
             cache_mib: 1024,
         }

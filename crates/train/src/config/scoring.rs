@@ -10,8 +10,8 @@ pub struct EvaluationConfig {
     /// Views of every picture: the picture as it is, and others changed at random as in training; an embedding is the mean of
     /// the views' unit embeddings. 1 for the picture alone, its embedding as the network gives it.
     pub views: usize,
-    /// 4 to look at every picture turned by each of four right angles, 8 for its mirror image, too: the embeddings stand side by
-    /// side. 1 for the picture as it stands.
+    /// 4 to look at every picture turned by each of four right angles: the embeddings stand side by side. 1 for the picture as
+    /// it stands.
     pub turns: usize,
     /// K of recall@K; those beyond the gallery are left out.
     pub recall_at: Vec<usize>,
