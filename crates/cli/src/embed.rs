@@ -7,7 +7,7 @@ use npair_types::Streams;
 pub fn run(args: &Embed, device: Device, json: bool) -> Result<()> {
     let loaded = source::load(&args.run, &args.checkpoint, args.data.as_deref(), &args.sets, device)?;
     let side = loaded.sides.named(&args.split)?;
-    let views = Views::new(loaded.config.evaluation.views, Streams::new(loaded.config.seed))?;
+    let views = Views::of(&loaded.config.evaluation, Streams::new(loaded.config.seed))?;
     let bar = progress::bar(side.len() as u64, "embed");
     let vectors = embed(&loaded.net, side.as_ref(), &loaded.pipeline, views, &mut |n| bar.set_position(n as u64))?;
     bar.finish_and_clear();

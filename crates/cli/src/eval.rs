@@ -38,7 +38,7 @@ pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
 fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String], device: Device) -> Result<Scores> {
     let loaded = source::load(folder, &args.checkpoint, args.data.as_deref(), sets, device)?;
     let source::Loaded { config, net, pipeline, sides } = &loaded;
-    let views = Views::new(config.evaluation.views, Streams::new(config.seed))?;
+    let views = Views::of(&config.evaluation, Streams::new(config.seed))?;
     let vectors = |side: &Side| -> Result<Vectors> {
         let bar = progress::bar(side.len() as u64, "embed");
         let vectors = embed(net, side.as_ref(), pipeline, views, &mut |n| bar.set_position(n as u64));
@@ -75,7 +75,7 @@ fn by_protocol(
     device: Device,
 ) -> Result<Scores> {
     let embedded = |config: &Config, net: &_, pipeline: &_, side: &Side| {
-        let views = Views::new(config.evaluation.views, Streams::new(config.seed))?;
+        let views = Views::of(&config.evaluation, Streams::new(config.seed))?;
         let bar = progress::bar(side.len() as u64, "embed");
         let vectors = embed(net, side.as_ref(), pipeline, views, &mut |n| bar.set_position(n as u64));
         bar.finish_and_clear();

@@ -1,9 +1,10 @@
+use crate::config::EvaluationConfig;
 use crate::{Device, Error, Result, Vectors};
 use candle_core::{DType, Tensor};
 use npair_backbones::EmbeddingNet;
-use npair_data::{Dataset, LoadedBatch, Pipeline, PipelineConfig, load_batch, load_view};
+use npair_data::{Dataset, LoadedBatch, Picture, Pipeline, PipelineConfig, load_batch, load_view};
 use npair_nn::Mode;
-use npair_types::{ExampleId, Streams};
+use npair_types::{ClassId, ExampleId, Labels, Streams};
 use std::path::Path;
 
 /// Pictures per forward pass.
@@ -13,13 +14,14 @@ const CHUNK: usize = 240;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Views {
     count: usize,
+    turns: usize,
     streams: Streams,
 }
 
 impl Views {
     /// The picture as evaluation sees it, once; the embedding is the network's.
     pub fn one() -> Self {
-        Self { count: 1, streams: Streams::new(0) }
+        Self { count: 1, turns: 1, streams: Streams::new(0) }
     }
 
     /// The picture as it is and `count - 1` views of it, changed at random as in training; the embedding is the mean of the
@@ -37,7 +39,32 @@ impl Views {
                 why: format!("is {count}; it may be 1 to 1000"),
             });
         }
-        Ok(Self { count, streams })
+        Ok(Self { count, turns: 1, streams })
+    }
+
+    /// All of that for the picture turned by each of four right angles (`turns` = 4); 1 for the picture as it stands. The
+    /// embedding has the turns' embeddings side by side, each divided by the root of their number, so that an inner product is
+    /// the mean over the turns: pictures are compared turned alike. It helps a network that has learned turned classes
+    /// ([`RotatedClasses`](npair_data::RotatedClasses)), to which these are different pictures.
+    ///
+    /// # Shapes
+    /// Embeddings are `turns` times as wide.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for another number.
+    pub fn turned(self, turns: usize) -> Result<Self> {
+        if ![1, 4].contains(&turns) {
+            return Err(Error::Setting { setting: "evaluation.turns", why: format!("is {turns}; it may be 1 or 4") });
+        }
+        Ok(Self { turns, ..self })
+    }
+
+    /// What the settings of an evaluation ask for.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`] and [`Self::turned`].
+    pub fn of(config: &EvaluationConfig, streams: Streams) -> Result<Self> {
+        Self::new(config.views, streams)?.turned(config.turns)
     }
 }
 
@@ -86,6 +113,34 @@ fn embed_views(
     Ok(Tensor::cat(&parts, 0)?.to_device(&candle_core::Device::Cpu)?)
 }
 
+/// A data set with every picture turned counter-clockwise by some right angles.
+struct Turned<'a> {
+    data: &'a dyn Dataset,
+    turn: u32,
+}
+
+impl Dataset for Turned<'_> {
+    fn name(&self) -> &str {
+        self.data.name()
+    }
+
+    fn labels(&self) -> &Labels {
+        self.data.labels()
+    }
+
+    fn class_name(&self, class: ClassId) -> String {
+        self.data.class_name(class)
+    }
+
+    fn describe(&self, example: ExampleId) -> String {
+        self.data.describe(example)
+    }
+
+    fn load(&self, example: ExampleId) -> npair_data::Result<Picture> {
+        Ok(self.data.load(example)?.rotated(self.turn))
+    }
+}
+
 /// Rows of length 1; a zero row stays.
 fn unit(rows: &Tensor) -> Result<Tensor> {
     let norms = rows.sqr()?.sum_keepdim(1)?.sqrt()?;
@@ -104,9 +159,17 @@ pub fn embed(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vectors> {
     let ids: Vec<ExampleId> = (0..data.len()).map(ExampleId).collect();
-    let rows = match views.count {
-        1 => embed_ids(net, data, pipeline, &ids, progress)?,
-        _ => embed_views(net, data, pipeline, views, &ids, progress)?,
+    let rows = match views {
+        Views { count: 1, turns: 1, .. } => embed_ids(net, data, pipeline, &ids, progress)?,
+        Views { turns: 1, .. } => embed_views(net, data, pipeline, views, &ids, progress)?,
+        Views { turns, .. } => {
+            let mut parts = Vec::new();
+            for turn in 0..turns {
+                let mut tell = |done: usize| progress((turn * ids.len() + done) / turns);
+                parts.push(embed_views(net, &Turned { data, turn: turn as u32 }, pipeline, views, &ids, &mut tell)?);
+            }
+            (Tensor::cat(&parts, 1)? / (turns as f64).sqrt())?
+        }
     };
     let (_, width) = rows.dims2()?;
     let values = rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;

@@ -3,18 +3,26 @@
 
 use candle_core::{DType, Device};
 use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, ModelConfig};
-use npair_data::{AugmentConfig, GlyphConfig, GlyphSet, Pipeline, PipelineConfig};
+use npair_data::{AugmentConfig, Dataset, GlyphConfig, GlyphSet, Pipeline, PipelineConfig, RotatedClasses};
 use npair_train::{Views, embed};
 use npair_types::Streams;
+use std::sync::Arc;
+
+fn glyphs() -> GlyphSet {
+    GlyphSet::new(GlyphConfig { classes: 3, instances: 2, ..GlyphConfig::default() }).unwrap()
+}
 
 fn embedded(augment: AugmentConfig, views: Views) -> Vec<Vec<f32>> {
-    let glyphs = GlyphSet::new(GlyphConfig { classes: 3, instances: 2, ..GlyphConfig::default() }).unwrap();
+    embedded_of(&glyphs(), augment, views)
+}
+
+fn embedded_of(data: &dyn Dataset, augment: AugmentConfig, views: Views) -> Vec<Vec<f32>> {
     let pipeline =
         Pipeline::new(PipelineConfig { size: 16, invert: true, augment, ..PipelineConfig::default() }).unwrap();
     let small = ConvNetConfig { channels: 1, size: 16, width: 4, blocks: 2 };
     let model = ModelConfig::new(BackboneConfig::ConvNet(small), 5);
     let net = EmbeddingNet::new(model, Streams::new(1), DType::F32, &Device::Cpu).unwrap();
-    let found = embed(&net, &glyphs, &pipeline, views, &mut |_| ()).unwrap();
+    let found = embed(&net, data, &pipeline, views, &mut |_| ()).unwrap();
     found.values.chunks_exact(found.width).map(<[f32]>::to_vec).collect()
 }
 
@@ -39,4 +47,29 @@ fn an_embedding_is_the_mean_of_unit_embeddings() {
     assert!(first.iter().all(|row| norm(row) <= 1.0 + 1e-6));
     assert!(first.iter().zip(&plain).any(|(a, b)| a.iter().zip(b).any(|(x, y)| (x - y / norm(b)).abs() > 1e-3)));
     assert!(Views::new(0, Streams::new(0)).is_err() && Views::new(1001, Streams::new(0)).is_err());
+}
+
+#[test]
+fn turns_stand_side_by_side() {
+    // Row 4 e + r of the turned classes is example e turned r times.
+    let turned = RotatedClasses::new(Arc::new(glyphs())).unwrap();
+    let single = embedded_of(&turned, AugmentConfig::default(), Views::one());
+    let rows = embedded(AugmentConfig::default(), Views::one().turned(4).unwrap());
+    assert_eq!(rows.len(), glyphs().len());
+    for (e, row) in rows.iter().enumerate() {
+        let want = single[4 * e..][..4].iter().flat_map(|one| {
+            let length = 2.0 * norm(one);
+            one.iter().map(move |v| v / length)
+        });
+        assert_eq!(row.len(), 4 * 5);
+        assert!(row.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6), "turns of {e}");
+        assert!((norm(row) - 1.0).abs() < 1e-6);
+    }
+    // Views are drawn for every turn: each part is a mean over them.
+    let changed = AugmentConfig { rotate: 30.0, ..AugmentConfig::default() };
+    let four = embedded(changed, Views::new(3, Streams::new(1)).unwrap().turned(4).unwrap());
+    let one = embedded(changed, Views::new(3, Streams::new(1)).unwrap());
+    assert!(four.iter().zip(&one).all(|(four, one)| four.iter().zip(one).all(|(a, b)| (a - b / 2.0).abs() < 1e-6)));
+    assert_eq!(Views::one().turned(1).unwrap(), Views::one());
+    assert!(Views::one().turned(2).unwrap_err().to_string().contains("1 or 4"));
 }

@@ -10,6 +10,9 @@ pub struct EvaluationConfig {
     /// Views of every picture: the picture as it is, and others changed at random as in training; an embedding is the mean of
     /// the views' unit embeddings. 1 for the picture alone, its embedding as the network gives it.
     pub views: usize,
+    /// 4 to look at every picture turned by each of four right angles: the embeddings stand side by side. 1 for the picture as
+    /// it stands.
+    pub turns: usize,
     /// K of recall@K; those beyond the gallery are left out.
     pub recall_at: Vec<usize>,
     /// Numbers of negatives of VRF; 0 stands for N - 1.
@@ -31,6 +34,7 @@ impl Default for EvaluationConfig {
         Self {
             measure: Measure::Cosine,
             views: 1,
+            turns: 1,
             recall_at: vec![1, 2, 4, 8, 10, 100],
             vrf: vec![1, 0],
             vrf_trials: 5,
