@@ -35,7 +35,18 @@ pub enum Command {
     /// Look at a data set.
     #[command(subcommand)]
     Data(Data),
+    /// Whether a device computes what the CPU computes: the matrix, searches and networks.
+    GpuCheck(GpuCheck),
 }
+
+/// Whether a device computes what the CPU computes.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair gpu-check --device cuda
+  npair gpu-check --device metal --json
+
+Exit code 4 if anything is off by more than rounding.")]
+pub struct GpuCheck {}
 
 /// Settings, from a file and from the command line.
 #[derive(Debug, Args)]

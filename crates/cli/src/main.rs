@@ -7,6 +7,7 @@ mod data;
 mod embed;
 mod eval;
 mod fail;
+mod gpu_check;
 mod progress;
 mod source;
 mod table;
@@ -33,6 +34,7 @@ fn run(args: &Npair) -> anyhow::Result<()> {
         Command::Train(train) => train::run(train, args.device, args.json),
         Command::Eval(eval) => eval::run(eval, args.device.unwrap_or_default(), args.json),
         Command::Embed(embed) => embed::run(embed, args.device.unwrap_or_default(), args.json),
+        Command::GpuCheck(_) => gpu_check::run(args.device.unwrap_or_default(), args.json),
         Command::Data(data) => data::run(data, args.json),
     }
 }

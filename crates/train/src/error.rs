@@ -96,6 +96,9 @@ pub enum Error {
     /// From the scores.
     #[error(transparent)]
     Metric(#[from] npair_metrics::Error),
+    /// From the similarity matrix.
+    #[error(transparent)]
+    Matrix(#[from] npair_similarity::Error),
     /// From labels and index sets.
     #[error(transparent)]
     Types(#[from] npair_types::Error),

@@ -10,6 +10,7 @@ pub mod protocol;
 
 mod checkpoint;
 mod device;
+mod device_check;
 mod embed;
 mod error;
 mod evaluate;
@@ -35,6 +36,7 @@ mod vectors;
 
 pub use config::Config;
 pub use device::Device;
+pub use device_check::{Check, check_device};
 pub use embed::{Views, embed, predictor, predictor_on};
 pub use error::{Error, Kind, Result};
 pub use evaluate::{Score, Scores, judge, judge_known};

@@ -1,0 +1,34 @@
+use anyhow::{Result, bail};
+use npair_train::{Device, check_device};
+use serde_json::json;
+
+/// Holds a device against the CPU, a line a check.
+pub fn run(device: Device, json: bool) -> Result<()> {
+    let opened = device.open()?;
+    if !json {
+        println!("{device} against the CPU: |device - CPU| / |CPU|, and what rounding may make of it");
+    }
+    let all = check_device(&opened, |check| {
+        if json {
+            let (apart, allowed) = (check.apart, check.allowed);
+            println!(
+                "{}",
+                json!({ "check": check.name, "apart": apart, "allowed": allowed, "passes": check.passes() })
+            );
+        } else {
+            let verdict = if check.passes() { "ok" } else { "WRONG" };
+            println!("  {:<78} {:>8.1e} {:>8.0e}  {verdict}", check.name, check.apart, check.allowed);
+        }
+    })?;
+    let wrong = all.iter().filter(|c| !c.passes()).count();
+    if wrong > 0 {
+        bail!(
+            "{device} is wrong in {wrong} of {} checks: do not train on it; report them with `npair --version` and the driver's",
+            all.len()
+        );
+    }
+    if !json {
+        println!("{} checks, all within rounding", all.len());
+    }
+    Ok(())
+}

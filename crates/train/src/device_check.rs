@@ -1,0 +1,197 @@
+//! Whether a device computes what the CPU computes.
+
+use crate::Result;
+use candle_core::{DType, Device, Tensor, Var};
+use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, ModelConfig, ResNetConfig};
+use npair_nn::Mode;
+use npair_similarity::{Exclude, Mask, Precision, Similarity};
+use npair_types::{Labels, Measure, Purpose, Streams};
+use rand::Rng;
+
+/// Something that was computed on a device and on the CPU.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// `|device - CPU| / |CPU|`, Euclidean, over all values.
+    pub apart: f64,
+    /// What rounding may make of it.
+    pub allowed: f64,
+}
+
+impl Check {
+    /// Whether the device is right. A NaN is not.
+    pub fn passes(&self) -> bool {
+        self.apart <= self.allowed
+    }
+}
+
+/// A loss, in the two ways that a reduction is asked for.
+type Reduction = fn(&Similarity, &Mask) -> npair_similarity::Result<Tensor>;
+
+/// Computes matrices, searches and networks on `device` and on the CPU, whose results are the oracle: reductions of all number
+/// types with gradients, masks and odd sizes, top-k, extremes, and the gradients of two networks. `each` hears of every check
+/// as soon as it is done.
+///
+/// # Errors
+/// Those of the device.
+pub fn check_device(device: &Device, mut each: impl FnMut(&Check)) -> Result<Vec<Check>> {
+    let mut all = Vec::new();
+    let mut tell = |check: Check| {
+        each(&check);
+        all.push(check);
+    };
+    matrices(device, &mut tell)?;
+    searches(device, &mut tell)?;
+    networks(device, &mut tell)?;
+    Ok(all)
+}
+
+fn matrices(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
+    let reductions: [(&str, Reduction); 3] = [
+        ("N-pair-mc", |s, mask| s.mean_log1p_sum_exp_above_diagonal(mask)),
+        ("N-pair-ovo", |s, mask| s.mean_softplus_sum_above_diagonal(mask)),
+        ("log-sum-exp", |s, mask| Ok(s.log1p_sum_exp_above(&s.diagonal()?, mask)?.sqr()?.mean_all()?)),
+    ];
+    // The CPU takes f32; a GPU also 16 bits, and f32 in three ways. Weights and gradients are rounded to the type.
+    let types: &[(DType, Precision, f64)] = match device.is_cpu() {
+        true => &[(DType::F32, Precision::Split, 3e-5)],
+        false => &[
+            (DType::F32, Precision::Split, 3e-5),
+            (DType::F32, Precision::Plain, 3e-5),
+            (DType::F32, Precision::Tf32, 1e-2),
+            (DType::F16, Precision::Split, 3e-3),
+            (DType::BF16, Precision::Split, 2e-2),
+        ],
+    };
+    for (n, d) in [(500, 70), (1030, 136), (260, 512)] {
+        let labels = Labels::new((0..n).map(|i| (i % 37) as u32))?;
+        let masks =
+            [("off the diagonal", Mask::OffDiagonal), ("of other classes", Mask::other_class(&labels, &labels))];
+        for &(dtype, precision, allowed) in types {
+            let sides = [random(n, d, 1, dtype)?, random(n, d, 2, dtype)?];
+            for (loss, reduce) in reductions {
+                for (which, mask) in &masks {
+                    let run = |device: &Device, dtype: DType| -> Result<Vec<f64>> {
+                        let var = |t: &Tensor| Var::from_tensor(&t.to_dtype(dtype)?.to_device(device)?);
+                        let (q, g) = (var(&sides[0])?, var(&sides[1])?);
+                        let s = Similarity::new(q.as_tensor(), g.as_tensor(), Measure::Dot)?.with_precision(precision);
+                        let value = reduce(&s, mask)?;
+                        let gradients = value.backward()?;
+                        let mut out = values(&value)?;
+                        for side in [&q, &g] {
+                            let gradient = gradients.get(side).map_or_else(|| side.zeros_like(), |t| Ok(t.clone()))?;
+                            // Beside the value they would not be seen.
+                            out.extend(values(&gradient)?.into_iter().map(|v| v * (n as f64)));
+                        }
+                        Ok(out)
+                    };
+                    let apart = distance(&run(device, dtype)?, &run(&Device::Cpu, DType::F64)?);
+                    let how = if dtype == DType::F32 { format!(" {precision:?}") } else { String::new() };
+                    let name = format!("{loss} {which}, {n} x {d}, {}{how}", dtype.as_str());
+                    tell(Check { name, apart, allowed });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn searches(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
+    let (n, d, k) = (6000, 72, 25);
+    let x = random(n, d, 3, DType::F32)?;
+    let labels = Labels::new((0..n).map(|i| (i % 400) as u32))?;
+    let on = |device: &Device, measure: Measure| -> Result<Similarity> {
+        let x = x.to_device(device)?;
+        Ok(Similarity::new(&x, &x, measure)?)
+    };
+    for measure in [Measure::Dot, Measure::Cosine, Measure::SquaredEuclidean] {
+        let near = |device: &Device| -> Result<Vec<f64>> {
+            let found = on(device, measure)?.top_k(k, Exclude::SameRow)?;
+            Ok((0..n).flat_map(|i| found.closeness(i).iter().map(|&v| f64::from(v)).collect::<Vec<_>>()).collect())
+        };
+        let apart = distance(&near(device)?, &near(&Device::Cpu)?);
+        tell(Check { name: format!("top-{k} of {n} x {d} in itself, {measure}"), apart, allowed: 1e-5 });
+        for (which, mask) in
+            [("positives", Mask::positives(&labels)), ("negatives", Mask::other_class(&labels, &labels))]
+        {
+            let hardest = |device: &Device| -> Result<Vec<f64>> {
+                let s = on(device, measure)?;
+                let found = if which == "positives" { s.row_min(&mask)? } else { s.row_max(&mask)? };
+                values(&found.closeness)
+            };
+            let apart = distance(&hardest(device)?, &hardest(&Device::Cpu)?);
+            tell(Check { name: format!("hardest {which} of {n} x {d}, {measure}"), apart, allowed: 1e-5 });
+        }
+    }
+    Ok(())
+}
+
+fn networks(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
+    // Metal has no f64; in f32 a ReLU may fall on the other side.
+    let (dtype, allowed) = if device.is_metal() { (DType::F32, 2e-2) } else { (DType::F64, 1e-8) };
+    let nets = [
+        ("ConvNet", BackboneConfig::ConvNet(ConvNetConfig::default()), [12, 1, 28, 28]),
+        ("ResNet-18", BackboneConfig::ResNet18(ResNetConfig::default()), [3, 3, 64, 64]),
+    ];
+    for (name, backbone, shape) in nets {
+        let pixels = random(shape[0] * shape[1], shape[2] * shape[3], 4, dtype)?.reshape(&shape[..])?;
+        let config = ModelConfig { backbone, embedding: 32, ..ModelConfig::default() };
+        let run = |device: &Device| -> Result<Vec<f64>> {
+            let net = EmbeddingNet::new(config.clone(), Streams::new(1), dtype, device)?;
+            let embeddings = net.forward(&pixels.to_device(device)?, &Mode::train(Streams::new(2), 0))?;
+            let loss = embeddings.sqr()?.mean_all()?;
+            let gradients = npair_nn::backward(&loss)?;
+            let mut out = values(&embeddings)?;
+            for (_, var) in net.params().trainable() {
+                out.extend(gradients.get(&var).map_or(Ok(Vec::new()), values)?);
+            }
+            Ok(out)
+        };
+        let apart = distance(&run(device)?, &run(&Device::Cpu)?);
+        tell(Check {
+            name: format!("{name}: embeddings and all gradients of a training pass, {}", dtype.as_str()),
+            apart,
+            allowed,
+        });
+    }
+    Ok(())
+}
+
+/// Rows whose inner products are of about 1, as the type holds them.
+fn random(rows: usize, width: usize, seed: u64, dtype: DType) -> Result<Tensor> {
+    let mut rng = Streams::new(seed).open(Purpose::Synthesis, [0, 0]);
+    let size = 3.5 / (width as f64).powf(0.25);
+    let values: Vec<f64> = (0..rows * width).map(|_| size * (rng.random::<f64>() - 0.5)).collect();
+    Ok(Tensor::from_vec(values, (rows, width), &Device::Cpu)?.to_dtype(dtype)?)
+}
+
+fn values(t: &Tensor) -> Result<Vec<f64>> {
+    Ok(t.detach().to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)
+}
+
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    if a.len() != b.len() {
+        return f64::INFINITY;
+    }
+    let apart = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+    let size = b.iter().map(|b| b * b).sum::<f64>();
+    if apart == 0. { 0. } else { (apart / size).sqrt() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_agrees_with_itself_and_a_wrong_value_does_not() {
+        let mut heard = 0;
+        let all = check_device(&Device::Cpu, |_| heard += 1).unwrap();
+        assert_eq!((heard, all.len()), (all.len(), 18 + 9 + 2));
+        for check in &all {
+            assert!(check.passes(), "{check:?}");
+        }
+        assert!(!Check { name: String::new(), apart: f64::NAN, allowed: 1. }.passes());
+        assert_eq!(distance(&[1., 2.], &[1.]), f64::INFINITY);
+    }
+}
