@@ -12,6 +12,7 @@ const SOURCES: [&str; 2] = ["soft", "search"];
 /// The oldest GPUs with what the kernels need: asynchronous copies and products of bf16.
 const OLDEST: u32 = 80;
 
+#[allow(clippy::print_stderr)] // what cargo shows of a failed build script
 fn main() {
     println!("cargo:rerun-if-changed=kernels");
     for name in ["NVCC", "CUDA_HOME", "CUDA_PATH", "CUDA_COMPUTE_CAP"] {
@@ -21,7 +22,6 @@ fn main() {
         return;
     }
     if let Err(why) = build() {
-        // What cargo shows of a failed build script.
         eprintln!("npair-similarity-cuda: {why}");
         std::process::exit(1);
     }

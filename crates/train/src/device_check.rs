@@ -136,7 +136,7 @@ fn networks(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
     ];
     for (name, backbone, shape) in nets {
         let pixels = random(shape[0] * shape[1], shape[2] * shape[3], 4, dtype)?.reshape(&shape[..])?;
-        let config = ModelConfig { backbone, embedding: 32, ..ModelConfig::default() };
+        let config = ModelConfig::new(backbone, 32);
         let run = |device: &Device| -> Result<Vec<f64>> {
             let net = EmbeddingNet::new(config.clone(), Streams::new(1), dtype, device)?;
             let embeddings = net.forward(&pixels.to_device(device)?, &Mode::train(Streams::new(2), 0))?;

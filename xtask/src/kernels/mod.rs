@@ -6,7 +6,7 @@ mod toolkit;
 use crate::{machine, shell, tree};
 use anyhow::{Context, Result, bail};
 use resources::Kernel;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use toolkit::Toolkit;
 
@@ -35,7 +35,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let root = tree::root()?;
     let target = tree::Metadata::read(&root)?.target_directory;
-    let toolkit = match Toolkit::find(Path::new(&target))? {
+    let toolkit = match Toolkit::find(&target)? {
         Ok(toolkit) => toolkit,
         Err(why) => bail!("{why}"),
     };
@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<()> {
         print!("{}", toolkit.variables());
         return Ok(());
     }
-    let kernels = compile(&root, &toolkit, Path::new(&target))?;
+    let kernels = compile(&root, &toolkit, &target)?;
     print!("{}", resources::table(&kernels));
     if args.record {
         let path = root.join("crates/similarity-cuda/RESOURCES.md");
@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// The same as a step of `cargo xtask test`: skipped, with the reason, where there can be no nvcc; done once for every state
 /// of the sources.
 pub fn check(root: &Path) -> Result<()> {
-    let target = PathBuf::from(tree::Metadata::read(root)?.target_directory);
+    let target = tree::Metadata::read(root)?.target_directory;
     let folder = root.join("crates/similarity-cuda/kernels");
     let stamp = target.join(format!("cuda-kernels-{:016x}.ok", fingerprint(&folder)?));
     if stamp.is_file() {
