@@ -7,3 +7,7 @@
 
 #[cfg(feature = "build")]
 include!(concat!(env!("OUT_DIR"), "/images.rs"));
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -4,6 +4,10 @@
 /// The kernels in the Metal Shading Language (3.1 for bf16); what each takes is said above it.
 pub const SOURCE: &str = include_str!("../kernels/similarity.metal");
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests {
     use super::SOURCE;

@@ -2,10 +2,12 @@
 
 use super::{Finding, Tree, floors};
 
-/// Below `train`: they compute, from what they are given.
-/// Libraries in which nothing can fail: arithmetic on slices.
-const NOTHING_FAILS: &[&str] = &["npair-simd"];
-const AT_OR_ABOVE_TRAIN: &[&str] = &["crates/train", "crates/cli", "crates/testkit", "benches", "xtask"];
+/// Libraries in which nothing can fail: arithmetic on slices, and texts.
+const NOTHING_FAILS: &[&str] = &["npair-simd", "npair-similarity-cuda", "npair-similarity-metal"];
+/// Runs while cargo builds, and calls nvcc: a program, not a part of its library.
+const BUILD_SCRIPT: &str = "crates/similarity-cuda/build.rs";
+/// All others are below `train`: they compute, from what they are given.
+const AT_OR_ABOVE_TRAIN: &[&str] = &["crates/train", "crates/cli", "crates/testkit", "benches", "xtask", BUILD_SCRIPT];
 
 const FILE_WORDS: &[&str] = &[
     "std::fs",
@@ -31,6 +33,7 @@ pub fn files(tree: &Tree) -> Vec<Finding> {
         "xtask",
         "crates/backbones/src/pretrained",
         "crates/backbones/src/pretrained.rs",
+        BUILD_SCRIPT,
     ];
     let why = "files and network are touched only in data, backbones::pretrained, train, cli and xtask";
     words(tree, &edge, FILE_WORDS, why, "take bytes or slices, and let the caller read and write")
@@ -71,7 +74,7 @@ pub fn hidden_inputs(tree: &Tree) -> Vec<Finding> {
 }
 
 pub fn voices(tree: &Tree) -> Vec<Finding> {
-    let above = ["crates/cli", "xtask"];
+    let above = ["crates/cli", "xtask", BUILD_SCRIPT];
     let spoken =
         ["println!", "eprintln!", "print!", "eprint!", "dbg!", "process::exit", "process::abort", "anyhow", "anyhow!"];
     let why = "only the programs print, exit and use anyhow";
