@@ -42,7 +42,8 @@ impl Which {
     }
 }
 
-/// Set in the process that runs under the sanitizers.
+/// Set where the kernels are to be compiled for the address and undefined-behaviour sanitizers, whose run time has to be there
+/// before the program starts: `NPAIR_EMULATED_SANITIZED=1 LD_PRELOAD=$(c++ -print-file-name=libasan.so)` before a test program.
 pub(crate) const SANITIZED: &str = "NPAIR_EMULATED_SANITIZED";
 
 fn open(which: Which) -> std::result::Result<libloading::Library, String> {
@@ -52,7 +53,7 @@ fn open(which: Which) -> std::result::Result<libloading::Library, String> {
 }
 
 /// The C++ compiler.
-pub(crate) fn compiler() -> String {
+fn compiler() -> String {
     std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned())
 }
 

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
-use super::emulated::{Emulated, SANITIZED, Which, compiler, current, emulating};
+use super::emulated::{Emulated, SANITIZED, Which, current, emulating};
 use super::search::{self, Search, Terms};
 use super::soft::{Cut, Reference, Soft, Upstream};
 use super::{Extremes, Precision};
@@ -56,7 +56,7 @@ fn longest(v: &[f64], d: usize) -> f64 {
     v.chunks(d).map(|r| r.iter().map(|x| x * x).sum::<f64>().sqrt()).fold(0., f64::max)
 }
 
-/// Whether this is the process under the sanitizers, which is slow: it looks at a part of the cases.
+/// Whether the kernels run under the sanitizers, which is slow: tests look at a part of the cases.
 fn sanitized() -> bool {
     std::env::var_os(SANITIZED).is_some()
 }
@@ -407,33 +407,4 @@ fn the_order_of_threads_does_not_matter() {
         };
         assert_eq!(run(false), run(true));
     }
-}
-
-/// This test program again, with the kernels compiled for the address and undefined-behaviour sanitizers, whose run time has
-/// to be there before the program starts.
-#[test]
-fn sanitizers_find_nothing() {
-    if sanitized() {
-        return;
-    }
-    let runtime = |name: &str| {
-        let found = std::process::Command::new(compiler()).arg(format!("-print-file-name={name}")).output().ok()?;
-        let path = String::from_utf8(found.stdout).ok()?.trim().to_owned();
-        std::path::Path::new(&path).is_absolute().then_some(path)
-    };
-    let Some(asan) = runtime("libasan.so") else {
-        println!("not run: the kernels under the sanitizers: this C++ compiler has no libasan.so");
-        return;
-    };
-    let run = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--test-threads=2", "device::tests::every_mask", "device::tests::extremes", "device::tests::however"])
-        .args(["device::tests::the_order", "device::tests::a_row"])
-        .env(SANITIZED, "1")
-        .env("LD_PRELOAD", asan)
-        .env("ASAN_OPTIONS", "detect_leaks=0:detect_stack_use_after_return=0")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&run.stdout);
-    assert!(run.status.success(), "{text}\n{}", String::from_utf8_lossy(&run.stderr));
-    assert!(text.contains("5 passed"), "{text}");
 }
