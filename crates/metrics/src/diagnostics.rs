@@ -85,11 +85,13 @@ pub fn diagnostics(set: &Embeddings) -> Result<Diagnostics> {
     })
 }
 
-/// Eigenvalues of the covariance over their sum, largest first.
+/// Eigenvalues of the covariance over their sum, largest first; none where the spread is no more than what rounding makes of equal rows:
+/// the mean of n values up to 1 is off by at most n machine epsilons, in each of n d places.
 fn spectrum(rows: &[f64], d: usize) -> Vec<f64> {
     let n = rows.len() / d;
     let mut mean = vec![0f64; d];
-    rows.chunks_exact(d).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, v)| *m += v / n as f64));
+    rows.chunks_exact(d).for_each(|row| mean.iter_mut().zip(row).for_each(|(m, v)| *m += v));
+    mean.iter_mut().for_each(|m| *m /= n as f64);
     let centred: Vec<f64> = rows.chunks_exact(d).flat_map(|row| row.iter().zip(&mean).map(|(v, m)| v - m)).collect();
     let centred = nalgebra::DMatrix::from_row_slice(n, d, &centred);
     // The smaller of the two products has the same eigenvalues other than 0.
@@ -97,7 +99,7 @@ fn spectrum(rows: &[f64], d: usize) -> Vec<f64> {
     let mut values: Vec<f64> = product.symmetric_eigenvalues().iter().map(|v| v.max(0.)).collect();
     values.sort_unstable_by(|a, b| b.total_cmp(a));
     let sum: f64 = values.iter().sum();
-    if sum == 0. {
+    if sum <= rows.len() as f64 * (n as f64 * f64::EPSILON).powi(2) {
         return Vec::new();
     }
     values.iter_mut().for_each(|v| *v /= sum);
