@@ -7,6 +7,7 @@ mod ci;
 mod crates;
 mod fetch;
 mod golden;
+mod gpu_pack;
 mod kernels;
 mod machine;
 mod publish;
@@ -45,6 +46,8 @@ enum Verb {
     Bench(bench::Args),
     /// Compiles the CUDA kernels for named GPUs and prints what they need.
     Kernels(kernels::Args),
+    /// Builds npair for NVIDIA GPUs, on a machine without one, and packs it.
+    GpuPack(gpu_pack::Args),
     /// Lists the crates; with --json for the CI matrix.
     Crates(crates::Args),
     /// What an automatic check runs.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Verb::Fetch(args) => fetch::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Kernels(args) => kernels::run(&args),
+        Verb::GpuPack(args) => gpu_pack::run(&args),
         Verb::Crates(args) => crates::run(&args),
         Verb::Ci => ci::run(),
     };

@@ -37,6 +37,8 @@ pub enum Command {
     Data(Data),
     /// Whether a device computes what the CPU computes: the matrix, searches and networks.
     GpuCheck(GpuCheck),
+    /// What this machine does: copies and products, N-pair-mc, top-k, networks, next to the last run.
+    Bench(Bench),
 }
 
 /// Whether a device computes what the CPU computes.
@@ -47,6 +49,24 @@ pub enum Command {
 
 Exit code 4 if anything is off by more than rounding.")]
 pub struct GpuCheck {}
+
+/// What this machine does, next to the last run.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair bench                                   this machine's processor
+  npair bench --device cuda                     and its GPU
+  npair bench --device cuda --json --record results/bench.jsonl
+
+Limits are measured first: a copy in memory and matrix products; \"of limit\" is the part of the product's rate that N-pair-mc
+and top-k reach, counting the operations that they need. Compare runs of one machine only, with nothing else running.")]
+pub struct Bench {
+    /// Small sizes, to see that everything runs.
+    #[arg(long)]
+    pub quick: bool,
+    /// Where runs are recorded, a line each [default: npair/bench.jsonl in XDG_STATE_HOME or ~/.local/state].
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+}
 
 /// Settings, from a file and from the command line.
 #[derive(Debug, Args)]

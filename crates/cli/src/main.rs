@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command prints
 
 mod args;
+mod bench;
 mod data;
 mod embed;
 mod eval;
@@ -35,6 +36,7 @@ fn run(args: &Npair) -> anyhow::Result<()> {
         Command::Eval(eval) => eval::run(eval, args.device.unwrap_or_default(), args.json),
         Command::Embed(embed) => embed::run(embed, args.device.unwrap_or_default(), args.json),
         Command::GpuCheck(_) => gpu_check::run(args.device.unwrap_or_default(), args.json),
+        Command::Bench(bench) => bench::run(bench, args.device.unwrap_or_default(), args.json),
         Command::Data(data) => data::run(data, args.json),
     }
 }

@@ -10,6 +10,7 @@ pub mod protocol;
 
 mod checkpoint;
 mod device;
+mod device_bench;
 mod device_check;
 mod embed;
 mod error;
@@ -36,6 +37,7 @@ mod vectors;
 
 pub use config::Config;
 pub use device::Device;
+pub use device_bench::{Scale, Timed, Work, bench_device};
 pub use device_check::{Check, check_device};
 pub use embed::{Views, embed, predictor, predictor_on};
 pub use error::{Error, Kind, Result};

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use resources::Kernel;
 use std::path::Path;
 use std::process::Command;
-use toolkit::Toolkit;
+pub use toolkit::Toolkit;
 
 /// GPUs that there has to be code for: the oldest, and the one that most is expected of.
 const GPUS: [&str; 2] = ["80", "90a"];
@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Result<()> {
         Err(why) => bail!("{why}"),
     };
     if args.env {
-        print!("{}", toolkit.variables());
+        print!("{}", toolkit.variables(&std::env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| "80".to_owned())));
         return Ok(());
     }
     let kernels = compile(&root, &toolkit, &target)?;

@@ -79,16 +79,44 @@ impl Toolkit {
         Ok(text.lines().find(|l| l.contains("release")).unwrap_or("nvcc").trim().to_owned())
     }
 
+    /// Where its libraries are.
+    pub fn libraries(&self) -> PathBuf {
+        let wide = self.home.join("lib64");
+        if wide.is_dir() { wide } else { self.home.join("lib") }
+    }
+
+    /// The variables that builds of CUDA code read: the place of nvcc, the GPU (of `compute_cap`), small files. What the user has
+    /// set of nvcc's flags stays.
+    fn settings(&self, compute_cap: &str) -> [(&'static str, String); 4] {
+        let home = self.home.display().to_string();
+        let flags = std::env::var("NVCC_APPEND_FLAGS").unwrap_or_else(|_| "--compress-mode=size".to_owned());
+        [
+            ("CUDA_HOME", home.clone()),
+            ("CUDA_PATH", home),
+            ("CUDA_COMPUTE_CAP", compute_cap.to_owned()),
+            ("NVCC_APPEND_FLAGS", flags),
+        ]
+    }
+
     /// Lines for a shell.
-    pub fn variables(&self) -> String {
+    pub fn variables(&self, compute_cap: &str) -> String {
         let mut text = String::new();
-        let home = self.home.display();
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "export CUDA_HOME=\"{home}\" CUDA_PATH=\"{home}\" CUDA_COMPUTE_CAP=${{CUDA_COMPUTE_CAP:-80}}"
-        );
-        let _ = writeln!(text, "export PATH=\"{home}/bin:$PATH\" NVCC_APPEND_FLAGS=\"--compress-mode=size\"");
+        for (name, value) in self.settings(compute_cap) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "export {name}=\"{value}\"");
+        }
+        let _ = writeln!(text, "export PATH=\"{}/bin:$PATH\"", self.home.display());
         text
+    }
+
+    /// Gives a command the variables, and nvcc on its path.
+    pub fn equip(&self, command: &mut Command, compute_cap: u32) {
+        command.envs(self.settings(&compute_cap.to_string()));
+        let old = std::env::var_os("PATH").unwrap_or_default();
+        let all = std::iter::once(self.home.join("bin")).chain(std::env::split_paths(&old));
+        // A path with a colon in its name is none to add.
+        if let Ok(path) = std::env::join_paths(all) {
+            command.env("PATH", path);
+        }
     }
 }

@@ -1,0 +1,62 @@
+//! Training steps and embedding of networks, in f32.
+
+use super::{Bench, Timed, Work};
+use crate::config::OptimiserConfig;
+use crate::{Optimiser, Result};
+use candle_core::{DType, Device};
+use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, GoogLeNetConfig, ModelConfig};
+use npair_losses::{NPairMc, PairLoss};
+use npair_nn::Mode;
+use npair_types::{Labels, Pairs, Streams};
+
+const EMBEDDING: usize = 512;
+
+pub fn run<E: FnMut(&Timed)>(bench: &mut Bench<'_, E>) -> Result<()> {
+    let (few, batch) = (bench.size(4, 120, 120), bench.size(4, 16, 120));
+    let size = bench.size(64, 224, 224);
+    let google_net = GoogLeNetConfig { size, ..GoogLeNetConfig::default() };
+    let nets = [
+        ("ConvNet", BackboneConfig::ConvNet(ConvNetConfig::default()), [few, 1, 28, 28]),
+        ("GoogLeNet", BackboneConfig::GoogLeNet(google_net), [batch, 3, size, size]),
+    ];
+    for (called, backbone, shape) in nets {
+        let [pictures, channels, height, width] = shape;
+        let what = format!("{called}, {pictures} x {channels} x {height} x {width}");
+        let work = Work::Pictures(pictures as f64);
+        bench.time(format!("training step of {what}"), work, None, |device| step(backbone, shape, device))?;
+        bench.time(format!("embedding of {what}"), work, None, |device| embed(backbone, shape, device))?;
+    }
+    Ok(())
+}
+
+type Shape = [usize; 4];
+
+fn net(backbone: BackboneConfig, device: &Device) -> Result<EmbeddingNet> {
+    Ok(EmbeddingNet::new(ModelConfig::new(backbone, EMBEDDING), Streams::new(1), DType::F32, device)?)
+}
+
+fn pixels(shape: Shape, device: &Device) -> Result<candle_core::Tensor> {
+    let [n, c, h, w] = shape;
+    Ok(super::matrix::random(n, c * h * w, 5, DType::F32, device)?.reshape(&shape[..])?)
+}
+
+/// Forward, N-pair-mc of neighbouring rows, backward, Adam.
+fn step(backbone: BackboneConfig, shape: Shape, device: &Device) -> Result<impl FnMut() -> Result<()> + use<>> {
+    let (net, pixels) = (net(backbone, device)?, pixels(shape, device)?);
+    let mut optimiser = Optimiser::new(net.params().trainable(), OptimiserConfig::default())?;
+    let pairs = Pairs::from_labels(&Labels::new((0..shape[0] as u32).map(|row| row / 2))?)?;
+    let mut steps = 0;
+    Ok(move || {
+        let embeddings = net.forward(&pixels, &Mode::train(Streams::new(1), steps))?;
+        let loss = NPairMc.of_pairs_in(&embeddings, &pairs)?;
+        optimiser.add(&npair_nn::backward(&loss.value)?)?;
+        optimiser.step(1.)?;
+        steps += 1;
+        Ok(())
+    })
+}
+
+fn embed(backbone: BackboneConfig, shape: Shape, device: &Device) -> Result<impl FnMut() -> Result<()> + use<>> {
+    let (net, pixels) = (net(backbone, device)?, pixels(shape, device)?);
+    Ok(move || Ok(net.forward(&pixels, &Mode::Eval).map(drop)?))
+}
