@@ -20,6 +20,8 @@ mod metal;
 mod on;
 mod params;
 mod precision;
+#[cfg(test)]
+mod sanitized;
 mod search;
 mod soft;
 #[cfg(test)]

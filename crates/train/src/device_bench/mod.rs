@@ -61,12 +61,18 @@ impl Timed {
 
     /// Work a second of the median round, and its unit.
     pub fn rate(&self) -> Option<(f64, &'static str)> {
-        let seconds = self.median()?;
+        let rate = self.per_second()?;
         Some(match self.work {
-            Work::Bytes(n) => (1e-9 * n / seconds, "GB/s"),
-            Work::Operations(n) => (1e-12 * n / seconds, "TFLOP/s"),
-            Work::Pictures(n) => (n / seconds, "pictures/s"),
+            Work::Bytes(_) => (1e-9 * rate, "GB/s"),
+            Work::Operations(_) if rate < 1e12 => (1e-9 * rate, "GFLOP/s"),
+            Work::Operations(_) => (1e-12 * rate, "TFLOP/s"),
+            Work::Pictures(_) => (rate, "pictures/s"),
         })
+    }
+
+    fn per_second(&self) -> Option<f64> {
+        let (Work::Bytes(n) | Work::Operations(n) | Work::Pictures(n)) = self.work;
+        Some(n / self.median()?)
     }
 }
 
@@ -120,11 +126,7 @@ impl<E: FnMut(&Timed)> Bench<'_, E> {
         };
         let mut timed = Timed { name, work, seconds, of_limit: None, not_taken };
         let limit = limit.and_then(|name| self.all.iter().find(|t| t.name.starts_with(name)));
-        if let (Some((rate, unit)), Some((most, same))) = (timed.rate(), limit.and_then(Timed::rate))
-            && unit == same
-        {
-            timed.of_limit = Some(rate / most);
-        }
+        timed.of_limit = timed.per_second().zip(limit.and_then(Timed::per_second)).map(|(rate, most)| rate / most);
         (self.each)(&timed);
         self.all.push(timed);
         Ok(())
@@ -170,6 +172,7 @@ mod tests {
         };
         assert_eq!(timed(&[3., 1., 2., 10.]).median(), Some(2.5));
         assert_eq!(timed(&[3., 1., 2.]).rate(), Some((2., "TFLOP/s")));
+        assert_eq!(timed(&[8.]).rate(), Some((500., "GFLOP/s")));
         assert_eq!(timed(&[]).rate(), None);
     }
 }
