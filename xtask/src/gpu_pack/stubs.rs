@@ -37,9 +37,9 @@ const LIBRARIES: [Library; 6] = [
 pub fn make(root: &Path, place: &Path, toolkit: &Toolkit) -> Result<PathBuf> {
     let folder = place.join("stubs");
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    let cudarc = cudarc(root)?;
+    let bindings = bindings(root)?;
     for library in LIBRARIES {
-        let path = cudarc.join(library.module).join("sys/mod.rs");
+        let path = bindings.join(library.module).join("sys/mod.rs");
         let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         let functions = functions(&text, library.prefix);
         if functions.is_empty() {
@@ -81,7 +81,7 @@ fn link(to: &Path, at: &Path) -> Result<()> {
 }
 
 /// The sources of the cudarc that the feature `cuda` is built with.
-fn cudarc(root: &Path) -> Result<PathBuf> {
+fn bindings(root: &Path) -> Result<PathBuf> {
     #[derive(Deserialize)]
     struct Found {
         packages: Vec<tree::Package>,
