@@ -18,7 +18,7 @@ const PEERS: [&str; 3] = ["gpu.py", "gpu_kernels.py", "architectures.py"];
 /// Builds npair with CUDA, without a GPU or a driver, and packs it with a script that checks and measures a GPU.
 ///
 /// nvcc is that of CUDA_HOME, or comes as Python wheels into the target folder; libraries to link against are made up where there
-/// are none. The pack needs on the other machine: a driver, and the CUDA 13 libraries, which a PyTorch installation has.
+/// are none. The pack needs on the other machine: a driver, and CUDA 13's libraries, as `pip install torch nvidia-curand` has them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask gpu-pack                       for H100 and H200 (compute capability 9.0)

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Checks this machine's GPU against its CPU and measures it, beside PyTorch where there is one: sh run.sh [RESULTS]
 #
-# Needs a driver for CUDA 13 and CUDA's libraries: those of LD_LIBRARY_PATH, of a PyTorch installation or of /usr/local/cuda.
+# Needs a driver for CUDA 13 and CUDA's libraries: those of LD_LIBRARY_PATH, of Python packages
+# (pip install torch nvidia-curand) or of /usr/local/cuda.
 # QUICK=1 measures the small sizes only; DEVICE=cuda:1 takes another GPU; PYTHON=... is the one that has PyTorch.
 set -u
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
@@ -21,7 +22,7 @@ export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}${found:+$found:}/u
 missing=$(ldd "$here/npair" 2>/dev/null | grep 'not found')
 if [ -n "$missing" ]; then
     printf 'CUDA libraries are missing:\n%s\n' "$missing" >&2
-    echo 'Install PyTorch for CUDA 13 (pip install torch), or point LD_LIBRARY_PATH at them.' >&2
+    echo 'libcuda comes with the driver, the others with: pip install torch nvidia-curand (which PyTorch 2.15 does without); or point LD_LIBRARY_PATH at them.' >&2
     exit 4
 fi
 
