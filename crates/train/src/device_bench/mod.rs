@@ -63,9 +63,9 @@ impl Timed {
     pub fn rate(&self) -> Option<(f64, &'static str)> {
         let rate = self.per_second()?;
         Some(match self.work {
-            Work::Bytes(_) => (1e-9 * rate, "GB/s"),
-            Work::Operations(_) if rate < 1e12 => (1e-9 * rate, "GFLOP/s"),
-            Work::Operations(_) => (1e-12 * rate, "TFLOP/s"),
+            Work::Bytes(_) => (rate / 1e9, "GB/s"),
+            Work::Operations(_) if rate < 1e12 => (rate / 1e9, "GFLOP/s"),
+            Work::Operations(_) => (rate / 1e12, "TFLOP/s"),
             Work::Pictures(_) => (rate, "pictures/s"),
         })
     }
