@@ -3,6 +3,7 @@ use crate::{
     GoogLeNetOriginal, GoogLeNetOriginalConfig, InputSpec, ResNet, ResNetConfig, ResNetDepth, Result, Vit, VitConfig,
     VitKind,
 };
+use candle_core::{D, Tensor};
 use npair_nn::Path;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,24 @@ impl ModelConfig {
     }
 }
 
+/// What stands above a backbone: dropout and a linear layer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeadConfig {
+    /// D, the width of an embedding.
+    pub embedding: usize,
+    /// Probability of dropout before the linear layer.
+    pub dropout: f64,
+    /// How embeddings leave the network.
+    pub output: Output,
+}
+
+impl HeadConfig {
+    /// Embeddings of width D as they are, without dropout.
+    pub fn of_width(embedding: usize) -> Self {
+        Self { embedding, dropout: 0., output: Output::Raw }
+    }
+}
+
 /// How embeddings leave the network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -58,6 +77,22 @@ pub enum Output {
     Raw,
     /// Divided by their Euclidean norm.
     UnitLength,
+}
+
+/// Smallest squared norm that an embedding is divided by: keeps the derivative finite for an embedding of zeros.
+const SMALLEST_SQUARE: f64 = 1e-24;
+
+impl Output {
+    /// Embeddings as they leave the network, of what its last layer made.
+    pub(crate) fn apply(self, raw: Tensor) -> Result<Tensor> {
+        match self {
+            Self::Raw => Ok(raw),
+            Self::UnitLength => {
+                let norm = (raw.sqr()?.sum_keepdim(D::Minus1)? + SMALLEST_SQUARE)?.sqrt()?;
+                Ok(raw.broadcast_div(&norm)?)
+            }
+        }
+    }
 }
 
 /// A network from images to features, chosen by the key `architecture`.

@@ -1,17 +1,17 @@
-use crate::{Backbone, Error, InputSpec, ModelConfig, Output, Result};
-use candle_core::{D, DType, Device, Tensor};
+use crate::{Backbone, Error, HeadConfig, InputSpec, ModelConfig, Result};
+use candle_core::{DType, Device, Tensor};
 use npair_nn::{
-    Dropout, Init, Layer, Linear, Mode, Params, Pass, ToChannelsLast, Value, differentiable, infer, rehearse,
+    Dropout, Init, Layer, Linear, Mode, Params, Pass, Path, ToChannelsLast, Value, differentiable, infer, rehearse,
 };
 use npair_types::Streams;
 
-/// Smallest squared norm that an embedding is divided by: keeps the derivative finite for an embedding of zeros.
-const SMALLEST_SQUARE: f64 = 1e-24;
-
-/// A backbone and a linear head: images to embeddings.
+/// A backbone and a linear head: images to embeddings. The backbone is a built-in one, by its settings, or
+/// [any other](Self::over).
 ///
-/// # Shapes    (B, C, H, W) to (B, D).
+/// # Shapes
+/// (B, C, H, W) to (B, D).
 ///
+/// # Examples
 /// ```
 /// # use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, ModelConfig}; use npair_nn::Mode;
 /// # use npair_types::Streams; use candle_core::{DType, Device, Tensor};
@@ -22,7 +22,10 @@ const SMALLEST_SQUARE: f64 = 1e-24;
 /// # Ok::<(), npair_backbones::Error>(())
 /// ```
 pub struct EmbeddingNet {
-    config: ModelConfig,
+    name: String,
+    head_config: HeadConfig,
+    /// None over a backbone that has no settings of ours.
+    config: Option<ModelConfig>,
     params: Params,
     backbone: Box<dyn Backbone>,
     dropout: Dropout,
@@ -35,20 +38,50 @@ impl EmbeddingNet {
     /// # Errors
     /// [`Error::Setting`] if a setting is out of range.
     pub fn new(config: ModelConfig, streams: Streams, dtype: DType, device: &Device) -> Result<Self> {
-        if config.embedding == 0 {
+        let name = config.backbone.architecture();
+        let head = HeadConfig { embedding: config.embedding, dropout: config.dropout, output: config.output };
+        let net = Self::over(name, head, Params::new(streams, dtype, device), |path| config.backbone.build(path))?;
+        Ok(Self { config: Some(config), ..net })
+    }
+
+    /// A head over any backbone, which `build` makes below the path that it is given: parameters `backbone.*` and `head.*` of
+    /// `params`. `name` is for messages. Such a network saves its weights, but no `config.json`: whoever built the backbone
+    /// builds it again.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is out of range, and those of `build`.
+    ///
+    /// # Examples
+    /// ```
+    /// # use npair_backbones::{EmbeddingNet, FrozenExtractor, HeadConfig, InputSpec}; use npair_nn::Params;
+    /// # use npair_types::Streams; use candle_core::{DType, Device, Tensor};
+    /// let input = InputSpec { channels: 3, size: 4 };
+    /// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
+    /// let net = EmbeddingNet::over("means", HeadConfig::of_width(2), params, |_| {
+    ///     Ok(Box::new(FrozenExtractor::new("means", input, 3, |x: &Tensor| x.mean((2, 3)))))
+    /// })?;
+    /// assert_eq!(net.params().trainable().len(), 2); // the head's weight and bias
+    /// # Ok::<(), npair_backbones::Error>(())
+    /// ```
+    pub fn over(
+        name: impl Into<String>,
+        head: HeadConfig,
+        params: Params,
+        build: impl FnOnce(&Path) -> Result<Box<dyn Backbone>>,
+    ) -> Result<Self> {
+        if head.embedding == 0 {
             let want = "an embedding needs at least one dimension".to_owned();
             return Err(Error::Setting { name: "embedding", got: "0".to_owned(), want });
         }
-        let params = Params::new(streams, dtype, device);
         let root = params.root();
-        let backbone = config.backbone.build(&root.child("backbone"))?;
-        let dropout = Dropout::new(&root.child("dropout"), config.dropout)?;
+        let backbone = build(&root.child("backbone"))?;
+        let dropout = Dropout::new(&root.child("dropout"), head.dropout)?;
         // So small that inner products of embeddings start at about 1: an N-pair loss that starts far above log N spends its
         // first hundreds of steps on shrinking norms.
-        let (features, width) = (backbone.features() as f64, config.embedding as f64);
+        let (features, width) = (backbone.features() as f64, head.embedding as f64);
         let init = Init::Normal((features * width.sqrt()).sqrt().recip());
-        let head = Linear::with_init(&root.child("head"), backbone.features(), config.embedding, true, init)?;
-        Ok(Self { config, params, backbone, dropout, head })
+        let linear = Linear::with_init(&root.child("head"), backbone.features(), head.embedding, true, init)?;
+        Ok(Self { name: name.into(), head_config: head, config: None, params, backbone, dropout, head: linear })
     }
 
     /// Embeddings of images. In training candle can differentiate them, once; in evaluation nothing is kept for that.
@@ -69,7 +102,7 @@ impl EmbeddingNet {
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
-    pub fn rehearse(&self, pixels: &Tensor, mode: &Mode) -> Result<Tensor> {
+    pub fn forward_no_grad(&self, pixels: &Tensor, mode: &Mode) -> Result<Tensor> {
         self.check(pixels)?;
         self.finish(rehearse(pixels, mode, |pixels, pass| self.run(pixels, pass))?)
     }
@@ -93,18 +126,17 @@ impl EmbeddingNet {
     }
 
     fn finish(&self, raw: Tensor) -> Result<Tensor> {
-        match self.config.output {
-            Output::Raw => Ok(raw),
-            Output::UnitLength => {
-                let norm = (raw.sqr()?.sum_keepdim(D::Minus1)? + SMALLEST_SQUARE)?.sqrt()?;
-                Ok(raw.broadcast_div(&norm)?)
-            }
-        }
+        self.head_config.output.apply(raw)
     }
 
-    /// The settings.
-    pub fn config(&self) -> &ModelConfig {
-        &self.config
+    /// The settings; none over a backbone that has no settings of ours.
+    pub fn config(&self) -> Option<&ModelConfig> {
+        self.config.as_ref()
+    }
+
+    /// What messages call it: the architecture.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The parameters.
@@ -114,7 +146,7 @@ impl EmbeddingNet {
 
     /// D, the width of an embedding.
     pub fn embedding(&self) -> usize {
-        self.config.embedding
+        self.head_config.embedding
     }
 
     /// F, the width of the features below the head.
@@ -130,6 +162,7 @@ impl EmbeddingNet {
 
 impl std::fmt::Debug for EmbeddingNet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EmbeddingNet").field("config", &self.config).finish_non_exhaustive()
+        let Self { name, head_config, .. } = self;
+        f.debug_struct("EmbeddingNet").field("name", name).field("head", head_config).finish_non_exhaustive()
     }
 }

@@ -23,6 +23,14 @@ pub enum Error {
         /// Height and width that the network takes.
         size: usize,
     },
+    /// Vectors of another width than the network takes.
+    #[error("the vectors have shape {got:?}, but the network takes (batch, {width}); set model.input, or give other vectors")]
+    Rows {
+        /// Shape of the vectors.
+        got: Vec<usize>,
+        /// Width that the network takes.
+        width: usize,
+    },
     /// What an extractor returns is not what it should.
     #[error("extractor {name}: the features have shape {got:?}, but {want} is needed; pool or flatten what it returns")]
     Features {

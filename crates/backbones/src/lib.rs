@@ -3,6 +3,9 @@
 //! a linear head, saved as a Hub-style folder of `config.json` and `model.safetensors`. Weights that others trained come
 //! from [`Weights`]: folders, safetensors, PyTorch's `.pth`, the Hub.
 //!
+//! [`EmbeddingModel`] is what training and everything after it takes: an [`EmbeddingNet`], a [`VectorNet`] over vectors of any
+//! origin, a module of candle ([`CandleModel`]), or your own.
+//!
 //! [`FrozenExtractor`] takes in networks of other crates; with the cargo feature `candle-transformers`, families of
 //! that one by name.
 //!
@@ -18,24 +21,29 @@ mod embedding_net;
 mod error;
 mod frozen;
 mod google_net;
+mod model;
 mod pooling;
 mod pretrained;
 mod res_net;
 mod size;
+mod vector_net;
 mod vit;
 
 pub use backbone::{Backbone, InputSpec};
 pub use casia_net::{CasiaNet, CasiaNetConfig};
-pub use config::{BackboneConfig, FORMAT, ModelConfig, Output};
+pub use config::{BackboneConfig, FORMAT, HeadConfig, ModelConfig, Output};
 pub use conv_net::{ConvNet, ConvNetConfig};
 pub use conv_next::{ConvNext, ConvNextConfig};
 pub use embedding_net::EmbeddingNet;
 pub use error::{Error, Result};
 pub use frozen::FrozenExtractor;
 pub use google_net::{GoogLeNet, GoogLeNetConfig, GoogLeNetOriginal, GoogLeNetOriginalConfig};
+pub use model::{CandleModel, EmbeddingModel};
+pub use npair_nn::Mode;
 pub use pooling::Pooling;
 pub use pretrained::{Hub, Interpolation, LoadReport, Pictures, Preprocess, Weights, load_config, preprocess};
 pub use res_net::{ResNet, ResNetConfig, ResNetDepth};
+pub use vector_net::{Architecture, VectorNet, VectorNetConfig};
 pub use vit::{Vit, VitConfig, VitKind};
 
 #[cfg(doctest)]

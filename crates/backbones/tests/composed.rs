@@ -19,7 +19,7 @@ fn values(t: &Tensor) -> Vec<f64> {
 fn run(net: &EmbeddingNet, pixels: &Tensor, mode: &Mode) -> Vec<(String, Vec<f64>)> {
     let before = net.params().tensors().unwrap().into_iter().collect();
     let input = Var::from_tensor(pixels).unwrap();
-    let inferred = net.rehearse(&input, mode).unwrap();
+    let inferred = net.forward_no_grad(&input, mode).unwrap();
     let out = net.forward(&input, mode).unwrap();
     let mut all = vec![("embedding".to_owned(), values(&out)), ("rehearsal".to_owned(), values(&inferred))];
     // In evaluation nothing is kept for gradients, and norms go into the weights.

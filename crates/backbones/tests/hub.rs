@@ -79,7 +79,7 @@ fn weights_are_fetched_once_and_found_again_offline() {
     };
     let weights: Weights = "hub:someone/tiny@v1#zip.pth".parse().unwrap();
     assert!(net().load_pretrained(&weights, &hub).unwrap().fits());
-    let Some(Pictures::Described(told)) = preprocess(&weights, &hub, &net().config().backbone).unwrap() else {
+    let Some(Pictures::Described(told)) = preprocess(&weights, &hub, &net().config().unwrap().backbone).unwrap() else {
         panic!("config.json was not found")
     };
     assert_eq!((told.size, &told.mean[..], &told.std[..]), (4, &[0.5][..], &[0.25][..]));

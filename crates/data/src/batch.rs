@@ -19,7 +19,7 @@ pub struct LoadedBatch {
 /// # Errors
 /// The error of the first row that cannot be loaded.
 pub fn load_batch(dataset: &dyn Dataset, pipeline: &Pipeline, ids: &[ExampleId]) -> Result<LoadedBatch> {
-    load(pipeline, ids, |id, out| guarded(dataset, id, || pipeline.evaluate(&dataset.load(id)?, out)))
+    load(pipeline, ids, |_, id, out| guarded(dataset, id, || pipeline.evaluate(&dataset.load(id)?, out)))
 }
 
 /// The same examples changed at random as in training, for embeddings that are means over several views. What a view of an
@@ -34,16 +34,32 @@ pub fn load_view(
     view: u64,
     ids: &[ExampleId],
 ) -> Result<LoadedBatch> {
-    load(pipeline, ids, |id, out| {
+    load(pipeline, ids, |_, id, out| {
         let mut rng = streams.open(Purpose::View, [view, id.0 as u64]);
         guarded(dataset, id, || pipeline.augment(&dataset.load(id)?, &mut rng, out))
     })
 }
 
+/// Rows of a training batch from `first_row` on, as [`Prefetch`](crate::Prefetch) loads them ahead.
+///
+/// # Errors
+/// As [`load_batch`].
+pub fn load_rows(
+    dataset: &dyn Dataset,
+    pipeline: &Pipeline,
+    streams: Streams,
+    batch: u64,
+    first_row: usize,
+    ids: &[ExampleId],
+) -> Result<LoadedBatch> {
+    let place = |at: usize| [batch, (first_row + at) as u64];
+    load(pipeline, ids, |at, id, out| load_row(dataset, pipeline, streams, place(at), id, out))
+}
+
 fn load(
     pipeline: &Pipeline,
     ids: &[ExampleId],
-    row: impl Fn(ExampleId, &mut [f32]) -> Result<()> + Sync,
+    row: impl Fn(usize, ExampleId, &mut [f32]) -> Result<()> + Sync,
 ) -> Result<LoadedBatch> {
     let [c, h, w] = pipeline.shape();
     let mut pixels = vec![0f32; ids.len() * c * h * w];
@@ -51,7 +67,7 @@ fn load(
         .par_chunks_mut(c * h * w)
         .zip(ids)
         .enumerate()
-        .filter_map(|(at, (out, &id))| row(id, out).err().map(|e| (at, e)))
+        .filter_map(|(at, (out, &id))| row(at, id, out).err().map(|e| (at, e)))
         .min_by_key(|(at, _)| *at);
     match first {
         Some((_, error)) => Err(error),

@@ -36,7 +36,7 @@ mod walk;
 
 pub mod sheet;
 
-pub use batch::{LoadedBatch, load_batch, load_view};
+pub use batch::{LoadedBatch, load_batch, load_rows, load_view};
 pub use cached::Cached;
 pub use check::{BadExample, ClassCount, Report, Skipped, check, skip_bad};
 pub use dataset::Dataset;

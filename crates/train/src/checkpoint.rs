@@ -1,8 +1,8 @@
 use crate::objective::Objective;
-use crate::optimiser::Optimiser;
-use crate::{Error, Result, files};
+use crate::{Callback, Error, PartState, Result, Updater, files};
 use candle_core::{Device, Tensor};
-use npair_backbones::EmbeddingNet;
+use npair_backbones::EmbeddingModel;
+use npair_evaluate::write_file;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,57 +13,98 @@ const STATE: &str = "training.json";
 const TENSORS: &str = "training.safetensors";
 const CURE: &str = "the folder is no checkpoint of a run; give another, or start the run anew";
 
-/// What a checkpoint knows beyond the network and the optimiser's memory.
+/// What a checkpoint knows beyond the model and the optimizer's memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct State {
     pub(crate) format: u32,
     /// Steps done.
     pub(crate) step: u64,
-    pub(crate) optimiser_steps: u64,
+    #[serde(alias = "optimiser_steps")]
+    pub(crate) optimizer_steps: u64,
     /// State of the sampler after the last batch of that step.
     pub(crate) sampler: serde_json::Value,
     /// The best validation score so far.
     pub(crate) best: Option<f64>,
+    /// What callbacks remember, by their names.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub(crate) callbacks: serde_json::Map<String, serde_json::Value>,
 }
 
 impl State {
     pub(crate) fn new(step: u64, sampler: serde_json::Value, best: Option<f64>) -> Self {
-        Self { format: FORMAT, step, optimiser_steps: 0, sampler, best }
+        let callbacks = serde_json::Map::new();
+        Self { format: FORMAT, step, optimizer_steps: 0, sampler, best, callbacks }
     }
 }
 
-/// Writes a whole checkpoint folder beside its place and moves it there.
-pub(crate) fn save(
-    place: &Path,
-    net: &EmbeddingNet,
-    objective: &Objective,
-    optimiser: &Optimiser,
-    mut state: State,
-) -> Result<()> {
-    let new = files::fresh(place)?;
-    net.save(&new)?;
-    let (mut tensors, steps) = optimiser.save()?;
-    state.optimiser_steps = steps;
-    tensors.extend(objective.save()?);
-    let mut sorted: Vec<(String, Tensor)> = tensors.into_iter().collect();
-    sorted.sort_by(|a, b| a.0.cmp(&b.0));
-    let path = new.join(TENSORS);
-    files::write(&path, &safetensors::serialize(sorted, None).map_err(|e| Error::file(&path, e))?)?;
-    let path = new.join(STATE);
-    files::write(&path, &serde_json::to_vec(&state).map_err(|e| Error::file(&path, e))?)?;
-    files::replace(&new, place)
+/// The parts of a run whose state a checkpoint holds.
+pub(crate) struct Stateful<'a> {
+    pub(crate) model: &'a dyn EmbeddingModel,
+    pub(crate) objective: &'a mut Objective,
+    pub(crate) updater: &'a mut Updater,
+    pub(crate) callbacks: &'a mut [Box<dyn Callback>],
 }
 
-/// Reads a checkpoint into a network, an objective and an optimiser made for the same configuration, of `accumulate` batches a
-/// step.
-pub(crate) fn load(
-    place: &Path,
-    net: &EmbeddingNet,
-    objective: &mut Objective,
-    accumulate: u64,
-    optimiser: &mut Optimiser,
-) -> Result<State> {
+impl Stateful<'_> {
+    /// Writes a whole checkpoint folder beside its place and moves it there.
+    pub(crate) fn save(&self, place: &Path, mut state: State) -> Result<()> {
+        let new = files::fresh(place)?;
+        self.model.save(&new)?;
+        let (mut tensors, steps) = self.updater.state()?;
+        state.optimizer_steps = steps;
+        tensors.extend(self.objective.state()?);
+        for callback in self.callbacks.iter() {
+            let part = callback.state()?;
+            if !part.value.is_null() {
+                state.callbacks.insert(callback.name().to_owned(), part.value);
+            }
+            let named = |(name, tensor)| (format!("{}{name}", of_callback(callback.name())), tensor);
+            tensors.extend(part.tensors.into_iter().map(named));
+        }
+        let mut sorted: Vec<(String, Tensor)> = tensors.into_iter().collect();
+        sorted.sort_by(|a, b| a.0.cmp(&b.0));
+        let path = new.join(TENSORS);
+        write_file(&path, &safetensors::serialize(sorted, None).map_err(|e| Error::file(&path, e))?)?;
+        let path = new.join(STATE);
+        write_file(&path, &serde_json::to_vec(&state).map_err(|e| Error::file(&path, e))?)?;
+        files::replace(&new, place)
+    }
+
+    /// Reads a checkpoint into parts that were made alike, of `accumulate` batches a step.
+    pub(crate) fn load(&mut self, place: &Path, accumulate: u64) -> Result<State> {
+        let state = read_state(place)?;
+        self.model.load(place)?;
+        let path = place.join(TENSORS);
+        let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, format!("cannot be read: {e}; {CURE}")))?;
+        let tensors: HashMap<String, Tensor> = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+            .map_err(|e| Error::file(&path, format!("is damaged: {e}; {CURE}")))?;
+        let other = |why: String| Error::file(&path, format!("{why}; the run was begun with other parts"));
+        self.objective.restore(&tensors, state.step * accumulate).map_err(other)?;
+        self.updater.restore(&tensors, state.optimizer_steps).map_err(other)?;
+        for callback in self.callbacks.iter_mut() {
+            let name = callback.name().to_owned();
+            let prefix = of_callback(&name);
+            let own = tensors.iter().filter_map(|(key, tensor)| Some((key.strip_prefix(&prefix)?, tensor)));
+            let tensors: Vec<_> = own.map(|(name, tensor)| (name.to_owned(), tensor.clone())).collect();
+            let value = state.callbacks.get(&name).cloned().unwrap_or_default();
+            // A callback that is new in this run has nothing to go on from.
+            if value.is_null() && tensors.is_empty() {
+                continue;
+            }
+            let restored = callback.restore(&PartState { value, tensors });
+            restored.map_err(|why| other(format!("the state of {name} {why}")))?;
+        }
+        Ok(state)
+    }
+}
+
+/// Steps that a checkpoint was written after.
+pub(crate) fn steps_of(place: &Path) -> Result<u64> {
+    Ok(read_state(place)?.step)
+}
+
+fn read_state(place: &Path) -> Result<State> {
     let path = place.join(STATE);
     let state: State =
         serde_json::from_str(&files::read(&path, CURE)?).map_err(|e| Error::file(&path, format!("{e}; {CURE}")))?;
@@ -72,17 +113,10 @@ pub(crate) fn load(
             format!("is of format {}, this build reads {FORMAT}; go on with the npair that wrote it", state.format);
         return Err(Error::file(&path, why));
     }
-    let saved = EmbeddingNet::load(place, net.params().dtype(), net.params().device())?;
-    net.params().load(&saved.params().tensors()?.into_iter().collect()).map_err(|e| {
-        Error::file(&place.join("model.safetensors"), format!("{e}; the run's config.toml describes another network"))
-    })?;
-    let path = place.join(TENSORS);
-    let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, format!("cannot be read: {e}; {CURE}")))?;
-    let tensors: HashMap<String, Tensor> = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
-        .map_err(|e| Error::file(&path, format!("is damaged: {e}; {CURE}")))?;
-    let other =
-        |why: String| Error::file(&path, format!("{why}; the run's config.toml describes another loss or optimiser"));
-    objective.restore(&tensors, state.step * accumulate).map_err(other)?;
-    optimiser.restore(&tensors, state.optimiser_steps).map_err(other)?;
     Ok(state)
+}
+
+/// What the names of a callback's tensors begin with.
+fn of_callback(name: &str) -> String {
+    format!("callback/{name}/")
 }

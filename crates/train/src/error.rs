@@ -1,33 +1,21 @@
-use crate::Device;
 use std::path::{Path, PathBuf};
-
-/// When something went wrong, and so whose affair it is; the command's exit code follows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A setting or an argument: exit code 2.
-    Usage,
-    /// Pictures, embeddings, checkpoints: exit code 3.
-    Data,
-    /// The run itself, and its device: exit code 4.
-    Runtime,
-}
 
 /// What stops a run, in one line with the cure.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration cannot be read.
-    #[error("{place}: {why}")]
-    Config {
-        /// File or argument.
-        place: String,
-        /// What does not fit, and what would.
-        why: String,
-    },
-    /// Settings that do not go together.
+    /// A setting that is out of range.
     #[error("{setting}: {why}")]
     Setting {
         /// Name of the setting.
         setting: &'static str,
+        /// What does not fit, and what would.
+        why: String,
+    },
+    /// Parts that do not go together.
+    #[error("{parts} do not go together: {why}")]
+    Mismatch {
+        /// The parts by name.
+        parts: String,
         /// What does not fit, and what would.
         why: String,
     },
@@ -39,25 +27,9 @@ pub enum Error {
         /// The cause and the cure.
         why: String,
     },
-    /// A device that cannot be used.
-    #[error("{device}: {why}")]
-    Device {
-        /// The device.
-        device: Device,
-        /// The cause and the cure.
-        why: String,
-    },
-    /// The split has no such side.
-    #[error("there is no {side} split here: {why}")]
-    NoSide {
-        /// "val", "test", ...
-        side: &'static str,
-        /// What would make one.
-        why: &'static str,
-    },
     /// Training diverged.
     #[error(
-        "step {step}: {what} is not finite; lower optimiser.learning_rate or set optimiser.clip_norm. \
+        "step {step}: {what} is not finite; lower optimizer.learning_rate or set optimizer.clip_norm. \
          The last checkpoint is unharmed"
     )]
     Diverged {
@@ -78,13 +50,13 @@ pub enum Error {
         /// Names of the variables, with what is wrong.
         names: Vec<String>,
     },
-    /// From the data.
+    /// From the inputs, or from judging.
     #[error(transparent)]
-    Data(#[from] npair_data::Error),
+    Evaluate(#[from] npair_evaluate::Error),
     /// From the batches.
     #[error(transparent)]
     Batch(#[from] npair_batch::Error),
-    /// From the network.
+    /// From the model.
     #[error(transparent)]
     Model(#[from] npair_backbones::Error),
     /// From a layer.
@@ -93,12 +65,6 @@ pub enum Error {
     /// From the loss.
     #[error(transparent)]
     Loss(#[from] npair_losses::Error),
-    /// From the scores.
-    #[error(transparent)]
-    Metric(#[from] npair_metrics::Error),
-    /// From the similarity matrix.
-    #[error(transparent)]
-    Matrix(#[from] npair_similarity::Error),
     /// From labels and index sets.
     #[error(transparent)]
     Types(#[from] npair_types::Error),
@@ -119,22 +85,6 @@ fn listed(names: &[String]) -> String {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// Whose affair it is.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Config { .. } | Self::Setting { .. } => Kind::Usage,
-            Self::Data(npair_data::Error::Setting { .. })
-            | Self::Batch(npair_batch::Error::Setting { .. } | npair_batch::Error::Range { .. }) => Kind::Usage,
-            Self::Loss(npair_losses::Error::Setting { .. }) | Self::Metric(npair_metrics::Error::Setting { .. }) => {
-                Kind::Usage
-            }
-            Self::Model(npair_backbones::Error::Setting { .. }) => Kind::Usage,
-            Self::Data(_) | Self::File { .. } | Self::NoSide { .. } | Self::Types(_) | Self::Model(_) => Kind::Data,
-            Self::Batch(npair_batch::Error::TooFewClasses { .. }) | Self::Metric(_) => Kind::Data,
-            _ => Kind::Runtime,
-        }
-    }
-
     pub(crate) fn file(path: &Path, why: impl std::fmt::Display) -> Self {
         Self::File { path: path.to_owned(), why: why.to_string() }
     }

@@ -1,22 +1,6 @@
 use crate::{Error, Result};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-
-/// Writes a file beside its place and renames it, so that a kill or a full disk leaves the old one whole.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = beside(path, "new");
-    let written = fs::File::create(&beside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    });
-    written.map_err(|e| {
-        // Best effort: the half-written file is of no use.
-        let _ = fs::remove_file(&beside);
-        Error::file(path, format!("cannot be written: {e}; check the folder, its permissions and the space left"))
-    })
-}
 
 /// Puts a finished folder in the place of an old one. Between the two renames the old one is there as `NAME.old`, which
 /// [`present`] finds.
@@ -66,6 +50,7 @@ pub(crate) fn read(path: &Path, cure: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use npair_evaluate::write_file;
 
     #[test]
     fn the_old_survives_a_kill_at_any_moment() {
@@ -73,7 +58,7 @@ mod tests {
         let place = dir.path().join("last");
         let fill = |text: &str| {
             let new = fresh(&place).unwrap();
-            write(&new.join("x"), text.as_bytes()).unwrap();
+            write_file(&new.join("x"), text.as_bytes()).unwrap();
             new
         };
         replace(&fill("1"), &place).unwrap();

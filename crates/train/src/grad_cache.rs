@@ -1,8 +1,8 @@
 use crate::{Error, Result};
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
-use npair_backbones::EmbeddingNet;
-use npair_nn::{Mode, backward};
+use npair_backbones::{EmbeddingModel, Mode};
+use npair_nn::backward;
 use std::ops::Range;
 
 /// GradCache: the gradients of a large batch in the memory of a small one.
@@ -55,7 +55,7 @@ impl GradCache {
 
     /// The gradients of a batch of `batch` examples.
     ///
-    /// `pixels` gives the pictures of a piece: it is asked for all pieces in order, and then once more. `loss` gives the
+    /// `inputs` gives the examples of a piece: it is asked for all pieces in order, and then once more. `loss` gives the
     /// scalar to differentiate for the embeddings (B, D), and whatever the caller wants to know of it, which is returned.
     /// `take` gets gradients to be added up: those of the loss's own variables first, then the network's of every piece.
     ///
@@ -63,21 +63,13 @@ impl GradCache {
     /// Those of the network and of the three.
     pub fn gradients<T>(
         self,
-        net: &EmbeddingNet,
-        mode: &Mode,
-        batch: usize,
-        mut pixels: impl FnMut(Range<usize>) -> Result<Tensor>,
+        model: &dyn EmbeddingModel,
+        (mode, batch): (&Mode, usize),
+        mut inputs: impl FnMut(Range<usize>) -> Result<Tensor>,
         loss: impl FnOnce(&Tensor) -> Result<(Tensor, T)>,
         mut take: impl FnMut(&GradStore) -> Result<()>,
     ) -> Result<T> {
-        // One block from the start: small ones that outlive a piece would lie between the large ones that it frees.
-        let embedded = Tensor::zeros((batch, net.embedding()), net.params().dtype(), net.params().device())?;
-        for rows in self.pieces(batch) {
-            let (at, mode) = (rows.start, mode.from_row(rows.start));
-            embedded.slice_set(&net.rehearse(&pixels(rows)?, &mode)?.contiguous()?, 0, at)?;
-        }
-        let embeddings = Var::from_tensor(&embedded)?;
-        drop(embedded);
+        let embeddings = Var::from_tensor(&self.embed(model, (mode, batch), &mut inputs)?)?;
         let (scalar, told) = loss(embeddings.as_tensor())?;
         let grads = backward(&scalar)?;
         take(&grads)?;
@@ -86,9 +78,30 @@ impl GradCache {
         drop((scalar, grads));
         for rows in self.pieces(batch) {
             let by_row = by_row.narrow(0, rows.start, rows.len())?;
-            let again = net.forward(&pixels(rows.clone())?, &mode.from_row(rows.start))?;
+            let again = model.forward(&inputs(rows.clone())?, &mode.from_row(rows.start))?;
             take(&backward(&(again * by_row)?.sum_all()?)?)?;
         }
         Ok(told)
+    }
+
+    /// The embeddings of all pieces (B, D), of which nothing else is kept.
+    fn embed(
+        self,
+        model: &dyn EmbeddingModel,
+        (mode, batch): (&Mode, usize),
+        inputs: &mut impl FnMut(Range<usize>) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        // One block from the first piece on: small ones that outlive a piece would lie between the large ones that it frees.
+        let mut whole: Option<Tensor> = None;
+        for rows in self.pieces(batch) {
+            let start = rows.start;
+            let part = model.forward_no_grad(&inputs(rows)?, &mode.from_row(start))?.contiguous()?;
+            let whole = match &whole {
+                Some(whole) => whole,
+                None => whole.insert(Tensor::zeros((batch, part.dim(1)?), part.dtype(), part.device())?),
+            };
+            whole.slice_set(&part, 0, start)?;
+        }
+        whole.ok_or(Error::Setting { setting: "batch", why: "has no examples".to_owned() })
     }
 }

@@ -1,4 +1,5 @@
 use crate::{Error, Result, files};
+use npair_evaluate::write_file;
 use serde::Serialize;
 use std::fs;
 use std::io::Write;
@@ -19,7 +20,7 @@ impl Journal {
                 |line: &str| Some(serde_json::from_str::<serde_json::Value>(line).ok()?.get("step")?.as_u64()? <= step);
             let kept: String = text.lines().filter(|l| of(l).unwrap_or(false)).flat_map(|l| [l, "\n"]).collect();
             if kept != text {
-                files::write(path, kept.as_bytes())?;
+                write_file(path, kept.as_bytes())?;
             }
         }
         let file = fs::OpenOptions::new().create(true).append(true).open(path);

@@ -1,56 +1,77 @@
-//! The engine of npair as a library: configuration, the training loop, optimisers, checkpoints with exact resume, and the
-//! protocols that judge a run. The `npair` command is a thin shell around it.
+//! The engine of npair: any model, any inputs, any loss, sampler, miner, optimizer, schedule, metric and callback, put together
+//! by [`Trainer::builder`] and trained with exact resume. It knows no settings file: `npair-recipe` makes parts of one.
 //!
-//! A run is one folder: `config.toml` (resolved), `metrics.jsonl`, `checkpoints/last/` and `checkpoints/best/`, each with a
-//! Hub-style `config.json` and `model.safetensors` that other tools can read.
+//! A run is one folder: `metrics.jsonl`, `checkpoints/last/` and `checkpoints/best/`, each with a `model.safetensors` that other
+//! tools can read.
+//!
+//! # The whole path
+//! ```
+//! use candle_core::{DType, Device};
+//! use npair_backbones::{VectorNet, VectorNetConfig};
+//! use npair_batch::NPairSampler;
+//! use npair_evaluate::{RetrievalScores, VectorInputs};
+//! use npair_losses::NPairMc;
+//! use npair_train::{Adam, AdamSettings, Cosine, EarlyStopping, Inputs, Purpose, Streams, Trainer, every};
+//! use npair_types::{ExampleId, Labels};
+//! use rand::Rng;
+//!
+//! // Forty classes of four vectors around a center of their own; the last ten are for choosing the best model.
+//! let streams = Streams::new(7);
+//! let mut rng = streams.open(Purpose::Synthesis, [0, 0]);
+//! let centers: Vec<[f32; 8]> = (0..40).map(|_| std::array::from_fn(|_| rng.random())).collect();
+//! let values = (0..160).flat_map(|i| centers[i / 4]).map(|v| v + 0.1 * rng.random::<f32>()).collect();
+//! let all = VectorInputs::new("made up", values, 8, Labels::new((0..160u32).map(|i| i / 4))?)?;
+//! let part = |name, from, to| all.subset(name, &(from..to).map(ExampleId).collect::<Vec<_>>());
+//! let (train, val) = (part("train", 0, 120)?, part("val", 120, 160)?);
+//!
+//! let model = VectorNet::new(VectorNetConfig::linear(8, 4), streams, DType::F32, &Device::Cpu)?;
+//! let sampler = NPairSampler::new(train.class_index(), 12, streams.open(Purpose::Sampling, [0, 0]))?;
+//! let folder = tempfile::tempdir()?;
+//! let mut trainer = Trainer::builder(model, train)
+//!     .sampler(sampler)
+//!     .loss(NPairMc)
+//!     .optimizer(Adam::new(AdamSettings { learning_rate: 0.01, ..Default::default() })?)
+//!     .schedule(Cosine::default())
+//!     .validate(val, RetrievalScores::new(10, streams), every(5))
+//!     .select_by("MAP@R")
+//!     .callback(EarlyStopping::patience(3))
+//!     .steps(20)
+//!     .build(folder.path().join("run"))?;
+//! let outcome = trainer.fit()?;
+//! assert!(outcome.best > Some(0.5));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
-pub mod config;
-pub mod protocol;
-
+mod builder;
+mod callback;
 mod checkpoint;
-mod device;
-mod device_bench;
-mod device_check;
-mod embed;
 mod error;
-mod evaluate;
 mod files;
+mod folder;
 mod grad_cache;
 mod journal;
-mod losses;
-mod mined;
-mod neighbours;
 mod objective;
-mod optimiser;
-mod plan;
-mod pretrained;
-mod probe;
-mod run;
-mod sampler;
+mod optimizer;
+mod planner;
+mod report;
 mod schedule;
-mod sides;
-mod taught;
-mod ten_folds;
 mod trainer;
-mod vectors;
 
-pub use config::Config;
-pub use device::Device;
-pub use device_bench::{Scale, Timed, Work, bench_device};
-pub use device_check::{Check, check_device};
-pub use embed::{Views, embed, predictor, predictor_on};
-pub use error::{Error, Kind, Result};
-pub use evaluate::{Score, Scores, judge, judge_known};
+pub use builder::TrainerBuilder;
+pub use callback::{Callback, CollapseWatch, EarlyStopping, Moment, PairProbe, PartState, WeightAverage};
+pub use error::{Error, Result};
+pub use folder::{RunFolder, Which};
 pub use grad_cache::GradCache;
-pub use neighbours::neighbour_sheet;
+pub use npair_backbones::{EmbeddingModel, Mode};
+pub use npair_evaluate::{Inputs, Metric};
 pub use npair_nn::keep_freed_memory;
-pub use optimiser::{Moved, Optimiser};
-pub use run::{Run, Which};
-pub use sides::{QueryGallery, Side, Sides, open_source};
-pub use taught::PartReport;
-pub use trainer::{Outcome, StepReport, Trainer, Watch};
-pub use vectors::{Vectors, read_labels};
+pub use npair_types::{Purpose, Streams};
+pub use objective::RowsOf;
+pub use optimizer::{Adam, AdamSettings, Moved, Optimizer, ParameterGroup, Sgd, SgdSettings, Update, Updater};
+pub use report::{Outcome, PartReport, StepReport};
+pub use schedule::{Constant, Cosine, MultiStep, Schedule};
+pub use trainer::{Every, Trainer, every};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

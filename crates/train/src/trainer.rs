@@ -1,183 +1,91 @@
-use crate::checkpoint::{self, State};
-use crate::config::Config;
-use crate::embed::{Views, embed, embed_ids, tensor};
-use crate::evaluate::{Scores, judge_briefly};
+use crate::callback::Moment;
+use crate::checkpoint::{State, Stateful};
 use crate::journal::Journal;
 use crate::objective::Objective;
-use crate::optimiser::Optimiser;
-use crate::plan::Planner;
-use crate::probe::Probe;
-use crate::run::{Run, Which};
-use crate::sides::Sides;
-use crate::taught::{PartReport, Taught};
-use crate::{Device, Error, GradCache, Result, optimiser, pretrained, sampler, schedule};
-use candle_core::{DType, Tensor, Var};
-use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet};
+use crate::planner::Planner;
+use crate::{Callback, Error, GradCache, Outcome, Result, RunFolder, Schedule, StepReport, TrainerBuilder, Updater, files};
+use npair_backbones::{EmbeddingModel, Mode};
 use npair_batch::{BatchPlan, Prototypes};
-use npair_data::{Pipeline, Prefetch};
-use npair_nn::Mode;
+use npair_evaluate::{Inputs, Loader, Metric, Scores, TestTimeAugmentation, embed, embed_ids, loader};
+use npair_losses::LossValue;
 use npair_types::Streams;
-use serde::Serialize;
-use serde_json::json;
-use std::path::Path;
+use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a step was like.
-#[derive(Debug, Clone, Serialize)]
-pub struct StepReport {
-    /// Steps done, this one included.
-    pub step: u64,
-    /// Steps of the run.
-    pub steps: u64,
-    /// The loss, without the norm penalty.
-    pub loss: f64,
-    /// Terms of the loss.
-    pub terms: usize,
-    /// Terms with a gradient.
-    pub active: usize,
-    /// The losses that the loss is a weighted sum of, if it is one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<PartReport>,
-    /// Norm of the gradient before clipping.
-    pub grad_norm: f64,
-    /// The learning rate.
-    pub learning_rate: f64,
-    /// Examples of the step.
-    pub examples: usize,
-    /// Time of the step.
-    pub seconds: f64,
-    /// Time of it that was spent waiting for pictures.
-    pub data_seconds: f64,
-    /// Time of it that was spent on class mining: embedding the candidates.
-    pub mining_seconds: f64,
+/// How often something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Every(u64);
+
+/// Every so many steps, and after the last; 0 for never.
+pub fn every(steps: u64) -> Every {
+    Every(steps)
 }
 
-/// Hears what happens during training, and may end it.
-pub trait Watch {
-    /// Something worth telling once.
-    fn note(&mut self, text: &str) {
-        let _ = text;
-    }
-    /// A step is done.
-    fn step(&mut self, report: &StepReport) {
-        let _ = report;
-    }
-    /// The validation split was judged.
-    fn judged(&mut self, step: u64, scores: &Scores) {
-        let _ = (step, scores);
-    }
-    /// A checkpoint was written.
-    fn saved(&mut self, step: u64) {
-        let _ = step;
-    }
-    /// Whether to stop: steps under way are finished, then a checkpoint is written.
-    fn stop(&mut self) -> bool {
-        false
-    }
+/// What a validation judges, by what, and how often.
+pub(crate) struct Validation {
+    pub(crate) inputs: Arc<dyn Inputs>,
+    pub(crate) metric: Box<dyn Metric>,
+    pub(crate) every: Every,
+    /// The score that the best model is chosen by; the metric's own choice without.
+    pub(crate) select_by: Option<String>,
 }
 
-/// How training ended.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Outcome {
-    /// Steps done.
-    pub step: u64,
-    /// Steps of the run; more than `step` if it was stopped.
-    pub steps: u64,
-    /// Time spent in this call.
-    pub seconds: f64,
-    /// Time of it that was spent waiting for pictures.
-    pub data_seconds: f64,
-    /// Time of it that was spent on class mining.
-    pub mining_seconds: f64,
-    /// The best validation score (recall@1), if there is a validation split.
-    pub best: Option<f64>,
+/// How long, and how often to save.
+#[derive(Debug, Clone)]
+pub(crate) struct Extent {
+    pub(crate) steps: u64,
+    pub(crate) checkpoint_every: u64,
+    pub(crate) accumulate: u64,
+    pub(crate) allow_dead: Vec<String>,
 }
 
-/// A run in the making.
+/// A run in the making: a model and inputs, and the parts that train the one on the other.
+///
+/// On the CPU the same seed gives the same bits, whatever the number of threads, and a resumed run goes on to the bits of an
+/// uninterrupted one; on a GPU, whose sums come in an order of their own, to the same within rounding.
 pub struct Trainer {
-    config: Config,
-    run: Run,
-    sides: Sides,
-    pipeline: Pipeline,
-    net: EmbeddingNet,
-    objective: Objective,
-    optimiser: Optimiser,
+    pub(crate) model: Box<dyn EmbeddingModel>,
+    pub(crate) inputs: Arc<dyn Inputs>,
+    pub(crate) objective: Objective,
+    pub(crate) updater: Updater,
+    pub(crate) schedule: Box<dyn Schedule>,
     /// How batches are cut into pieces, if they are.
-    pieces: Option<GradCache>,
-    planner: Planner,
-    probe: Option<Probe>,
-    journal: Journal,
+    pub(crate) pieces: Option<GradCache>,
+    pub(crate) planner: Planner,
+    pub(crate) validation: Option<Validation>,
+    pub(crate) callbacks: Vec<Box<dyn Callback>>,
+    pub(crate) streams: Streams,
+    pub(crate) extent: Extent,
+    pub(crate) folder: RunFolder,
+    pub(crate) journal: Journal,
     /// Told when training begins.
-    notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// Whether a gradient was seen to reach every variable.
-    checked: bool,
-    step: u64,
-    best: Option<f64>,
+    pub(crate) checked: bool,
+    pub(crate) step: u64,
+    pub(crate) best: Option<f64>,
 }
 
 impl Trainer {
-    /// Starts a run in a new folder.
-    ///
-    /// # Errors
-    /// What does not fit in the configuration or the data, before anything is trained.
-    pub fn start(mut config: Config, folder: &Path) -> Result<Self> {
-        let mut notes = Vec::new();
-        // Before anything else, since the size of pictures decides what is built.
-        let backbone = backbone(&config, &Pipeline::new(config.images())?);
-        pretrained::take_images(&mut config, &backbone, &mut notes)?;
-        // Everything is made before the folder, so that a mistake leaves none behind.
-        let mut parts = Parts::new(&config)?;
-        pretrained::load(&config, &parts.net, &mut notes)?;
-        parts.notes.splice(..0, notes);
-        let run = Run::create(folder, &config)?;
-        parts.into_trainer(config, run, 0)
+    /// Puts the parts of a run together.
+    pub fn builder(model: impl EmbeddingModel + 'static, inputs: impl Inputs + 'static) -> TrainerBuilder {
+        TrainerBuilder::new(Box::new(model), Arc::new(inputs))
     }
 
-    /// Goes on with a run from its last checkpoint; from the start if it was stopped before the first one. On the CPU it goes
-    /// on to the same bits as if it had not been stopped; on a GPU, whose sums come in an order of their own, to the same
-    /// within rounding.
-    ///
-    /// # Errors
-    /// If the folder is no run, checkpoint and configuration do not fit, or its device cannot be opened.
-    pub fn resume(folder: &Path) -> Result<Self> {
-        Self::resume_on(None, folder)
+    /// The model as it is now.
+    pub fn model(&self) -> &dyn EmbeddingModel {
+        self.model.as_ref()
     }
 
-    /// The same, on another device than the run was begun on if one is given.
-    ///
-    /// # Errors
-    /// Those of [`resume`](Self::resume).
-    pub fn resume_on(device: Option<Device>, folder: &Path) -> Result<Self> {
-        let run = Run::open(folder)?;
-        let mut config = run.config()?;
-        config.device = device.unwrap_or(config.device);
-        let mut parts = Parts::new(&config)?;
-        let Ok(place) = run.checkpoint(Which::Last) else {
-            pretrained::load(&config, &parts.net, &mut parts.notes)?;
-            return parts.into_trainer(config, run, 0);
-        };
-        let accumulate = config.optimiser.accumulate as u64;
-        let state = checkpoint::load(&place, &parts.net, &mut parts.objective, accumulate, &mut parts.optimiser)?;
-        let step = state.step;
-        let mut trainer = parts.into_trainer(config, run, step)?;
-        trainer.planner.restore(&state.sampler)?;
-        trainer.best = state.best;
-        Ok(trainer)
+    /// What is learned from.
+    pub fn inputs(&self) -> &Arc<dyn Inputs> {
+        &self.inputs
     }
 
-    /// The configuration.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// The data.
-    pub fn sides(&self) -> &Sides {
-        &self.sides
-    }
-
-    /// The network as it is now.
-    pub fn net(&self) -> &EmbeddingNet {
-        &self.net
+    /// The run's folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
     }
 
     /// Steps done.
@@ -185,159 +93,187 @@ impl Trainer {
         self.step
     }
 
+    /// Steps of the run.
+    pub fn steps(&self) -> u64 {
+        self.extent.steps
+    }
+
     /// Examples of a batch.
     pub fn batch_size(&self) -> usize {
         self.planner.batch_size()
     }
 
-    /// Trains to the end, or until the watch says stop.
+    /// Adds something that hears of training.
+    pub fn add_callback(&mut self, callback: impl Callback + 'static) {
+        self.callbacks.push(Box::new(callback));
+    }
+
+    /// Trains to the end, or until a callback says stop.
     ///
     /// # Errors
-    /// The first picture that cannot be loaded, a loss or gradient that is not finite, a variable that no gradient reaches, a
+    /// The first example that cannot be loaded, a loss or gradient that is not finite, a variable that no gradient reaches, a
     /// checkpoint that cannot be written. Checkpoints written before are unharmed.
-    pub fn train(&mut self, watch: &mut dyn Watch) -> Result<Outcome> {
+    pub fn fit(&mut self) -> Result<Outcome> {
+        self.fit_with(&mut Nobody)
+    }
+
+    /// The same, heard by one more callback, whose state no checkpoint keeps: a progress bar, say.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_with(&mut self, listener: &mut dyn Callback) -> Result<Outcome> {
         let start = Instant::now();
-        self.sides.notes.iter().chain(&self.notes).for_each(|n| watch.note(n));
-        if self.planner.left_out() > 0 {
-            watch
-                .note(&format!("{} classes left out: they have too few examples for a batch", self.planner.left_out()));
-        }
-        watch.note(&format!("{} batches visit every class once", self.planner.batches_per_epoch()));
-        let workers = rayon::current_num_threads().clamp(1, 256);
-        let streams = Streams::new(self.config.seed);
-        let mut prefetch = Prefetch::new(self.sides.train.clone(), self.pipeline.clone(), streams, workers)?;
+        let mut loader = loader(&self.inputs, self.streams, rayon::current_num_threads())?;
+        self.begin(listener)?;
         let mut mining = Duration::ZERO;
-        if self.step == 0 {
-            self.measure_probe()?;
-        }
-        let (mut stopped, accumulate) = (false, self.config.optimiser.accumulate as u64);
-        while (self.step * accumulate) < self.planner.end() {
-            let report = self.one_step(&mut prefetch, streams)?;
+        let mut stopped = false;
+        while self.step * self.extent.accumulate < self.planner.end() {
+            let report = self.one_step(loader.as_mut())?;
             mining += Duration::from_secs_f64(report.mining_seconds);
-            watch.step(&report);
-            let last = self.step == self.config.training.steps;
-            if last || is_due(self.step, self.config.training.probe_every) {
-                self.measure_probe()?;
-            }
-            if self.sides.val.is_some() && (last || is_due(self.step, self.config.training.eval_every)) {
-                self.validate(watch)?;
-            }
+            self.tell(listener, |callback, at| callback.step(at, &report))?;
+            self.validate_if_due(listener)?;
             if self.is_checkpoint(self.step) {
-                self.save("last")?;
-                watch.saved(self.step);
+                self.save(listener)?;
             }
-            if !stopped && watch.stop() {
+            // All are asked: some count how often.
+            let stop = self.callbacks.iter_mut().fold(listener.stop(), |stop, callback| callback.stop() | stop);
+            if !stopped && stop {
                 stopped = true;
-                self.planner.stop(accumulate);
+                self.planner.stop(self.extent.accumulate);
             }
         }
         if stopped && !self.is_checkpoint(self.step) {
-            self.save("last")?;
-            watch.saved(self.step);
+            self.save(listener)?;
         }
-        Ok(Outcome {
+        let outcome = Outcome {
             step: self.step,
-            steps: self.config.training.steps,
+            steps: self.extent.steps,
             seconds: start.elapsed().as_secs_f64(),
-            data_seconds: prefetch.waited().as_secs_f64(),
+            data_seconds: loader.waited().as_secs_f64(),
             mining_seconds: mining.as_secs_f64(),
             best: self.best,
+        };
+        self.tell(listener, |callback, at| callback.end(at, &outcome))?;
+        Ok(outcome)
+    }
+
+    fn begin(&mut self, listener: &mut dyn Callback) -> Result<()> {
+        let mut notes = std::mem::take(&mut self.notes);
+        if self.planner.left_out() > 0 {
+            let left_out = self.planner.left_out();
+            notes.push(format!("{left_out} classes left out: they have too few examples for a batch"));
+        }
+        notes.push(format!("{} batches visit every class once", self.planner.batches_per_epoch()));
+        self.tell(listener, |callback, at| {
+            notes.iter().for_each(|note| callback.note(note));
+            callback.begin(at)
         })
     }
 
-    fn one_step(&mut self, prefetch: &mut Prefetch, streams: Streams) -> Result<StepReport> {
-        let (start, waited) = (Instant::now(), prefetch.waited());
-        let (number, accumulate) = (self.step + 1, self.config.optimiser.accumulate as u64);
-        let (mut taught, mut examples) = (Taught::default(), 0);
+    /// Lets every callback hear of the present moment, the listener last.
+    fn tell(
+        &mut self,
+        listener: &mut dyn Callback,
+        mut hear: impl FnMut(&mut dyn Callback, &mut Moment<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Self { callbacks, model, journal, step, extent, .. } = self;
+        for callback in callbacks.iter_mut().map(|callback| callback.as_mut()).chain([listener]) {
+            let mut record = |kind: &str, mut line: Value| {
+                line["kind"] = kind.into();
+                line["step"] = (*step).into();
+                journal.write(&line)
+            };
+            hear(callback, &mut Moment::new((*step, extent.steps), model.as_ref(), &mut record))?;
+        }
+        Ok(())
+    }
+
+    fn one_step(&mut self, loader: &mut dyn Loader) -> Result<StepReport> {
+        let (start, waited) = (Instant::now(), loader.waited());
+        let accumulate = self.extent.accumulate;
+        let mut report = StepReport::of_step(self.step + 1, self.extent.steps);
         let mut mining = Duration::ZERO;
         for part in 0..accumulate {
             let batch = self.step * accumulate + part;
-            mining += self.plan(prefetch)?;
+            mining += self.plan(loader)?;
             let plan = self.planner.due().ok_or(Error::Batch(npair_batch::Error::NoPrototypes))?;
-            let now = self.learn(prefetch, &plan, &Mode::train(streams, batch), batch)?;
-            // A batch whose hinges are all satisfied has nothing to teach: the next one is asked.
-            if !self.checked && now.active > 0 {
-                let names = self.optimiser.dead(&self.config.training.allow_dead)?;
-                if !names.is_empty() {
-                    return Err(Error::Dead { step: number, names });
-                }
-                self.checked = true;
-            }
-            taught.add(now, 1. / accumulate as f64);
-            examples += plan.ids.len();
+            let loss = self.learn(loader, &plan, batch)?;
+            report.add(&loss, 1. / accumulate as f64)?;
+            report.examples += plan.ids.len();
+            self.check_reach(&loss)?;
         }
-        let factor = schedule::factor(&self.config.schedule, self.step, self.config.training.steps);
-        let moved = self.optimiser.step(factor)?;
-        if !moved.grad_norm.is_finite() {
-            return Err(Error::Diverged { step: number, what: "the gradient".to_owned() });
+        let factor = self.schedule.factor(self.step, self.extent.steps);
+        report.grad_norm = self.updater.step(factor)?.grad_norm;
+        if !report.grad_norm.is_finite() {
+            return Err(Error::Diverged { step: report.step, what: "the gradient".to_owned() });
         }
-        self.step = number;
-        let report = StepReport {
-            step: number,
-            steps: self.config.training.steps,
-            loss: taught.loss,
-            terms: taught.terms,
-            active: taught.active,
-            parts: taught.parts,
-            grad_norm: moved.grad_norm,
-            learning_rate: factor * self.config.optimiser.learning_rate,
-            examples,
-            seconds: start.elapsed().as_secs_f64(),
-            data_seconds: (prefetch.waited() - waited).as_secs_f64(),
-            mining_seconds: mining.as_secs_f64(),
-        };
-        let mut line = serde_json::to_value(&report).map_err(|e| Error::file(&self.run.journal(), e))?;
+        self.step = report.step;
+        report.learning_rate = factor * self.updater.optimizer().learning_rate();
+        report.seconds = start.elapsed().as_secs_f64();
+        report.data_seconds = (loader.waited() - waited).as_secs_f64();
+        report.mining_seconds = mining.as_secs_f64();
+        let mut line = serde_json::to_value(&report).map_err(|e| Error::file(&self.folder.journal(), e))?;
         line["kind"] = "step".into();
         self.journal.write(&line)?;
         Ok(report)
     }
 
+    /// An error unless the gradients taken reach every variable. A batch whose hinges are all satisfied has nothing to teach: the
+    /// next one is asked.
+    fn check_reach(&mut self, loss: &LossValue) -> Result<()> {
+        if self.checked || loss.active == 0 {
+            return Ok(());
+        }
+        let names = self.updater.dead(&self.extent.allow_dead)?;
+        if !names.is_empty() {
+            return Err(Error::Dead { step: self.step + 1, names });
+        }
+        self.checked = true;
+        Ok(())
+    }
+
     /// Takes the gradients of a batch, in pieces if the run is to.
-    fn learn(&mut self, prefetch: &mut Prefetch, plan: &BatchPlan, mode: &Mode, batch: u64) -> Result<Taught> {
-        let Self { net, objective, optimiser, pieces, .. } = self;
-        let step = self.step + 1;
-        let mut aim = |embeddings: &Tensor| {
-            let aim = objective.of(embeddings, plan, batch)?;
-            let values = aim.values();
-            Ok((aim.total, values))
+    fn learn(&mut self, loader: &mut dyn Loader, plan: &BatchPlan, batch: u64) -> Result<LossValue> {
+        let Self { model, objective, updater, pieces, streams, .. } = self;
+        let (model, mode) = (model.as_ref(), Mode::train(*streams, batch));
+        let device = model.device();
+        let mut examples = || Ok::<_, Error>(loader.next()?.to_device(&device)?);
+        // Values are read when the way back is under way, so that a device is not waited for in between.
+        let mut aim = |embeddings: &candle_core::Tensor| {
+            let (total, loss) = objective.of(embeddings, plan, batch)?;
+            Ok::<_, Error>((total, loss.detached()))
         };
-        let aim = match *pieces {
+        let loss = match *pieces {
             None => {
-                let (total, values) = aim(&net.forward(&tensor(prefetch.next()?, net)?, mode)?)?;
-                optimiser.add_part(&npair_nn::backward(&total)?)?;
-                values
+                let (total, loss) = aim(&model.forward(&examples()?, &mode)?)?;
+                updater.add_part(&npair_nn::backward(&total)?)?;
+                loss
             }
             Some(cache) => cache.gradients(
-                net,
-                mode,
-                plan.ids.len(),
-                |_| tensor(prefetch.next()?, net),
+                model,
+                (&mode, plan.ids.len()),
+                |_| examples(),
                 aim,
-                |grads| optimiser.add_part(grads),
+                |grads| updater.add_part(grads),
             )?,
         };
-        optimiser.end_batch();
-        // The first value that is read: a device has been given all of the batch's work by now.
-        Taught::of(&aim, step)
+        updater.end_batch();
+        Ok(loss)
     }
 
     /// Plans ahead; embeds candidates when the due batch waits for them. Returns the time of the latter.
-    fn plan(&mut self, prefetch: &mut Prefetch) -> Result<Duration> {
-        let (accumulate, steps, every) = (
-            self.config.optimiser.accumulate as u64,
-            self.config.training.steps,
-            self.config.training.checkpoint_every,
-        );
+    fn plan(&mut self, loader: &mut dyn Loader) -> Result<Duration> {
+        let Extent { accumulate, steps, checkpoint_every: every, .. } = self.extent;
         let noted = |batch: u64| {
             let done = (batch + 1) / accumulate;
             (batch + 1).is_multiple_of(accumulate) && (done == steps || is_due(done, every))
         };
-        self.planner.fill(prefetch, &noted)?;
+        self.planner.fill(loader, &noted)?;
         let Some(ask) = self.planner.candidates() else { return Ok(Duration::ZERO) };
         let start = Instant::now();
-        let rows = embed_ids(&self.net, self.sides.train.as_ref(), &self.pipeline, &ask.ids, &mut |_| ())?;
+        let rows = embed_ids(self.model.as_ref(), self.inputs.as_ref(), &ask.ids, &mut |_| ())?;
         self.planner.supply(Prototypes::new(&ask.classes, &rows, ask.measure)?)?;
-        self.planner.fill(prefetch, &noted)?;
+        self.planner.fill(loader, &noted)?;
         let time = start.elapsed();
         let (candidates, seconds) = (ask.classes.len(), time.as_secs_f64());
         self.journal
@@ -346,46 +282,58 @@ impl Trainer {
     }
 
     fn is_checkpoint(&self, step: u64) -> bool {
-        step == self.config.training.steps || is_due(step, self.config.training.checkpoint_every)
+        step == self.extent.steps || is_due(step, self.extent.checkpoint_every)
     }
 
-    fn measure_probe(&mut self) -> Result<()> {
-        if let Some(probe) = self.probe.as_ref().filter(|_| self.config.training.probe_every > 0) {
-            let seen = probe.measure(&self.net, &self.pipeline)?;
-            self.journal.write(&json!({
-                "kind": "probe", "step": self.step, "pairs": probe.pairs(),
-                "n_pair_loss": seen.n_pair_loss, "n_way_accuracy": seen.n_way_accuracy,
-            }))?;
-        }
-        Ok(())
-    }
-
-    fn validate(&mut self, watch: &mut dyn Watch) -> Result<()> {
-        let Some(val) = &self.sides.val else { return Ok(()) };
-        let rows = embed(&self.net, val.as_ref(), &self.pipeline, Views::one(), &mut |_| ())?.labelled()?;
-        // What is chosen by is retrieval; clustering is left to `npair eval`.
-        let config =
-            crate::config::EvaluationConfig { k_means_runs: 0, pairs: 200_000, ..self.config.evaluation.clone() };
-        let (n, streams) = (self.config.batch.classes, Streams::new(self.config.seed));
-        let scores = judge_briefly("val", &rows, &config, n, streams, &mut |_| ())?;
+    fn validate_if_due(&mut self, listener: &mut dyn Callback) -> Result<()> {
+        let last = self.step == self.extent.steps;
+        let Some(Validation { inputs, metric, every, select_by }) =
+            self.validation.as_ref().filter(|v| last || is_due(self.step, v.every.0))
+        else {
+            return Ok(());
+        };
+        let rows = embed(self.model.as_ref(), inputs.as_ref(), TestTimeAugmentation::none(), &mut |_| ())?;
+        let scores = metric.scores(&rows.labelled()?)?;
+        let score = selected(&scores, select_by.as_deref(), metric.as_ref());
         self.journal.write(&json!({ "kind": "evaluation", "step": self.step, "scores": scores }))?;
-        watch.judged(self.step, &scores);
-        if let Some(score) = scores.get("recall@1").or(scores.get("MRR"))
-            && self.best.is_none_or(|best| score > best)
-        {
-            self.best = Some(score);
-            let best = self.run.place("best");
-            let new = crate::files::fresh(&best)?;
-            self.net.save(&new)?;
-            crate::files::replace(&new, &best)?;
+        let best = score.is_some_and(|score| self.best.is_none_or(|best| score > best));
+        if best {
+            self.best = score;
+            let place = self.folder.place("best");
+            let new = files::fresh(&place)?;
+            self.model.save(&new)?;
+            files::replace(&new, &place)?;
         }
-        Ok(())
+        self.tell(listener, |callback, at| callback.evaluation(at, &scores, best))
     }
 
-    fn save(&mut self, name: &str) -> Result<()> {
-        let batch = (self.step * self.config.optimiser.accumulate as u64).saturating_sub(1);
+    fn save(&mut self, listener: &mut dyn Callback) -> Result<()> {
+        let batch = (self.step * self.extent.accumulate).saturating_sub(1);
         let state = State::new(self.step, self.planner.state_after(batch)?, self.best);
-        checkpoint::save(&self.run.place(name), &self.net, &self.objective, &self.optimiser, state)
+        let place = self.folder.place("last");
+        self.stateful().save(&place, state)?;
+        self.tell(listener, |callback, at| callback.checkpoint(at))
+    }
+
+    pub(crate) fn stateful(&mut self) -> Stateful<'_> {
+        let Self { model, objective, updater, callbacks, .. } = self;
+        Stateful { model: model.as_ref(), objective, updater, callbacks }
+    }
+}
+
+impl std::fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (model, folder) = (self.model.name(), self.folder.path().display());
+        write!(f, "Trainer({model} at step {} of {} in {folder})", self.step, self.extent.steps)
+    }
+}
+
+/// Hears nothing.
+struct Nobody;
+
+impl Callback for Nobody {
+    fn name(&self) -> &str {
+        "nobody"
     }
 }
 
@@ -393,124 +341,14 @@ fn is_due(step: u64, every: u64) -> bool {
     every > 0 && step.is_multiple_of(every)
 }
 
-/// What a configuration is made into before there is a folder.
-struct Parts {
-    sides: Sides,
-    pipeline: Pipeline,
-    net: EmbeddingNet,
-    objective: Objective,
-    optimiser: Optimiser,
-    pieces: Option<GradCache>,
-    sampler: Box<dyn npair_batch::BatchSampler>,
-    probe: Option<Probe>,
-    notes: Vec<String>,
-}
-
-/// The network below the head: the named one, or the small ConvNet for the pipeline's pictures.
-fn backbone(config: &Config, pipeline: &Pipeline) -> BackboneConfig {
-    let [channels, size, _] = pipeline.shape();
-    let (width, blocks) = (config.model.width, config.model.blocks);
-    let small = || BackboneConfig::ConvNet(ConvNetConfig { channels, size, width, blocks });
-    config.model.backbone.as_ref().map_or_else(small, Clone::clone)
-}
-
-/// Whether a network takes the pipeline's pictures: tried on two empty ones, before anything is trained.
-fn try_out(net: &EmbeddingNet, pipeline: &Pipeline) -> Result<()> {
-    let [channels, height, width] = pipeline.shape();
-    let pixels = Tensor::zeros((2, channels, height, width), net.params().dtype(), net.params().device())?;
-    net.forward(&pixels, &Mode::Eval)?;
-    Ok(())
-}
-
-/// Takes out what is not to train.
-fn freeze(config: &Config, vars: &mut Vec<(String, Var)>, notes: &mut Vec<String>) -> Result<()> {
-    let named = [("model.freeze", &config.model.freeze), ("training.allow_dead", &config.training.allow_dead)];
-    for (setting, prefixes) in named {
-        let unknown = |prefix: &String| optimiser::unknown(vars.iter().map(|(name, _)| name.as_str()), prefix);
-        if let Some(why) = prefixes.iter().find_map(unknown) {
-            return Err(Error::Setting { setting, why });
-        }
+/// The score that the best model is chosen by.
+fn selected(scores: &Scores, named: Option<&str>, metric: &dyn Metric) -> Option<f64> {
+    if let Some(name) = named {
+        return scores.get(name);
     }
-    let prefixes = &config.model.freeze;
-    let (frozen, rest): (Vec<_>, Vec<_>) =
-        vars.drain(..).partition(|(name, _)| prefixes.iter().any(|prefix| optimiser::is_below(name, prefix)));
-    *vars = rest;
-    if vars.is_empty() {
-        let why = "freezes everything; leave out what has to learn".to_owned();
-        return Err(Error::Setting { setting: "model.freeze", why });
-    }
-    if !frozen.is_empty() {
-        let count: usize = frozen.iter().map(|(_, var)| var.elem_count()).sum();
-        notes.push(format!("{count} values frozen, in {}", prefixes.join(", ")));
-    }
-    Ok(())
-}
-
-impl Parts {
-    fn new(config: &Config) -> Result<Self> {
-        if config.training.steps == 0 {
-            let why = "is 0, but has to be at least 1".to_owned();
-            return Err(Error::Setting { setting: "training.steps", why });
-        }
-        let device = config.device.open()?;
-        let images = config.images();
-        let pipeline = Pipeline::new(images.clone())?;
-        let sides = Sides::open(config, &pipeline)?;
-        let m = &config.model;
-        let mut model = npair_backbones::ModelConfig::new(backbone(config, &pipeline), m.embedding);
-        model.dropout = m.dropout;
-        model.output = m.output;
-        model.preprocess =
-            serde_json::to_value(&images).map_err(|e| Error::Setting { setting: "images", why: e.to_string() })?;
-        let net = EmbeddingNet::new(model, Streams::new(config.seed), DType::F32, &device)?;
-        try_out(&net, &pipeline)?;
-        let index = sides.train.class_index();
-        let objective = Objective::new(config, index.classes(), &device)?;
-        let mut vars = net.params().trainable();
-        vars.extend(objective.variables());
-        let mut notes = Vec::new();
-        freeze(config, &mut vars, &mut notes)?;
-        let optimiser = Optimiser::new(vars, config.optimiser.clone())?;
-        notes.extend(optimiser.describe());
-        let pieces = match config.training.grad_cache {
-            0 => None,
-            piece => Some(GradCache::new(piece)?),
-        };
-        let sampler = sampler::build(config, sides.train.as_ref())?;
-        let (pairs, side) = match (&sides.known, &sides.val) {
-            (Some(known), _) => ("known", known),
-            (None, Some(val)) => ("val", val),
-            (None, None) => ("train", &sides.gallery),
-        };
-        let probe = match config.training.probe_every {
-            0 => None,
-            _ => Probe::new(side, pairs, config.batch.classes, config.evaluation.probe_batches, config.seed)?,
-        };
-        Ok(Self { sides, pipeline, net, objective, optimiser, pieces, sampler, probe, notes })
-    }
-
-    fn into_trainer(self, config: Config, run: Run, step: u64) -> Result<Trainer> {
-        let accumulate = config.optimiser.accumulate as u64;
-        let pieces = self.pieces;
-        let planner = Planner::new(self.sampler, pieces, step * accumulate, config.training.steps * accumulate);
-        let journal = Journal::open(&run.journal(), step)?;
-        let Self { sides, pipeline, net, objective, optimiser, probe, notes, .. } = self;
-        Ok(Trainer {
-            config,
-            run,
-            sides,
-            pipeline,
-            net,
-            objective,
-            optimiser,
-            pieces,
-            planner,
-            probe,
-            journal,
-            notes,
-            checked: step > 0,
-            step,
-            best: None,
-        })
+    let own = metric.selects_by();
+    match own.is_empty() {
+        true => scores.scores.first().map(|score| score.value),
+        false => own.iter().find_map(|name| scores.get(name)),
     }
 }

@@ -10,7 +10,7 @@ const KERNELS: &[&str] =
 const DEVICE_WORDS: &[&str] = &["cudarc", "CudaStorage", "CudaDevice", "CudaSlice", "MetalStorage", "MetalDevice"];
 
 /// Cargo features that are passed on to candle.
-const DEVICE_FEATURES: &[&str] = &["\"cuda\"", "\"cudnn\"", "\"nccl\"", "\"metal\""];
+const DEVICE_FEATURES: &[&str] = &["\"cuda\"", "\"cudnn\"", "\"metal\""];
 
 const WHERE: &str =
     "unsafe code and device words stand only in npair-simd, npair-similarity, its device crates and npair-nn";

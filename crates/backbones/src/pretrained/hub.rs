@@ -42,7 +42,7 @@ pub(super) fn file(hub: &Hub, weights: &Weights, repo: &str, revision: &str, nam
     }
     let fetched = builder.build().and_then(|api| api.repo(repository).get(name));
     fetched.map_err(|e| {
-        let cause = format!("{name} cannot be fetched ({})", super::folder::one_line(&e));
+        let cause = format!("{name} cannot be fetched ({})", super::weights_file::one_line(&e));
         let cure =
             "check the name, the network, and HF_TOKEN if the repository is private; or download it and give its path";
         fail(cause, cure)

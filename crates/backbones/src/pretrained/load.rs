@@ -1,4 +1,4 @@
-use super::{Hub, LoadReport, Preprocess, Weights, folder, hub, pth};
+use super::{Hub, LoadReport, Preprocess, Weights, hub, pth, weights_file};
 use crate::{BackboneConfig, EmbeddingNet, Error, Result};
 use candle_core::{Device, Tensor};
 use std::collections::{BTreeMap, HashMap};
@@ -41,7 +41,7 @@ impl EmbeddingNet {
         for (name, tensor) in own {
             all.entry(name).or_insert(tensor);
         }
-        self.params().load(&all).map_err(|e| fail(folder::one_line(&e), "report this with the name of the weights"))?;
+        self.params().load(&all).map_err(|e| fail(weights_file::one_line(&e), "report this with the name of the weights"))?;
         Ok(report)
     }
 }
@@ -62,15 +62,15 @@ pub enum Pictures {
 /// Those of [`EmbeddingNet::load_pretrained`] that concern the file.
 pub fn preprocess(weights: &Weights, hub: &Hub, backbone: &BackboneConfig) -> Result<Option<Pictures>> {
     let config = match weights {
-        Weights::Folder(dir) => Some(dir.join(folder::CONFIG)).filter(|path| path.is_file()),
+        Weights::Folder(dir) => Some(dir.join(weights_file::CONFIG)).filter(|path| path.is_file()),
         Weights::Safetensors(path) | Weights::Pth(path) => {
-            Some(path.with_file_name(folder::CONFIG)).filter(|path| path.is_file())
+            Some(path.with_file_name(weights_file::CONFIG)).filter(|path| path.is_file())
         }
         // A repository need not have one; what is wrong with the network shows when the weights are fetched.
-        Weights::Hub { repo, revision, .. } => hub::file(hub, weights, repo, revision, folder::CONFIG).ok(),
+        Weights::Hub { repo, revision, .. } => hub::file(hub, weights, repo, revision, weights_file::CONFIG).ok(),
     };
     if let Some(path) = config {
-        let text = fs::read(&path).map_err(folder::unreadable(&path))?;
+        let text = fs::read(&path).map_err(weights_file::unreadable(&path))?;
         let config: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
         if let (Some(_), Some(own)) = (config.get("format"), config.get("preprocess").filter(|own| own.is_object())) {
             return Ok(Some(Pictures::Own(own.clone())));
@@ -87,7 +87,7 @@ pub fn preprocess(weights: &Weights, hub: &Hub, backbone: &BackboneConfig) -> Re
 /// The file on this machine.
 fn locate(weights: &Weights, hub: &Hub) -> Result<PathBuf> {
     match weights {
-        Weights::Folder(dir) => Ok(dir.join(folder::WEIGHTS)),
+        Weights::Folder(dir) => Ok(dir.join(weights_file::WEIGHTS)),
         Weights::Safetensors(path) | Weights::Pth(path) => Ok(path.clone()),
         Weights::Hub { repo, revision, file } => hub::file(hub, weights, repo, revision, file),
     }
@@ -101,7 +101,7 @@ fn read(path: &Path) -> Result<(BTreeMap<String, Tensor>, Vec<String>)> {
     let damaged = "it is damaged or of another kind: download it again, or save a state dictionary";
     if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("safetensors")) {
         let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
-            .map_err(|e| wrong(format!("no safetensors file ({})", folder::one_line(&e)), damaged))?;
+            .map_err(|e| wrong(format!("no safetensors file ({})", weights_file::one_line(&e)), damaged))?;
         let (floats, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
             tensors.into_iter().partition(|(_, tensor)| tensor.dtype().is_float());
         return Ok((floats, others.into_keys().collect()));

@@ -8,6 +8,7 @@ mod preprocess;
 mod pth;
 mod report;
 mod source;
+pub(crate) mod weights_file;
 
 pub use folder::load_config;
 pub use hub::Hub;

@@ -1,0 +1,36 @@
+//! Embed a data set with any model, and judge embeddings: retrieval, verification, identification, clustering, and official
+//! protocols. Nothing here trains.
+//!
+//! [`Inputs`] say what a model is fed with ([`PictureInputs`], [`VectorInputs`], your own), [`embed`] makes [`Vectors`] of
+//! them with any [`EmbeddingModel`](npair_backbones::EmbeddingModel), [`judge`] and [`protocol`] score them; a [`Metric`] is
+//! what a validation while training judges by.
+#![forbid(unsafe_code)]
+
+pub mod protocol;
+
+mod embed;
+mod error;
+mod files;
+mod inputs;
+mod judge;
+mod metric;
+mod neighbours;
+mod settings;
+mod splits;
+mod ten_folds;
+mod vectors;
+
+pub use embed::{TestTimeAugmentation, embed, embed_ids, predictor, predictor_on};
+pub use error::{Error, Result};
+pub use files::write_file;
+pub use inputs::{Inputs, Loader, PictureInputs, VectorInputs, View, loader};
+pub use judge::{RetrievalScores, Score, Scores, judge, judge_known};
+pub use metric::Metric;
+pub use neighbours::neighbour_grid;
+pub use settings::{EvaluationConfig, TtaConfig};
+pub use splits::{QueryGallery, Splits};
+pub use vectors::{Vectors, read_labels};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

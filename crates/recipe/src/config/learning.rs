@@ -1,0 +1,222 @@
+use npair_backbones::{BackboneConfig, Output};
+use crate::Result;
+use npair_train::{Adam, AdamSettings, Constant, Cosine, MultiStep, Optimizer, ParameterGroup, Schedule, Sgd, SgdSettings};
+use serde::{Deserialize, Serialize};
+
+/// The network and its head. Image size and channels are those of `[images]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelSettings {
+    /// Filters of every block of the small ConvNet.
+    pub width: usize,
+    /// Number of blocks of the small ConvNet; each halves the image.
+    pub blocks: usize,
+    /// Of vectors: widths of the layers before the embedding, each followed by a ReLU; none for a linear map.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hidden: Vec<usize>,
+    /// D, the width of an embedding.
+    pub embedding: usize,
+    /// Dropout before the head.
+    pub dropout: f64,
+    /// `raw` as in the paper, or `unit-length`.
+    pub output: Output,
+    /// Weights that the backbone starts from: a folder, a `.safetensors` or `.pth` file, or `hub:OWNER/NAME@REVISION#FILE`;
+    /// drawn at random without. Read when the run starts; a resumed one has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<String>,
+    /// What does not train, by the beginning of its name, up to a dot: `backbone`, `backbone.block1`, ...
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
+    /// Another network than the small ConvNet, as `config.json` has it: `{ architecture = "..." }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backbone: Option<BackboneConfig>,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self {
+            width: 64,
+            blocks: 4,
+            hidden: Vec::new(),
+            embedding: 64,
+            dropout: 0.,
+            output: Output::Raw,
+            pretrained: None,
+            freeze: Vec::new(),
+            backbone: None,
+        }
+    }
+}
+
+/// The optimizer, by name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// `adam` or `sgd`.
+    pub name: OptimizerName,
+    /// Learning rate at full height of the schedule.
+    pub learning_rate: f64,
+    /// Adam's decay rates.
+    pub betas: [f64; 2],
+    /// Adam's epsilon.
+    pub epsilon: f64,
+    /// SGD's momentum.
+    pub momentum: f64,
+    /// Decay of the weights per step, times the learning rate (decoupled); on matrices and filters only.
+    pub weight_decay: f64,
+    /// Largest Euclidean norm of the whole gradient; 0 for none.
+    pub clip_norm: f64,
+    /// Batches whose gradients are averaged into one step.
+    pub accumulate: usize,
+    /// Parts of the network (and of the loss) with a rate or decay of their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub group: Vec<GroupConfig>,
+}
+
+impl OptimizerConfig {
+    /// The optimizer of these settings.
+    ///
+    /// # Errors
+    /// If one is out of range.
+    pub fn build(&self) -> Result<Box<dyn Optimizer>> {
+        let Self { learning_rate, betas, epsilon, momentum, weight_decay, .. } = *self;
+        Ok(match self.name {
+            OptimizerName::Adam => Box::new(Adam::new(AdamSettings { learning_rate, betas, epsilon, weight_decay })?),
+            OptimizerName::Sgd => Box::new(Sgd::new(SgdSettings { learning_rate, momentum, weight_decay })?),
+        })
+    }
+
+    /// The parts of the network with a rate or decay of their own.
+    pub fn groups(&self) -> Vec<ParameterGroup> {
+        let group = |g: &GroupConfig| ParameterGroup {
+            prefix: g.prefix.clone(),
+            lr_scale: g.lr_scale,
+            decay_scale: g.decay_scale,
+        };
+        self.group.iter().map(group).collect()
+    }
+}
+
+/// A part of the network that learns at another rate. Where several fit, the longest prefix counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupConfig {
+    /// The beginning of the names, up to a dot: `head`, `backbone.block1`, `loss`.
+    pub prefix: String,
+    /// Times the learning rate; 1.
+    #[serde(default = "one")]
+    pub lr_scale: f64,
+    /// Times the weight decay; 1.
+    #[serde(default = "one")]
+    pub decay_scale: f64,
+}
+
+fn one() -> f64 {
+    1.
+}
+
+/// Which optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerName {
+    /// Adam (Kingma and Ba, 2015).
+    Adam,
+    /// Gradient descent with momentum.
+    Sgd,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            name: OptimizerName::Adam,
+            learning_rate: 3e-3,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+            momentum: 0.9,
+            weight_decay: 0.,
+            clip_norm: 0.,
+            accumulate: 1,
+            group: Vec::new(),
+        }
+    }
+}
+
+/// The learning rate over the steps, as a factor of `optimizer.learning_rate`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduleConfig {
+    /// `cosine`, `step` or `constant`.
+    pub name: ScheduleName,
+    /// Steps over which the rate rises linearly from 0.
+    pub warm_up: u64,
+    /// Cosine: the factor at the end.
+    pub floor: f64,
+    /// Step: steps at which the rate falls.
+    pub milestones: Vec<u64>,
+    /// Step: the factor of each fall.
+    pub factor: f64,
+}
+
+/// Which schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleName {
+    /// Half a cosine from 1 to `floor`.
+    Cosine,
+    /// Times `factor` at each milestone.
+    Step,
+    /// 1.
+    Constant,
+}
+
+impl ScheduleConfig {
+    /// The schedule of these settings.
+    pub fn build(&self) -> Box<dyn Schedule> {
+        let (warm_up, floor, factor) = (self.warm_up, self.floor, self.factor);
+        match self.name {
+            ScheduleName::Constant => Box::new(Constant { warm_up }),
+            ScheduleName::Cosine => Box::new(Cosine { warm_up, floor }),
+            ScheduleName::Step => Box::new(MultiStep { warm_up, milestones: self.milestones.clone(), factor }),
+        }
+    }
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self { name: ScheduleName::Cosine, warm_up: 0, floor: 0., milestones: Vec::new(), factor: 0.1 }
+    }
+}
+
+/// How long, and how often to look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// Number of steps.
+    pub steps: u64,
+    /// Steps between evaluations on the validation split; 0 for none.
+    pub eval_every: u64,
+    /// Steps between checkpoints; the last step always makes one.
+    pub checkpoint_every: u64,
+    /// Steps between measurements of the N-pair loss on fixed pairs (of `seen` examples, else of `val`, else of `train`), from
+    /// step 0 on; 0 for none.
+    pub probe_every: u64,
+    /// Examples that pass through the network at a time, twice each (see [`GradCache`](npair_train::GradCache)): a batch takes no
+    /// more memory than this many; 0 for the whole batch at once.
+    pub grad_cache: usize,
+    /// What may stay without a gradient, by the beginning of its name; anything else without one ends the run at its first step.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_dead: Vec<String>,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            steps: 1000,
+            eval_every: 250,
+            checkpoint_every: 250,
+            probe_every: 0,
+            grad_cache: 0,
+            allow_dead: Vec::new(),
+        }
+    }
+}

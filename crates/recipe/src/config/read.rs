@@ -1,0 +1,170 @@
+use super::renamed;
+use crate::{Config, Error, Result};
+use std::path::Path;
+
+impl Config {
+    /// Settings from a TOML text and `key=value` overrides (`loss.name="triplet"`, `training.steps=500`), later ones winning.
+    /// `place` names the text in errors. A value that is no TOML is taken as a string.
+    ///
+    /// # Errors
+    /// [`Error::Config`] in one line: the place, the key, and the nearest known key.
+    pub fn parse(place: &str, text: &str, overrides: &[String]) -> Result<Self> {
+        Ok(Self::parse_noting(place, text, overrides)?.0)
+    }
+
+    /// The same, with a note for every setting that goes by a name of an earlier release.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_noting(place: &str, text: &str, overrides: &[String]) -> Result<(Self, Vec<String>)> {
+        let fail = |place: &str, why: String| Error::Config { place: place.to_owned(), why };
+        let mut notes = Vec::new();
+        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| fail(place, one_line(&e, text)))?;
+        renamed::keys(&mut table, &mut notes);
+        for set in overrides {
+            apply(&mut table, set, &mut notes).map_err(|why| fail(&format!("--set {set}"), why))?;
+        }
+        renamed::keys(&mut table, &mut notes);
+        // Through text again, so that errors know their line; overrides are named by their keys.
+        let merged = toml::to_string(&table).map_err(|e| fail(place, e.to_string()))?;
+        let config = toml::from_str(&merged).map_err(|e| {
+            let why = one_line(&e, &merged);
+            let culprit =
+                overrides.iter().find(|set| last_key(set).is_some_and(|key| why.contains(&format!("`{key}`"))));
+            fail(&culprit.map_or(place.to_owned(), |set| format!("--set {set}")), why)
+        })?;
+        Ok((config, notes))
+    }
+
+    /// Settings from a file, if one is given, and overrides.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be read, else as [`parse`](Self::parse).
+    pub fn read(file: Option<&Path>, overrides: &[String]) -> Result<Self> {
+        Ok(Self::read_noting(file, overrides)?.0)
+    }
+
+    /// The same, with a note for every setting that goes by a name of an earlier release.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_noting(file: Option<&Path>, overrides: &[String]) -> Result<(Self, Vec<String>)> {
+        match file {
+            None => Self::parse_noting("settings", "", overrides),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|e| Error::file(path, format!("cannot be read: {e}; give the path of a TOML file")))?;
+                Self::parse_noting(&path.display().to_string(), &text, overrides)
+            }
+        }
+    }
+
+    /// The settings as TOML, defaults included.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if they cannot be written as TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::Config { place: "settings".to_owned(), why: e.to_string() })
+    }
+}
+
+fn apply(table: &mut toml::Table, set: &str, notes: &mut Vec<String>) -> std::result::Result<(), String> {
+    let (keys, value) = set.split_once('=').ok_or("write KEY=VALUE, as in training.steps=500")?;
+    let keys = renamed::key(keys.trim(), notes);
+    let value = format!("v = {value}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut t| t.remove("v"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let mut keys: Vec<&str> = keys.split('.').map(str::trim).collect();
+    let last = keys.pop().filter(|k| !k.is_empty()).ok_or("the key is empty")?;
+    let mut at = table;
+    for key in keys {
+        let next = at.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        at = next.as_table_mut().ok_or(format!("`{key}` is a value, not a section"))?;
+    }
+    // Another loss has other settings: those of the old one would not fit.
+    if last == "name" || last == "by" {
+        at.clear();
+    }
+    at.insert(last.to_owned(), value);
+    Ok(())
+}
+
+fn last_key(set: &str) -> Option<&str> {
+    set.split_once('=')?.0.split('.').next_back().map(str::trim)
+}
+
+/// A TOML error without its picture, with the section and the nearest known key.
+fn one_line(e: &toml::de::Error, text: &str) -> String {
+    let message = e.message().trim().replace('\n', " ");
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let before = e.span().map_or("", |span| text.get(..span.start).unwrap_or(""));
+    let section = before.lines().rev().find_map(|l| l.trim().strip_prefix('[')?.strip_suffix(']'));
+    let place = section.map_or(String::new(), |s| format!(" in [{s}]"));
+    if let (true, [unknown, known @ ..]) = (message.starts_with("unknown field"), &quoted[..]) {
+        return format!("unknown key `{unknown}`{place}; {}", suggestion(unknown, known));
+    }
+    if let (true, [unknown, known @ ..]) = (message.starts_with("unknown variant"), &quoted[..]) {
+        return format!("unknown value `{unknown}`{place}; {}", suggestion(unknown, known));
+    }
+    let line = before.lines().count().max(1);
+    if place.is_empty() { format!("line {line}: {message}") } else { format!("{message}{place}") }
+}
+
+fn suggestion(unknown: &str, known: &[&str]) -> String {
+    let nearest = known.iter().map(|k| (strsim::jaro_winkler(unknown, k), k)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((likeness, key)) if likeness > 0.75 => format!("did you mean `{key}`?"),
+        _ if known.is_empty() => "no key is allowed here".to_owned(),
+        _ => format!("known are {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str, sets: &[&str]) -> String {
+        let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+        Config::parse("c.toml", text, &sets).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn wrong_settings_are_one_line_with_the_cure() {
+        for (text, sets, want) in [
+            ("[optimizer]\nlerning_rate = 1", &[][..], "did you mean `learning_rate`?"),
+            ("sed = 1", &[], "unknown key `sed`; did you mean `seed`?"),
+            ("[loss]\nname = \"n-pair\"", &[], "did you mean `n-pair-mc`?"),
+            ("seed = \"x\"", &[], "invalid type"),
+            ("seed = ", &[], "c.toml: line 1"),
+            (
+                "",
+                &["training.stepps=3"],
+                "--set training.stepps=3: unknown key `stepps` in [training]; did you mean `steps`?",
+            ),
+            ("", &["steps"], "KEY=VALUE"),
+            ("seed = 1", &["seed.x=1"], "`seed` is a value"),
+            ("", &["loss.name=triplet", "loss.margin=1"], "unknown key `margin`"),
+        ] {
+            let got = said(text, sets);
+            assert!(got.contains(want), "{got}");
+            assert_eq!(got.lines().count(), 1, "{got}");
+        }
+    }
+
+    #[test]
+    fn settings_survive_writing_and_reading() {
+        let sets = [
+            "loss.name=contrastive",
+            "loss.margin=0.5",
+            "batch.mining.candidates=70",
+            "images.size=32",
+            "data.source=photos/",
+        ];
+        let config = Config::parse("x", "", &sets.map(str::to_owned)).unwrap();
+        let again = Config::parse("y", &config.to_toml().unwrap(), &[]).unwrap();
+        assert_eq!(config, again);
+        assert_eq!(Config::parse("z", &Config::default().to_toml().unwrap(), &[]).unwrap(), Config::default());
+    }
+}

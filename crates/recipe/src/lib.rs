@@ -1,0 +1,30 @@
+//! Settings to parts: npair's TOML configuration ([`Config`]), and training made of it ([`Training`]). The engine below,
+//! `npair-train`, knows no settings file; an engineer who brings parts of their own starts there.
+//!
+//! The [`registry`] has one row per loss, miner and regularizer: their names, settings and defaults, of which the guide's settings
+//! page is written.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod registry;
+
+mod device;
+mod error;
+mod objective;
+mod pretrained;
+mod run;
+mod sampler;
+mod splits;
+mod training;
+
+pub use config::Config;
+pub use device::Device;
+pub use error::{Error, Kind, Result};
+pub use npair_train::Which;
+pub use run::Run;
+pub use splits::{open_source, open_splits};
+pub use training::Training;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,41 @@
+//! What a run minimizes, of its settings.
+
+use crate::{Config, Error, Result};
+use candle_core::{DType, Device};
+use npair_losses::{CrossBatchMemory, Loss, LossContext, NormPenalty};
+use npair_train::{RowsOf, TrainerBuilder};
+use npair_types::{ClassId, Purpose, Streams};
+
+/// The loss of a configuration on a device; `classes` are those of training.
+pub(crate) fn loss(config: &Config, classes: &[ClassId], device: &Device) -> Result<Box<dyn Loss>> {
+    let mut rng = Streams::new(config.seed).open(Purpose::Initialisation, [u64::MAX, 0]);
+    let mut context =
+        LossContext { classes, width: config.model.embedding, rng: &mut rng, dtype: DType::F32, device };
+    (config.loss.maker())(config.loss.settings(), &mut context)
+}
+
+/// Gives the builder the miner, the memory and the penalties of a configuration.
+pub(crate) fn add(mut builder: TrainerBuilder, config: &Config) -> Result<TrainerBuilder> {
+    if let Some(miner) = &config.miner {
+        builder = builder.miner((miner.maker())(miner.settings())?);
+    }
+    if config.memory.size > 0 {
+        // The memory counts batches, of which a step has several.
+        let idle = config.memory.start_step * config.optimizer.accumulate as u64;
+        builder = builder.memory(CrossBatchMemory::new(config.memory.size, idle)?);
+    }
+    let penalty = NormPenalty::new(config.norm_penalty.weight, config.norm_penalty.form)?;
+    if config.norm_penalty.weight > 0. {
+        builder = builder.regularizer(1., RowsOf::Embeddings, penalty);
+    }
+    for regularizer in &config.regularizer {
+        let weight = regularizer.weight;
+        if !(weight.is_finite() && weight > 0.) {
+            let why = format!("is {weight}, but has to be a finite number above 0");
+            return Err(Error::Setting { setting: "regularizer.weight", why });
+        }
+        let made = (regularizer.kind.maker())(regularizer.kind.settings())?;
+        builder = builder.regularizer(weight, regularizer.of.into(), made);
+    }
+    Ok(builder)
+}

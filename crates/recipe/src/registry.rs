@@ -1,0 +1,182 @@
+//! Every loss, miner and regularizer by its name in the settings: one row each, and nothing else in the workspace lists them.
+//!
+//! A row names a settings struct, which lies beside its part and knows its defaults and its words; the guide's page of settings is
+//! written of the rows.
+
+use crate::Result;
+use crate::config::SumSettings;
+use npair_batch::*;
+use npair_losses::*;
+use npair_types::{Field, Settings};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A part that settings can name.
+pub struct Row<M: 'static> {
+    /// Its name.
+    pub name: &'static str,
+    /// Names that it had in earlier releases.
+    pub old: &'static [&'static str],
+    /// What it is.
+    pub about: &'static str,
+    /// Its settings.
+    pub fields: &'static [Field],
+    /// Settings with those that were left out.
+    pub(crate) resolve: fn(toml::Table) -> std::result::Result<toml::Table, toml::de::Error>,
+    /// Makes it of resolved settings.
+    pub(crate) make: M,
+}
+
+/// A kind of part.
+pub trait Registered: 'static {
+    /// How a part is made of resolved settings.
+    type Make: Copy;
+    /// All parts of the kind.
+    fn rows() -> &'static [Row<Self::Make>];
+}
+
+/// Losses; of `[loss]`.
+#[derive(Debug, Clone, Copy)]
+pub enum Losses {}
+
+/// Miners of tuples; of `[miner]`.
+#[derive(Debug, Clone, Copy)]
+pub enum Miners {}
+
+/// Regularizers; of `[[regularizer]]`.
+#[derive(Debug, Clone, Copy)]
+pub enum Regularizers {}
+
+/// How a loss is made.
+pub type MakeLoss = fn(&toml::Table, &mut LossContext<'_>) -> Result<Box<dyn Loss>>;
+/// How a miner is made.
+pub type MakeMiner = fn(&toml::Table) -> Result<Box<dyn TupleMiner>>;
+/// How a regularizer is made.
+pub type MakeRegularizer = fn(&toml::Table) -> Result<Box<dyn Regularizer>>;
+
+impl Registered for Losses {
+    type Make = MakeLoss;
+    fn rows() -> &'static [Row<MakeLoss>] {
+        LOSSES
+    }
+}
+
+impl Registered for Miners {
+    type Make = MakeMiner;
+    fn rows() -> &'static [Row<MakeMiner>] {
+        MINERS
+    }
+}
+
+impl Registered for Regularizers {
+    type Make = MakeRegularizer;
+    fn rows() -> &'static [Row<MakeRegularizer>] {
+        REGULARIZERS
+    }
+}
+
+/// The row of a name, an earlier one too.
+pub(crate) fn find<K: Registered>(name: &str) -> Option<&'static Row<K::Make>> {
+    K::rows().iter().find(|row| row.name == name || row.old.contains(&name))
+}
+
+/// Settings of a struct, with those that were left out.
+fn resolve<S: Serialize + DeserializeOwned>(
+    table: toml::Table,
+) -> std::result::Result<toml::Table, toml::de::Error> {
+    let settings: S = table.try_into()?;
+    toml::Table::try_from(settings).map_err(serde::de::Error::custom)
+}
+
+/// Settings that were resolved.
+fn read<S: DeserializeOwned>(table: &toml::Table) -> Result<S> {
+    let wrong = |e: toml::de::Error| crate::Error::Config { place: "settings".to_owned(), why: e.message().to_owned() };
+    table.clone().try_into().map_err(wrong)
+}
+
+fn loss<S: LossSettings + DeserializeOwned>(table: &toml::Table, context: &mut LossContext<'_>) -> Result<Box<dyn Loss>> {
+    Ok(read::<S>(table)?.build(context)?)
+}
+
+fn miner<S: MinerSettings + DeserializeOwned>(table: &toml::Table) -> Result<Box<dyn TupleMiner>> {
+    Ok(read::<S>(table)?.build()?)
+}
+
+fn regularizer<S: RegularizerSettings + DeserializeOwned>(table: &toml::Table) -> Result<Box<dyn Regularizer>> {
+    Ok(read::<S>(table)?.build()?)
+}
+
+/// A row: how it is made, its name and settings, and names that it had.
+macro_rules! row {
+    ($make:ident, $name:literal, $settings:ty $(, $old:literal)*) => {
+        Row {
+            name: $name,
+            old: &[$($old),*],
+            about: <$settings>::ABOUT,
+            fields: <$settings>::FIELDS,
+            resolve: resolve::<$settings>,
+            make: $make::<$settings>,
+        }
+    };
+}
+
+static LOSSES: &[Row<MakeLoss>] = &[
+    row!(loss, "n-pair-mc", NPairMcSettings),
+    row!(loss, "n-pair-mc-symmetric", SymmetricNPairMcSettings),
+    row!(loss, "n-pair-ovo", NPairOvoSettings),
+    row!(loss, "triplet", SmoothTripletSettings),
+    row!(loss, "triplet-margin", TripletMarginSettings),
+    row!(loss, "triplet-margin-free", MarginFreeTripletSettings),
+    row!(loss, "tuplet", NTupletSettings),
+    row!(loss, "contrastive", ContrastiveSettings),
+    row!(loss, "nca-style", NcaStyleSettings),
+    row!(loss, "multi-positive-n-pair", MultiPositiveNPairSettings),
+    row!(loss, "softmax", SoftmaxClassifierSettings),
+    row!(loss, "lifted-structure", LiftedStructureSettings),
+    row!(loss, "generalized-lifted-structure", GeneralizedLiftedStructureSettings, "generalised-lifted-structure"),
+    row!(loss, "histogram", HistogramSettings),
+    row!(loss, "angular", AngularSettings),
+    row!(loss, "tuplet-margin", TupletMarginSettings),
+    row!(loss, "batch-hard-triplet", BatchHardTripletSettings, "triplet-batch-hard"),
+    row!(loss, "batch-hard-triplet-soft", BatchHardTripletSoftSettings, "triplet-batch-hard-soft"),
+    row!(loss, "batch-all-triplet", BatchAllTripletSettings, "triplet-margin-all"),
+    row!(loss, "pairwise-contrastive", PairwiseContrastiveSettings, "contrastive-all"),
+    row!(loss, "fast-ap", FastApSettings),
+    row!(loss, "smooth-ap", SmoothApSettings),
+    row!(loss, "ranked-list", RankedListSettings),
+    row!(loss, "multi-similarity", MultiSimilaritySettings),
+    row!(loss, "circle", CircleSettings),
+    row!(loss, "nt-xent", NtXentSettings),
+    row!(loss, "sup-con", SupConSettings),
+    row!(loss, "sphere-face", SphereFaceSettings),
+    row!(loss, "cos-face", CosFaceSettings),
+    row!(loss, "arc-face", ArcFaceSettings),
+    row!(loss, "sub-center-arc-face", SubCenterArcFaceSettings, "sub-centre-arc-face"),
+    row!(loss, "normalized-softmax", NormalizedSoftmaxSettings, "normalised-softmax"),
+    row!(loss, "proxy-nca", ProxyNcaSettings),
+    row!(loss, "proxy-anchor", ProxyAnchorSettings),
+    row!(loss, "soft-triple", SoftTripleSettings),
+    row!(loss, "margin", MarginLossSettings),
+    row!(loss, "sig-lip", SigLipSettings),
+    row!(loss, "weighted-sum", SumSettings),
+];
+
+static MINERS: &[Row<MakeMiner>] = &[
+    row!(miner, "all-triplets", AllTripletsSettings),
+    row!(miner, "batch-hard", BatchHardSettings),
+    row!(miner, "hardest", HardestSettings),
+    row!(miner, "semi-hard", SemiHardSettings),
+    row!(miner, "easy-positive", EasyPositiveSettings),
+    row!(miner, "distance-weighted", DistanceWeightedSettings),
+    row!(miner, "angular", AngularMinerSettings),
+    row!(miner, "multi-similarity", MultiSimilarityMinerSettings),
+];
+
+static REGULARIZERS: &[Row<MakeRegularizer>] = &[
+    row!(regularizer, "lp-norm", LpNormSettings),
+    row!(regularizer, "center-invariant", CenterInvariantSettings, "centre-invariant"),
+    row!(regularizer, "zero-mean", ZeroMeanSettings),
+    row!(regularizer, "regular-face", RegularFaceSettings),
+    row!(regularizer, "sparse-centers", SparseCentersSettings, "sparse-centres"),
+    row!(regularizer, "ko-leo", KoLeoSettings),
+    row!(regularizer, "uniformity", UniformitySettings),
+];

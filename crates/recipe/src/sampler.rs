@@ -1,0 +1,107 @@
+//! The sampler that fills batches for a configuration's loss.
+
+use crate::{Config, Error, Result};
+use npair_batch::{BalancedSampler, BatchSampler, Groups, NPairSampler, TripletSampler, TupletSampler};
+use npair_evaluate::Inputs;
+use npair_losses::Accepts;
+use npair_types::{ChaCha8Rng, ClassIndex, Purpose, Streams, TupleKind};
+
+/// The batches that suit a loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Suits {
+    /// Queries with their own negatives.
+    Tuplets,
+    /// Two examples of each class, read as triplets.
+    Triplets,
+    /// Two examples of each class.
+    Pairs,
+    /// Any number of examples of each class.
+    Labelled,
+}
+
+impl Suits {
+    fn of(accepts: Accepts) -> Self {
+        let takes = |kind| accepts.check(kind, None, false).is_ok();
+        match accepts.needs_two_per_class() {
+            _ if takes(TupleKind::Tuplets) && !takes(TupleKind::Labelled) => Self::Tuplets,
+            true if accepts.uses(TupleKind::Triplets) => Self::Triplets,
+            true => Self::Pairs,
+            false => Self::Labelled,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Tuplets => "the tuplet loss",
+            Self::Triplets => "a triplet loss",
+            Self::Pairs => "an N-pair loss",
+            Self::Labelled => "this loss",
+        }
+    }
+}
+
+/// The sampler for a loss that accepts that.
+pub(crate) fn build(config: &Config, inputs: &dyn Inputs, accepts: Accepts) -> Result<Box<dyn BatchSampler>> {
+    let index = inputs.class_index();
+    let rng = Streams::new(config.seed).open(Purpose::Sampling, [0, 0]);
+    let (n, m, mining) = (config.batch.classes, config.batch.per_class, config.batch.mining);
+    let suits = Suits::of(accepts);
+    if config.batch.groups > 0 {
+        return grouped(config, inputs, suits, rng);
+    }
+    if config.miner.is_some() {
+        // Tuples are chosen from whole batches; their classes may be mined too.
+        return Ok(match mining {
+            Some(mining) => {
+                two(m, "class mining")?;
+                Box::new(NPairSampler::mined(index, n, mining, rng)?)
+            }
+            None => Box::new(BalancedSampler::new(index, n, m, rng)?),
+        });
+    }
+    if suits != Suits::Labelled {
+        two(m, suits.words())?;
+    }
+    Ok(match (suits, mining) {
+        (Suits::Triplets, Some(mining)) => Box::new(TripletSampler::mined(index, n, mining, rng)?),
+        (Suits::Triplets, None) => Box::new(TripletSampler::new(index, n, rng)?),
+        (Suits::Pairs, Some(mining)) => Box::new(NPairSampler::mined(index, n, mining, rng)?),
+        (Suits::Pairs, None) => Box::new(NPairSampler::new(index, n, rng)?),
+        (Suits::Tuplets | Suits::Labelled, Some(_)) => {
+            let why = format!("{} has no class mining; the N-pair and triplet losses have", suits.words());
+            return Err(Error::Setting { setting: "batch.mining", why });
+        }
+        (Suits::Tuplets, None) => Box::new(TupletSampler::new(index, n, rng)?),
+        (Suits::Labelled, None) => Box::new(BalancedSampler::new(index, n, m, rng)?),
+    })
+}
+
+/// An error unless a class gives two examples.
+fn two(per_class: usize, name: &str) -> Result<()> {
+    if per_class != 2 {
+        let why = format!(
+            "is {per_class}, but {name} takes exactly 2; nca-style, multi-positive-n-pair and most others take more"
+        );
+        return Err(Error::Setting { setting: "batch.per_class", why });
+    }
+    Ok(())
+}
+
+/// N-pair batches of few groups.
+fn grouped(config: &Config, inputs: &dyn Inputs, suits: Suits, rng: ChaCha8Rng) -> Result<Box<dyn BatchSampler>> {
+    let wrong = |why: &str| Err(Error::Setting { setting: "batch.groups", why: why.to_owned() });
+    if suits != Suits::Pairs || config.miner.is_some() || config.batch.per_class != 2 {
+        return wrong("goes with the N-pair losses, two examples a class and no miner; set it to 0");
+    }
+    if config.batch.mining.is_some() {
+        return wrong("and batch.mining both choose the classes of a batch: set one of them");
+    }
+    let index: ClassIndex = inputs.class_index();
+    let pictures = inputs.pictures();
+    let names: Vec<Option<&str>> = index.classes().iter().map(|&c| pictures?.group(c)).collect();
+    if names.contains(&None) {
+        return wrong("needs a data set whose classes have groups (omniglot: alphabets); set it to 0");
+    }
+    let groups = Groups::new(&index, &names, config.batch.groups)?;
+    Ok(Box::new(NPairSampler::grouped(index, config.batch.classes, &groups, rng)?))
+}

@@ -1,0 +1,233 @@
+//! A run made of settings.
+
+use crate::run::CONFIG;
+use crate::{Config, Device, Error, Result, Run, objective, open_splits, pretrained, sampler};
+use candle_core::DType;
+use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingModel, EmbeddingNet, VectorNet, VectorNetConfig};
+use npair_data::Pipeline;
+use npair_evaluate::{RetrievalScores, Splits};
+use npair_train::{Callback, GradCache, Outcome, PairProbe, Trainer, TrainerBuilder, every};
+use npair_types::Streams;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A run in the making, with the settings and the data that it was made of.
+#[derive(Debug)]
+pub struct Training {
+    config: Config,
+    splits: Splits,
+    model: Arc<dyn EmbeddingModel>,
+    trainer: Trainer,
+}
+
+impl Training {
+    /// Starts a run in a new folder.
+    ///
+    /// # Errors
+    /// What does not fit in the configuration or the data, before anything is trained.
+    pub fn start(mut config: Config, folder: &Path) -> Result<Self> {
+        let mut notes = Vec::new();
+        if !config.data.source.is_vectors() {
+            // Before anything else, since the size of pictures decides what is built.
+            let backbone = backbone(&config)?;
+            pretrained::take_images(&mut config, &backbone, &mut notes)?;
+        }
+        // Everything is made before the folder, so that a mistake leaves none behind.
+        let mut parts = Parts::new(&config)?;
+        parts.load_pretrained(&config, &mut notes)?;
+        let text = config.to_toml()?;
+        parts.builder = notes.into_iter().fold(parts.builder, TrainerBuilder::note).keep(CONFIG, text);
+        parts.finish(config, |builder| Ok(builder.build(folder)?))
+    }
+
+    /// Goes on with a run from its last checkpoint; from the start if it was stopped before the first one. On the CPU it goes
+    /// on to the same bits as if it had not been stopped; on a GPU, whose sums come in an order of their own, to the same
+    /// within rounding.
+    ///
+    /// # Errors
+    /// If the folder is no run, checkpoint and configuration do not fit, or its device cannot be opened.
+    pub fn resume(folder: &Path) -> Result<Self> {
+        Self::resume_on(None, folder)
+    }
+
+    /// The same, on another device than the run was begun on if one is given.
+    ///
+    /// # Errors
+    /// Those of [`resume`](Self::resume).
+    pub fn resume_on(device: Option<Device>, folder: &Path) -> Result<Self> {
+        let run = Run::open(folder)?;
+        let mut config = run.config()?;
+        config.device = device.unwrap_or(config.device);
+        let mut parts = Parts::new(&config)?;
+        if run.checkpoint(npair_train::Which::Last).is_err() {
+            let mut notes = Vec::new();
+            parts.load_pretrained(&config, &mut notes)?;
+            parts.builder = notes.into_iter().fold(parts.builder, TrainerBuilder::note);
+        }
+        parts.finish(config, |builder| Ok(builder.resume(folder)?))
+    }
+
+    /// Trains to the end, or until the callback says stop.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::fit`].
+    pub fn train(&mut self, listener: &mut dyn Callback) -> Result<Outcome> {
+        self.splits.notes.iter().for_each(|note| listener.note(note));
+        Ok(self.trainer.fit_with(listener)?)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The data.
+    pub fn splits(&self) -> &Splits {
+        &self.splits
+    }
+
+    /// The model as it is now.
+    pub fn model(&self) -> &Arc<dyn EmbeddingModel> {
+        &self.model
+    }
+
+    /// The engine.
+    pub fn trainer(&mut self) -> &mut Trainer {
+        &mut self.trainer
+    }
+
+    /// Steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.trainer.steps_done()
+    }
+
+    /// Examples of a batch.
+    pub fn batch_size(&self) -> usize {
+        self.trainer.batch_size()
+    }
+}
+
+/// The network below the head: the named one, or the small ConvNet for the pipeline's pictures.
+fn backbone(config: &Config) -> Result<BackboneConfig> {
+    let [channels, size, _] = Pipeline::new(config.images())?.shape();
+    let (width, blocks) = (config.model.width, config.model.blocks);
+    let small = || BackboneConfig::ConvNet(ConvNetConfig { channels, size, width, blocks });
+    Ok(config.model.backbone.as_ref().map_or_else(small, Clone::clone))
+}
+
+/// A network of pictures, or of vectors.
+enum Network {
+    Pictures(Arc<EmbeddingNet>),
+    Vectors(Arc<VectorNet>),
+}
+
+impl Network {
+    fn new(config: &Config, splits: &Splits, device: &candle_core::Device) -> Result<Self> {
+        let (m, streams) = (&config.model, Streams::new(config.seed));
+        if config.data.source.is_vectors() {
+            let width = width_of(splits)?;
+            let vectors = VectorNetConfig {
+                hidden: m.hidden.clone(),
+                dropout: m.dropout,
+                output: m.output,
+                ..VectorNetConfig::linear(width, m.embedding)
+            };
+            return Ok(Self::Vectors(Arc::new(VectorNet::new(vectors, streams, DType::F32, device)?)));
+        }
+        let mut model = npair_backbones::ModelConfig::new(backbone(config)?, m.embedding);
+        model.dropout = m.dropout;
+        model.output = m.output;
+        model.preprocess = serde_json::to_value(config.images())
+            .map_err(|e| Error::Setting { setting: "images", why: e.to_string() })?;
+        Ok(Self::Pictures(Arc::new(EmbeddingNet::new(model, streams, DType::F32, device)?)))
+    }
+
+    fn model(&self) -> Arc<dyn EmbeddingModel> {
+        match self {
+            Self::Pictures(net) => net.clone(),
+            Self::Vectors(net) => net.clone(),
+        }
+    }
+}
+
+/// The width of a data set's vectors.
+fn width_of(splits: &Splits) -> Result<usize> {
+    let first = splits.all.load(&[npair_types::ExampleId(0)], npair_evaluate::View::PLAIN)?;
+    Ok(first.dims2()?.1)
+}
+
+/// What a configuration is made into before there is a folder.
+struct Parts {
+    splits: Splits,
+    network: Network,
+    builder: TrainerBuilder,
+}
+
+impl Parts {
+    fn new(config: &Config) -> Result<Self> {
+        let device = config.device.open()?;
+        let splits = open_splits(config)?;
+        let network = Network::new(config, &splits, &device)?;
+        let streams = Streams::new(config.seed);
+        let loss = objective::loss(config, splits.train.class_index().classes(), &device)?;
+        let builder = Trainer::builder(network.model(), splits.train.clone())
+            .sampler(sampler::build(config, splits.train.as_ref(), loss.accepts())?)
+            .loss(loss)
+            .optimizer(config.optimizer.build()?)
+            .groups(config.optimizer.groups())
+            .clip_norm(config.optimizer.clip_norm)
+            .accumulate(config.optimizer.accumulate as u64)
+            .freeze(config.model.freeze.clone())
+            .allow_dead(config.training.allow_dead.clone())
+            .schedule(config.schedule.build())
+            .steps(config.training.steps)
+            .checkpoint_every(config.training.checkpoint_every)
+            .seed(config.seed);
+        let mut builder = objective::add(builder, config)?;
+        if config.training.grad_cache > 0 {
+            builder = builder.grad_cache(GradCache::new(config.training.grad_cache)?);
+        }
+        if let Some(val) = &splits.val {
+            // What is chosen by is retrieval; clustering is left to `npair eval`.
+            let settings = npair_evaluate::EvaluationConfig { pairs: 200_000, ..config.evaluation.clone() };
+            let metric = RetrievalScores { settings, pairs_per_batch: config.batch.classes, streams };
+            builder = builder.validate(val.clone(), metric, every(config.training.eval_every));
+        }
+        if let Some(probe) = probe(config, &splits)? {
+            builder = builder.callback(probe);
+        }
+        Ok(Self { splits, network, builder })
+    }
+
+    /// Loads the weights that a run starts from into the network, and says how they fitted.
+    fn load_pretrained(&self, config: &Config, notes: &mut Vec<String>) -> Result<()> {
+        match &self.network {
+            Network::Pictures(net) => pretrained::load(config, net, notes),
+            Network::Vectors(_) if config.model.pretrained.is_some() => {
+                let why = "is for networks of pictures; leave it out".to_owned();
+                Err(Error::Setting { setting: "model.pretrained", why })
+            }
+            Network::Vectors(_) => Ok(()),
+        }
+    }
+
+    fn finish(self, config: Config, build: impl FnOnce(TrainerBuilder) -> Result<Trainer>) -> Result<Training> {
+        let model = self.network.model();
+        Ok(Training { config, splits: self.splits, model, trainer: build(self.builder)? })
+    }
+}
+
+/// The N-pair loss on fixed pairs, if it is asked for: of seen classes, of validation, or of training, as there are.
+fn probe(config: &Config, splits: &Splits) -> Result<Option<PairProbe>> {
+    let every = config.training.probe_every;
+    if every == 0 {
+        return Ok(None);
+    }
+    let (pairs, inputs) = match (&splits.seen, &splits.val) {
+        (Some(seen), _) => ("known", seen),
+        (None, Some(val)) => ("val", val),
+        (None, None) => ("train", &splits.gallery),
+    };
+    let size = (config.batch.classes, config.evaluation.probe_batches);
+    Ok(PairProbe::new(inputs, pairs, size, every, Streams::new(config.seed))?)
+}

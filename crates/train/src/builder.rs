@@ -1,0 +1,352 @@
+use crate::checkpoint;
+use crate::journal::Journal;
+use crate::objective::{Objective, Penalty};
+use crate::planner::Planner;
+use crate::trainer::{Extent, Validation};
+use crate::{
+    Adam, AdamSettings, Callback, Constant, Error, Every, GradCache, Optimizer, ParameterGroup, Result, RowsOf,
+    RunFolder, Schedule, Trainer, Updater, Which, optimizer,
+};
+use candle_core::Var;
+use npair_backbones::{EmbeddingModel, Mode};
+use npair_batch::{BatchSampler, TupleMiner};
+use npair_evaluate::{Inputs, Metric, View};
+use npair_losses::{CrossBatchMemory, Loss, NPairMc, Regularizer};
+use npair_types::{ExampleId, Streams};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Puts the parts of a run together; what does not fit is said by name when it is [built](Self::build).
+///
+/// Only a sampler has to be given. Without more a run is the paper's: N-pair-mc, Adam at a constant rate of 0.003, 1,000 steps.
+pub struct TrainerBuilder {
+    model: Box<dyn EmbeddingModel>,
+    inputs: Arc<dyn Inputs>,
+    sampler: Option<Box<dyn BatchSampler>>,
+    loss: Box<dyn Loss>,
+    miner: Option<Box<dyn TupleMiner>>,
+    memory: Option<CrossBatchMemory>,
+    penalties: Vec<Penalty>,
+    optimizer: Option<Box<dyn Optimizer>>,
+    groups: Vec<ParameterGroup>,
+    clip_norm: f64,
+    freeze: Vec<String>,
+    schedule: Box<dyn Schedule>,
+    pieces: Option<GradCache>,
+    validation: Option<Validation>,
+    callbacks: Vec<Box<dyn Callback>>,
+    seed: u64,
+    extent: Extent,
+    kept: Vec<(String, Vec<u8>)>,
+    notes: Vec<String>,
+}
+
+impl TrainerBuilder {
+    pub(crate) fn new(model: Box<dyn EmbeddingModel>, inputs: Arc<dyn Inputs>) -> Self {
+        let extent = Extent { steps: 1000, checkpoint_every: 250, accumulate: 1, allow_dead: Vec::new() };
+        Self {
+            model,
+            inputs,
+            sampler: None,
+            loss: Box::new(NPairMc),
+            miner: None,
+            memory: None,
+            penalties: Vec::new(),
+            optimizer: None,
+            groups: Vec::new(),
+            clip_norm: 0.,
+            freeze: Vec::new(),
+            schedule: Box::new(Constant::default()),
+            pieces: None,
+            validation: None,
+            callbacks: Vec::new(),
+            seed: 0,
+            extent,
+            kept: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Which examples form a batch.
+    pub fn sampler(self, sampler: impl BatchSampler + 'static) -> Self {
+        Self { sampler: Some(Box::new(sampler)), ..self }
+    }
+
+    /// What is minimized; its variables train too, as `loss.*`.
+    pub fn loss(self, loss: impl Loss + 'static) -> Self {
+        Self { loss: Box::new(loss), ..self }
+    }
+
+    /// Which tuples of a batch the loss looks at.
+    pub fn miner(self, miner: impl TupleMiner + 'static) -> Self {
+        Self { miner: Some(Box::new(miner)), ..self }
+    }
+
+    /// Embeddings of the last batches as further rows to compare with.
+    pub fn memory(self, memory: CrossBatchMemory) -> Self {
+        Self { memory: Some(memory), ..self }
+    }
+
+    /// Adds a penalty, times `weight`, of the embeddings or of the rows that the loss has for every class.
+    pub fn regularizer(mut self, weight: f64, of: RowsOf, regularizer: impl Regularizer + 'static) -> Self {
+        self.penalties.push(Penalty { weight, of, regularizer: Box::new(regularizer) });
+        self
+    }
+
+    /// How gradients move variables.
+    pub fn optimizer(self, optimizer: impl Optimizer + 'static) -> Self {
+        Self { optimizer: Some(Box::new(optimizer)), ..self }
+    }
+
+    /// Parts of the model, or of the loss, with a rate or decay of their own.
+    pub fn groups(self, groups: Vec<ParameterGroup>) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// Largest Euclidean norm of the whole gradient; 0 for none.
+    pub fn clip_norm(self, clip_norm: f64) -> Self {
+        Self { clip_norm, ..self }
+    }
+
+    /// Batches whose gradients are averaged into one step.
+    pub fn accumulate(mut self, batches: u64) -> Self {
+        self.extent.accumulate = batches;
+        self
+    }
+
+    /// What does not train, by the beginning of its name, up to a dot.
+    pub fn freeze(self, prefixes: Vec<String>) -> Self {
+        Self { freeze: prefixes, ..self }
+    }
+
+    /// What may stay without a gradient, by the beginning of its name; anything else without one ends the run at its first step.
+    pub fn allow_dead(mut self, prefixes: Vec<String>) -> Self {
+        self.extent.allow_dead = prefixes;
+        self
+    }
+
+    /// The learning rate over the steps.
+    pub fn schedule(self, schedule: impl Schedule + 'static) -> Self {
+        Self { schedule: Box::new(schedule), ..self }
+    }
+
+    /// Takes gradients in pieces: a batch takes no more memory than a piece.
+    pub fn grad_cache(self, pieces: GradCache) -> Self {
+        Self { pieces: Some(pieces), ..self }
+    }
+
+    /// Judges other inputs while training, and keeps the best model by it.
+    pub fn validate(mut self, inputs: impl Inputs + 'static, metric: impl Metric + 'static, every: Every) -> Self {
+        let select_by = self.validation.take().and_then(|v| v.select_by);
+        self.validation = Some(Validation { inputs: Arc::new(inputs), metric: Box::new(metric), every, select_by });
+        self
+    }
+
+    /// The score that the best model is chosen by, of those that the metric of [`validate`](Self::validate) gives; larger is
+    /// better.
+    pub fn select_by(mut self, score: impl Into<String>) -> Self {
+        if let Some(validation) = &mut self.validation {
+            validation.select_by = Some(score.into());
+        }
+        self
+    }
+
+    /// Adds something that hears of training.
+    pub fn callback(mut self, callback: impl Callback + 'static) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Number of steps.
+    pub fn steps(mut self, steps: u64) -> Self {
+        self.extent.steps = steps;
+        self
+    }
+
+    /// Steps between checkpoints; the last step always makes one.
+    pub fn checkpoint_every(mut self, steps: u64) -> Self {
+        self.extent.checkpoint_every = steps;
+        self
+    }
+
+    /// Seed of augmentation, dropout and mining. A sampler and a model have been given theirs.
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// A file that is kept in a new run's folder: the settings that the parts were made of, say.
+    pub fn keep(mut self, name: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
+        self.kept.push((name.into(), content.into()));
+        self
+    }
+
+    /// Something worth telling when training begins.
+    pub fn note(mut self, text: impl Into<String>) -> Self {
+        self.notes.push(text.into());
+        self
+    }
+
+    /// Begins a run in a new folder, which is made when everything else is in order.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] with the names of parts that do not go together, [`Error::Setting`] for a number out of range or a name
+    /// that is none, [`Error::File`] if there is something in the folder.
+    pub fn build(self, folder: impl AsRef<Path>) -> Result<Trainer> {
+        let (ready, kept) = self.ready()?;
+        let folder = RunFolder::create(folder.as_ref(), &kept)?;
+        ready.into_trainer(folder, 0)
+    }
+
+    /// Goes on with a run from its last checkpoint, with parts made as they were for [`build`](Self::build); from the start if it
+    /// was stopped before the first one.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), and if the folder is no run, or its checkpoint is one of other parts.
+    pub fn resume(self, folder: impl AsRef<Path>) -> Result<Trainer> {
+        let (ready, _) = self.ready()?;
+        let folder = RunFolder::open(folder.as_ref())?;
+        let Ok(place) = folder.checkpoint(Which::Last) else { return ready.into_trainer(folder, 0) };
+        let step = checkpoint::steps_of(&place)?;
+        let mut trainer = ready.into_trainer(folder, step)?;
+        let accumulate = trainer.extent.accumulate;
+        let state = trainer.stateful().load(&place, accumulate)?;
+        trainer.planner.restore(&state.sampler)?;
+        trainer.best = state.best;
+        Ok(trainer)
+    }
+
+    /// Checks everything that can be checked before there is a folder.
+    fn ready(self) -> Result<(Ready, Vec<(String, Vec<u8>)>)> {
+        let setting = |setting, why: &str| Err(Error::Setting { setting, why: why.to_owned() });
+        if self.extent.steps == 0 {
+            return setting("training.steps", "is 0, but has to be at least 1");
+        }
+        if self.extent.accumulate == 0 {
+            return setting("optimizer.accumulate", "is 0, but has to be at least 1");
+        }
+        let Some(sampler) = self.sampler else {
+            return setting("sampler", "there is none: give one to the builder, an NPairSampler for N pairs");
+        };
+        let names: Vec<&str> = self.callbacks.iter().map(|callback| callback.name()).collect();
+        if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+            let why = format!("two are called {}: give each a name of its own", twice.1);
+            return Err(Error::Setting { setting: "callback", why });
+        }
+        try_out(self.model.as_ref(), self.inputs.as_ref())?;
+        let (streams, device) = (Streams::new(self.seed), self.model.device());
+        let Self { loss, miner, memory, penalties, .. } = self;
+        let objective = Objective { loss, miner, memory, penalties, streams, device };
+        objective.check(sampler.as_ref())?;
+        let mut notes = self.notes;
+        let mut vars = self.model.variables();
+        vars.extend(objective.variables());
+        freeze(&self.freeze, &self.extent.allow_dead, &mut vars, &mut notes)?;
+        let optimizer = match self.optimizer {
+            Some(optimizer) => optimizer,
+            None => Box::new(Adam::new(AdamSettings::default())?),
+        };
+        let updater = Updater::with(vars, optimizer, &self.groups, self.clip_norm)?;
+        notes.extend(updater.describe());
+        let ready = Ready {
+            model: self.model,
+            inputs: self.inputs,
+            objective,
+            updater,
+            schedule: self.schedule,
+            pieces: self.pieces,
+            sampler,
+            validation: self.validation,
+            callbacks: self.callbacks,
+            streams,
+            extent: self.extent,
+            notes,
+        };
+        Ok((ready, self.kept))
+    }
+}
+
+/// Parts that fit, before there is a folder.
+struct Ready {
+    model: Box<dyn EmbeddingModel>,
+    inputs: Arc<dyn Inputs>,
+    objective: Objective,
+    updater: Updater,
+    schedule: Box<dyn Schedule>,
+    pieces: Option<GradCache>,
+    sampler: Box<dyn BatchSampler>,
+    validation: Option<Validation>,
+    callbacks: Vec<Box<dyn Callback>>,
+    streams: Streams,
+    extent: Extent,
+    notes: Vec<String>,
+}
+
+impl Ready {
+    fn into_trainer(self, folder: RunFolder, step: u64) -> Result<Trainer> {
+        let Extent { steps, accumulate, .. } = self.extent;
+        let planner = Planner::new(self.sampler, self.pieces, step * accumulate, steps * accumulate);
+        let journal = Journal::open(&folder.journal(), step)?;
+        Ok(Trainer {
+            model: self.model,
+            inputs: self.inputs,
+            objective: self.objective,
+            updater: self.updater,
+            schedule: self.schedule,
+            pieces: self.pieces,
+            planner,
+            validation: self.validation,
+            callbacks: self.callbacks,
+            streams: self.streams,
+            extent: self.extent,
+            folder,
+            journal,
+            notes: self.notes,
+            checked: step > 0,
+            step,
+            best: None,
+        })
+    }
+}
+
+/// Whether the model takes the inputs: tried on the first two, before anything is trained.
+fn try_out(model: &dyn EmbeddingModel, inputs: &dyn Inputs) -> Result<()> {
+    let ids: Vec<ExampleId> = (0..inputs.len().min(2)).map(ExampleId).collect();
+    if ids.is_empty() {
+        let why = format!("{} holds no examples", inputs.name());
+        return Err(Error::Setting { setting: "inputs", why });
+    }
+    let first = inputs.load(&ids, View::PLAIN)?.to_device(&model.device())?;
+    let wrong = |why: String| Error::Mismatch { parts: format!("model {}, inputs {}", model.name(), inputs.name()), why };
+    let embedded = model.forward_no_grad(&first, &Mode::Eval).map_err(|e| wrong(e.to_string()))?;
+    match embedded.dims() {
+        [rows, width] if *rows == ids.len() && *width > 0 => Ok(()),
+        got => Err(wrong(format!("{} examples became {got:?}, but a row of width D each is needed", ids.len()))),
+    }
+}
+
+/// Takes out what is not to train.
+fn freeze(
+    prefixes: &[String],
+    allow_dead: &[String],
+    vars: &mut Vec<(String, Var)>,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    for (setting, prefixes) in [("model.freeze", prefixes), ("training.allow_dead", allow_dead)] {
+        let unknown = |prefix: &String| optimizer::unknown(vars.iter().map(|(name, _)| name.as_str()), prefix);
+        if let Some(why) = prefixes.iter().find_map(unknown) {
+            return Err(Error::Setting { setting, why });
+        }
+    }
+    let (frozen, rest): (Vec<_>, Vec<_>) =
+        vars.drain(..).partition(|(name, _)| prefixes.iter().any(|prefix| optimizer::is_below(name, prefix)));
+    *vars = rest;
+    if vars.is_empty() {
+        let why = "freezes everything; leave out what has to learn".to_owned();
+        return Err(Error::Setting { setting: "model.freeze", why });
+    }
+    if !frozen.is_empty() {
+        let count: usize = frozen.iter().map(|(_, var)| var.elem_count()).sum();
+        notes.push(format!("{count} values frozen, in {}", prefixes.join(", ")));
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+use crate::{Error, Result, files};
+use npair_evaluate::write_file;
+use std::path::{Path, PathBuf};
+
+/// The folder of a run: `metrics.jsonl`, `checkpoints/{last,best}`, and what its maker keeps there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    folder: PathBuf,
+}
+
+/// Which of a run's checkpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The one with the best validation score; the last one if none was validated.
+    Best,
+    /// The latest.
+    Last,
+}
+
+const CURE: &str = "give the folder that a run was written to";
+
+impl RunFolder {
+    /// Makes the folder of a new run, with files of its maker.
+    ///
+    /// # Errors
+    /// [`Error::File`] if there is something in it already, or it cannot be written.
+    pub fn create(folder: &Path, kept: &[(String, Vec<u8>)]) -> Result<Self> {
+        let run = Self { folder: folder.to_owned() };
+        if run.is_run() {
+            let why = "there is a run already: go on with --resume, or choose another --out";
+            return Err(Error::file(folder, why));
+        }
+        let mut entries = std::fs::read_dir(folder).ok().into_iter().flatten();
+        if let Some(first) = entries.find_map(|entry| entry.ok()) {
+            let name = first.file_name();
+            let why = format!("is not empty (it holds {}): choose a new folder", name.to_string_lossy());
+            return Err(Error::file(folder, why));
+        }
+        std::fs::create_dir_all(folder.join("checkpoints"))
+            .map_err(|e| Error::file(folder, format!("cannot be made: {e}; check the path and its permissions")))?;
+        for (name, bytes) in kept {
+            write_file(&folder.join(name), bytes)?;
+        }
+        Ok(run)
+    }
+
+    /// Opens the folder of a run.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it is none.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let run = Self { folder: folder.to_owned() };
+        if !run.is_run() {
+            return Err(Error::file(folder, format!("is no run: it has no checkpoints; {CURE}")));
+        }
+        Ok(run)
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A checkpoint: a Hub-style model folder.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the run has none yet.
+    pub fn checkpoint(&self, which: Which) -> Result<PathBuf> {
+        let best = (which == Which::Best).then(|| files::present(&self.place("best"))).flatten();
+        best.or_else(|| files::present(&self.place("last"))).ok_or_else(|| {
+            Error::file(&self.folder, "has no checkpoint yet: train longer, or lower training.checkpoint_every")
+        })
+    }
+
+    pub(crate) fn place(&self, name: &str) -> PathBuf {
+        self.folder.join("checkpoints").join(name)
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.folder.join("metrics.jsonl")
+    }
+
+    fn is_run(&self) -> bool {
+        self.folder.join("checkpoints").is_dir()
+    }
+}

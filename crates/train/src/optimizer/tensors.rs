@@ -1,0 +1,31 @@
+//! Whole variables on a device.
+
+use super::slices;
+use candle_core::{Result, Tensor};
+
+/// A variable on its way: value, gradient, and the optimizer's memory.
+pub(super) struct Whole<'a> {
+    pub(super) value: &'a Tensor,
+    pub(super) grad: &'a Tensor,
+    pub(super) memory: &'a mut [Tensor],
+    /// What the gradient is multiplied by.
+    pub(super) scale: f64,
+    /// What weight decay leaves of the value.
+    pub(super) keep: f64,
+}
+
+/// The sum of the squares of all gradients: on the CPU in f64, from a device by one read.
+pub(super) fn squares(sums: &[Option<Tensor>]) -> Result<f64> {
+    let mut total = 0.;
+    let mut on_device = Vec::new();
+    for sum in sums.iter().flatten() {
+        match sum.device().is_cpu() {
+            true => total += slices::square(sum)?,
+            false => on_device.push(sum.sqr()?.sum_all()?),
+        }
+    }
+    if !on_device.is_empty() {
+        total += Tensor::stack(&on_device, 0)?.to_vec1::<f32>()?.into_iter().map(f64::from).sum::<f64>();
+    }
+    Ok(total)
+}

@@ -1,0 +1,108 @@
+use crate::{GradCache, Result};
+use npair_batch::{BatchPlan, BatchSampler, Candidates, Prototypes};
+use npair_evaluate::Loader;
+use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Plans batches ahead of the step, so that their examples are loaded while the model works.
+///
+/// Plans never run past a point where the sampler waits for prototypes, and the sampler's state is noted right after the
+/// batch before each checkpoint: what is planned ahead changes neither batches nor checkpoints.
+pub(crate) struct Planner {
+    sampler: Box<dyn BatchSampler>,
+    /// How batches are cut into pieces, if they are.
+    pieces: Option<GradCache>,
+    ahead: VecDeque<BatchPlan>,
+    /// Number of the next batch to plan.
+    next: u64,
+    end: u64,
+    notes: BTreeMap<u64, Value>,
+}
+
+/// Batches planned beyond the one that is due.
+const AHEAD: usize = 2;
+
+impl Planner {
+    /// Plans batches `next..end`.
+    pub(crate) fn new(sampler: Box<dyn BatchSampler>, pieces: Option<GradCache>, next: u64, end: u64) -> Self {
+        Self { sampler, pieces, ahead: VecDeque::new(), next, end, notes: BTreeMap::new() }
+    }
+
+    /// Goes on from a saved state of the sampler.
+    pub(crate) fn restore(&mut self, state: &Value) -> Result<()> {
+        Ok(self.sampler.restore(state)?)
+    }
+
+    pub(crate) fn batch_size(&self) -> usize {
+        self.sampler.batch_size()
+    }
+
+    pub(crate) fn left_out(&self) -> usize {
+        self.sampler.left_out()
+    }
+
+    pub(crate) fn batches_per_epoch(&self) -> usize {
+        self.sampler.batches_per_epoch()
+    }
+
+    /// Plans as far ahead as may be; `noted(b)` says whether the state after batch b will be asked for.
+    pub(crate) fn fill(&mut self, loader: &mut dyn Loader, noted: &dyn Fn(u64) -> bool) -> Result<()> {
+        while self.ahead.len() <= AHEAD && self.next < self.end && !self.sampler.wants_prototypes() {
+            let plan = self.sampler.next_batch()?;
+            self.order(loader, &plan);
+            self.ahead.push_back(plan);
+            if noted(self.next) {
+                self.notes.insert(self.next, self.sampler.save()?);
+            }
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Asks for the examples of batch `next`: as a whole, or by pieces and twice, so that no more than some pieces are ever in
+    /// memory.
+    fn order(&self, loader: &mut dyn Loader, plan: &BatchPlan) {
+        match self.pieces {
+            None => loader.submit(self.next, 0, &plan.ids),
+            Some(cache) => {
+                for rows in [(); 2].iter().flat_map(|()| cache.pieces(plan.ids.len())) {
+                    loader.submit(self.next, rows.start, &plan.ids[rows]);
+                }
+            }
+        }
+    }
+
+    /// Plans no further than the step of `accumulate` batches that is under way.
+    pub(crate) fn stop(&mut self, accumulate: u64) {
+        self.end = self.next.next_multiple_of(accumulate).min(self.end);
+    }
+
+    /// Number of the batch behind the last one that will be planned.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// The candidates to embed, if the due batch waits for prototypes.
+    pub(crate) fn candidates(&mut self) -> Option<Candidates> {
+        if self.ahead.is_empty() && self.next < self.end { self.sampler.candidates() } else { None }
+    }
+
+    pub(crate) fn supply(&mut self, prototypes: Prototypes) -> Result<()> {
+        Ok(self.sampler.supply(prototypes)?)
+    }
+
+    /// The batch that is due.
+    pub(crate) fn due(&mut self) -> Option<BatchPlan> {
+        self.ahead.pop_front()
+    }
+
+    /// The sampler's state right after batch `batch`: the noted one, or the present one if nothing is planned ahead.
+    pub(crate) fn state_after(&mut self, batch: u64) -> Result<Value> {
+        let noted = self.notes.remove(&batch);
+        self.notes.retain(|&b, _| b > batch);
+        match noted {
+            Some(state) => Ok(state),
+            None => Ok(self.sampler.save()?),
+        }
+    }
+}
