@@ -1,6 +1,6 @@
 use crate::deck::{Deck, Examples, parse, usable, write};
-use crate::{BatchPlan, BatchSampler, Error, Result, Roles};
-use npair_types::{ChaCha8Rng, ClassIndex, Labels};
+use crate::{BatchPlan, BatchSampler, Error, Result};
+use npair_types::{ChaCha8Rng, ClassIndex, Labels, TupleKind, Tuples};
 use serde::{Deserialize, Serialize};
 
 /// Balanced batches: M examples of each of C classes, class after class. Classes with fewer than M examples are left out.
@@ -51,6 +51,14 @@ impl BalancedSampler {
 }
 
 impl BatchSampler for BalancedSampler {
+    fn name(&self) -> &str {
+        "balanced sampler"
+    }
+
+    fn kind(&self) -> TupleKind {
+        TupleKind::Labelled
+    }
+
     fn next_batch(&mut self) -> Result<BatchPlan> {
         let Self { index, usable, classes, per_class, state } = self;
         let (mut ids, mut labels) = (Vec::new(), Vec::new());
@@ -58,7 +66,7 @@ impl BatchSampler for BalancedSampler {
             ids.extend(state.examples.draw(index, usable[c], *per_class, &mut state.rng));
             labels.extend(std::iter::repeat_n(index.classes()[usable[c]], *per_class));
         }
-        Ok(BatchPlan { ids, labels: Labels::from_ids(labels)?, roles: Roles::Labelled })
+        Ok(BatchPlan { ids, labels: Labels::from_ids(labels)?, tuples: Tuples::Labelled })
     }
 
     fn batch_size(&self) -> usize {

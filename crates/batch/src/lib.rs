@@ -44,7 +44,7 @@ pub use class_mining::{
 };
 pub use error::{Error, Result};
 pub use n_pair::NPairSampler;
-pub use plan::{BatchPlan, BatchSampler, Roles};
+pub use plan::{BatchPlan, BatchSampler};
 pub use triplet::TripletSampler;
 pub use tuple_mining::{
     AllTriplets, AngularMiner, BatchHard, DistanceWeighted, EasyPositive, Hardest, MinedPairs, MinedTriplets,

@@ -1,7 +1,7 @@
 use crate::class_mining::{ClassChoice, Groups, Mining};
 use crate::deck::{Examples, parse, usable, write};
-use crate::{BatchPlan, BatchSampler, Candidates, Error, MinedClasses, Prototypes, Result, Roles};
-use npair_types::{ChaCha8Rng, ClassIndex, Labels, Pairs};
+use crate::{BatchPlan, BatchSampler, Candidates, Error, MinedClasses, Prototypes, Result};
+use npair_types::{ChaCha8Rng, ClassIndex, Labels, Pairs, TupleKind, Tuples};
 use serde::{Deserialize, Serialize};
 
 /// N-pair batches: two examples of each of N classes, 2N pictures for N queries with N - 1 negatives each. Rows are the N
@@ -76,6 +76,14 @@ impl NPairSampler {
 }
 
 impl BatchSampler for NPairSampler {
+    fn name(&self) -> &str {
+        "N-pair sampler"
+    }
+
+    fn kind(&self) -> TupleKind {
+        TupleKind::Pairs
+    }
+
     fn next_batch(&mut self) -> Result<BatchPlan> {
         let Self { index, usable, n, state: State { rng, classes, examples } } = self;
         let chosen = classes.draw(*n, rng)?;
@@ -88,7 +96,7 @@ impl BatchSampler for NPairSampler {
         labels.extend_from_within(..);
         let labels = Labels::from_ids(labels)?;
         let pairs = Pairs::new((0..*n).collect(), (*n..2 * *n).collect(), &labels)?;
-        Ok(BatchPlan { ids, labels, roles: Roles::Pairs(pairs) })
+        Ok(BatchPlan { ids, labels, tuples: Tuples::Pairs(pairs) })
     }
 
     fn batch_size(&self) -> usize {

@@ -1,7 +1,7 @@
 use crate::{Candidates, Prototypes, Result};
-use npair_types::{ExampleId, Labels, Pairs, Triplets, Tuplets};
+use npair_types::{ExampleId, Labels, TupleKind, Tuples};
 
-/// The examples of one step, in the order of the batch's rows, and the part that each plays.
+/// The examples of one step, in the order of the batch's rows, and the tuples that they form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchPlan {
     /// Examples (B).
@@ -9,20 +9,7 @@ pub struct BatchPlan {
     /// Their classes (B).
     pub labels: Labels,
     /// What the rows are to each other.
-    pub roles: Roles,
-}
-
-/// What the rows of a batch are to each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Roles {
-    /// N pairs of N classes.
-    Pairs(Pairs),
-    /// Triplets.
-    Triplets(Triplets),
-    /// Queries with their own negatives.
-    Tuplets(Tuplets),
-    /// Nothing but their labels.
-    Labelled,
+    pub tuples: Tuples,
 }
 
 /// Yields whole batches, for ever.
@@ -30,6 +17,12 @@ pub enum Roles {
 /// A sampler owns its seeded generator; [`save`](Self::save) and [`restore`](Self::restore) carry everything over a stop,
 /// so that the batches after it are those of an uninterrupted run.
 pub trait BatchSampler: Send {
+    /// What errors call it.
+    fn name(&self) -> &str;
+
+    /// The tuples that its plans carry, which the loss has to take.
+    fn kind(&self) -> TupleKind;
+
     /// The next batch.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-use crate::{BatchPlan, BatchSampler, Candidates, Mining, NPairSampler, Prototypes, Result, Roles};
-use npair_types::{ChaCha8Rng, ClassIndex, Triplets};
+use crate::{BatchPlan, BatchSampler, Candidates, Mining, NPairSampler, Prototypes, Result};
+use npair_types::{ChaCha8Rng, ClassIndex, TupleKind, Tuples, Triplets};
 
 /// Triplet batches as the paper's baseline forms them: the examples of an N-pair batch, in which the pairs of classes 2k and
 /// 2k + 1 make two triplets, each with the other's anchor as its negative. 2N examples make N triplets, the cost of N pairs.
@@ -28,10 +28,18 @@ impl TripletSampler {
 }
 
 impl BatchSampler for TripletSampler {
+    fn name(&self) -> &str {
+        "triplet sampler"
+    }
+
+    fn kind(&self) -> TupleKind {
+        TupleKind::Triplets
+    }
+
     fn next_batch(&mut self) -> Result<BatchPlan> {
         let mut plan = self.0.next_batch()?;
-        if let Roles::Pairs(pairs) = &plan.roles {
-            plan.roles = Roles::Triplets(Triplets::from_pairs(pairs)?);
+        if let Tuples::Pairs(pairs) = &plan.tuples {
+            plan.tuples = Tuples::Triplets(Triplets::from_pairs(pairs)?);
         }
         Ok(plan)
     }

@@ -1,6 +1,6 @@
 use crate::deck::{Deck, Examples, parse, usable, write};
-use crate::{BatchPlan, BatchSampler, Error, Result, Roles};
-use npair_types::{ChaCha8Rng, ClassIndex, Labels, Tuplets};
+use crate::{BatchPlan, BatchSampler, Error, Result};
+use npair_types::{ChaCha8Rng, ClassIndex, Labels, TupleKind, Tuples, Tuplets};
 use serde::{Deserialize, Serialize};
 
 /// (N+1)-tuplet batches: N queries, each with a positive and N - 1 negatives that are no one else's, (N + 1) N examples in
@@ -47,6 +47,14 @@ impl TupletSampler {
 }
 
 impl BatchSampler for TupletSampler {
+    fn name(&self) -> &str {
+        "tuplet sampler"
+    }
+
+    fn kind(&self) -> TupleKind {
+        TupleKind::Tuplets
+    }
+
     fn next_batch(&mut self) -> Result<BatchPlan> {
         let Self { index, queries, n, state } = self;
         let (n, rng) = (*n, &mut state.rng);
@@ -68,7 +76,7 @@ impl BatchSampler for TupletSampler {
         }
         let labels = Labels::from_ids(labels)?;
         let tuplets = Tuplets::new(anchors, positives, negatives, &labels)?;
-        Ok(BatchPlan { ids, labels, roles: Roles::Tuplets(tuplets) })
+        Ok(BatchPlan { ids, labels, tuples: Tuples::Tuplets(tuplets) })
     }
 
     fn batch_size(&self) -> usize {

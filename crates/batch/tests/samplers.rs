@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use npair_batch::*;
-use npair_types::{ChaCha8Rng, ClassId, ClassIndex, ExampleId, Labels, Purpose, Streams};
+use npair_types::{ChaCha8Rng, ClassId, ClassIndex, ExampleId, Labels, Purpose, Streams, Tuples};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,7 +72,7 @@ proptest! {
                 let plan = next(&mut sampler);
                 check_labels(&plan, &classes);
                 prop_assert_eq!(plan.labels.classes().len(), n);
-                let Roles::Pairs(pairs) = &plan.roles else { panic!("no pairs") };
+                let Tuples::Pairs(pairs) = &plan.tuples else { panic!("no pairs") };
                 prop_assert_eq!((pairs.len(), pairs.anchors()[0], pairs.positives()[0]), (n, 0, n));
                 of_epoch.extend(plan.labels.classes());
                 for id in &plan.ids {
@@ -130,7 +130,7 @@ proptest! {
         let plan = next(&mut sampler);
         check_labels(&plan, &classes);
         prop_assert_eq!((plan.ids.len(), sampler.batch_size()), ((n + 1) * n, (n + 1) * n));
-        let Roles::Tuplets(t) = plan.roles else { panic!("no tuplets") };
+        let Tuples::Tuplets(t) = plan.tuples else { panic!("no tuplets") };
         prop_assert_eq!((t.len(), t.per_anchor()), (n, n - 1));
     }
 }
@@ -141,7 +141,7 @@ fn triplets_are_the_papers() {
     let mut sampler = TripletSampler::new(index, 4, rng(1)).unwrap();
     let plan = next(&mut sampler);
     check_labels(&plan, &classes);
-    let Roles::Triplets(t) = plan.roles else { panic!("no triplets") };
+    let Tuples::Triplets(t) = plan.tuples else { panic!("no triplets") };
     let rows: Vec<[usize; 3]> = (0..t.len()).map(|i| t.rows(i)).collect();
     assert_eq!(rows, [[0, 4, 1], [1, 5, 0], [2, 6, 3], [3, 7, 2]]);
 }

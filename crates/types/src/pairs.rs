@@ -22,15 +22,25 @@ impl Pairs {
     /// [`Error::Length`], [`Error::OutOfBatch`], or [`Error::Classes`] if a pair mixes classes, holds one row twice or
     /// shares its class with another pair.
     pub fn new(anchors: Vec<usize>, positives: Vec<usize>, labels: &Labels) -> Result<Self> {
-        const WHAT: &str = "pair";
         if anchors.is_empty() {
             return Err(Error::Empty { what: "a list of pairs", least: 1 });
         }
         if positives.len() != anchors.len() {
             return Err(Error::Length { what: "the list of positives", got: positives.len(), want: anchors.len() });
         }
+        let pairs = Self { anchors, positives };
+        pairs.check(labels)?;
+        Ok(pairs)
+    }
+
+    /// An error unless these are pairs of a batch with these labels.
+    ///
+    /// # Errors
+    /// [`Error::OutOfBatch`] or [`Error::Classes`], as of [`new`](Self::new).
+    pub fn check(&self, labels: &Labels) -> Result<()> {
+        const WHAT: &str = "pair";
         let mut seen = std::collections::BTreeSet::<ClassId>::new();
-        for (at, (&a, &p)) in anchors.iter().zip(&positives).enumerate() {
+        for (at, (&a, &p)) in self.anchors.iter().zip(&self.positives).enumerate() {
             for index in [a, p] {
                 if index >= labels.len() {
                     return Err(Error::OutOfBatch { what: WHAT, at, index, batch: labels.len() });
@@ -47,7 +57,7 @@ impl Pairs {
             };
             return Err(Error::Classes { what: WHAT, at, why });
         }
-        Ok(Self { anchors, positives })
+        Ok(())
     }
 
     /// The pairs of a batch that holds two rows of every class: the first row of a class is its anchor, the second its

@@ -1,4 +1,4 @@
-use crate::{Error, Labels, Pairs, Result};
+use crate::{Error, Labels, PairList, Pairs, Result};
 
 /// Triplets of a batch: anchor and positive are two rows of one class, the negative is of another.
 ///
@@ -24,8 +24,18 @@ impl Triplets {
     /// # Errors
     /// [`Error::Empty`], [`Error::OutOfBatch`], or [`Error::Classes`] if the classes do not fit.
     pub fn new(rows: &[[usize; 3]], labels: &Labels) -> Result<Self> {
+        let triplets = Self::unchecked(rows.iter().copied())?;
+        triplets.check(labels)?;
+        Ok(triplets)
+    }
+
+    /// An error unless these are triplets of a batch with these labels.
+    ///
+    /// # Errors
+    /// [`Error::OutOfBatch`] or [`Error::Classes`], as of [`new`](Self::new).
+    pub fn check(&self, labels: &Labels) -> Result<()> {
         const WHAT: &str = "triplet";
-        for (at, &[a, p, n]) in rows.iter().enumerate() {
+        for (at, [a, p, n]) in (0..self.len()).map(|at| (at, self.rows(at))) {
             if let Some(&index) = [a, p, n].iter().find(|&&i| i >= labels.len()) {
                 return Err(Error::OutOfBatch { what: WHAT, at, index, batch: labels.len() });
             }
@@ -40,7 +50,7 @@ impl Triplets {
             };
             return Err(Error::Classes { what: WHAT, at, why });
         }
-        Self::unchecked(rows.iter().copied())
+        Ok(())
     }
 
     fn unchecked(rows: impl Iterator<Item = [usize; 3]>) -> Result<Self> {
@@ -74,6 +84,28 @@ impl Triplets {
             let other = if i ^ 1 < n { i ^ 1 } else { 0 };
             [pairs.anchors()[i], pairs.positives()[i], pairs.anchors()[other]]
         }))
+    }
+
+    /// Every positive of an anchor with every negative of the same anchor; nothing if no anchor has both.
+    ///
+    /// ```
+    /// # use npair_types::{Labels, PairList, Triplets};
+    /// let list = PairList::new(vec![[0, 1]], vec![[0, 2], [0, 3], [1, 2]], &Labels::new([1, 1, 2, 2])?)?;
+    /// let triplets = Triplets::from_pair_list(&list).unwrap();
+    /// assert_eq!((triplets.rows(0), triplets.rows(1), triplets.len()), ([0, 1, 2], [0, 1, 3], 2));
+    /// # Ok::<(), npair_types::Error>(())
+    /// ```
+    ///
+    /// # Source
+    /// pytorch-metric-learning's `convert_to_triplets`.
+    pub fn from_pair_list(list: &PairList) -> Option<Self> {
+        let mut negatives = std::collections::BTreeMap::<usize, Vec<usize>>::new();
+        for &[anchor, negative] in list.negatives() {
+            negatives.entry(anchor).or_default().push(negative);
+        }
+        let of = |anchor| negatives.get(&anchor).map_or(&[][..], Vec::as_slice);
+        let rows = list.positives().iter().flat_map(|&[a, p]| of(a).iter().map(move |&n| [a, p, n]));
+        Self::unchecked(rows).ok()
     }
 
     /// Rows of the anchors.

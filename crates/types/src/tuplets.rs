@@ -17,7 +17,6 @@ impl Tuplets {
     /// [`Error::Empty`], [`Error::Length`], [`Error::OutOfBatch`], or [`Error::Classes`] if a negative is of the
     /// anchor's class or two negatives of one tuplet share a class.
     pub fn new(anchors: Vec<usize>, positives: Vec<usize>, negatives: Vec<usize>, labels: &Labels) -> Result<Self> {
-        const WHAT: &str = "tuplet";
         if anchors.is_empty() {
             return Err(Error::Empty { what: "a list of tuplets", least: 1 });
         }
@@ -29,8 +28,19 @@ impl Tuplets {
             let want = anchors.len() * per_anchor.max(1);
             return Err(Error::Length { what: "the list of negatives", got: negatives.len(), want });
         }
-        for (at, (&a, &p)) in anchors.iter().zip(&positives).enumerate() {
-            let own = &negatives[at * per_anchor..(at + 1) * per_anchor];
+        let tuplets = Self { anchors, positives, negatives, per_anchor };
+        tuplets.check(labels)?;
+        Ok(tuplets)
+    }
+
+    /// An error unless these are tuplets of a batch with these labels.
+    ///
+    /// # Errors
+    /// [`Error::OutOfBatch`] or [`Error::Classes`], as of [`new`](Self::new).
+    pub fn check(&self, labels: &Labels) -> Result<()> {
+        const WHAT: &str = "tuplet";
+        for (at, (&a, &p)) in self.anchors.iter().zip(&self.positives).enumerate() {
+            let own = &self.negatives[at * self.per_anchor..(at + 1) * self.per_anchor];
             if let Some(&index) = [a, p].iter().chain(own).find(|&&i| i >= labels.len()) {
                 return Err(Error::OutOfBatch { what: WHAT, at, index, batch: labels.len() });
             }
@@ -49,7 +59,7 @@ impl Tuplets {
             };
             return Err(Error::Classes { what: WHAT, at, why });
         }
-        Ok(Self { anchors, positives, negatives, per_anchor })
+        Ok(())
     }
 
     /// Rows of the anchors (B).
