@@ -12,6 +12,7 @@ mod kernels;
 mod machine;
 mod publish;
 mod reproduce;
+mod same;
 mod shell;
 mod test;
 mod tidy;
@@ -42,6 +43,8 @@ enum Verb {
     Publish(publish::Args),
     /// Downloads a public data set.
     Fetch(fetch::Args),
+    /// Trains every built-in recipe with two programs and compares the bits.
+    Same(same::Args),
     /// Runs the benches and keeps what they measured in benches/runs/.
     Bench(bench::Args),
     /// Compiles the CUDA kernels for named GPUs and prints what they need.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Verb::Reproduce(args) => reproduce::run(&args),
         Verb::Publish(args) => publish::run(&args),
         Verb::Fetch(args) => fetch::run(&args),
+        Verb::Same(args) => same::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Kernels(args) => kernels::run(&args),
         Verb::GpuPack(args) => gpu_pack::run(&args),

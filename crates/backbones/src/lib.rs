@@ -43,7 +43,7 @@ pub use npair_nn::Mode;
 pub use pooling::Pooling;
 pub use pretrained::{Hub, Interpolation, LoadReport, Pictures, Preprocess, Weights, load_config, preprocess};
 pub use res_net::{ResNet, ResNetConfig, ResNetDepth};
-pub use vector_net::{Architecture, VectorNet, VectorNetConfig};
+pub use vector_net::{Architecture, VectorNet, VectorNetConfig, is_vector_net};
 pub use vit::{Vit, VitConfig, VitKind};
 
 #[cfg(doctest)]

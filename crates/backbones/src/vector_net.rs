@@ -184,3 +184,12 @@ impl EmbeddingModel for VectorNet {
         self.params.dtype()
     }
 }
+
+/// Whether a model folder holds a [`VectorNet`], and not a network of pictures.
+///
+/// # Errors
+/// [`Error::File`] or [`Error::Content`] if its `config.json` cannot be read.
+pub fn is_vector_net(dir: impl AsRef<Path>) -> Result<bool> {
+    let config: serde_json::Value = weights_file::read_config(dir.as_ref())?;
+    Ok(config.get("architecture").is_some())
+}

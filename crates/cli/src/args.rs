@@ -1,5 +1,5 @@
 use clap::{Args, Parser, Subcommand};
-use npair_train::Device;
+use npair_recipe::Device;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -88,13 +88,15 @@ pub struct Settings {
   npair train --data photos/ --out runs/first
   npair train --data glyphs --out runs/glyphs --set batch.classes=40
   npair train --data omniglot=images_background.zip --out runs/omniglot --set data.rotations=true
+  npair train --data vectors=x.npy,labels=y.npy --out runs/text --set model.hidden=[256]
   npair train --data photos/ --out runs/gpu --device cuda
   npair train --resume runs/first
 
 The run's folder holds config.toml, metrics.jsonl and checkpoints/{last,best}.")]
 pub struct Train {
     /// Where pictures come from: a folder with a folder per class, `glyphs` (built in), or a data set in its official layout:
-    /// omniglot=, cub=, cars=, sop=, in-shop=, webface=, lfw=PATH, csv=FILE.
+    /// omniglot=, cub=, cars=, sop=, in-shop=, webface=, lfw=PATH, csv=FILE; or vectors of any origin:
+    /// vectors=FILE,labels=FILE.
     #[arg(long, value_name = "SOURCE")]
     pub data: Option<String>,
     /// Folder of the new run.
@@ -115,7 +117,7 @@ pub struct Train {
   npair eval runs/gpu --device cuda:1                    embedded on the second GPU
   npair eval runs/first --data photos/ --split all       other pictures, all of them
   npair eval --embeddings x.npy --labels y.npy           any model's embeddings
-  npair eval runs/first --sheet neighbours.png           a picture of queries and what they find
+  npair eval runs/first --grid neighbours.png            a picture of queries and what they find
   npair eval runs/first --protocol lfw=faces/lfw         an official protocol on data of its own
 
 Protocols:
@@ -137,11 +139,11 @@ pub struct Eval {
     /// Other data than the run's own.
     #[arg(long, value_name = "SOURCE", requires = "run")]
     pub data: Option<String>,
-    /// train, val, test (unseen classes), known (unseen examples of training classes) or all.
+    /// train, val, test (unseen classes), seen (unseen examples of training classes) or all.
     #[arg(long, default_value = "test")]
     pub split: String,
     /// An official protocol instead of the usual scores: see below.
-    #[arg(long, value_name = "PROTOCOL", requires = "run", conflicts_with = "sheet")]
+    #[arg(long, value_name = "PROTOCOL", requires = "run", conflicts_with = "grid")]
     pub protocol: Option<String>,
     /// best or last.
     #[arg(long, default_value = "best")]
@@ -150,8 +152,8 @@ pub struct Eval {
     #[arg(long)]
     pub measure: Option<String>,
     /// Write a picture of queries and their nearest neighbours.
-    #[arg(long, value_name = "PNG", requires = "run")]
-    pub sheet: Option<PathBuf>,
+    #[arg(long, alias = "sheet", value_name = "PNG", requires = "run")]
+    pub grid: Option<PathBuf>,
     /// Settings of the evaluation: --set evaluation.recall_at=[1,10]
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
@@ -170,13 +172,13 @@ pub struct Embed {
     /// Pictures to embed; the run's own data by default.
     #[arg(long, value_name = "SOURCE")]
     pub data: Option<String>,
-    /// train, val, test, known or all.
+    /// train, val, test, seen or all.
     #[arg(long, default_value = "all")]
     pub split: String,
     /// best or last.
     #[arg(long, default_value = "best")]
     pub checkpoint: String,
-    /// Settings: --set evaluation.views=8
+    /// Settings: --set tta.views=8
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
     /// Where to write: .npy or .safetensors.
@@ -203,6 +205,6 @@ pub struct Check {
     #[arg(value_name = "SOURCE")]
     pub data: String,
     /// Write a picture of the first examples of some classes.
-    #[arg(long, value_name = "PNG")]
-    pub sheet: Option<PathBuf>,
+    #[arg(long, alias = "sheet", value_name = "PNG")]
+    pub grid: Option<PathBuf>,
 }

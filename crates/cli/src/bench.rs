@@ -1,6 +1,7 @@
 use crate::args;
+use crate::device::{Scale, Timed, bench_device};
 use anyhow::{Context, Result};
-use npair_train::{Device, Scale, Timed, bench_device};
+use npair_recipe::Device;
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;

@@ -4,8 +4,8 @@ use crate::source;
 use anyhow::{Context, Result};
 use npair_data::sheet::{contact_sheet, encode_png};
 use npair_data::{Dataset, Report, check};
-use npair_train::config::DataConfig;
-use npair_train::open_source;
+use npair_recipe::config::DataConfig;
+use npair_recipe::open_source;
 
 pub fn run(args: &Data, json: bool) -> Result<()> {
     let Data::Check(args) = args;
@@ -17,8 +17,8 @@ pub fn run(args: &Data, json: bool) -> Result<()> {
     } else {
         print(&report);
     }
-    if args.sheet.is_some() {
-        sheet(data.as_ref(), args)?;
+    if args.grid.is_some() {
+        grid(data.as_ref(), args)?;
     }
     if report.is_clean() { Ok(()) } else { Err(BadPictures(report.bad.len()).into()) }
 }
@@ -48,8 +48,8 @@ fn print(report: &Report) {
     }
 }
 
-fn sheet(data: &dyn Dataset, args: &Check) -> Result<()> {
-    let Some(path) = &args.sheet else { return Ok(()) };
+fn grid(data: &dyn Dataset, args: &Check) -> Result<()> {
+    let Some(path) = &args.grid else { return Ok(()) };
     let index = data.class_index();
     let rows = index.len().min(12);
     let columns = (0..rows).map(|i| index.examples(i * index.len() / rows).len()).min().unwrap_or(1).min(12);

@@ -1,10 +1,12 @@
 use crate::args::Eval;
 use crate::{progress, source, table};
-use anyhow::{Context, Result};
-use npair_train::protocol::Protocol;
-use npair_train::{
-    Config, Device, Scores, Side, Vectors, Views, embed, judge, judge_known, neighbour_sheet, read_labels,
+use anyhow::Result;
+use npair_backbones::EmbeddingModel;
+use npair_evaluate::protocol::Protocol;
+use npair_evaluate::{
+    Inputs, Scores, TestTimeAugmentation, Vectors, embed, judge, judge_known, neighbour_grid, read_labels, write_file,
 };
+use npair_recipe::{Config, Device};
 use npair_types::Streams;
 
 pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
@@ -35,31 +37,33 @@ pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
     Ok(())
 }
 
+/// The embeddings of inputs, as the settings ask for.
+fn embedded(config: &Config, model: &dyn EmbeddingModel, inputs: &dyn Inputs) -> npair_evaluate::Result<Vectors> {
+    let how = TestTimeAugmentation::of(config.tta, Streams::new(config.seed))?;
+    let bar = progress::bar(inputs.len() as u64, "embed");
+    let vectors = embed(model, inputs, how, &mut |n| bar.set_position(n as u64));
+    bar.finish_and_clear();
+    vectors
+}
+
 fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String], device: Device) -> Result<Scores> {
     let loaded = source::load(folder, &args.checkpoint, args.data.as_deref(), sets, device)?;
-    let source::Loaded { config, net, pipeline, sides } = &loaded;
-    let views = Views::of(&config.evaluation, Streams::new(config.seed))?;
-    let vectors = |side: &Side| -> Result<Vectors> {
-        let bar = progress::bar(side.len() as u64, "embed");
-        let vectors = embed(net, side.as_ref(), pipeline, views, &mut |n| bar.set_position(n as u64));
-        bar.finish_and_clear();
-        Ok(vectors?)
-    };
-    let side = sides.named(&args.split)?;
-    let rows = vectors(side)?;
+    let source::Loaded { config, model, splits } = &loaded;
+    let side = splits.named(&args.split)?.as_ref();
+    let rows = embedded(config, model.as_ref(), side)?;
     let (n, streams) = (config.batch.classes, Streams::new(config.seed));
-    if let Some(path) = &args.sheet {
-        let png = neighbour_sheet(side.as_ref(), &rows, config.evaluation.measure, 10, 10)?;
-        std::fs::write(path, png).with_context(|| format!("{} cannot be written", path.display()))?;
+    if let Some(path) = &args.grid {
+        let pictures = side.pictures().ok_or_else(|| source::usage("--grid", "there are no pictures to show".to_owned()))?;
+        write_file(path, &neighbour_grid(pictures, &rows, config.evaluation.measure, 10, 10)?)?;
     }
-    let scores = if args.split == "known" {
-        let gallery = vectors(&sides.gallery)?.labelled()?;
+    let scores = if matches!(args.split.as_str(), "seen" | "known") {
+        let gallery = embedded(config, model.as_ref(), splits.gallery.as_ref())?.labelled()?;
         judge_known(side.name(), &gallery, &rows.labelled()?, &config.evaluation, n, streams)
     } else {
         progress::told(|tell| judge(side.name(), &rows.labelled()?, &config.evaluation, n, streams, tell))
     };
     let mut scores = scores?;
-    if args.split == "test" && sides.search.is_some() {
+    if args.split == "test" && splits.search.is_some() {
         let why =
             "this data has queries apart from a gallery, which these scores mix: judge with --protocol query-gallery";
         scores.notes.push(why.to_owned());
@@ -74,24 +78,20 @@ fn by_protocol(
     sets: &[String],
     device: Device,
 ) -> Result<Scores> {
-    let embedded = |config: &Config, net: &_, pipeline: &_, side: &Side| {
-        let views = Views::of(&config.evaluation, Streams::new(config.seed))?;
-        let bar = progress::bar(side.len() as u64, "embed");
-        let vectors = embed(net, side.as_ref(), pipeline, views, &mut |n| bar.set_position(n as u64));
-        bar.finish_and_clear();
-        vectors
-    };
     let protocol: Protocol = protocol.parse().map_err(|why| source::usage("--protocol", why))?;
     if !protocol.judges_a_split() && args.data.is_some() {
         return Err(source::usage("--data", "this protocol has data of its own: leave --data out".to_owned()));
     }
     if protocol.judges_a_split() {
-        let source::Loaded { config, net, pipeline, sides } =
+        let source::Loaded { config, model, splits } =
             &source::load(folder, &args.checkpoint, args.data.as_deref(), sets, device)?;
-        let embed = &mut |side: &Side| embedded(config, net, pipeline, side);
-        return Ok(protocol.judge_split(sides, &args.split, embed, &config.evaluation, Streams::new(config.seed))?);
+        let embed = &mut |inputs: &dyn Inputs| embedded(config, model.as_ref(), inputs);
+        return Ok(protocol.judge_split(splits, &args.split, embed, &config.evaluation, Streams::new(config.seed))?);
     }
-    let source::Model { config, net, pipeline } = &source::load_model(folder, &args.checkpoint, sets, device)?;
-    let embed = &mut |side: &Side| embedded(config, net, pipeline, side);
-    Ok(protocol.judge(embed, &config.evaluation, Streams::new(config.seed))?)
+    let source::Model { config, model, pipeline } = &source::load_model(folder, &args.checkpoint, sets, device)?;
+    let Some(pipeline) = pipeline else {
+        return Err(source::usage("--protocol", "is one of pictures, but the model takes vectors".to_owned()));
+    };
+    let embed = &mut |inputs: &dyn Inputs| embedded(config, model.as_ref(), inputs);
+    Ok(protocol.judge(pipeline, embed, &config.evaluation, Streams::new(config.seed))?)
 }

@@ -1,4 +1,4 @@
-use npair_train::{Error, Kind};
+use npair_recipe::{Error, Kind};
 use std::fmt;
 use std::process::ExitCode;
 
@@ -43,14 +43,26 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {line}");
     let kind = if error.is::<BadPictures>() {
         Kind::Data
-    } else if let Some(data) = error.downcast_ref::<npair_data::Error>() {
-        if matches!(data, npair_data::Error::Setting { .. }) { Kind::Usage } else { Kind::Data }
     } else {
-        error.downcast_ref::<Error>().map_or(Kind::Runtime, Error::kind)
+        kind_of(error)
     };
     ExitCode::from(match kind {
         Kind::Usage => 2,
         Kind::Data => 3,
         Kind::Runtime => 4,
     })
+}
+
+/// Whose affair an error is, from whichever crate it came.
+fn kind_of(error: &anyhow::Error) -> Kind {
+    if let Some(data) = error.downcast_ref::<npair_data::Error>() {
+        return Error::kind_of_data(data);
+    }
+    if let Some(evaluate) = error.downcast_ref::<npair_evaluate::Error>() {
+        return Error::kind_of_evaluate(evaluate);
+    }
+    if let Some(train) = error.downcast_ref::<npair_train::Error>() {
+        return Error::kind_of_train(train);
+    }
+    error.downcast_ref::<Error>().map_or(Kind::Runtime, Error::kind)
 }

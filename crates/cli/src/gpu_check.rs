@@ -1,5 +1,6 @@
+use crate::device::check_device;
 use anyhow::{Result, bail};
-use npair_train::{Device, check_device};
+use npair_recipe::Device;
 use serde_json::json;
 
 /// Holds a device against the CPU, a line a check.

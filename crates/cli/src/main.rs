@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod data;
+mod device;
 mod embed;
 mod eval;
 mod fail;

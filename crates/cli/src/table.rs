@@ -1,4 +1,4 @@
-use npair_train::Scores;
+use npair_evaluate::Scores;
 
 /// Scores as a table: name, value, and a 95 % interval: by the bootstrap over classes, or of two standard errors.
 pub fn print(scores: &Scores) {

@@ -3,7 +3,9 @@ use crate::fail::Stopped;
 use crate::{progress, source};
 use anyhow::Result;
 use indicatif::ProgressBar;
-use npair_train::{Device, Scores, StepReport, Trainer, Watch};
+use npair_evaluate::Scores;
+use npair_recipe::{Device, Training};
+use npair_train::{Callback, Moment, StepReport};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -12,31 +14,31 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let hear = stop.clone();
     ctrlc::set_handler(move || hear.store(true, Ordering::Relaxed))?;
-    let (mut trainer, folder) = match (&args.resume, &args.out) {
-        (Some(folder), _) => (Trainer::resume_on(device, folder)?, folder),
+    let (mut training, folder) = match (&args.resume, &args.out) {
+        (Some(folder), _) => (Training::resume_on(device, folder)?, folder),
         (None, Some(folder)) => {
             let mut config = source::config(&args.settings, args.data.as_deref())?;
             config.device = device.unwrap_or(config.device);
-            (Trainer::start(config, folder)?, folder)
+            (Training::start(config, folder)?, folder)
         }
         (None, None) => return Err(source::usage("--out", "give the folder of the new run".to_owned())),
     };
-    let steps = trainer.config().training.steps;
+    let steps = training.config().training.steps;
     if !json {
-        println!("{}", trainer.config().to_toml()?);
-        let (sides, net) = (trainer.sides(), trainer.net());
+        println!("{}", training.config().to_toml()?);
+        let (train, model) = (&training.splits().train, training.model());
+        let parameters: usize = model.variables().iter().map(|(_, var)| var.elem_count()).sum();
         println!(
-            "{}: {} pictures of {} classes, {} a step; {} parameters; from step {} of {steps}",
-            sides.train.name(),
-            sides.train.len(),
-            sides.train.labels().classes().len(),
-            trainer.batch_size(),
-            net.params().count(),
-            trainer.steps_done(),
+            "{}: {} examples of {} classes, {} a step; {parameters} parameters; from step {} of {steps}",
+            train.name(),
+            train.len(),
+            train.labels().classes().len(),
+            training.batch_size(),
+            training.steps_done(),
         );
     }
-    let mut live = Live::new(steps, trainer.steps_done(), stop, json);
-    let outcome = trainer.train(&mut live)?;
+    let mut live = Live::new(steps, training.steps_done(), stop, json);
+    let outcome = training.train(&mut live)?;
     live.bar.finish_and_clear();
     if outcome.step < outcome.steps {
         let at = format!("stopped after step {} of {}, saved", outcome.step, outcome.steps);
@@ -46,7 +48,7 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
         println!("{}", serde_json::to_string(&outcome)?);
     } else {
         println!(
-            "{} steps in {:.1} s, of which {:.1} s waiting for pictures and {:.1} s class mining",
+            "{} steps in {:.1} s, of which {:.1} s waiting for data and {:.1} s class mining",
             outcome.step, outcome.seconds, outcome.data_seconds, outcome.mining_seconds
         );
         println!("judge it with: npair eval {}", folder.display());
@@ -79,12 +81,16 @@ impl Live {
     }
 }
 
-impl Watch for Live {
+impl Callback for Live {
+    fn name(&self) -> &str {
+        "progress"
+    }
+
     fn note(&mut self, text: &str) {
         self.tell(text);
     }
 
-    fn step(&mut self, r: &StepReport) {
+    fn step(&mut self, _: &mut Moment<'_>, r: &StepReport) -> npair_train::Result<()> {
         self.loss = if self.loss.is_nan() { r.loss } else { 0.95 * self.loss + 0.05 * r.loss };
         self.examples += r.examples;
         let rate = self.examples as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
@@ -94,11 +100,13 @@ impl Watch for Live {
         if self.bar.is_hidden() && (r.step.is_multiple_of((r.steps / 10).max(1)) || r.step == r.steps) {
             self.tell(&format!("step {}/{}  loss {:.4}  {rate:.0} examples/s", r.step, r.steps, self.loss));
         }
+        Ok(())
     }
 
-    fn judged(&mut self, step: u64, scores: &Scores) {
+    fn evaluation(&mut self, at: &mut Moment<'_>, scores: &Scores, _: bool) -> npair_train::Result<()> {
         let short: Vec<String> = scores.scores.iter().take(6).map(|s| format!("{} {:.4}", s.name, s.value)).collect();
-        self.tell(&format!("step {step}, {}: {}", scores.set, short.join("  ")));
+        self.tell(&format!("step {}, {}: {}", at.step, scores.set, short.join("  ")));
+        Ok(())
     }
 
     fn stop(&mut self) -> bool {

@@ -1,6 +1,6 @@
 use crate::{Error, Inputs, Result, TtaConfig, Vectors, View};
 use candle_core::{DType, Device, Tensor};
-use npair_backbones::{EmbeddingModel, EmbeddingNet, Mode};
+use npair_backbones::{EmbeddingModel, EmbeddingNet, Mode, VectorNet, is_vector_net};
 use npair_data::{Pipeline, PipelineConfig};
 use npair_types::{ExampleId, Streams};
 use std::path::Path;
@@ -190,4 +190,27 @@ pub fn predictor_on(device: &Device, folder: &Path) -> Result<(EmbeddingNet, Pip
         Error::file(&folder.join("config.json"), why)
     })?;
     Ok((net, Pipeline::new(config)?))
+}
+
+/// A trained model, and what makes pictures into pixels for it if it is one of pictures.
+pub struct Predictor {
+    /// The model.
+    pub model: Box<dyn EmbeddingModel>,
+    /// The pipeline; none for a model of vectors.
+    pub pipeline: Option<Pipeline>,
+}
+
+impl Predictor {
+    /// Opens the model of a folder, of pictures or of vectors, on a device: embeddings come back to the CPU.
+    ///
+    /// # Errors
+    /// Those of [`predictor`].
+    pub fn open(device: &Device, folder: &Path) -> Result<Self> {
+        if is_vector_net(folder)? {
+            let model = Box::new(VectorNet::open(folder, DType::F32, device)?);
+            return Ok(Self { model, pipeline: None });
+        }
+        let (net, pipeline) = predictor_on(device, folder)?;
+        Ok(Self { model: Box::new(net), pipeline: Some(pipeline) })
+    }
 }

@@ -20,7 +20,7 @@ mod splits;
 mod ten_folds;
 mod vectors;
 
-pub use embed::{TestTimeAugmentation, embed, embed_ids, predictor, predictor_on};
+pub use embed::{Predictor, TestTimeAugmentation, embed, embed_ids, predictor, predictor_on};
 pub use error::{Error, Result};
 pub use files::write_file;
 pub use inputs::{Inputs, Loader, PictureInputs, VectorInputs, View, loader};

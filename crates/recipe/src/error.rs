@@ -92,6 +92,21 @@ impl Error {
         }
     }
 
+    /// Whose affair an error of the engine is.
+    pub fn kind_of_train(error: &npair_train::Error) -> Kind {
+        of_train(error)
+    }
+
+    /// Whose affair an error of inputs or judging is.
+    pub fn kind_of_evaluate(error: &npair_evaluate::Error) -> Kind {
+        of_evaluate(error)
+    }
+
+    /// Whose affair an error of data is.
+    pub fn kind_of_data(error: &npair_data::Error) -> Kind {
+        of_data(error)
+    }
+
     pub(crate) fn file(path: &Path, why: impl std::fmt::Display) -> Self {
         Self::File { path: path.to_owned(), why: why.to_string() }
     }

@@ -11,14 +11,18 @@ use npair_types::{ClassId, ExampleId, Labels, Streams};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens the data of a configuration. The split depends on the seed and the data alone.
+/// Opens the data of a configuration. The split depends on the seed and the data alone. Pictures become pixels by the pipeline of a
+/// trained model if one is given, else by that of the configuration.
 ///
 /// # Errors
 /// Those of the data set and of the split.
-pub fn open_splits(config: &Config) -> Result<Splits> {
-    match &config.data.source {
-        DataSource::Vectors { vectors, labels } => of_vectors(config, &open_vectors(vectors, labels.as_deref())?),
-        _ => of_pictures(config, &Pipeline::new(config.images())?),
+pub fn open_splits(config: &Config, pipeline: Option<&Pipeline>) -> Result<Splits> {
+    match (&config.data.source, pipeline) {
+        (DataSource::Vectors { vectors, labels }, _) => {
+            of_vectors(config, &open_vectors(vectors, labels.as_deref())?)
+        }
+        (_, Some(pipeline)) => of_pictures(config, pipeline),
+        (_, None) => of_pictures(config, &Pipeline::new(config.images())?),
     }
 }
 

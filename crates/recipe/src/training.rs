@@ -166,7 +166,7 @@ struct Parts {
 impl Parts {
     fn new(config: &Config) -> Result<Self> {
         let device = config.device.open()?;
-        let splits = open_splits(config)?;
+        let splits = open_splits(config, None)?;
         let network = Network::new(config, &splits, &device)?;
         let streams = Streams::new(config.seed);
         let loss = objective::loss(config, splits.train.class_index().classes(), &device)?;

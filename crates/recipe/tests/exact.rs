@@ -2,14 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 use npair_testkit::threads;
-use npair_train::{Config, Run, StepReport, Trainer, Watch, Which};
+use npair_recipe::{Config, Run, Training, Which};
+use npair_train::{Callback, Moment, StepReport};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 const SMALL: &str = r#"
     seed = 5
     [data]
-    known = 2
+    seen = 2
     rotations = true
     [data.glyphs]
     classes = 30
@@ -33,7 +34,7 @@ const SMALL: &str = r#"
     dropout = 0.2
     [batch]
     classes = 6
-    [optimiser]
+    [optimizer]
     clip_norm = 0.5
     weight_decay = 0.01
     accumulate = 2
@@ -51,9 +52,13 @@ struct Losses {
     stop_after: Option<u64>,
 }
 
-impl Watch for Losses {
-    fn step(&mut self, r: &StepReport) {
+impl Callback for Losses {
+    fn name(&self) -> &str {
+        "losses"
+    }
+    fn step(&mut self, _: &mut Moment<'_>, r: &StepReport) -> npair_train::Result<()> {
         self.seen.push(r.loss.to_bits());
+        Ok(())
     }
     fn stop(&mut self) -> bool {
         self.stop_after.is_some_and(|s| self.seen.len() as u64 >= s)
@@ -81,13 +86,13 @@ fn probes(folder: &Path) -> Vec<String> {
 const KINDS: [&[&str]; 12] = [
     &[
         "model.freeze=[\"backbone.block1\"]",
-        "optimiser.group=[{prefix=\"head\",lr_scale=10.0,decay_scale=0.0},{prefix=\"backbone\",lr_scale=0.5}]",
+        "optimizer.group=[{prefix=\"head\",lr_scale=10.0,decay_scale=0.0},{prefix=\"backbone\",lr_scale=0.5}]",
         "loss.name=proxy-anchor",
     ],
     &["loss.name=n-pair-mc"],
     &["loss.name=n-pair-mc", "batch.mining.candidates=15", "batch.mining.refresh=3", "batch.mining.examples=2"],
     &["loss.name=triplet", "batch.mining.candidates=15", "batch.mining.refresh=2"],
-    &["loss.name=tuplet", "batch.classes=4", "optimiser.name=sgd", "optimiser.learning_rate=0.05"],
+    &["loss.name=tuplet", "batch.classes=4", "optimizer.name=sgd", "optimizer.learning_rate=0.05"],
     &["loss.name=softmax", "schedule.name=step", "schedule.milestones=[3]"],
     &["loss.name=nca-style", "batch.per_class=3", "schedule.warm_up=3"],
     &["loss.name=triplet", "miner.name=distance-weighted", "batch.per_class=3"],
@@ -95,7 +100,7 @@ const KINDS: [&[&str]; 12] = [
     // The memory is full after step 4, and filled anew by step 7.
     &["loss.name=sup-con", "batch.per_class=3", "memory.size=70", "memory.start_step=1"],
     &["memory.size=20", "batch.mining.candidates=15", "batch.mining.refresh=2", "training.grad_cache=7"],
-    &[SUM[0], SUM[1], "memory.size=30", "training.grad_cache=4", REGULARISERS],
+    &[SUM[0], SUM[1], "memory.size=30", "training.grad_cache=4", REGULARIZERS],
 ];
 
 const SUM: [&str; 2] = [
@@ -104,8 +109,8 @@ const SUM: [&str; 2] = [
      {name=\"proxy-anchor\",weight=0.1,alpha=8.0}]",
 ];
 
-const REGULARISERS: &str =
-    "regulariser=[{name=\"ko-leo\",weight=0.1},{name=\"regular-face\",weight=0.1,of=\"classes\"}]";
+const REGULARIZERS: &str =
+    "regularizer=[{name=\"ko-leo\",weight=0.1},{name=\"regular-face\",weight=0.1,of=\"classes\"}]";
 
 #[test]
 fn the_same_bits_twice_and_on_two_threads() {
@@ -116,7 +121,7 @@ fn the_same_bits_twice_and_on_two_threads() {
             let nth = counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let folder = dir.path().join(nth.to_string());
             let mut watch = Losses::default();
-            let mut trainer = Trainer::start(config(sets), &folder).unwrap();
+            let mut trainer = Training::start(config(sets), &folder).unwrap();
             trainer.train(&mut watch).unwrap();
             (watch.seen, checkpoint(&folder), probes(&folder))
         });
@@ -132,15 +137,15 @@ fn resumed_equals_uninterrupted() {
         let dir = tempfile::tempdir().unwrap();
         let whole = dir.path().join("whole");
         let mut uninterrupted = Losses::default();
-        Trainer::start(config(sets), &whole).unwrap().train(&mut uninterrupted).unwrap();
+        Training::start(config(sets), &whole).unwrap().train(&mut uninterrupted).unwrap();
 
         // Stopped in an orderly way: batches under way are finished, a checkpoint is written.
         let stopped = dir.path().join("stopped");
         let mut first = Losses { stop_after: Some(2), ..Losses::default() };
-        let outcome = Trainer::start(config(sets), &stopped).unwrap().train(&mut first).unwrap();
+        let outcome = Training::start(config(sets), &stopped).unwrap().train(&mut first).unwrap();
         assert!((2..8).contains(&outcome.step), "{sets:?}: stopped at {}", outcome.step);
         let mut rest = Losses::default();
-        Trainer::resume(&stopped).unwrap().train(&mut rest).unwrap();
+        Training::resume(&stopped).unwrap().train(&mut rest).unwrap();
         assert_eq!([first.seen, rest.seen].concat(), uninterrupted.seen, "{sets:?}: stopped");
         assert!(checkpoint(&stopped) == checkpoint(&whole), "{sets:?}: stopped");
         assert_eq!(probes(&stopped), probes(&whole), "{sets:?}: stopped");
@@ -149,11 +154,11 @@ fn resumed_equals_uninterrupted() {
         let killed = dir.path().join("killed");
         let mut first = Kill { after: 6, seen: Losses::default() };
         let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            Trainer::start(config(sets), &killed).unwrap().train(&mut first).map(|_| ())
+            Training::start(config(sets), &killed).unwrap().train(&mut first).map(|_| ())
         }));
         assert!(run.is_err(), "the run was not killed");
         let mut rest = Losses::default();
-        let mut trainer = Trainer::resume(&killed).unwrap();
+        let mut trainer = Training::resume(&killed).unwrap();
         assert_eq!(trainer.steps_done(), 4);
         trainer.train(&mut rest).unwrap();
         assert_eq!(rest.seen[..], uninterrupted.seen[4..], "{sets:?}: killed");
@@ -168,10 +173,14 @@ struct Kill {
     seen: Losses,
 }
 
-impl Watch for Kill {
-    fn step(&mut self, r: &StepReport) {
+impl Callback for Kill {
+    fn name(&self) -> &str {
+        "kill"
+    }
+    fn step(&mut self, _: &mut Moment<'_>, r: &StepReport) -> npair_train::Result<()> {
         self.seen.step(r);
         assert!(r.step < self.after, "killed");
+        Ok(())
     }
 }
 
@@ -200,11 +209,11 @@ fn every_loss_trains_and_every_variable_is_reached() {
             sets.push(SUM[1]);
         }
         let mut losses = Losses::default();
-        let mut trainer = Trainer::start(config(&sets), &dir.path().join("run")).unwrap();
-        let before = trainer.net().params().tensors().unwrap();
+        let mut trainer = Training::start(config(&sets), &dir.path().join("run")).unwrap();
+        let before = trainer.model().tensors().unwrap();
         trainer.train(&mut losses).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(losses.seen.len(), 2, "{name}");
-        for (key, after) in trainer.net().params().tensors().unwrap() {
+        for (key, after) in trainer.model().tensors().unwrap() {
             let moved = (&after - &before[&key]).unwrap().abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
             assert!(moved > 0., "{name}: {key} did not move");
         }
@@ -218,12 +227,12 @@ fn every_loss_trains_and_every_variable_is_reached() {
 fn mistakes_leave_no_folder_and_harm_no_run() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("run");
-    let said = |sets: &[&str]| Trainer::start(config(sets), &folder).err().unwrap().to_string();
+    let said = |sets: &[&str]| Training::start(config(sets), &folder).err().unwrap().to_string();
     assert!(said(&["batch.classes=500"]).contains("needs 500 classes"));
     assert!(said(&["training.steps=0"]).contains("training.steps"));
     assert!(said(&["loss.name=tuplet", "batch.mining.candidates=9"]).contains("no class mining"));
     assert!(said(&["batch.per_class=3"]).contains("exactly 2"));
-    assert!(said(&["optimiser.learning_rate=-1.0"]).contains("learning_rate"));
+    assert!(said(&["optimizer.learning_rate=-1.0"]).contains("learning_rate"));
     assert!(said(&["model.blocks=9"]).contains("blocks"));
     assert!(said(&["loss.name=softmax", "memory.size=9"]).contains("softmax takes no memory"));
     assert!(said(&["loss.name=triplet", "memory.size=9"]).contains("triplet takes no memory"));
@@ -233,12 +242,12 @@ fn mistakes_leave_no_folder_and_harm_no_run() {
     );
     assert!(said(&["loss.name=weighted-sum", "loss.parts=[{name=\"circle\",weight=0.0}]"]).contains("above 0"));
     assert!(said(&[SUM[0], SUM[1], "batch.per_class=3"]).contains("exactly 2"));
-    assert!(said(&["regulariser=[{name=\"ko-leo\",weight=1.0,of=\"classes\"}]"]).contains("no rows for classes"));
-    assert!(said(&["regulariser=[{name=\"ko-leo\",weight=-1.0}]"]).contains("regulariser.weight"));
+    assert!(said(&["regularizer=[{name=\"ko-leo\",weight=1.0,of=\"classes\"}]"]).contains("no rows for classes"));
+    assert!(said(&["regularizer=[{name=\"ko-leo\",weight=-1.0}]"]).contains("regularizer.weight"));
     assert!(!folder.exists());
-    Trainer::start(config(&["training.steps=1"]), &folder).unwrap().train(&mut Losses::default()).unwrap();
+    Training::start(config(&["training.steps=1"]), &folder).unwrap().train(&mut Losses::default()).unwrap();
     assert!(said(&[]).contains("there is a run already"));
-    // Weights and optimiser memory of another network or loss.
+    // Weights and optimizer memory of another network or loss.
     for (from, to) in [
         ("width = 6", "width = 7"),
         ("name = \"n-pair-mc\"", "name = \"softmax\""),
@@ -248,21 +257,21 @@ fn mistakes_leave_no_folder_and_harm_no_run() {
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains(from), "{text}");
         std::fs::write(&file, text.replace(from, to)).unwrap();
-        let error = Trainer::resume(&folder).err().unwrap().to_string();
+        let error = Training::resume(&folder).err().unwrap().to_string();
         assert!(error.contains("describes another") && error.lines().count() == 1, "{error}");
         std::fs::write(&file, text).unwrap();
     }
     // A diverging run says so and leaves its checkpoint whole.
     let folder = dir.path().join("diverging");
     let sets = [
-        "optimiser.name=sgd",
-        "optimiser.learning_rate=1e30",
-        "optimiser.clip_norm=0.0",
+        "optimizer.name=sgd",
+        "optimizer.learning_rate=1e30",
+        "optimizer.clip_norm=0.0",
         "training.checkpoint_every=1",
         "training.eval_every=0",
         "training.probe_every=0",
     ];
-    let error = Trainer::start(config(&sets), &folder).unwrap().train(&mut Losses::default()).unwrap_err().to_string();
+    let error = Training::start(config(&sets), &folder).unwrap().train(&mut Losses::default()).unwrap_err().to_string();
     assert!(error.contains("finite") || error.contains("overflows"), "{error}");
-    Trainer::resume(&folder).unwrap();
+    Training::resume(&folder).unwrap();
 }

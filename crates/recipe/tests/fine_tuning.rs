@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use candle_core::Tensor;
-use npair_train::{Config, Kind, Run, Trainer, Watch, Which};
+use npair_recipe::{Config, Kind, Run, Training, Which};
+use npair_train::Callback;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -30,7 +31,10 @@ const SMALL: &str = r#"
 #[derive(Default)]
 struct Notes(Vec<String>);
 
-impl Watch for Notes {
+impl Callback for Notes {
+    fn name(&self) -> &str {
+        "notes"
+    }
     fn note(&mut self, text: &str) {
         self.0.push(text.to_owned());
     }
@@ -38,7 +42,10 @@ impl Watch for Notes {
 
 struct StopAtOnce;
 
-impl Watch for StopAtOnce {
+impl Callback for StopAtOnce {
+    fn name(&self) -> &str {
+        "stopatonce"
+    }
     fn stop(&mut self) -> bool {
         true
     }
@@ -49,9 +56,9 @@ fn config(text: &str, sets: &[&str]) -> Config {
     Config::parse("test", text, &sets).unwrap()
 }
 
-fn trained(config: Config, folder: &Path) -> (Trainer, Vec<String>) {
+fn trained(config: Config, folder: &Path) -> (Training, Vec<String>) {
     let mut notes = Notes::default();
-    let mut trainer = Trainer::start(config, folder).unwrap();
+    let mut trainer = Training::start(config, folder).unwrap();
     trainer.train(&mut notes).unwrap();
     (trainer, notes.0)
 }
@@ -61,7 +68,7 @@ fn values(tensors: BTreeMap<String, Tensor>) -> BTreeMap<String, Vec<f32>> {
 }
 
 fn said(config: Config, folder: &Path) -> String {
-    let error = Trainer::start(config, folder).err().unwrap();
+    let error = Training::start(config, folder).err().unwrap();
     assert!(!folder.exists(), "{error}");
     let text = error.to_string();
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -76,13 +83,13 @@ fn a_run_starts_from_other_weights_and_resumes_without_them() {
     let pretrained = format!("model.pretrained={}", weights.display());
     let sets = [&*pretrained, "seed=6", "model.embedding=7"];
 
-    let now = Trainer::start(config(SMALL, &sets), &dir.path().join("second")).unwrap();
+    let now = Training::start(config(SMALL, &sets), &dir.path().join("second")).unwrap();
     let from = candle_core::safetensors::load(weights.join("model.safetensors"), &candle_core::Device::Cpu);
     // A run that was stopped before its first checkpoint begins with them too.
-    let again = Trainer::resume(&dir.path().join("second")).unwrap();
-    assert_eq!(values(again.net().params().tensors().unwrap()), values(now.net().params().tensors().unwrap()));
+    let again = Training::resume(&dir.path().join("second")).unwrap();
+    assert_eq!(values(again.model().tensors().unwrap()), values(now.model().tensors().unwrap()));
     let from = values(from.unwrap().into_iter().collect());
-    let now = values(now.net().params().tensors().unwrap());
+    let now = values(now.model().tensors().unwrap());
     let backbone: Vec<&String> = now.keys().filter(|name| name.starts_with("backbone.")).collect();
     assert_eq!(backbone.len(), 2 * 5);
     backbone.into_iter().for_each(|name| assert_eq!(now[name], from[name], "{name}"));
@@ -94,12 +101,12 @@ fn a_run_starts_from_other_weights_and_resumes_without_them() {
     assert!(notes.iter().any(|n| n.contains(want)), "{notes:?}");
     // Stopped and resumed: the weights are not asked for again, and the end is the same.
     let folder = dir.path().join("stopped");
-    let outcome = Trainer::start(config(SMALL, &long), &folder).unwrap().train(&mut StopAtOnce).unwrap();
+    let outcome = Training::start(config(SMALL, &long), &folder).unwrap().train(&mut StopAtOnce).unwrap();
     assert!(outcome.step < 12, "{outcome:?}");
     std::fs::remove_dir_all(dir.path().join("first")).unwrap();
-    let mut resumed = Trainer::resume(&folder).unwrap();
+    let mut resumed = Training::resume(&folder).unwrap();
     resumed.train(&mut Notes::default()).unwrap();
-    let end = |trainer: &Trainer| values(trainer.net().params().tensors().unwrap());
+    let end = |trainer: &Training| values(trainer.model().tensors().unwrap());
     assert_eq!(end(&resumed), end(&whole));
     // A new run does ask, and says what is missing.
     assert!(said(config(SMALL, &sets), &dir.path().join("fifth")).contains("model.safetensors"));
@@ -124,14 +131,14 @@ fn what_is_frozen_rests_and_groups_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let sets = [
         "model.freeze=[\"backbone.block1\"]",
-        "optimiser.group=[{prefix=\"head\",lr_scale=10.0}]",
-        "optimiser.learning_rate=0.001",
+        "optimizer.group=[{prefix=\"head\",lr_scale=10.0}]",
+        "optimizer.learning_rate=0.001",
         "loss.name=proxy-nca",
     ];
-    let before = Trainer::start(config(SMALL, &sets), &dir.path().join("start")).unwrap();
-    let before = values(before.net().params().tensors().unwrap());
+    let before = Training::start(config(SMALL, &sets), &dir.path().join("start")).unwrap();
+    let before = values(before.model().tensors().unwrap());
     let (trainer, notes) = trained(config(SMALL, &sets), &dir.path().join("run"));
-    for (name, after) in values(trainer.net().params().tensors().unwrap()) {
+    for (name, after) in values(trainer.model().tensors().unwrap()) {
         // Running statistics are no variables: they follow the batches.
         let rests = name.starts_with("backbone.block1.") && !name.contains("running");
         assert_eq!(before[&name] == after, rests, "{name}");
@@ -146,7 +153,7 @@ fn a_part_that_nothing_reaches_ends_the_run_by_name() {
     let dir = tempfile::tempdir().unwrap();
     // With all features dropped only the head's bias learns.
     let sets = ["model.dropout=0.999999", "loss.name=softmax"];
-    let mut trainer = Trainer::start(config(SMALL, &sets), &dir.path().join("run")).unwrap();
+    let mut trainer = Training::start(config(SMALL, &sets), &dir.path().join("run")).unwrap();
     let error = trainer.train(&mut Notes::default()).unwrap_err();
     let text = error.to_string();
     assert_eq!(error.kind(), Kind::Runtime);
@@ -166,13 +173,13 @@ fn prefixes_and_networks_that_do_not_fit_leave_no_folder() {
     assert!(of(&["model.freeze=[\"backbone.block\"]"]).contains("model.freeze: `backbone.block` begins no name"));
     assert!(of(&["model.freeze=[\"backbone\",\"head\"]"]).contains("freezes everything"));
     assert!(of(&["training.allow_dead=[\"x\"]"]).contains("training.allow_dead"));
-    assert!(of(&["optimiser.group=[{prefix=\"hed\"}]"]).contains("the names begin with backbone, head"));
+    assert!(of(&["optimizer.group=[{prefix=\"hed\"}]"]).contains("the names begin with backbone, head"));
     assert!(of(&["model.pretrained=hub:a/b/c"]).contains("write hub:OWNER/NAME"));
     assert!(of(&["model.pretrained=nowhere.pth"]).contains("nowhere.pth"));
     let other = "model.backbone={architecture=\"conv-net\",size=20,blocks=2,width=4}";
     assert!(of(&[other]).contains("the network takes (batch, 1, 20, 20)"));
     // The named network is the one that is built.
     let named = "model.backbone={architecture=\"conv-net\",size=16,blocks=3,width=3}";
-    let trainer = Trainer::start(config(SMALL, &[named]), &folder).unwrap();
+    let trainer = Training::start(config(SMALL, &[named]), &folder).unwrap();
     assert_eq!(trainer.net().features(), 3 * 2 * 2);
 }

@@ -2,16 +2,21 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-use npair_train::{Config, StepReport, Trainer, Watch};
+use npair_recipe::{Config, Training};
+use npair_train::{Callback, Moment, StepReport};
 use std::process::Command;
 
 const CASE: &str = "NPAIR_TEST_BATCH_AND_PIECE";
 
 struct Finite;
 
-impl Watch for Finite {
-    fn step(&mut self, report: &StepReport) {
+impl Callback for Finite {
+    fn name(&self) -> &str {
+        "finite"
+    }
+    fn step(&mut self, _: &mut Moment<'_>, report: &StepReport) -> npair_train::Result<()> {
         assert!(report.loss.is_finite() && report.grad_norm > 0.);
+        Ok(())
     }
 }
 
@@ -39,7 +44,7 @@ fn child() {
     ];
     let config = Config::parse("test", "", &sets.map(str::to_owned)).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    Trainer::start(config, &folder.path().join("run")).unwrap().train(&mut Finite).unwrap();
+    Training::start(config, &folder.path().join("run")).unwrap().train(&mut Finite).unwrap();
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|l| l.starts_with("VmHWM:")).unwrap();
     println!("peak {}", line.split_whitespace().nth(1).unwrap());

@@ -7,7 +7,8 @@ const NOTHING_FAILS: &[&str] = &["npair-simd", "npair-similarity-cuda", "npair-s
 /// Runs while cargo builds, and calls nvcc: a program, not a part of its library.
 const BUILD_SCRIPT: &str = "crates/similarity-cuda/build.rs";
 /// All others are below `train`: they compute, from what they are given.
-const AT_OR_ABOVE_TRAIN: &[&str] = &["crates/train", "crates/cli", "crates/testkit", "benches", "xtask", BUILD_SCRIPT];
+const AT_OR_ABOVE_TRAIN: &[&str] =
+    &["crates/train", "crates/recipe", "crates/cli", "crates/testkit", "benches", "xtask", BUILD_SCRIPT];
 
 const FILE_WORDS: &[&str] = &[
     "std::fs",
@@ -27,7 +28,9 @@ const FILE_WORDS: &[&str] = &[
 pub fn files(tree: &Tree) -> Vec<Finding> {
     let edge = [
         "crates/data",
+        "crates/evaluate",
         "crates/train",
+        "crates/recipe",
         "crates/cli",
         "crates/testkit",
         "xtask",
@@ -35,7 +38,7 @@ pub fn files(tree: &Tree) -> Vec<Finding> {
         "crates/backbones/src/pretrained.rs",
         BUILD_SCRIPT,
     ];
-    let why = "files and network are touched only in data, backbones::pretrained, train, cli and xtask";
+    let why = "files and network are touched only in data, backbones::pretrained, evaluate, train, recipe, cli and xtask";
     words(tree, &edge, FILE_WORDS, why, "take bytes or slices, and let the caller read and write")
 }
 
@@ -63,6 +66,7 @@ const HIDDEN_INPUTS: &[&str] = &[
 const CLOCKS: &[(&str, &str)] = &[
     // The step's wait for pictures, which is reported and decides nothing.
     ("crates/data/src/prefetch.rs", "Instant::now"),
+    ("crates/evaluate/src/inputs/ahead.rs", "Instant::now"),
 ];
 
 pub fn hidden_inputs(tree: &Tree) -> Vec<Finding> {

@@ -13,8 +13,30 @@ const TYPES: &str = "npair-types";
 const SIMD: &str = "npair-simd";
 const SIMILARITY: &str = "npair-similarity";
 const TESTKIT: &str = "npair-testkit";
-const BELOW_TRAIN: &[&str] =
-    &[TYPES, SIMILARITY, "npair-losses", "npair-batch", "npair-metrics", "npair-nn", "npair-backbones", "npair-data"];
+const BELOW_EVALUATE: &[&str] = &[TYPES, SIMILARITY, "npair-metrics", "npair-nn", "npair-backbones", "npair-data"];
+const BELOW_TRAIN: &[&str] = &[
+    TYPES,
+    SIMILARITY,
+    "npair-losses",
+    "npair-batch",
+    "npair-metrics",
+    "npair-nn",
+    "npair-backbones",
+    "npair-data",
+    "npair-evaluate",
+];
+const BELOW_RECIPE: &[&str] = &[
+    TYPES,
+    SIMILARITY,
+    "npair-losses",
+    "npair-batch",
+    "npair-metrics",
+    "npair-nn",
+    "npair-backbones",
+    "npair-data",
+    "npair-evaluate",
+    "npair-train",
+];
 const EVERYTHING: &[&str] = &[
     TYPES,
     SIMILARITY,
@@ -24,7 +46,9 @@ const EVERYTHING: &[&str] = &[
     "npair-nn",
     "npair-backbones",
     "npair-data",
+    "npair-evaluate",
     "npair-train",
+    "npair-recipe",
 ];
 
 /// The house, from the ground up.
@@ -41,7 +65,9 @@ const FLOORS: &[Floor] = &[
     Floor { name: "npair-metrics", below: &[TYPES, SIMILARITY] },
     Floor { name: "npair-backbones", below: &[TYPES, "npair-nn"] },
     Floor { name: "npair-data", below: &[TYPES] },
+    Floor { name: "npair-evaluate", below: BELOW_EVALUATE },
     Floor { name: "npair-train", below: BELOW_TRAIN },
+    Floor { name: "npair-recipe", below: BELOW_RECIPE },
     Floor { name: "npair", below: EVERYTHING },
     Floor { name: "xtask", below: &[] },
     Floor { name: "npair-benches", below: EVERYTHING },
@@ -76,7 +102,7 @@ pub fn arrows(tree: &Tree) -> Vec<Finding> {
                     name,
                     format!("{} depends on {name}", package.name),
                     "arrows point down and crates of one floor do not see each other",
-                    "move what is shared down, or let npair-train put the two together",
+                    "move what is shared down, or let npair-train or npair-recipe put the two together",
                 ));
             }
         }
@@ -87,7 +113,8 @@ pub fn arrows(tree: &Tree) -> Vec<Finding> {
 pub fn layers(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for package in tree.packages.iter().filter(|p| !MAY_USE_THEM.contains(&p.name.as_str())) {
-        for dependency in package.dependencies.iter().filter(|d| READY_MADE.contains(&d.name.as_str())) {
+        let used = |d: &&crate::tree::Dependency| d.kind.as_deref() != Some("dev") && READY_MADE.contains(&d.name.as_str());
+        for dependency in package.dependencies.iter().filter(used) {
             findings.push(finding(
                 tree,
                 package,

@@ -1,6 +1,6 @@
 //! Whether a device computes what the CPU computes.
 
-use crate::Result;
+use anyhow::Result;
 use candle_core::{DType, Device, Tensor, Var};
 use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, ModelConfig, ResNetConfig};
 use npair_nn::Mode;

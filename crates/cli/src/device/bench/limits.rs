@@ -1,7 +1,7 @@
 //! What the device can do at most: memory and matrix products.
 
 use super::{Bench, Timed, Work};
-use crate::Result;
+use anyhow::Result;
 use candle_core::cuda::{gemm_reduced_precision_f32, set_gemm_reduced_precision_f32};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;

@@ -1,7 +1,7 @@
 //! The similarity matrix: N-pair-mc with both gradients, and exact search.
 
 use super::{Bench, Timed, Work, limits};
-use crate::{Error, Result};
+use anyhow::Result;
 use candle_core::{DType, Device, Tensor, Var};
 use npair_similarity::{Exclude, Mask, Precision, Similarity};
 use npair_types::{Measure, Purpose, Streams};

@@ -5,7 +5,7 @@ mod matrix;
 mod networks;
 mod rounds;
 
-use crate::Result;
+use anyhow::Result;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 

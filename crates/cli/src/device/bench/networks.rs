@@ -1,8 +1,8 @@
 //! Training steps and embedding of networks, in f32.
 
 use super::{Bench, Timed, Work};
-use crate::config::OptimiserConfig;
-use crate::{Optimiser, Result};
+use anyhow::Result;
+use npair_train::{Adam, AdamSettings, Updater};
 use candle_core::{DType, Device};
 use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, GoogLeNetConfig, ModelConfig};
 use npair_losses::{NPairMc, PairLoss};
@@ -43,14 +43,14 @@ fn pixels(shape: Shape, device: &Device) -> Result<candle_core::Tensor> {
 /// Forward, N-pair-mc of neighbouring rows, backward, Adam.
 fn step(backbone: BackboneConfig, shape: Shape, device: &Device) -> Result<impl FnMut() -> Result<()> + use<>> {
     let (net, pixels) = (net(backbone, device)?, pixels(shape, device)?);
-    let mut optimiser = Optimiser::new(net.params().trainable(), OptimiserConfig::default())?;
+    let mut updater = Updater::new(net.params().trainable(), Adam::new(AdamSettings::default())?)?;
     let pairs = Pairs::from_labels(&Labels::new((0..shape[0] as u32).map(|row| row / 2))?)?;
     let mut steps = 0;
     Ok(move || {
         let embeddings = net.forward(&pixels, &Mode::train(Streams::new(1), steps))?;
         let loss = NPairMc.of_pairs_in(&embeddings, &pairs)?;
-        optimiser.add(&npair_nn::backward(&loss.value)?)?;
-        optimiser.step(1.)?;
+        updater.add(&npair_nn::backward(&loss.value)?)?;
+        updater.step(1.)?;
         steps += 1;
         Ok(())
     })

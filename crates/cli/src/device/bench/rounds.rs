@@ -1,6 +1,6 @@
 //! Rounds of one piece of work.
 
-use crate::Result;
+use anyhow::Result;
 use candle_core::Device;
 use std::time::Instant;
 

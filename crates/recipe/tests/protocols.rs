@@ -3,9 +3,9 @@
 
 use npair_data::{Dataset, InShop, Lfw, OneShotRuns, Picture, sheet::encode_png};
 use npair_metrics::Embeddings;
-use npair_train::config::EvaluationConfig;
-use npair_train::protocol::{IdentificationSplit, Protocol, identify, lfw_verification, one_shot, query_gallery};
-use npair_train::{Config, QueryGallery, Side, Sides, Vectors};
+use npair_evaluate::protocol::{IdentificationSplit, Protocol, identify, lfw_verification, one_shot, query_gallery};
+use npair_evaluate::{EvaluationConfig, Inputs, QueryGallery, Vectors};
+use npair_recipe::{Config, open_splits};
 use npair_types::{ClassIndex, ExampleId, Labels, Measure, Streams};
 use std::path::Path;
 
@@ -149,20 +149,20 @@ fn queries_are_searched_in_the_gallery_only() {
     let text = format!("[data]\nsource = \"in-shop={}\"\n[data.split]\nby = \"official\"", dir.path().display());
     let config = Config::parse("test", &text, &[]).unwrap();
     let pipeline = npair_data::Pipeline::new(config.images()).unwrap();
-    let sides = Sides::open(&config, &pipeline).unwrap();
-    assert_eq!((sides.train.len(), sides.test.as_ref().unwrap().len()), (3, 4));
-    assert_eq!(sides.search.as_ref().unwrap().queries, [ExampleId(0), ExampleId(2)]);
-    let mut embed = |side: &Side| {
+    let splits = open_splits(&config, Some(&pipeline)).unwrap();
+    assert_eq!((splits.train.len(), splits.test.as_ref().unwrap().len()), (3, 4));
+    assert_eq!(splits.search.as_ref().unwrap().queries, [ExampleId(0), ExampleId(2)]);
+    let mut embed = |side: &dyn Inputs| {
         let value = |i| if side.describe(ExampleId(i)).ends_with("1.jpg") { 1. } else { side.labels().get(i).0 as f32 };
         let values = (0..side.len()).map(value).collect();
         Ok(Vectors { values, width: 1, labels: Some(side.labels().clone()), names: vec![], classes: vec![] })
     };
     let config = EvaluationConfig { measure: Measure::SquaredEuclidean, recall_at: vec![1], ..Default::default() };
     // Both queries are at 1, so that the gallery's item 3 is nearer to both.
-    let judged = Protocol::QueryGallery.judge_split(&sides, "test", &mut embed, &config, Streams::new(0)).unwrap();
-    let own = Protocol::InShop(dir.path().to_owned()).judge(&mut embed, &config, Streams::new(0)).unwrap();
+    let judged = Protocol::QueryGallery.judge_split(&splits, "test", &mut embed, &config, Streams::new(0)).unwrap();
+    let own = Protocol::InShop(dir.path().to_owned()).judge(&pipeline, &mut embed, &config, Streams::new(0)).unwrap();
     assert_eq!((judged.get("recall@1"), own.get("recall@1")), (Some(0.5), Some(0.5)));
-    let train = Protocol::QueryGallery.judge_split(&sides, "train", &mut embed, &config, Streams::new(0));
+    let train = Protocol::QueryGallery.judge_split(&splits, "train", &mut embed, &config, Streams::new(0));
     assert!(train.unwrap_err().to_string().contains("no queries apart from a gallery"));
 }
 
