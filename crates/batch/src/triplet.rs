@@ -1,5 +1,5 @@
 use crate::{BatchPlan, BatchSampler, Candidates, Mining, NPairSampler, Prototypes, Result};
-use npair_types::{ChaCha8Rng, ClassIndex, TupleKind, Tuples, Triplets};
+use npair_types::{ChaCha8Rng, ClassIndex, Triplets, TupleKind, Tuples};
 
 /// Triplet batches as the paper's baseline forms them: the examples of an N-pair batch, in which the pairs of classes 2k and
 /// 2k + 1 make two triplets, each with the other's anchor as its negative. 2N examples make N triplets, the cost of N pairs.

@@ -13,11 +13,19 @@ pub enum Error {
         /// The legal shape, in words.
         want: String,
     },
+    /// A tensor's numbers are no floating-point numbers.
+    #[error("the {what} are of type {got:?}: give f32 or f64, or f16 or bf16, which are computed in f32")]
+    DType {
+        /// Which tensor.
+        what: &'static str,
+        /// Its number type.
+        got: candle_core::DType,
+    },
     /// There is nothing to compare with.
     #[error("{loss} needs at least {least} {what}, got {got}: draw a larger batch")]
     TooFew {
         /// Which loss.
-        loss: &'static str,
+        loss: String,
         /// What is counted.
         what: &'static str,
         /// The least number.
@@ -25,8 +33,16 @@ pub enum Error {
         /// The given number.
         got: usize,
     },
+    /// A batch's tuples or its reference are nothing to this loss.
+    #[error("{loss} {why}")]
+    Unfit {
+        /// Which loss.
+        loss: String,
+        /// What does not fit, and the cure.
+        why: String,
+    },
     /// A setting is outside its range.
-    #[error("{what} is {got}, but has to be {range}")]
+    #[error("{what} is {got}, but has to be {range}{}", if .got.is_nan() { ": it has no usual value" } else { "" })]
     Setting {
         /// Which setting.
         what: &'static str,
@@ -53,6 +69,12 @@ pub enum Error {
     /// From candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+impl Error {
+    pub(crate) fn too_few(loss: &str, what: &'static str, least: usize, got: usize) -> Self {
+        Self::TooFew { loss: loss.to_owned(), what, least, got }
+    }
 }
 
 /// Result of this crate.

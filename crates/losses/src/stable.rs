@@ -1,9 +1,9 @@
-use crate::away::is_away;
+use crate::device::is_on_device;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
 
 /// `log(1 + exp(z))` of every entry: never overflows, and keeps the digits of a small result.
 pub(crate) fn softplus(z: &Tensor) -> Result<Tensor> {
-    if !is_away(z) {
+    if !is_on_device(z) {
         return z.contiguous()?.apply_op1(Softplus);
     }
     let plain = z.detach();

@@ -3,10 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod of_batch;
+
 use candle_core::{DType, Device, Tensor, Var};
 use npair_losses::*;
 use npair_testkit::inputs;
 use npair_types::{ClassId, Labels};
+use of_batch::OfBatch;
 use proptest::prelude::*;
 
 const CLASSES: [ClassId; 3] = [ClassId(2), ClassId(5), ClassId(9)];
@@ -59,21 +62,21 @@ proptest! {
         let exps = |rows: Vec<usize>, z: &dyn Fn(usize) -> f64| rows.into_iter().map(|j| z(j).exp()).sum::<f64>();
 
         let term = |&(i, p): &(usize, usize)| exps(others(i), &|k| (c[i][k] - c[i][p]) / 0.2).ln_1p();
-        close(NtXent::new(0.2).unwrap().forward(&x, &y), mean(pairs.iter().map(term)));
+        close(NtXent::new(0.2).unwrap().of_batch(&x, &y), mean(pairs.iter().map(term)));
 
         let all = |i: usize| exps((0..n).filter(|&j| j != i).collect(), &|j| c[i][j] / 0.2).ln();
         let term = |&i: &usize| mean(own(i).into_iter().map(|p| all(i) - c[i][p] / 0.2));
-        close(SupCon::new(0.2).unwrap().forward(&x, &y), mean(queries.iter().map(term)));
+        close(SupCon::new(0.2).unwrap().of_batch(&x, &y), mean(queries.iter().map(term)));
 
         let term = |i: usize| {
             exps(own(i), &|p| -2. * (c[i][p] - 0.4)).ln_1p() / 2. + exps(others(i), &|k| 9. * (c[i][k] - 0.4)).ln_1p() / 9.
         };
-        close(MultiSimilarity::new(2., 9., 0.4).unwrap().forward(&x, &y), mean((0..n).map(term)));
+        close(MultiSimilarity::new(2., 9., 0.4).unwrap().of_batch(&x, &y), mean((0..n).map(term)));
 
         let slack = |i: usize, p: usize| (c[i][p].clamp(-1., 1.).acos() - 0.3).cos();
         let term = |&(i, p): &(usize, usize)| exps(others(i), &|k| 8. * (c[i][k] - slack(i, p))).ln_1p();
         let degrees = 0.3f64.to_degrees();
-        close(TupletMargin::new(degrees, 8.).unwrap().forward(&x, &y), mean(pairs.iter().map(term)));
+        close(TupletMargin::new(degrees, 8.).unwrap().of_batch(&x, &y), mean(pairs.iter().map(term)));
 
         let triplets: Vec<f64> = pairs
             .iter()
@@ -81,10 +84,10 @@ proptest! {
             .map(|(i, p, k)| (d(i, p) - d(i, k) + 0.2).max(0.))
             .collect();
         let active: Vec<f64> = triplets.iter().copied().filter(|&t| t > 0.).collect();
-        let got = TripletMarginAll::new(0.2, Reducer::Mean).unwrap().forward(&x, &y).unwrap();
+        let got = BatchAllTriplet::new(0.2, Reducer::Mean).unwrap().of_batch(&x, &y).unwrap();
         prop_assert_eq!((got.terms, got.active), (triplets.len(), active.len()));
         close(Ok(got), mean(triplets));
-        close(TripletMarginAll::new(0.2, Reducer::MeanOfNonZero).unwrap().forward(&x, &y), mean(active));
+        close(BatchAllTriplet::new(0.2, Reducer::MeanOfNonZero).unwrap().of_batch(&x, &y), mean(active));
 
         if queries.iter().any(|&i| !others(i).is_empty()) {
             // Of rows as they are, and at length 1; ties have no chance.
@@ -95,32 +98,32 @@ proptest! {
                 far - others(i).into_iter().map(|k| d(i, k)).fold(f64::INFINITY, f64::min)
             };
             let hinges: Vec<f64> = queries.iter().map(|&i| (above(&plain, i) + 0.2).max(0.)).collect();
-            let got = TripletBatchHard::new(0.2).unwrap().forward(&x, &y).unwrap();
+            let got = BatchHardTriplet::new(0.2).unwrap().of_batch(&x, &y).unwrap();
             prop_assert_eq!((got.terms, got.active), (queries.len(), hinges.iter().filter(|&&h| h > 0.).count()));
             close(Ok(got), mean(hinges));
             let soft = queries.iter().map(|&i| above(&d, i).exp().ln_1p());
-            close(TripletBatchHard::soft().of_unit_rows().forward(&x, &y), mean(soft));
+            close(BatchHardTriplet::soft().of_unit_rows().of_batch(&x, &y), mean(soft));
         }
 
         let near: Vec<f64> = pairs.iter().map(|&(i, p)| (d(i, p) - 0.3).max(0.)).collect();
         let far: Vec<f64> =
             (0..n).flat_map(|i| others(i).into_iter().map(move |k| (i, k))).map(|(i, k)| (1.3 - d(i, k)).max(0.)).collect();
         let some = |v: &[f64]| mean(v.iter().copied().filter(|&t| t > 0.));
-        let loss = |r| ContrastiveAll::new(0.3, 1.3, r).unwrap().forward(&x, &y);
+        let loss = |r| PairwiseContrastive::new(0.3, 1.3, r).unwrap().of_batch(&x, &y);
         close(loss(Reducer::MeanOfNonZero), some(&near) + some(&far));
         close(loss(Reducer::Mean), mean(near) + mean(far));
 
         let lift = |i: usize| exps(others(i), &|k| 1. - d(i, k));
         let term = |&(i, p): &(usize, usize)| ((lift(i) + lift(p)).ln() + d(i, p) - 0.1).max(0.).powi(2) / 2.;
-        close(LiftedStructure::new(1., 0.1).unwrap().forward(&x, &y), mean(pairs.iter().map(term)));
+        close(LiftedStructure::new(1., 0.1).unwrap().of_batch(&x, &y), mean(pairs.iter().map(term)));
 
         let term = |&i: &usize| (exps(own(i), &|p| d(i, p) - 0.1).ln() + lift(i).ln()).max(0.);
-        close(GeneralisedLiftedStructure::new(1., 0.1).unwrap().forward(&x, &y), mean(queries.iter().map(term)));
+        close(GeneralizedLiftedStructure::new(1., 0.1).unwrap().of_batch(&x, &y), mean(queries.iter().map(term)));
 
         let p = |c: f64| -6. * (1.3 - c).max(0.) * (c - 0.7);
         let q = |c: f64| 6. * (c + 0.3).max(0.) * (c - 0.3);
         let term = |&i: &usize| (exps(own(i), &|j| p(c[i][j])) * exps(others(i), &|j| q(c[i][j]))).ln_1p();
-        close(Circle::new(0.3, 6.).unwrap().forward(&x, &y), mean(queries.iter().map(term)));
+        close(Circle::new(0.3, 6.).unwrap().of_batch(&x, &y), mean(queries.iter().map(term)));
 
         let bins = 7;
         let h = |i: usize, rows: Vec<usize>, l: usize| -> f64 {
@@ -135,7 +138,7 @@ proptest! {
             }
             1. - ap / own(i).len() as f64
         };
-        close(FastAp::new(bins).unwrap().forward(&x, &y), mean(queries.iter().map(term)));
+        close(FastAp::new(bins).unwrap().of_batch(&x, &y), mean(queries.iter().map(term)));
     }
 
     #[test]
@@ -152,18 +155,18 @@ proptest! {
             }))
         };
         let plain = |s: f64| softmax(&|i, j| s * c[i][j], &|i| s * c[i][own(i)]);
-        let loss = NormalisedSoftmax::from_parts(&CLASSES, &w).unwrap().with_temperature(0.25).unwrap();
-        close(loss.forward(&x, &y), plain(4.));
-        close(ProxyNca::from_parts(&CLASSES, &w).unwrap().with_scale(3.).unwrap().forward(&x, &y), plain(6.));
+        let loss = NormalizedSoftmax::from_parts(&CLASSES, &w).unwrap().with_temperature(0.25).unwrap();
+        close(loss.of_batch(&x, &y), plain(4.));
+        close(ProxyNca::from_parts(&CLASSES, &w).unwrap().with_scale(3.).unwrap().of_batch(&x, &y), plain(6.));
         let loss = CosFace::from_parts(&CLASSES, &w).unwrap().with_margin(0.2).unwrap().with_scale(5.).unwrap();
-        close(loss.forward(&x, &y), softmax(&|i, j| 5. * c[i][j], &|i| 5. * (c[i][own(i)] - 0.2)));
+        close(loss.of_batch(&x, &y), softmax(&|i, j| 5. * c[i][j], &|i| 5. * (c[i][own(i)] - 0.2)));
         let arc = |c: f64| {
             let theta = c.clamp(-1., 1.).acos();
             if theta + 0.6 <= std::f64::consts::PI { (theta + 0.6).cos() } else { c - 0.6 * 0.6f64.sin() }
         };
         let degrees = 0.6f64.to_degrees();
         let loss = ArcFace::from_parts(&CLASSES, &w).unwrap().with_margin(degrees).unwrap().with_scale(5.).unwrap();
-        close(loss.forward(&x, &y), softmax(&|i, j| 5. * c[i][j], &|i| 5. * arc(c[i][own(i)])));
+        close(loss.of_batch(&x, &y), softmax(&|i, j| 5. * c[i][j], &|i| 5. * arc(c[i][own(i)])));
         let norm: Vec<f64> = x.sqr().unwrap().sum(1).unwrap().sqrt().unwrap().to_vec1().unwrap();
         for m in 1..6 {
             let psi = |c: f64| {
@@ -173,7 +176,7 @@ proptest! {
             };
             let loss = SphereFace::from_parts(&CLASSES, &w).unwrap().with_margin(m).unwrap().with_scale(0.5).unwrap();
             let want = softmax(&|i, j| 0.5 * norm[i] * c[i][j], &|i| 0.5 * norm[i] * psi(c[i][own(i)]));
-            close(loss.forward(&x, &y), want);
+            close(loss.of_batch(&x, &y), want);
         }
         let near = |j: usize| {
             (0..n).filter(|&i| own(i) == j).map(|i| (-3. * (c[i][j] - 0.2)).exp()).sum::<f64>().ln_1p()
@@ -181,21 +184,21 @@ proptest! {
         let far = |j: usize| (0..n).filter(|&i| own(i) != j).map(|i| (3. * (c[i][j] + 0.2)).exp()).sum::<f64>().ln_1p();
         let present = (0..3).filter(|&j| (0..n).any(|i| own(i) == j));
         let loss = ProxyAnchor::from_parts(&CLASSES, &w).unwrap().with_alpha(3.).unwrap().with_margin(0.2).unwrap();
-        close(loss.forward(&x, &y), mean(present.map(near)) + mean((0..3).map(far)));
+        close(loss.of_batch(&x, &y), mean(present.map(near)) + mean((0..3).map(far)));
 
         let w = inputs::normal(seed + 2, 1., (3 * k, d), DType::F64).unwrap();
         let c = between(&x, &w);
         let nearest = |i: usize, j: usize| c[i][j * k..(j + 1) * k].iter().copied().fold(-1., f64::max);
-        let loss = SubCentreArcFace::from_parts(&CLASSES, k, &w).unwrap();
+        let loss = SubCenterArcFace::from_parts(&CLASSES, k, &w).unwrap();
         let loss = loss.with_margin(degrees).unwrap().with_scale(5.).unwrap();
-        close(loss.forward(&x, &y), softmax(&|i, j| 5. * nearest(i, j), &|i| 5. * arc(nearest(i, own(i)))));
+        close(loss.of_batch(&x, &y), softmax(&|i, j| 5. * nearest(i, j), &|i| 5. * arc(nearest(i, own(i)))));
         let soft = |i: usize, j: usize| {
             let c = &c[i][j * k..(j + 1) * k];
             c.iter().map(|c| c * (c / 0.3).exp()).sum::<f64>() / c.iter().map(|c| (c / 0.3).exp()).sum::<f64>()
         };
         let loss = SoftTriple::from_parts(&CLASSES, k, &w).unwrap().with_lambda(5.).unwrap();
         let loss = loss.with_gamma(0.3).unwrap().with_margin(0.1).unwrap();
-        close(loss.forward(&x, &y), softmax(&|i, j| 5. * soft(i, j), &|i| 5. * (soft(i, own(i)) - 0.1)));
+        close(loss.of_batch(&x, &y), softmax(&|i, j| 5. * soft(i, j), &|i| 5. * (soft(i, own(i)) - 0.1)));
     }
 }
 
@@ -222,7 +225,7 @@ fn losses_without_golden_values_equal_loops() {
                 terms.push(1. - ap / positives.len() as f64);
             }
         }
-        close(SmoothAp::new(0.05).unwrap().forward(&x, &y), terms.iter().sum::<f64>() / terms.len() as f64);
+        close(SmoothAp::new(0.05).unwrap().of_batch(&x, &y), terms.iter().sum::<f64>() / terms.len() as f64);
 
         let nodes = 11;
         let kernel = |c: f64, r: usize| (1. - (c - (-1. + 0.2 * r as f64)).abs() / 0.2).max(0.);
@@ -231,7 +234,7 @@ fn losses_without_golden_values_equal_loops() {
             of.iter().sum::<f64>() / of.len() as f64
         };
         let want = (0..nodes).map(|r| h(false, r) * (0..=r).map(|q| h(true, q)).sum::<f64>()).sum();
-        close(Histogram::new(nodes).unwrap().forward(&x, &y), want);
+        close(Histogram::new(nodes).unwrap().of_batch(&x, &y), want);
 
         let row = |i: usize| {
             let own = (0..n).filter(|&p| p != i && y.same(i, p) && d(i, p) > 0.8);
@@ -240,7 +243,7 @@ fn losses_without_golden_values_equal_loops() {
             let far = others.iter().map(|o| o * (10. * o).exp() / weights).sum::<f64>();
             0.5 * mean(own.map(|p| d(i, p) - 0.8)) + 0.5 * far
         };
-        close(RankedList::default().forward(&x, &y), (0..n).map(row).sum::<f64>() / n as f64);
+        close(RankedList::default().of_batch(&x, &y), (0..n).map(row).sum::<f64>() / n as f64);
 
         let boundary = |i: usize| if y.get(i) == ClassId(2) { 1.1 } else { 1.3 };
         let hinge = |(i, j): (usize, usize)| {
@@ -248,8 +251,8 @@ fn losses_without_golden_values_equal_loops() {
         };
         let boundaries = Tensor::new(&[1.1f64, 1.3, 1.3], &Device::Cpu).unwrap();
         let loss = MarginLoss::from_parts(&CLASSES, &boundaries).unwrap();
-        close(loss.forward(&x, &y), mean(all().map(hinge).filter(|&t| t > 0.).collect::<Vec<f64>>()));
-        close(loss.with_reducer(Reducer::Mean).forward(&x, &y), mean(all().map(hinge).collect::<Vec<f64>>()));
+        close(loss.of_batch(&x, &y), mean(all().map(hinge).filter(|&t| t > 0.).collect::<Vec<f64>>()));
+        close(loss.with_reducer(Reducer::Mean).of_batch(&x, &y), mean(all().map(hinge).collect::<Vec<f64>>()));
 
         let both = Tensor::cat(&[&x, &inputs::normal(200 + seed, 1., (n, 5), DType::F64).unwrap()], 0).unwrap();
         let c = cosines(&both);
@@ -258,7 +261,7 @@ fn losses_without_golden_values_equal_loops() {
         let scalars = [0.7f64, -0.4].map(|v| Tensor::new(v, &Device::Cpu).unwrap());
         let loss = SigLip::from_parts(&scalars[0], &scalars[1]).unwrap();
         let halves = [both.narrow(0, 0, n).unwrap(), both.narrow(0, n, n).unwrap()];
-        close(loss.of_pairs(&halves[0], &halves[1]), (0..n).map(row).sum::<f64>() / n as f64);
+        close(loss.forward_pairs(&halves[0], &halves[1]), (0..n).map(row).sum::<f64>() / n as f64);
     }
 }
 
@@ -285,7 +288,7 @@ fn the_ranked_lists_weights_are_constants_in_its_gradient() {
     let squares = (gap.sqr().unwrap().sum(2).unwrap() + Tensor::eye(6, DType::F64, &Device::Cpu).unwrap()).unwrap();
     let plain = (squares.sqrt().unwrap() * weights).unwrap().sum_all().unwrap();
     let grad = |t: &Tensor| t.backward().unwrap().get(&x).unwrap().clone();
-    let got = grad(&RankedList::default().forward(&x, &y).unwrap().value);
+    let got = grad(&RankedList::default().of_batch(&x, &y).unwrap().value);
     let error = npair_testkit::golden::relative_error(&got, &grad(&plain)).unwrap();
     assert!(error < 1e-12, "{error}");
 }
@@ -310,6 +313,6 @@ fn angular_loss_equals_a_loop() {
         }
     }
     let want = terms.iter().sum::<f64>() / terms.len() as f64;
-    let got = Angular::new(36.).unwrap().forward(&x, &y).unwrap().to_f64().unwrap();
+    let got = Angular::new(36.).unwrap().of_batch(&x, &y).unwrap().to_f64().unwrap();
     assert!((got - want).abs() < 1e-12 * want, "{got} {want}");
 }

@@ -1,10 +1,13 @@
 //! Losses and their gradients against the reference values of other programs, in f32 and in f64.
 //! `cargo xtask golden --check DIR` runs this on any folder of the same form.
 
+mod of_batch;
+
 use candle_core::{DType, Result, Tensor, Var};
 use npair_losses::*;
 use npair_testkit::golden::{Golden, relative_error};
-use npair_types::{ClassId, Labels, Pairs};
+use npair_types::{ClassId, Labels, Pairs, Tuples};
+use of_batch::OfBatch;
 use serde_json::Value;
 
 /// Largest errors allowed: of the value, and of gradients relative to their largest entry. The reference is stored in f32
@@ -23,11 +26,11 @@ fn run<'a>(golden: &'a Golden, row: &'a Value) -> Result<Option<(Vec<&'static st
     let labels =
         || -> Result<Labels> { Labels::from_i64(&golden.integers(case, "labels")?).map_err(candle_core::Error::wrap) };
     fn triplets<'a>(loss: impl TripletLoss + 'a) -> Run<'a> {
-        Box::new(move |t| Ok(loss.of_triplets(&t[0], &t[1], &t[2])?.value))
+        Box::new(move |t| Ok(loss.forward_triplets(&t[0], &t[1], &t[2])?.value))
     }
     fn batch<'a>(loss: npair_losses::Result<impl Loss + 'a>, labels: Labels) -> Result<(Vec<&'static str>, Run<'a>)> {
         let loss = loss.map_err(candle_core::Error::wrap)?;
-        Ok((vec!["embeddings"], Box::new(move |t| Ok(loss.forward(&t[0], &labels)?.value))))
+        Ok((vec!["embeddings"], Box::new(move |t| Ok(loss.of_batch(&t[0], &labels)?.value))))
     }
     /// Losses with weights; in the reference those of a class may be a column.
     fn weighted<'a, L: Loss>(
@@ -37,7 +40,7 @@ fn run<'a>(golden: &'a Golden, row: &'a Value) -> Result<Option<(Vec<&'static st
     ) -> (Vec<&'static str>, Run<'a>) {
         let run: Run = Box::new(move |t| {
             let weights = if columns { t[1].t()?.contiguous()? } else { t[1].clone() };
-            Ok(made(&labels.classes(), &weights)?.forward(&t[0], &labels)?.value)
+            Ok(made(&labels.classes(), &weights)?.of_batch(&t[0], &labels)?.value)
         });
         (vec!["embeddings", "weights"], run)
     }
@@ -45,15 +48,16 @@ fn run<'a>(golden: &'a Golden, row: &'a Value) -> Result<Option<(Vec<&'static st
         "n_pair_mc" => {
             let weight = row["l2"].as_f64().unwrap_or(0.);
             let run: Run = Box::new(move |t| {
-                let loss = NPairMc.of_pairs(&t[0], &t[1])?.value;
-                let penalty = NormPenalty::new(weight, NormForm::MeanSquare)?.of(&Tensor::cat(&[&t[0], &t[1]], 0)?)?;
+                let loss = NPairMc.forward_pairs(&t[0], &t[1])?.value;
+                let penalty =
+                    NormPenalty::new(weight, NormForm::MeanSquare)?.penalty(&Tensor::cat(&[&t[0], &t[1]], 0)?)?;
                 Ok((loss + penalty)?)
             });
             (PAIR.to_vec(), run)
         }
-        "n_pair_ovo" => (PAIR.to_vec(), Box::new(|t| Ok(NPairOvo.of_pairs(&t[0], &t[1])?.value))),
-        "n_pair_mc_symmetric" => (PAIR.to_vec(), Box::new(|t| Ok(SymmetricNPairMc.of_pairs(&t[0], &t[1])?.value))),
-        "tuplet" => (TRIPLET.to_vec(), Box::new(|t| Ok(NTuplet.of_tuplets(&t[0], &t[1], &t[2])?.value))),
+        "n_pair_ovo" => (PAIR.to_vec(), Box::new(|t| Ok(NPairOvo.forward_pairs(&t[0], &t[1])?.value))),
+        "n_pair_mc_symmetric" => (PAIR.to_vec(), Box::new(|t| Ok(SymmetricNPairMc.forward_pairs(&t[0], &t[1])?.value))),
+        "tuplet" => (TRIPLET.to_vec(), Box::new(|t| Ok(NTuplet.forward_tuplets(&t[0], &t[1], &t[2])?.value))),
         "triplet" => {
             (TRIPLET.to_vec(), triplets(TripletMargin::new(setting("margin")).map_err(candle_core::Error::wrap)?))
         }
@@ -63,12 +67,12 @@ fn run<'a>(golden: &'a Golden, row: &'a Value) -> Result<Option<(Vec<&'static st
             let margin = setting("margin");
             (
                 vec!["left", "right"],
-                Box::new(move |t| Ok(Contrastive::new(margin)?.of_pairs(&t[0], &t[1], &same)?.value)),
+                Box::new(move |t| Ok(Contrastive::new(margin)?.forward_pairs(&t[0], &t[1], &same)?.value)),
             )
         }
         "nca_style" => {
             let labels = labels()?;
-            (vec!["embeddings"], Box::new(move |t| Ok(NcaStyle.forward(&t[0], &labels)?.value)))
+            (vec!["embeddings"], Box::new(move |t| Ok(NcaStyle.of_batch(&t[0], &labels)?.value)))
         }
         // The reference keeps the first two rows of every class, in the order of the classes.
         "n_pairs_pml_plain" | "n_pairs_pml_normalised" => {
@@ -78,11 +82,12 @@ fn run<'a>(golden: &'a Golden, row: &'a Value) -> Result<Option<(Vec<&'static st
                 labels.classes().into_iter().filter_map(nth_row).collect()
             };
             let pairs = Pairs::new(first(0), first(1), &labels).map_err(candle_core::Error::wrap)?;
-            let normalise = case.ends_with("normalised");
+            let normalize = case.ends_with("normalised");
             let run: Run = Box::new(move |t| {
                 let norms = t[0].sqr()?.sum_keepdim(1)?.sqrt()?;
-                let x = if normalise { t[0].broadcast_div(&norms)? } else { t[0].clone() };
-                Ok(NPairMc.of_pairs_in(&x, &pairs)?.value)
+                let x = if normalize { t[0].broadcast_div(&norms)? } else { t[0].clone() };
+                let batch = Batch::new(&x, &labels)?.with_tuples(Tuples::Pairs(pairs.clone()))?;
+                Ok(NPairMc.forward(&batch)?.value)
             });
             (vec!["embeddings"], run)
         }
@@ -90,7 +95,7 @@ fn run<'a>(golden: &'a Golden, row: &'a Value) -> Result<Option<(Vec<&'static st
             let labels = labels()?;
             let run: Run = Box::new(move |t| {
                 let classes = labels.classes();
-                Ok(SoftmaxClassifier::from_parts(&classes, &t[1], &t[2])?.forward(&t[0], &labels)?.value)
+                Ok(SoftmaxClassifier::from_parts(&classes, &t[1], &t[2])?.of_batch(&t[0], &labels)?.value)
             });
             (vec!["embeddings", "weights", "bias"], run)
         }
@@ -99,13 +104,14 @@ fn run<'a>(golden: &'a Golden, row: &'a Value) -> Result<Option<(Vec<&'static st
         "multi_similarity" => {
             batch(MultiSimilarity::new(setting("alpha"), setting("beta"), setting("base")), labels()?)?
         }
-        "triplet_margin_all" => batch(TripletMarginAll::new(setting("margin"), Reducer::MeanOfNonZero), labels()?)?,
-        "contrastive_all" => {
-            batch(ContrastiveAll::new(setting("pos_margin"), setting("neg_margin"), Reducer::MeanOfNonZero), labels()?)?
-        }
+        "triplet_margin_all" => batch(BatchAllTriplet::new(setting("margin"), Reducer::MeanOfNonZero), labels()?)?,
+        "contrastive_all" => batch(
+            PairwiseContrastive::new(setting("pos_margin"), setting("neg_margin"), Reducer::MeanOfNonZero),
+            labels()?,
+        )?,
         "lifted_structure" => batch(LiftedStructure::new(setting("neg_margin"), setting("pos_margin")), labels()?)?,
         "generalized_lifted_structure" => {
-            batch(GeneralisedLiftedStructure::new(setting("neg_margin"), setting("pos_margin")), labels()?)?
+            batch(GeneralizedLiftedStructure::new(setting("neg_margin"), setting("pos_margin")), labels()?)?
         }
         // The reference leaves the negatives' length as it is.
         "angular" => {
@@ -127,7 +133,7 @@ fn run<'a>(golden: &'a Golden, row: &'a Value) -> Result<Option<(Vec<&'static st
         }
         "normalized_softmax" => {
             let temperature = setting("temperature");
-            weighted(labels()?, true, move |c, w| NormalisedSoftmax::from_parts(c, w)?.with_temperature(temperature))
+            weighted(labels()?, true, move |c, w| NormalizedSoftmax::from_parts(c, w)?.with_temperature(temperature))
         }
         "arcface" => {
             let (margin, scale) = (setting("margin_degrees"), setting("scale"));
@@ -143,9 +149,9 @@ fn run<'a>(golden: &'a Golden, row: &'a Value) -> Result<Option<(Vec<&'static st
         }
         "soft_triple" => {
             let (lambda, gamma, margin) = (setting("la"), setting("gamma"), setting("margin"));
-            let centres = setting("centers_per_class") as usize;
+            let centers = setting("centers_per_class") as usize;
             weighted(labels()?, true, move |c, w| {
-                SoftTriple::from_parts(c, centres, w)?.with_lambda(lambda)?.with_gamma(gamma)?.with_margin(margin)
+                SoftTriple::from_parts(c, centers, w)?.with_lambda(lambda)?.with_gamma(gamma)?.with_margin(margin)
             })
         }
         _ => return Ok(None),

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod of_batch;
+
 use candle_core::{DType, Device, Tensor, Var};
 use npair_losses::*;
 use npair_testkit::{gradient, inputs, threads};
 use npair_types::{ClassId, Labels};
+use of_batch::OfBatch;
 
 const CLASSES: [ClassId; 3] = [ClassId(2), ClassId(5), ClassId(9)];
 
@@ -29,11 +32,11 @@ fn of_queries() -> Vec<(&'static str, Box<dyn Loss>)> {
         ("sup-con", Box::new(SupCon::new(0.5).unwrap())),
         ("tuplet margin", Box::new(TupletMargin::new(5.73, 4.).unwrap())),
         ("multi-similarity", Box::new(MultiSimilarity::new(2., 5., 0.5).unwrap())),
-        ("triplet margin", Box::new(TripletMarginAll::new(0.3, Reducer::Mean).unwrap())),
-        ("batch-hard", Box::new(TripletBatchHard::soft())),
-        ("batch-hard, unit", Box::new(TripletBatchHard::new(0.4).unwrap().of_unit_rows())),
+        ("triplet margin", Box::new(BatchAllTriplet::new(0.3, Reducer::Mean).unwrap())),
+        ("batch-hard", Box::new(BatchHardTriplet::soft())),
+        ("batch-hard, unit", Box::new(BatchHardTriplet::new(0.4).unwrap().of_unit_rows())),
         ("margin", Box::new(margin(Reducer::Mean))),
-        ("generalised lifted", Box::<GeneralisedLiftedStructure>::default()),
+        ("generalized lifted", Box::<GeneralizedLiftedStructure>::default()),
         ("fast-ap", Box::<FastAp>::default()),
         ("smooth-ap", Box::new(SmoothAp::new(0.3).unwrap())),
         ("ranked list", Box::<RankedList>::default()),
@@ -50,8 +53,8 @@ fn split(x: &Tensor, y: &Labels, first: usize) -> [(Tensor, Labels); 2] {
 }
 
 fn against(loss: &dyn Loss, queries: &(Tensor, Labels), memory: &(Tensor, Labels)) -> npair_losses::Result<LossValue> {
-    let gallery = Gallery::of(&queries.0, &queries.1)?.with_memory(&memory.0, &memory.1)?;
-    loss.as_gallery_loss().unwrap().against(&gallery)
+    assert!(loss.accepts().meets_reference());
+    loss.forward(&Batch::new(&queries.0, &queries.1)?.with_reference(&memory.0, &memory.1)?)
 }
 
 #[test]
@@ -60,7 +63,7 @@ fn the_terms_of_a_batch_and_of_its_memory_are_those_of_all() {
     let y = labels(&[5, 5, 2, 5, 9, 2, 5, 2, 9]);
     let x = inputs::normal(21, 0.7, (9, 4), DType::F64).unwrap();
     for (name, loss) in of_queries() {
-        let all = loss.forward(&x, &y).unwrap();
+        let all = loss.of_batch(&x, &y).unwrap();
         for first in [1, 4, 7] {
             let [a, b] = split(&x, &y, first);
             let parts = [against(&*loss, &a, &b).unwrap(), against(&*loss, &b, &a).unwrap()];
@@ -70,9 +73,12 @@ fn the_terms_of_a_batch_and_of_its_memory_are_those_of_all() {
             assert_eq!(parts[0].active + parts[1].active, all.active, "{name}");
             assert!((sum - want).abs() < 1e-12 * want.abs(), "{name}, {first}: {sum} {want}");
         }
-        // Without a memory it is the loss of the batch.
-        let alone = loss.as_gallery_loss().unwrap().against(&Gallery::of(&x, &y).unwrap()).unwrap();
-        assert_eq!(alone.to_f64().unwrap(), all.to_f64().unwrap(), "{name}");
+        // Without its reference a batch has the loss of the batch.
+        let [a, b] = split(&x, &y, 7);
+        let batch = Batch::new(&a.0, &a.1).unwrap();
+        let with = batch.clone().with_reference(&b.0, &b.1).unwrap();
+        let [alone, want] = [with.alone(), batch].map(|batch| loss.forward(&batch).unwrap().to_f64().unwrap());
+        assert_eq!(alone, want, "{name}");
     }
 }
 
@@ -81,7 +87,7 @@ fn pairs_of_either_kind_are_averaged_by_themselves() {
     let y = labels(&[5, 5, 2, 9, 2, 5]);
     let x = inputs::normal(3, 0.7, (6, 4), DType::F64).unwrap();
     let [a, b] = split(&x, &y, 2);
-    let loss = ContrastiveAll::new(0.1, 1.5, Reducer::Mean).unwrap();
+    let loss = PairwiseContrastive::new(0.1, 1.5, Reducer::Mean).unwrap();
     let value = against(&loss, &a, &b).unwrap();
     let row = |i: usize| -> Vec<f64> {
         let row = x.get(i).unwrap().to_vec1::<f64>().unwrap();
@@ -131,7 +137,7 @@ fn gradients_with_a_memory_agree_with_central_differences() {
     let [a, b] = split(&x, &y, 4);
     let mut losses = of_queries();
     losses.truncate(losses.len() - 2);
-    losses.push(("contrastive", Box::new(ContrastiveAll::new(0.1, 1.2, Reducer::MeanOfNonZero).unwrap())));
+    losses.push(("contrastive", Box::new(PairwiseContrastive::new(0.1, 1.2, Reducer::MeanOfNonZero).unwrap())));
     let run = |loss: &dyn Loss, t: &Tensor, of: &Labels| wrap(against(loss, &(t.clone(), of.clone()), &b));
     for (name, loss) in &losses {
         gradient::check(std::slice::from_ref(&a.0), |t| run(&**loss, &t[0], &a.1))
@@ -219,13 +225,12 @@ fn a_batch_is_remembered_after_its_loss() {
         let before: Vec<&(Tensor, Labels)> = batches[1.min(at)..at].iter().collect();
         let of: Vec<ClassId> = before.iter().flat_map(|b| b.1.as_slice().iter().copied()).collect();
         let want = if of.is_empty() {
-            loss.forward(x, y).unwrap()
+            loss.of_batch(x, y).unwrap()
         } else {
             let rows = Tensor::cat(&before.iter().map(|b| &b.0).collect::<Vec<_>>(), 0).unwrap();
             let out = of.len().saturating_sub(6);
             let rows = rows.narrow(0, out, of.len() - out).unwrap();
-            let gallery = Gallery::of(x, y).unwrap();
-            loss.against(&gallery.with_memory(&rows, &Labels::from_ids(of[out..].to_vec()).unwrap()).unwrap()).unwrap()
+            against(&loss, &(x.clone(), y.clone()), &(rows, Labels::from_ids(of[out..].to_vec()).unwrap())).unwrap()
         };
         assert_eq!(got.to_bits(), want.to_f64().unwrap().to_bits(), "batch {at}");
     }

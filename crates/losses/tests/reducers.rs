@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod of_batch;
+
 use candle_core::{DType, Device, Tensor, Var};
 use npair_losses::*;
 use npair_testkit::{gradient, inputs, reach};
 use npair_types::{ClassId, Labels, Purpose, Streams};
+use of_batch::OfBatch;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -61,7 +64,7 @@ proptest! {
                 reduced(reducer, &of.map(|&(i, j)| (i, term(i, j))).collect::<Vec<_>>(), &y)
             };
             let want = part(true, &|i, j| far(i, j) - 0.3) + part(false, &|i, j| 1.4 - far(i, j));
-            let got = ContrastiveAll::new(0.3, 1.4, reducer).unwrap().forward(&x, &y).unwrap().to_f64().unwrap();
+            let got = PairwiseContrastive::new(0.3, 1.4, reducer).unwrap().of_batch(&x, &y).unwrap().to_f64().unwrap();
             prop_assert!((got - want).abs() < 1e-9 * want.max(1.), "contrastive, {reducer:?}: {got} {want}");
 
             let boundaries = Tensor::new(&[1.1f64, 1.2, 1.3], &Device::Cpu).unwrap();
@@ -71,7 +74,7 @@ proptest! {
             };
             let want = reduced(reducer, &pairs.iter().map(term).collect::<Vec<_>>(), &y);
             let loss = MarginLoss::from_parts(&CLASSES, &boundaries).unwrap().with_reducer(reducer);
-            let got = loss.forward(&x, &y).unwrap().to_f64().unwrap();
+            let got = loss.of_batch(&x, &y).unwrap().to_f64().unwrap();
             prop_assert!((got - want).abs() < 1e-9 * want.max(1.), "margin, {reducer:?}: {got} {want}");
 
             let triplets = pairs.iter().filter(|p| y.same(p.0, p.1)).flat_map(|&(a, p)| {
@@ -80,8 +83,8 @@ proptest! {
             let terms: Vec<(usize, f64)> = triplets.map(|(a, p, n)| (a, far(a, p) - far(a, n) + 0.3)).collect();
             if !terms.is_empty() {
                 let want = reduced(reducer, &terms, &y);
-                let loss = TripletMarginAll::new(0.3, reducer).unwrap();
-                let got = loss.forward(&x, &y).unwrap();
+                let loss = BatchAllTriplet::new(0.3, reducer).unwrap();
+                let got = loss.of_batch(&x, &y).unwrap();
                 prop_assert_eq!(got.terms, terms.len());
                 let got = got.to_f64().unwrap();
                 prop_assert!((got - want).abs() < 1e-9 * want.max(1.), "triplets, {reducer:?}: {got} {want}");
@@ -94,8 +97,8 @@ proptest! {
                 }
                 let hardest: Vec<(usize, f64)> = hardest.into_iter().collect();
                 let want = reduced(reducer, &hardest, &y);
-                let loss = TripletBatchHard::new(0.3).unwrap().of_unit_rows().with_reducer(reducer);
-                let got = loss.forward(&x, &y).unwrap().to_f64().unwrap();
+                let loss = BatchHardTriplet::new(0.3).unwrap().of_unit_rows().with_reducer(reducer);
+                let got = loss.of_batch(&x, &y).unwrap().to_f64().unwrap();
                 prop_assert!((got - want).abs() < 1e-9 * want.max(1.), "batch-hard, {reducer:?}: {got} {want}");
             }
         }
@@ -109,18 +112,18 @@ fn gradients_of_reducers_agree_with_central_differences() {
     let boundaries = Tensor::new(&[1.1f64, 1.2, 1.3], &Device::Cpu).unwrap();
     let wrap = |l: npair_losses::Result<LossValue>| l.map(|l| l.value).map_err(candle_core::Error::wrap);
     for reducer in all() {
-        let hard = TripletBatchHard::new(0.3).unwrap().of_unit_rows().with_reducer(reducer);
+        let hard = BatchHardTriplet::new(0.3).unwrap().of_unit_rows().with_reducer(reducer);
         let losses: [(&str, Box<dyn Loss>); 3] = [
             ("batch-hard", Box::new(hard)),
-            ("contrastive", Box::new(ContrastiveAll::new(0.1, 1.2, reducer).unwrap())),
-            ("triplets", Box::new(TripletMarginAll::new(0.3, reducer).unwrap())),
+            ("contrastive", Box::new(PairwiseContrastive::new(0.1, 1.2, reducer).unwrap())),
+            ("triplets", Box::new(BatchAllTriplet::new(0.3, reducer).unwrap())),
         ];
         for (name, loss) in losses {
-            gradient::check(std::slice::from_ref(&x), |t| wrap(loss.forward(&t[0], &y)))
+            gradient::check(std::slice::from_ref(&x), |t| wrap(loss.of_batch(&t[0], &y)))
                 .unwrap_or_else(|e| panic!("{name}, {reducer:?}: {e}"));
         }
         gradient::check(&[x.clone(), boundaries.clone()], |t| {
-            wrap(MarginLoss::from_parts(&CLASSES, &t[1]).and_then(|l| l.with_reducer(reducer).forward(&t[0], &y)))
+            wrap(MarginLoss::from_parts(&CLASSES, &t[1]).and_then(|l| l.with_reducer(reducer).of_batch(&t[0], &y)))
         })
         .unwrap_or_else(|e| panic!("margin, {reducer:?}: {e}"));
     }
@@ -132,7 +135,16 @@ fn gradients_of_reducers_agree_with_central_differences() {
 #[test]
 fn a_sum_has_the_values_gradients_and_variables_of_its_parts() {
     let mut rng = Streams::new(3).open(Purpose::Initialisation, [0, 0]);
-    let mut proxies = || ProxyAnchor::new(&CLASSES, 4, &mut rng, DType::F64, &Device::Cpu).unwrap();
+    let mut proxies = || {
+        ProxyAnchor::new(&mut LossContext {
+            classes: &CLASSES,
+            width: 4,
+            rng: &mut rng,
+            dtype: DType::F64,
+            device: &Device::Cpu,
+        })
+        .unwrap()
+    };
     let [first, second] = [proxies(), proxies()];
     let sum = WeightedSum::new().and("near", 2., first.clone()).unwrap();
     let sum = sum.and("far", 0.25, second.clone()).unwrap().and("pairs", 0.5, NPairMc).unwrap();
@@ -141,8 +153,9 @@ fn a_sum_has_the_values_gradients_and_variables_of_its_parts() {
 
     let y = Labels::new([5, 2, 5, 9, 9, 2]).unwrap();
     let x = Var::from_tensor(&inputs::normal(5, 0.7, (6, 4), DType::F64).unwrap()).unwrap();
-    let (value, parts) = sum.parts_of(&Gallery::of(&x, &y).unwrap()).unwrap();
-    let alone = [&first as &dyn Loss, &second, &NPairMc].map(|loss| loss.forward(&x, &y).unwrap());
+    let value = sum.of_batch(&x, &y).unwrap();
+    let parts = value.parts.clone();
+    let alone = [&first as &dyn Loss, &second, &NPairMc].map(|loss| loss.of_batch(&x, &y).unwrap());
     let weights = [2., 0.25, 0.5];
     let want: f64 = alone.iter().zip(weights).map(|(v, w)| w * v.to_f64().unwrap()).sum();
     assert!((value.to_f64().unwrap() - want).abs() < 1e-14 * want);
@@ -167,15 +180,15 @@ fn a_sum_has_the_values_gradients_and_variables_of_its_parts() {
 
     // With a memory the pairs meet it, the proxies do not.
     let memory = inputs::normal(6, 0.7, (3, 4), DType::F64).unwrap();
-    let gallery = Gallery::of(&x, &y).unwrap().with_memory(&memory, &Labels::new([2, 9, 5]).unwrap()).unwrap();
-    let (_, met) = sum.parts_of(&gallery).unwrap();
+    let batch = Batch::new(&x, &y).unwrap().with_reference(&memory, &Labels::new([2, 9, 5]).unwrap()).unwrap();
+    let met = sum.forward(&batch).unwrap().parts;
     assert_eq!(met[0].loss.to_f64().unwrap(), parts[0].loss.to_f64().unwrap());
     assert!(met[2].loss.to_f64().unwrap() > parts[2].loss.to_f64().unwrap());
-    assert!(sum.as_gallery_loss().is_some());
-    assert!(WeightedSum::new().and("a", 1., first.clone()).unwrap().as_gallery_loss().is_none());
+    assert!(sum.accepts().meets_reference());
+    assert!(!WeightedSum::new().and("a", 1., first.clone()).unwrap().accepts().meets_reference());
 
     let said = |sum: npair_losses::Result<WeightedSum>| sum.unwrap_err().to_string();
     assert!(said(WeightedSum::new().and("a", 0., NPairMc)).contains("above 0"));
     assert!(said(WeightedSum::new().and("a", 1., NPairMc).unwrap().and("a", 1., NcaStyle)).contains("named a"));
-    assert!(WeightedSum::new().forward(&x, &y).unwrap_err().to_string().contains("1 parts"));
+    assert!(WeightedSum::new().of_batch(&x, &y).unwrap_err().to_string().contains("1 parts"));
 }

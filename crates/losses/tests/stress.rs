@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod of_batch;
+
 use candle_core::{DType, Device, Tensor, Var};
 use npair_losses::*;
-use npair_types::{ClassId, Labels, Pairs, Purpose, Streams, Triplets, Tuplets};
+use npair_types::{ClassId, Labels, Pairs, Purpose, Streams, Triplets, Tuples, Tuplets};
+use of_batch::OfBatch;
 
 const CLASSES: [ClassId; 4] = [ClassId(1), ClassId(2), ClassId(3), ClassId(4)];
 
@@ -12,6 +15,7 @@ const CLASSES: [ClassId; 4] = [ClassId(1), ClassId(2), ClassId(3), ClassId(4)];
 fn every(dtype: DType) -> Vec<(&'static str, Box<dyn Loss>)> {
     let cpu = &Device::Cpu;
     let rng = &mut Streams::new(3).open(Purpose::Initialisation, [0, 0]);
+    let c = &mut LossContext { classes: &CLASSES, width: 2, rng, dtype, device: cpu };
     let sum = WeightedSum::new().and("pairs", 0.5, NPairMc).unwrap().and("all", 2., NcaStyle).unwrap();
     vec![
         ("contrastive", Box::new(Contrastive::new(1.).unwrap())),
@@ -23,16 +27,16 @@ fn every(dtype: DType) -> Vec<(&'static str, Box<dyn Loss>)> {
         ("n-pair-ovo", Box::new(NPairOvo)),
         ("nca", Box::new(NcaStyle)),
         ("multi-positive", Box::new(MultiPositiveNPair)),
-        ("softmax", Box::new(SoftmaxClassifier::new(&CLASSES, 2, rng, dtype, cpu).unwrap())),
+        ("softmax", Box::new(SoftmaxClassifier::new(c).unwrap())),
         ("lifted", Box::<LiftedStructure>::default()),
-        ("generalised lifted", Box::<GeneralisedLiftedStructure>::default()),
+        ("generalized lifted", Box::<GeneralizedLiftedStructure>::default()),
         ("histogram", Box::<Histogram>::default()),
         ("angular", Box::<Angular>::default()),
         ("tuplet margin", Box::<TupletMargin>::default()),
-        ("triplet margin all", Box::<TripletMarginAll>::default()),
-        ("batch-hard", Box::new(TripletBatchHard::new(0.2).unwrap())),
-        ("batch-hard, soft, unit", Box::new(TripletBatchHard::soft().of_unit_rows())),
-        ("contrastive all", Box::<ContrastiveAll>::default()),
+        ("triplet margin all", Box::<BatchAllTriplet>::default()),
+        ("batch-hard", Box::new(BatchHardTriplet::new(0.2).unwrap())),
+        ("batch-hard, soft, unit", Box::new(BatchHardTriplet::soft().of_unit_rows())),
+        ("contrastive all", Box::<PairwiseContrastive>::default()),
         ("fast-ap", Box::<FastAp>::default()),
         ("smooth-ap", Box::<SmoothAp>::default()),
         ("ranked list", Box::<RankedList>::default()),
@@ -40,14 +44,14 @@ fn every(dtype: DType) -> Vec<(&'static str, Box<dyn Loss>)> {
         ("circle", Box::<Circle>::default()),
         ("nt-xent", Box::<NtXent>::default()),
         ("sup-con", Box::<SupCon>::default()),
-        ("sphereface", Box::new(SphereFace::new(&CLASSES, 2, rng, dtype, cpu).unwrap())),
-        ("cosface", Box::new(CosFace::new(&CLASSES, 2, rng, dtype, cpu).unwrap())),
-        ("arcface", Box::new(ArcFace::new(&CLASSES, 2, rng, dtype, cpu).unwrap())),
-        ("sub-centre arcface", Box::new(SubCentreArcFace::new(&CLASSES, 3, 2, rng, dtype, cpu).unwrap())),
-        ("normalised softmax", Box::new(NormalisedSoftmax::new(&CLASSES, 2, rng, dtype, cpu).unwrap())),
-        ("proxy-nca", Box::new(ProxyNca::new(&CLASSES, 2, rng, dtype, cpu).unwrap())),
-        ("proxy-anchor", Box::new(ProxyAnchor::new(&CLASSES, 2, rng, dtype, cpu).unwrap())),
-        ("soft-triple", Box::new(SoftTriple::new(&CLASSES, 10, 2, rng, dtype, cpu).unwrap())),
+        ("sphereface", Box::new(SphereFace::new(c).unwrap())),
+        ("cosface", Box::new(CosFace::new(c).unwrap())),
+        ("arcface", Box::new(ArcFace::new(c).unwrap())),
+        ("sub-center arcface", Box::new(SubCenterArcFace::new(3, c).unwrap())),
+        ("normalized softmax", Box::new(NormalizedSoftmax::new(c).unwrap())),
+        ("proxy-nca", Box::new(ProxyNca::new(c).unwrap())),
+        ("proxy-anchor", Box::new(ProxyAnchor::new(c).unwrap())),
+        ("soft-triple", Box::new(SoftTriple::new(10, c).unwrap())),
         ("margin", Box::new(MarginLoss::new(&CLASSES, dtype, cpu).unwrap())),
         ("siglip", Box::new(SigLip::new(dtype, cpu).unwrap())),
         ("weighted sum", Box::new(sum)),
@@ -55,7 +59,7 @@ fn every(dtype: DType) -> Vec<(&'static str, Box<dyn Loss>)> {
 }
 
 /// Batches of two rows a class, as every loss takes them, and what is hostile about them. Rows of length 100 have inner
-/// products, the logits of most losses that do not normalise, of 1e4 and -1e4.
+/// products, the logits of most losses that do not normalize, of 1e4 and -1e4.
 fn batches() -> Vec<(&'static str, Vec<[f32; 2]>, Vec<u32>)> {
     vec![
         ("logits of 1e4", vec![[100., 0.], [-100., 0.], [-100., 0.], [100., 0.]], vec![1, 2, 1, 2]),
@@ -111,7 +115,7 @@ fn hostile_batches_give_finite_values_or_named_errors() {
                 let x = variable(&rows, dtype);
                 let mut vars = vec![("embeddings".to_owned(), x.clone())];
                 vars.extend(loss.variables());
-                taken += usize::from(survives(name, what, loss.forward(&x, &y), &vars));
+                taken += usize::from(survives(name, what, loss.of_batch(&x, &y), &vars));
             }
             // The first five are batches for every loss.
             assert!(taken >= 5, "{name} took {taken}");
@@ -123,14 +127,16 @@ fn hostile_batches_give_finite_values_or_named_errors() {
 fn hostile_memories_too() {
     for dtype in [DType::F32, DType::F64] {
         for (name, loss) in every(dtype) {
-            let Some(loss) = loss.as_gallery_loss() else { continue };
+            if !loss.accepts().meets_reference() {
+                continue;
+            }
             for (what, rows, classes) in batches() {
                 for (_, other, of_other) in batches() {
                     let x = variable(&rows, dtype);
-                    let gallery = Gallery::of(&x, &Labels::new(classes.clone()).unwrap()).unwrap();
-                    let gallery =
-                        gallery.with_memory(&variable(&other, dtype), &Labels::new(of_other).unwrap()).unwrap();
-                    survives(name, what, loss.against(&gallery), &[("embeddings".to_owned(), x)]);
+                    let batch = Batch::new(&x, &Labels::new(classes.clone()).unwrap()).unwrap();
+                    let batch =
+                        batch.with_reference(&variable(&other, dtype), &Labels::new(of_other).unwrap()).unwrap();
+                    survives(name, what, loss.forward(&batch), &[("embeddings".to_owned(), x)]);
                 }
             }
         }
@@ -145,29 +151,33 @@ fn hostile_pairs_triplets_and_tuplets() {
             let x = variable(&rows, dtype);
             let vars = [("embeddings".to_owned(), x.clone())];
             let Ok(pairs) = Pairs::from_labels(&y) else { continue };
-            let of_pairs: [(&str, &dyn PairLoss); 4] = [
+            let batch = Batch::new(&x, &y).unwrap();
+            let of_pairs: [(&str, &dyn Loss); 4] = [
                 ("n-pair-mc", &NPairMc),
                 ("symmetric", &SymmetricNPairMc),
                 ("n-pair-ovo", &NPairOvo),
                 ("siglip", &SigLip::new(dtype, &Device::Cpu).unwrap()),
             ];
             for (name, loss) in of_pairs {
-                survives(name, what, loss.of_pairs_in(&x, &pairs), &vars);
+                let batch = batch.clone().with_tuples(Tuples::Pairs(pairs.clone())).unwrap();
+                survives(name, what, loss.forward(&batch), &vars);
             }
             let Ok(triplets) = Triplets::from_pairs(&pairs) else { continue };
-            let of_triplets: [(&str, &dyn TripletLoss); 3] = [
+            let of_triplets: [(&str, &dyn Loss); 3] = [
                 ("triplet margin", &TripletMargin::new(0.2).unwrap()),
                 ("smooth triplet", &SmoothTriplet),
                 ("margin-free triplet", &MarginFreeTriplet),
             ];
             for (name, loss) in of_triplets {
-                survives(name, what, loss.of_triplets_in(&x, &triplets), &vars);
+                let batch = batch.clone().with_tuples(Tuples::Triplets(triplets.clone())).unwrap();
+                survives(name, what, loss.forward(&batch), &vars);
             }
             // Every anchor with the positive of the next pair as its own negative.
             let mut others = pairs.positives().to_vec();
             others.rotate_left(1);
             let tuplets = Tuplets::new(pairs.anchors().to_vec(), pairs.positives().to_vec(), others, &y).unwrap();
-            survives("tuplets", what, NTuplet.of_tuplets_in(&x, &tuplets), &vars);
+            let batch = batch.with_sampled(Tuples::Tuplets(tuplets)).unwrap();
+            survives("tuplets", what, NTuplet.forward(&batch), &vars);
         }
     }
 }
