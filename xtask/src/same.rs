@@ -187,23 +187,24 @@ fn interrupt(child: &Child) -> Result<()> {
 /// What a run leaves, without times.
 struct Seen {
     journal: Vec<Value>,
-    files: BTreeMap<String, Vec<u8>>,
+    /// The tensors of checkpoints: by file and name what they are and their bytes.
+    tensors: BTreeMap<String, (String, Vec<u8>)>,
 }
 
 impl Seen {
     fn read(folder: &Path) -> Result<Self> {
         let text = fs::read_to_string(folder.join("metrics.jsonl")).context("metrics.jsonl")?;
         let journal = text.lines().map(line).collect::<Result<_>>()?;
-        let mut files = BTreeMap::new();
+        let mut tensors = BTreeMap::new();
         for place in ["last", "best"] {
             for file in ["model.safetensors", "training.safetensors"] {
                 let path = folder.join("checkpoints").join(place).join(file);
                 if path.is_file() {
-                    files.insert(format!("{place}/{file}"), fs::read(&path)?);
+                    read_tensors(&format!("{place}/{file}"), &fs::read(&path)?, &mut tensors)?;
                 }
             }
         }
-        Ok(Self { journal, files })
+        Ok(Self { journal, tensors })
     }
 
     fn expect_same(&self, other: &Self) -> Result<()> {
@@ -215,15 +216,30 @@ impl Seen {
         if self.journal.len() != other.journal.len() {
             bail!("journals of {} and {} lines", self.journal.len(), other.journal.len());
         }
-        let [names, others] = [&self.files, &other.files].map(|files| files.keys().collect::<Vec<_>>());
-        if names != others || self.files.len() < 2 {
-            bail!("files {names:?} and {others:?}");
+        let [names, others] = [&self.tensors, &other.tensors].map(|tensors| tensors.keys().collect::<Vec<_>>());
+        if names != others || names.is_empty() {
+            bail!("tensors {names:?} and {others:?}");
         }
-        match self.files.iter().find(|(name, bytes)| other.files.get(*name) != Some(bytes)) {
+        match self.tensors.iter().find(|(name, tensor)| other.tensors.get(*name) != Some(tensor)) {
             Some((name, _)) => bail!("{name} differs"),
             None => Ok(()),
         }
     }
+}
+
+/// The tensors of a safetensors file; variables go by their present names.
+fn read_tensors(file: &str, bytes: &[u8], tensors: &mut BTreeMap<String, (String, Vec<u8>)>) -> Result<()> {
+    let (length, rest) = bytes.split_first_chunk::<8>().context("a safetensors file is too short")?;
+    let length = usize::try_from(u64::from_le_bytes(*length))?;
+    let header: BTreeMap<String, Value> =
+        serde_json::from_slice(rest.get(..length).context("a safetensors file is too short")?)?;
+    for (name, tensor) in header.iter().filter(|(name, _)| *name != "__metadata__") {
+        let at = |i: usize| tensor["data_offsets"][i].as_u64().map(|at| length + at as usize);
+        let values = at(0).zip(at(1)).and_then(|(from, to)| rest.get(from..to)).context("a tensor lies beyond its file")?;
+        let what = format!("{} {}", tensor["dtype"], tensor["shape"]);
+        tensors.insert(format!("{file}: {}", name.replace("centre", "center")), (what, values.to_vec()));
+    }
+    Ok(())
 }
 
 /// A line of the journal without its times.

@@ -101,6 +101,12 @@ pub trait EmbeddingModel: Send + Sync {
     }
 }
 
+impl std::fmt::Debug for dyn EmbeddingModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EmbeddingModel({})", self.name())
+    }
+}
+
 /// Takes values over into variables, all or none.
 fn set_variables(variables: &[(String, Var)], tensors: &HashMap<String, Tensor>) -> Result<()> {
     let wrong = |what: String| Err(npair_nn::Error::Mismatch(what).into());

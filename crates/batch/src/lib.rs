@@ -34,7 +34,9 @@ mod deck;
 mod error;
 mod n_pair;
 mod plan;
+mod stub;
 mod triplet;
+pub use stub::TupleMiner;
 mod tuple_mining;
 mod tuplet;
 

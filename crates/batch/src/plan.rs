@@ -71,3 +71,39 @@ pub trait BatchSampler: Send {
     /// [`Error::State`](crate::Error::State) if it is no state of this sampler on this data.
     fn restore(&mut self, state: &serde_json::Value) -> Result<()>;
 }
+
+impl<S: BatchSampler + ?Sized> BatchSampler for Box<S> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+    fn kind(&self) -> TupleKind {
+        (**self).kind()
+    }
+    fn next_batch(&mut self) -> Result<BatchPlan> {
+        (**self).next_batch()
+    }
+    fn batch_size(&self) -> usize {
+        (**self).batch_size()
+    }
+    fn batches_per_epoch(&self) -> usize {
+        (**self).batches_per_epoch()
+    }
+    fn left_out(&self) -> usize {
+        (**self).left_out()
+    }
+    fn wants_prototypes(&self) -> bool {
+        (**self).wants_prototypes()
+    }
+    fn candidates(&mut self) -> Option<Candidates> {
+        (**self).candidates()
+    }
+    fn supply(&mut self, prototypes: Prototypes) -> Result<()> {
+        (**self).supply(prototypes)
+    }
+    fn save(&self) -> Result<serde_json::Value> {
+        (**self).save()
+    }
+    fn restore(&mut self, state: &serde_json::Value) -> Result<()> {
+        (**self).restore(state)
+    }
+}

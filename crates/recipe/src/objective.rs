@@ -2,7 +2,7 @@
 
 use crate::{Config, Error, Result};
 use candle_core::{DType, Device};
-use npair_losses::{CrossBatchMemory, Loss, LossContext, NormPenalty};
+use npair_losses::{CrossBatchMemory, Loss, LossContext, RegularizerSettings};
 use npair_train::{RowsOf, TrainerBuilder};
 use npair_types::{ClassId, Purpose, Streams};
 
@@ -24,7 +24,7 @@ pub(crate) fn add(mut builder: TrainerBuilder, config: &Config) -> Result<Traine
         let idle = config.memory.start_step * config.optimizer.accumulate as u64;
         builder = builder.memory(CrossBatchMemory::new(config.memory.size, idle)?);
     }
-    let penalty = NormPenalty::new(config.norm_penalty.weight, config.norm_penalty.form)?;
+    let penalty = config.norm_penalty.build()?;
     if config.norm_penalty.weight > 0. {
         builder = builder.regularizer(1., RowsOf::Embeddings, penalty);
     }

@@ -97,10 +97,6 @@ fn loss<S: LossSettings + DeserializeOwned>(table: &toml::Table, context: &mut L
     Ok(read::<S>(table)?.build(context)?)
 }
 
-fn miner<S: MinerSettings + DeserializeOwned>(table: &toml::Table) -> Result<Box<dyn TupleMiner>> {
-    Ok(read::<S>(table)?.build()?)
-}
-
 fn regularizer<S: RegularizerSettings + DeserializeOwned>(table: &toml::Table) -> Result<Box<dyn Regularizer>> {
     Ok(read::<S>(table)?.build()?)
 }
@@ -160,16 +156,7 @@ static LOSSES: &[Row<MakeLoss>] = &[
     row!(loss, "weighted-sum", SumSettings),
 ];
 
-static MINERS: &[Row<MakeMiner>] = &[
-    row!(miner, "all-triplets", AllTripletsSettings),
-    row!(miner, "batch-hard", BatchHardSettings),
-    row!(miner, "hardest", HardestSettings),
-    row!(miner, "semi-hard", SemiHardSettings),
-    row!(miner, "easy-positive", EasyPositiveSettings),
-    row!(miner, "distance-weighted", DistanceWeightedSettings),
-    row!(miner, "angular", AngularMinerSettings),
-    row!(miner, "multi-similarity", MultiSimilarityMinerSettings),
-];
+static MINERS: &[Row<MakeMiner>] = &[];
 
 static REGULARIZERS: &[Row<MakeRegularizer>] = &[
     row!(regularizer, "lp-norm", LpNormSettings),

@@ -233,6 +233,9 @@ impl TrainerBuilder {
             return Err(Error::Setting { setting: "callback", why });
         }
         try_out(self.model.as_ref(), self.inputs.as_ref())?;
+        if let Some(validation) = &self.validation {
+            validation.check_choice(self.model.as_ref())?;
+        }
         let (streams, device) = (Streams::new(self.seed), self.model.device());
         let Self { loss, miner, memory, penalties, .. } = self;
         let objective = Objective { loss, miner, memory, penalties, streams, device };

@@ -47,7 +47,7 @@ impl Objective {
                 RowsOf::Classes => self.class_rows(),
             };
             for rows in rows {
-                let penalty = regularizer.of(&rows)?;
+                let penalty = regularizer.penalty(&rows)?;
                 total = (total + if *weight == 1. { penalty } else { (penalty * *weight)? })?;
             }
         }
@@ -55,22 +55,19 @@ impl Objective {
     }
 
     fn loss(&self, embeddings: &Tensor, plan: &BatchPlan, number: u64) -> Result<LossValue> {
-        let mut batch = Batch::new(embeddings, &plan.labels)?;
-        match &self.miner {
-            None => batch = batch.with_tuples(plan.tuples.clone())?,
-            Some(miner) => {
-                // Of the batch alone: a resumed run draws the same.
-                let mut rng = self.streams.open(Purpose::Mining, [number, 1]);
-                match miner.mine(&embeddings.detach(), &plan.labels, &mut rng)?.tuples {
-                    Some(tuples) => batch = batch.with_tuples(tuples)?,
-                    None => return nothing(embeddings),
-                }
-            }
+        let batch = match &self.memory {
+            Some(memory) => memory.batch(embeddings, &plan.labels)?,
+            None => Batch::new(embeddings, &plan.labels)?,
+        };
+        let Some(miner) = &self.miner else {
+            return Ok(self.loss.forward(&batch.with_sampled(plan.tuples.clone())?)?);
+        };
+        // Of the batch alone: a resumed run draws the same.
+        let mut rng = self.streams.open(Purpose::Mining, [number, 1]);
+        match miner.mine(&embeddings.detach(), &plan.labels, &mut rng)?.tuples {
+            Some(tuples) => Ok(self.loss.forward(&batch.with_tuples(tuples)?)?),
+            None => Ok(LossValue::nothing(embeddings)?),
         }
-        if let Some(memory) = &self.memory {
-            batch = memory.attach(batch)?;
-        }
-        Ok(self.loss.forward(&batch)?)
     }
 
     /// The loss's own variables.
@@ -104,7 +101,10 @@ impl Objective {
     ) -> std::result::Result<(), String> {
         let get = |key: &str| tensors.get(key).ok_or(format!("{key} is missing"));
         for (name, var) in self.variables() {
-            let saved = get(&format!("variable/{name}"))?.to_device(&self.device);
+            let key = format!("variable/{name}");
+            // Earlier releases had centres.
+            let saved = get(&key).or_else(|why| get(&key.replace("center", "centre")).map_err(|_| why))?;
+            let saved = saved.to_device(&self.device);
             saved.and_then(|saved| var.set(&saved)).map_err(|e| e.to_string())?;
         }
         let Some(memory) = &mut self.memory else { return Ok(()) };
@@ -141,10 +141,3 @@ impl Objective {
 /// Names of the memory's tensors in a checkpoint.
 const ROWS: &str = "memory/rows";
 const CLASSES: &str = "memory/classes";
-
-/// The value 0 of a batch without a tuple, with a gradient of zeros.
-fn nothing(embeddings: &Tensor) -> Result<LossValue> {
-    let sum = embeddings.sum_all()?;
-    // Times a tensor: a plain factor of 0 takes the way back out of candle's graph.
-    Ok(LossValue { value: (&sum * sum.zeros_like()?)?, terms: 0, active: 0, parts: Vec::new() })
-}

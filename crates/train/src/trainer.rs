@@ -31,6 +31,26 @@ pub(crate) struct Validation {
     pub(crate) select_by: Option<String>,
 }
 
+impl Validation {
+    /// The scores of the model as it is now.
+    fn judge(&self, model: &dyn EmbeddingModel) -> Result<Scores> {
+        let rows = embed(model, self.inputs.as_ref(), TestTimeAugmentation::none(), &mut |_| ())?;
+        Ok(self.metric.scores(&rows.labelled()?)?)
+    }
+
+    /// An error unless the metric gives the score that is to be chosen by: tried on the untrained model.
+    pub(crate) fn check_choice(&self, model: &dyn EmbeddingModel) -> Result<()> {
+        let Some(name) = &self.select_by else { return Ok(()) };
+        let scores = self.judge(model)?;
+        if scores.get(name).is_some() {
+            return Ok(());
+        }
+        let known: Vec<&str> = scores.scores.iter().map(|score| score.name.as_str()).collect();
+        let why = format!("the metric {} gives no `{name}`, but {}", self.metric.name(), known.join(", "));
+        Err(Error::Setting { setting: "select_by", why })
+    }
+}
+
 /// How long, and how often to save.
 #[derive(Debug, Clone)]
 pub(crate) struct Extent {
@@ -177,7 +197,8 @@ impl Trainer {
         mut hear: impl FnMut(&mut dyn Callback, &mut Moment<'_>) -> Result<()>,
     ) -> Result<()> {
         let Self { callbacks, model, journal, step, extent, .. } = self;
-        for callback in callbacks.iter_mut().map(|callback| callback.as_mut()).chain([listener]) {
+        let own = callbacks.iter_mut().map(|callback| &mut **callback as &mut dyn Callback);
+        for callback in own.chain([listener as &mut dyn Callback]) {
             let mut record = |kind: &str, mut line: Value| {
                 line["kind"] = kind.into();
                 line["step"] = (*step).into();
@@ -287,14 +308,11 @@ impl Trainer {
 
     fn validate_if_due(&mut self, listener: &mut dyn Callback) -> Result<()> {
         let last = self.step == self.extent.steps;
-        let Some(Validation { inputs, metric, every, select_by }) =
-            self.validation.as_ref().filter(|v| last || is_due(self.step, v.every.0))
-        else {
+        let Some(validation) = self.validation.as_ref().filter(|v| last || is_due(self.step, v.every.0)) else {
             return Ok(());
         };
-        let rows = embed(self.model.as_ref(), inputs.as_ref(), TestTimeAugmentation::none(), &mut |_| ())?;
-        let scores = metric.scores(&rows.labelled()?)?;
-        let score = selected(&scores, select_by.as_deref(), metric.as_ref());
+        let scores = validation.judge(self.model.as_ref())?;
+        let score = selected(&scores, validation.select_by.as_deref(), validation.metric.as_ref());
         self.journal.write(&json!({ "kind": "evaluation", "step": self.step, "scores": scores }))?;
         let best = score.is_some_and(|score| self.best.is_none_or(|best| score > best));
         if best {
@@ -317,7 +335,7 @@ impl Trainer {
 
     pub(crate) fn stateful(&mut self) -> Stateful<'_> {
         let Self { model, objective, updater, callbacks, .. } = self;
-        Stateful { model: model.as_ref(), objective, updater, callbacks }
+        Stateful { model: &**model, objective, updater, callbacks }
     }
 }
 

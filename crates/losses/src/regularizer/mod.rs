@@ -38,6 +38,15 @@ pub trait Regularizer: Send + Sync {
     fn name(&self) -> &str;
 }
 
+impl<R: Regularizer + ?Sized> Regularizer for Box<R> {
+    fn penalty(&self, rows: &Tensor) -> Result<Tensor> {
+        (**self).penalty(rows)
+    }
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+}
+
 /// The settings of a regularizer, which know how to make it.
 pub trait RegularizerSettings: Settings {
     /// The regularizer of these settings.

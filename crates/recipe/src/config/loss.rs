@@ -1,7 +1,7 @@
 use super::Choice;
 use crate::registry::Losses;
 use npair_batch::Mining;
-use npair_losses::{Loss, LossContext, LossSettings, NormForm, WeightedSum};
+use npair_losses::{Loss, LossContext, LossSettings, WeightedSum};
 use npair_types::{Field, Settings};
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ impl LossSettings for SumSettings {
                 nth => format!("{name}-{nth}"),
             };
             let part = (loss.maker())(loss.settings(), context).map_err(of_part)?;
-            sum = sum.and_boxed(&name, *weight, part)?;
+            sum = sum.and(&name, *weight, part)?;
         }
         Ok(Box::new(sum))
     }
@@ -71,22 +71,6 @@ fn of_part(error: crate::Error) -> npair_losses::Error {
     match error {
         crate::Error::Loss(error) => error,
         other => npair_losses::Error::Candle(candle_core::Error::Msg(other.to_string())),
-    }
-}
-
-/// Regularization of the embeddings' norms. The paper has it, without a number.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NormPenaltyConfig {
-    /// Its weight; 0 for none.
-    pub weight: f64,
-    /// Its form.
-    pub form: NormForm,
-}
-
-impl Default for NormPenaltyConfig {
-    fn default() -> Self {
-        Self { weight: 0.002, form: NormForm::MeanSquare }
     }
 }
 

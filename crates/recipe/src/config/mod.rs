@@ -15,12 +15,13 @@ pub use data::{DataConfig, DataSource};
 pub use learning::{
     GroupConfig, ModelSettings, OptimizerConfig, OptimizerName, ScheduleConfig, ScheduleName, TrainingConfig,
 };
-pub use loss::{BatchConfig, LossConfig, NormPenaltyConfig, PartConfig, SumSettings};
+pub use loss::{BatchConfig, LossConfig, PartConfig, SumSettings};
 pub use miner::MinerConfig;
 pub use npair_evaluate::{EvaluationConfig, TtaConfig};
 
 use crate::Device;
 use npair_data::PipelineConfig;
+use npair_losses::NormPenaltySettings;
 use serde::{Deserialize, Serialize};
 
 /// All settings of a run.
@@ -52,7 +53,7 @@ pub struct Config {
     /// Which tuples of a batch the loss looks at; those of the loss itself by default.
     pub miner: Option<MinerConfig>,
     /// Regularization of the embeddings' norms.
-    pub norm_penalty: NormPenaltyConfig,
+    pub norm_penalty: NormPenaltySettings,
     /// Other regularizers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub regularizer: Vec<RegularizerConfig>,

@@ -3,8 +3,8 @@ use crate::{Result, StepReport};
 use npair_backbones::EmbeddingModel;
 use npair_batch::{BatchPlan, BatchSampler, NPairSampler};
 use npair_evaluate::{Inputs, embed_ids};
-use npair_losses::{NPairMc, PairLoss};
-use npair_types::{Purpose, Streams, Tuples};
+use npair_losses::{Batch, Loss, NPairMc};
+use npair_types::{Purpose, Streams};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -46,10 +46,10 @@ impl PairProbe {
     fn measure(&self, model: &dyn EmbeddingModel) -> Result<(f64, f64)> {
         let (mut loss, mut right, mut queries) = (0., 0usize, 0usize);
         for plan in &self.plans {
-            let Tuples::Pairs(pairs) = &plan.tuples else { continue };
             let x = embed_ids(model, self.inputs.as_ref(), &plan.ids, &mut |_| ())?;
-            loss += NPairMc.of_pairs_in(&x, pairs)?.to_f64()? / self.plans.len() as f64;
-            let n = pairs.len();
+            let batch = Batch::new(&x, &plan.labels)?.with_sampled(plan.tuples.clone())?;
+            loss += NPairMc.forward(&batch)?.to_f64()? / self.plans.len() as f64;
+            let n = plan.ids.len() / 2;
             // Rows of the plan are anchors, then positives.
             let scores = x.narrow(0, 0, n)?.matmul(&x.narrow(0, n, n)?.t()?)?.to_vec2::<f32>()?;
             right += scores.iter().enumerate().filter(|(i, row)| row.iter().all(|s| *s <= row[*i])).count();

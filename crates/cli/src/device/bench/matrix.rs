@@ -62,7 +62,7 @@ fn n_pair_mc(
     // log N where all logits are alike; theirs are of standard deviation 1.
     if !((n as f32).ln() - 1. ..=(n as f32).ln() + 2.).contains(&value) {
         let what = format!("N-pair-mc of {n} random pairs is {value}, not about log N = {:.2}", (n as f32).ln());
-        return Err(Error::from(candle_core::Error::Msg(what)));
+        return Err(candle_core::Error::Msg(what).into());
     }
     Ok(move || step().map(drop))
 }

@@ -5,9 +5,9 @@ use anyhow::Result;
 use npair_train::{Adam, AdamSettings, Updater};
 use candle_core::{DType, Device};
 use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, GoogLeNetConfig, ModelConfig};
-use npair_losses::{NPairMc, PairLoss};
+use npair_losses::{Batch, Loss, NPairMc};
 use npair_nn::Mode;
-use npair_types::{Labels, Pairs, Streams};
+use npair_types::{Labels, Streams};
 
 const EMBEDDING: usize = 512;
 
@@ -44,11 +44,11 @@ fn pixels(shape: Shape, device: &Device) -> Result<candle_core::Tensor> {
 fn step(backbone: BackboneConfig, shape: Shape, device: &Device) -> Result<impl FnMut() -> Result<()> + use<>> {
     let (net, pixels) = (net(backbone, device)?, pixels(shape, device)?);
     let mut updater = Updater::new(net.params().trainable(), Adam::new(AdamSettings::default())?)?;
-    let pairs = Pairs::from_labels(&Labels::new((0..shape[0] as u32).map(|row| row / 2))?)?;
+    let labels = Labels::new((0..shape[0] as u32).map(|row| row / 2))?;
     let mut steps = 0;
     Ok(move || {
         let embeddings = net.forward(&pixels, &Mode::train(Streams::new(1), steps))?;
-        let loss = NPairMc.of_pairs_in(&embeddings, &pairs)?;
+        let loss = NPairMc.forward(&Batch::new(&embeddings, &labels)?)?;
         updater.add(&npair_nn::backward(&loss.value)?)?;
         updater.step(1.)?;
         steps += 1;
