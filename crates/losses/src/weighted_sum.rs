@@ -72,6 +72,7 @@ impl std::fmt::Debug for WeightedSum {
 impl Loss for WeightedSum {
     /// A part that meets no reference takes the batch alone.
     fn forward(&self, batch: &Batch) -> Result<LossValue> {
+        batch.check(self)?;
         let mut parts = Vec::with_capacity(self.parts.len());
         let mut sum: Option<Tensor> = None;
         for Part { name, weight, loss } in &self.parts {
