@@ -4,10 +4,10 @@
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, ModelConfig, Output, ResNetConfig, VitConfig};
-use npair_losses::{CrossBatchMemory, Loss, NPairMc, ProxyAnchor, WeightedSum};
+use npair_losses::{Batch, CrossBatchMemory, Loss, LossContext, NPairMc, ProxyAnchor, WeightedSum};
 use npair_nn::{Mode, backward};
 use npair_testkit::{inputs, threads};
-use npair_train::{Config, GradCache, StepReport, Trainer, Watch};
+use npair_train::GradCache;
 use npair_types::{Labels, Purpose, Streams};
 
 const BATCH: usize = 6;
@@ -36,6 +36,10 @@ fn pixels(dtype: DType) -> Tensor {
 
 fn labels() -> Labels {
     Labels::new((0..BATCH as u32).map(|row| row / 2)).unwrap()
+}
+
+fn batch(embeddings: &Tensor) -> Batch {
+    Batch::new(embeddings, &labels()).unwrap()
 }
 
 fn mode() -> Mode {
@@ -73,7 +77,7 @@ impl Sums {
 
 fn whole(net: &EmbeddingNet, pixels: &Tensor, loss: &dyn Loss, mode: &Mode) -> Vec<(String, Vec<f64>)> {
     let mut sums = Sums::new(net, loss);
-    let value = loss.forward(&net.forward(pixels, mode).unwrap(), &labels()).unwrap().value;
+    let value = loss.forward(&batch(&net.forward(pixels, mode).unwrap())).unwrap().value;
     sums.add(&backward(&value).unwrap());
     sums.named()
 }
@@ -87,10 +91,10 @@ fn in_pieces(
 ) -> Vec<(String, Vec<f64>)> {
     let mut sums = Sums::new(net, loss);
     let of = |rows: std::ops::Range<usize>| Ok(pixels.narrow(0, rows.start, rows.len())?);
-    let take = |embeddings: &Tensor| Ok((loss.forward(embeddings, &labels())?.value, ()));
+    let take = |embeddings: &Tensor| Ok((loss.forward(&batch(embeddings))?.value, ()));
     GradCache::new(piece)
         .unwrap()
-        .gradients(net, mode, BATCH, of, take, |grads| {
+        .gradients(net, (mode, BATCH), of, take, |grads| {
             sums.add(grads);
             Ok(())
         })
@@ -118,7 +122,9 @@ fn gradients_are_those_of_the_whole_batch() {
         for (backbone, output, pieces) in networks {
             let net = net(backbone, dtype, output);
             let rng = &mut Streams::new(2).open(Purpose::Initialisation, [0, 0]);
-            let proxies = ProxyAnchor::new(&labels().classes(), 8, rng, dtype, &Device::Cpu).unwrap();
+            let classes = labels().classes();
+            let mut context = LossContext { classes: &classes, width: 8, rng, dtype, device: &Device::Cpu };
+            let proxies = ProxyAnchor::new(&mut context).unwrap();
             let sum = WeightedSum::new().and("n-pair", 1., NPairMc).unwrap();
             let sum = sum.and("proxy", 0.1, proxies.with_alpha(4.).unwrap()).unwrap();
             let want = whole(&net, &pixels, &sum, &mode());
@@ -147,7 +153,7 @@ fn dropout_is_replayed() {
             assert!((a - b).abs() < 1e-13, "{rows:?}: {a} {b}");
         }
         // Both parts of GradCache see the same, to the bit.
-        assert_eq!(bits(&net.rehearse(&some, &piece).unwrap()), bits(&net.forward(&some, &piece).unwrap()));
+        assert_eq!(bits(&net.forward_no_grad(&some, &piece).unwrap()), bits(&net.forward(&some, &piece).unwrap()));
     }
 }
 
@@ -162,8 +168,8 @@ fn batch_norm_sees_pieces_and_moves_once_for_each() {
     let first = buffers(&cached);
     let of = |rows: std::ops::Range<usize>| Ok(pixels.narrow(0, rows.start, rows.len())?);
 
-    let take = |embeddings: &Tensor| Ok((NPairMc.forward(embeddings, &labels())?.value, ()));
-    GradCache::new(3).unwrap().gradients(&cached, &mode(), BATCH, of, take, |_| Ok(())).unwrap();
+    let take = |embeddings: &Tensor| Ok((NPairMc.forward(&batch(embeddings))?.value, ()));
+    GradCache::new(3).unwrap().gradients(&cached, (&mode(), BATCH), of, take, |_| Ok(())).unwrap();
     // As two small batches move them.
     for rows in [0, 3] {
         plain.forward(&pixels.narrow(0, rows, 3).unwrap(), &mode()).unwrap();
@@ -195,7 +201,7 @@ fn with_a_memory_too_and_on_any_number_of_threads() {
                     sums.add(grads);
                     Ok(())
                 };
-                cache.gradients(&net, &mode(), BATCH, of, take, add).unwrap();
+                cache.gradients(&net, (&mode(), BATCH), of, take, add).unwrap();
             }
         }
         assert_eq!(memory.labels().len(), 40);
@@ -205,66 +211,4 @@ fn with_a_memory_too_and_on_any_number_of_threads() {
     assert!(relative < 1e-6, "{relative:e}");
     let all = threads::with_threads(&[1, 2], || run(Some(4)));
     assert!(all[0] == all[1]);
-}
-
-/// Losses, gradient norms and parts of every step.
-#[derive(Default)]
-struct Steps(Vec<StepReport>);
-
-impl Watch for Steps {
-    fn step(&mut self, report: &StepReport) {
-        self.0.push(report.clone());
-    }
-}
-
-#[test]
-fn a_run_in_pieces_is_the_run_at_once() {
-    // Augmentation, dropout, accumulation, a memory and a sum of losses; plain descent, whose steps follow the gradient.
-    let text = r#"
-        seed = 5
-        data = { glyphs = { classes = 30, instances = 4, size = 32 }, split = { by = "classes", val = 4, test = 4 } }
-        images = { channels = "rgb", size = 32, invert = true, augment = { rotate = 10.0, shift = 0.1 } }
-        memory = { size = 20 }
-        batch = { classes = 4 }
-        optimiser = { name = "sgd", learning_rate = 0.01, accumulate = 2 }
-        [model]
-        embedding = 8
-        dropout = 0.3
-        output = "unit-length"
-        backbone = { architecture = "resnet18", size = 32, frozen_norms = true }
-        [training]
-        steps = 3
-        eval_every = 0
-        [loss]
-        name = "weighted-sum"
-        [[loss.parts]]
-        name = "n-pair-mc"
-        weight = 1.0
-        [[loss.parts]]
-        name = "proxy-anchor"
-        weight = 0.1
-        alpha = 4.0
-    "#;
-    let dir = tempfile::tempdir().unwrap();
-    let [whole, pieces] = [0, 3].map(|piece| {
-        let config = Config::parse("test", text, &[format!("training.grad_cache={piece}")]).unwrap();
-        let mut steps = Steps::default();
-        Trainer::start(config, &dir.path().join(piece.to_string())).unwrap().train(&mut steps).unwrap();
-        steps.0
-    });
-    let close = |a: f64, b: f64, what: &str| assert!((a - b).abs() < 1e-6 * a.abs(), "{what}: {a} {b}");
-    for (a, b) in whole.iter().zip(&pieces) {
-        close(a.loss, b.loss, "loss");
-        close(a.grad_norm, b.grad_norm, "gradient");
-        assert_eq!((a.terms, a.active, a.examples), (b.terms, b.active, b.examples));
-        let names: Vec<&str> = a.parts.iter().map(|part| part.name.as_str()).collect();
-        assert_eq!(names, ["n-pair-mc", "proxy-anchor"]);
-        close(a.loss, a.parts[0].loss + 0.1 * a.parts[1].loss, "sum of parts");
-        assert_eq!(a.terms, a.parts.iter().map(|part| part.terms).sum::<usize>());
-    }
-    assert_eq!(whole.len(), 3);
-    // The journal has the parts as well.
-    let journal = std::fs::read_to_string(dir.path().join("3/metrics.jsonl")).unwrap();
-    let first: serde_json::Value = serde_json::from_str(journal.lines().next().unwrap()).unwrap();
-    assert_eq!(first["parts"][1]["name"], "proxy-anchor");
 }

@@ -14,8 +14,10 @@ const WIDTH: usize = 12;
 fn losses(labels: &Labels) -> Vec<(&'static str, Box<dyn Loss>)> {
     let mut rng = Streams::new(6).open(Purpose::Initialisation, [0, 0]);
     let classes = labels.classes();
-    let softmax = SoftmaxClassifier::new(&classes, WIDTH, &mut rng, DType::F32, &Device::Cpu).unwrap();
-    let proxies = ProxyAnchor::new(&classes, WIDTH, &mut rng, DType::F32, &Device::Cpu).unwrap();
+    let mut context =
+        LossContext { classes: &classes, width: WIDTH, rng: &mut rng, dtype: DType::F32, device: &Device::Cpu };
+    let softmax = SoftmaxClassifier::new(&mut context).unwrap();
+    let proxies = ProxyAnchor::new(&mut context).unwrap();
     vec![
         ("N-pair-mc", Box::new(NPairMc)),
         ("N-pair-ovo", Box::new(NPairOvo)),
@@ -56,7 +58,7 @@ fn every_variable_of_every_backbone_has_a_gradient_under_every_kind_of_loss() {
         let vars = net.params().trainable();
         for (step, (loss_name, loss)) in losses(&labels).into_iter().enumerate() {
             let embeddings = net.forward(&pixels, &Mode::train(Streams::new(7), step as u64)).unwrap();
-            let value = loss.forward(&embeddings, &labels).unwrap().value;
+            let value = loss.forward(&Batch::new(&embeddings, &labels).unwrap()).unwrap().value;
             let own = loss.variables();
             let all = vars
                 .iter()
