@@ -40,6 +40,12 @@ pub enum Error {
         /// Their shape.
         got: Vec<usize>,
     },
+    /// Embeddings to mine in are whole numbers.
+    #[error("the embeddings are of type {got:?}: give f32 or f64, or f16 or bf16, which are read as f32")]
+    DType {
+        /// Their number type.
+        got: candle_core::DType,
+    },
     /// Prototypes do not fit the candidates.
     #[error("prototypes have shape {got:?}, but {want} is needed")]
     Prototypes {
@@ -69,6 +75,14 @@ pub enum Error {
         "class mining has no prototypes yet: embed the examples of `candidates()` and hand them to `supply()` first"
     )]
     NoPrototypes,
+    /// A class miner's choice is none.
+    #[error("{miner} {why}")]
+    Miner {
+        /// Which miner.
+        miner: String,
+        /// The fault of its choice.
+        why: String,
+    },
     /// A saved state is not this sampler's.
     #[error("the saved sampler state does not fit: {0}; it was written by another sampler, version or data set")]
     State(String),

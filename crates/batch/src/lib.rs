@@ -21,38 +21,26 @@
 //! | [`AngularMiner`] | triplets of a large angle | the cap |
 //! | [`MultiSimilarityMiner`] | pairs beyond the hardest of the other kind | the cap, of either kind |
 //!
-//! None of them makes a list of all triplets: memory is that of what is kept, and at most one matrix (B, B).
+//! None of them makes a list of all triplets: memory is that of what is kept, and at most one matrix (B, B). An outside one is a
+//! [`TupleMiner`], an outside sampler a [`BatchSampler`], and the classes that meet in a batch are chosen by a [`ClassMiner`].
 //!
-//! What every sampler does at the edges: classes with too few examples are left out and listed by `left_out`; a batch is
+//! Every sampler at the edges: classes with too few examples are left out and listed by `left_out`; a batch is
 //! always whole, the last classes of an epoch are filled up with the first of the next, and no class stands in a batch
 //! twice; more classes per batch than there are is an error; class numbers need not be contiguous.
 #![forbid(unsafe_code)]
 
-mod balanced;
 mod class_mining;
-mod deck;
 mod error;
-mod n_pair;
-mod plan;
-mod stub;
-mod triplet;
-pub use stub::TupleMiner;
+mod sampler;
 mod tuple_mining;
-mod tuplet;
 
-pub use balanced::BalancedSampler;
 pub use class_mining::{
-    Candidates, ClassMiner, GreedyMiner, Groups, Mined, MinedClasses, Mining, Prototypes, Violation,
+    CandidateSets, Candidates, ChosenClasses, ClassMiner, GreedyMiner, GreedyMiningSettings, Groups, Prototypes,
+    Violation,
 };
 pub use error::{Error, Result};
-pub use n_pair::NPairSampler;
-pub use plan::{BatchPlan, BatchSampler};
-pub use triplet::TripletSampler;
-pub use tuple_mining::{
-    AllTriplets, AngularMiner, BatchHard, DistanceWeighted, EasyPositive, Hardest, MinedPairs, MinedTriplets,
-    MultiSimilarityMiner, Negative, PairMiner, SemiHard, TripletMiner,
-};
-pub use tuplet::TupletSampler;
+pub use sampler::*;
+pub use tuple_mining::*;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

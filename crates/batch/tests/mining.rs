@@ -58,7 +58,7 @@ proptest! {
         let prototypes = Prototypes::new(&classes, &t, Measure::Dot).unwrap();
         let choose = |seed| {
             let mut rng = Streams::new(seed).open(Purpose::Mining, [0, 0]);
-            GreedyMiner { violation }.choose(&prototypes, n, &mut rng).unwrap()
+            (GreedyMiner { violation }).choose(&prototypes, n, &mut rng).unwrap()
         };
         let mined = choose(seed);
         prop_assert_eq!(&mined, &choose(seed));

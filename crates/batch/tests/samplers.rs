@@ -31,6 +31,10 @@ fn embed(ask: &Candidates) -> Prototypes {
     Prototypes::new(&ask.classes, &t, ask.measure).unwrap()
 }
 
+fn greedy() -> Box<dyn ClassMiner> {
+    Box::new(GreedyMiner::default())
+}
+
 fn next(sampler: &mut dyn BatchSampler) -> BatchPlan {
     let wants = sampler.wants_prototypes();
     let asked = sampler.candidates();
@@ -54,10 +58,10 @@ proptest! {
     fn n_pairs_visit_every_class_and_every_example(sizes in proptest::collection::vec(1usize..7, 3..25), n in 2usize..9, seed: u64, mine: bool) {
         let (index, classes) = index(&sizes);
         let usable: BTreeSet<ClassId> = index.with_at_least(2).iter().map(|&p| index.classes()[p]).collect();
-        let mining = Mining { candidates: 9, examples: 2, refresh: 2, ..Mining::default() };
-        let made = if mine { NPairSampler::mined(index.clone(), n, mining, rng(seed)) } else { NPairSampler::new(index.clone(), n, rng(seed)) };
+        let sets = CandidateSets { candidates: 9, examples: 2, refresh: 2, ..CandidateSets::default() };
+        let made = if mine { NPairSampler::mined(index.clone(), n, sets, greedy(), rng(seed)) } else { NPairSampler::new(index.clone(), n, rng(seed)) };
         if usable.len() < n {
-            let text = made.unwrap_err().to_string();
+            let text = made.err().unwrap().to_string();
             prop_assert!(text.contains(&format!("needs {n} classes")), "{}", text);
             return Ok(());
         }
@@ -98,14 +102,14 @@ proptest! {
     #[test]
     fn the_same_seed_gives_the_same_batches_and_a_stop_changes_none(seed: u64, steps in 1usize..12, kind in 0usize..6) {
         let (index, _) = index(&[4, 2, 6, 3, 5, 2, 4, 2, 3]);
-        let mining = Mining { candidates: 7, examples: 2, refresh: 3, ..Mining::default() };
+        let sets = CandidateSets { candidates: 7, examples: 2, refresh: 3, ..CandidateSets::default() };
         let make = || -> Box<dyn BatchSampler> {
             let (index, rng) = (index.clone(), rng(seed));
             match kind {
                 0 => Box::new(NPairSampler::new(index, 4, rng).unwrap()),
-                1 => Box::new(NPairSampler::mined(index, 4, mining, rng).unwrap()),
+                1 => Box::new(NPairSampler::mined(index, 4, sets, greedy(), rng).unwrap()),
                 2 => Box::new(TripletSampler::new(index, 4, rng).unwrap()),
-                3 => Box::new(TripletSampler::mined(index, 3, mining, rng).unwrap()),
+                3 => Box::new(TripletSampler::mined(index, 3, sets, greedy(), rng).unwrap()),
                 4 => Box::new(TupletSampler::new(index, 4, rng).unwrap()),
                 _ => Box::new(BalancedSampler::new(index, 2, 3, rng).unwrap()),
             }
@@ -149,15 +153,15 @@ fn triplets_are_the_papers() {
 #[test]
 fn edges_are_said() {
     let (index, _) = index(&[2, 2, 1, 3]);
-    let said = |r: Result<NPairSampler>| r.unwrap_err().to_string();
+    let said = |r: Result<NPairSampler>| r.err().unwrap().to_string();
     assert!(said(NPairSampler::new(index.clone(), 1, rng(0))).contains("at least 2"));
     assert!(said(NPairSampler::new(index.clone(), 4, rng(0))).contains("the data has 3"));
-    let few = Mining { candidates: 2, ..Mining::default() };
-    assert!(said(NPairSampler::mined(index.clone(), 3, few, rng(0))).contains("mining.candidates"));
+    let few = CandidateSets { candidates: 2, ..CandidateSets::default() };
+    assert!(said(NPairSampler::mined(index.clone(), 3, few, greedy(), rng(0))).contains("mining.candidates"));
     assert!(BalancedSampler::new(index.clone(), 2, 3, rng(0)).unwrap_err().to_string().contains("the data has 1"));
     assert!(BalancedSampler::new(index.clone(), 0, 3, rng(0)).is_err());
     assert!(TupletSampler::new(index.clone(), 4, rng(0)).is_err());
-    let mut mined = NPairSampler::mined(index.clone(), 2, Mining::default(), rng(0)).unwrap();
+    let mut mined = NPairSampler::mined(index.clone(), 2, CandidateSets::default(), greedy(), rng(0)).unwrap();
     assert!(mined.next_batch().unwrap_err().to_string().contains("no prototypes"));
     // More candidates asked for than there are classes: all of them.
     assert_eq!(mined.candidates().unwrap().classes.len(), 3);
@@ -184,7 +188,7 @@ proptest! {
             return Ok(());
         }
         let mut sampler = made.unwrap();
-        let mut twin = sampler.clone();
+        let mut twin = NPairSampler::grouped(index.clone(), n, &wanted, rng(seed)).unwrap();
         for step in 0..8 {
             let plan = sampler.next_batch().unwrap();
             check_labels(&plan, &classes);
@@ -238,4 +242,159 @@ fn a_group_that_is_large_enough_is_enough() {
     let other = Groups::new(&index, &["a"; 12], 1).unwrap();
     let mut other = NPairSampler::grouped(index, 4, &other, rng(3)).unwrap();
     assert!(other.restore(&sampler.save().unwrap()).unwrap_err().to_string().contains("groups differ"));
+}
+
+/// Chooses the first classes, later by one with every batch.
+struct Marching(usize);
+
+impl ClassMiner for Marching {
+    fn name(&self) -> &str {
+        "marching"
+    }
+
+    fn choose(&mut self, prototypes: &Prototypes, n: usize, _: &mut ChaCha8Rng) -> Result<ChosenClasses> {
+        self.0 += 1;
+        let places = (0..n).map(|i| (self.0 + i) % prototypes.len()).collect();
+        Ok(ChosenClasses { places, violations: Vec::new() })
+    }
+
+    fn save(&self) -> Result<serde_json::Value> {
+        Ok(self.0.into())
+    }
+
+    fn restore(&mut self, state: &serde_json::Value) -> Result<()> {
+        self.0 = state.as_u64().ok_or_else(|| Error::State(format!("{state} is no number")))? as usize;
+        Ok(())
+    }
+}
+
+/// Chooses one class again and again.
+struct Stuck;
+
+impl ClassMiner for Stuck {
+    fn name(&self) -> &str {
+        "stuck miner"
+    }
+
+    fn choose(&mut self, _: &Prototypes, n: usize, _: &mut ChaCha8Rng) -> Result<ChosenClasses> {
+        Ok(ChosenClasses { places: vec![0; n], violations: Vec::new() })
+    }
+}
+
+#[test]
+fn an_outside_class_miner_enters_and_is_resumed() {
+    let (index, _) = index(&[2; 7]);
+    let make = |miner: Box<dyn ClassMiner>| {
+        let sets = CandidateSets { candidates: 5, refresh: 3, ..CandidateSets::default() };
+        NPairSampler::mined(index.clone(), 3, sets, miner, rng(4)).unwrap()
+    };
+    let (mut whole, mut first) = (make(Box::new(Marching(0))), make(Box::new(Marching(0))));
+    for _ in 0..4 {
+        assert_eq!(next(&mut whole), next(&mut first));
+    }
+    assert_eq!(first.last_choice().unwrap().places, [4, 0, 1]);
+    let state = first.save().unwrap();
+    let mut resumed = make(Box::new(Marching(100)));
+    resumed.restore(&state).unwrap();
+    for _ in 0..5 {
+        assert_eq!(next(&mut whole), next(&mut resumed));
+    }
+    let other = make(greedy()).restore(&state).unwrap_err().to_string();
+    assert!(other.contains("of the marching, not of the greedy class miner"), "{other}");
+    let mut stuck = make(Box::new(Stuck));
+    let ask = stuck.candidates().unwrap();
+    stuck.supply(embed(&ask)).unwrap();
+    let said = stuck.next_batch().unwrap_err().to_string();
+    assert!(said.contains("stuck miner chose [0, 0, 0], but 3 different ones of 5"), "{said}");
+}
+
+/// All values inside a JSON value, by their paths.
+fn paths(value: &serde_json::Value, at: String, out: &mut Vec<String>) {
+    out.push(at.clone());
+    match value {
+        serde_json::Value::Array(all) => {
+            all.iter().enumerate().for_each(|(i, v)| paths(v, format!("{at}/{i}"), out));
+        }
+        serde_json::Value::Object(all) => all.iter().for_each(|(key, v)| paths(v, format!("{at}/{key}"), out)),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_damaged_state_is_an_error_and_never_a_panic() {
+    let (index, _) = index(&[4, 2, 3, 2, 5]);
+    let groups = Groups::new(&index, &[0, 0, 1, 1, 1], 1).unwrap();
+    let sets = CandidateSets { candidates: 4, examples: 2, refresh: 2, ..CandidateSets::default() };
+    let all: Vec<Box<dyn Fn() -> Box<dyn BatchSampler>>> = vec![
+        Box::new(|| Box::new(NPairSampler::new(index.clone(), 2, rng(1)).unwrap())),
+        Box::new(|| Box::new(NPairSampler::grouped(index.clone(), 2, &groups, rng(1)).unwrap())),
+        Box::new(|| Box::new(NPairSampler::mined(index.clone(), 2, sets, greedy(), rng(1)).unwrap())),
+        Box::new(|| Box::new(TripletSampler::mined(index.clone(), 2, sets, greedy(), rng(1)).unwrap())),
+        Box::new(|| Box::new(TupletSampler::new(index.clone(), 2, rng(1)).unwrap())),
+        Box::new(|| Box::new(BalancedSampler::new(index.clone(), 2, 2, rng(1)).unwrap())),
+    ];
+    let damages = [
+        serde_json::json!(null),
+        serde_json::json!(0),
+        serde_json::json!(3),
+        serde_json::json!(1_000_000_000_000_000u64),
+        serde_json::json!(-1),
+        serde_json::json!("x"),
+        serde_json::json!([]),
+        serde_json::json!([0, 0, 0]),
+        serde_json::json!({}),
+    ];
+    let mut refused = 0;
+    for make in &all {
+        let mut sampler = make();
+        for _ in 0..3 {
+            next(&mut *sampler);
+        }
+        let whole = sampler.save().unwrap();
+        let mut places = Vec::new();
+        paths(&whole, String::new(), &mut places);
+        for place in &places {
+            for damage in &damages {
+                let mut state = whole.clone();
+                *state.pointer_mut(place).unwrap() = damage.clone();
+                let mut fresh = make();
+                // What is taken is a state that could have been: it goes on.
+                match fresh.restore(&state) {
+                    Ok(()) => (0..6).for_each(|_| _ = fresh_batch(&mut *fresh)),
+                    Err(why) => {
+                        assert!(why.to_string().contains("does not fit"), "{place}: {why}");
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(refused > 2000, "{refused}");
+}
+
+/// A batch, or an error: of prototypes that were changed all products may be infinite.
+fn fresh_batch(sampler: &mut dyn BatchSampler) -> Result<BatchPlan> {
+    if let Some(ask) = sampler.candidates() {
+        sampler.supply(embed(&ask)).unwrap();
+    }
+    sampler.next_batch()
+}
+
+#[test]
+fn samplers_are_built_of_their_settings() {
+    fn check<S: SamplerSettings + serde::de::DeserializeOwned>(given: serde_json::Value, name: &str) {
+        let (index, _) = index(&[3; 6]);
+        let settings: S = serde_json::from_value(given).unwrap();
+        let mut sampler = settings.build(index, rng(1)).unwrap();
+        assert_eq!(sampler.name(), name);
+        let plan = next(&mut *sampler);
+        assert_eq!((plan.tuples.kind(), plan.ids.len()), (sampler.kind(), sampler.batch_size()));
+        assert!(serde_json::from_value::<S>(serde_json::json!({"nothing": 1})).is_err());
+    }
+    let mining = serde_json::json!({"candidates": 5, "violation": "mean", "measure": "cosine"});
+    check::<NPairSamplerSettings>(serde_json::json!({"classes": 3}), "N-pair sampler");
+    check::<NPairSamplerSettings>(serde_json::json!({"classes": 3, "mining": mining}), "N-pair sampler");
+    check::<TripletSamplerSettings>(serde_json::json!({"classes": 4, "mining": mining}), "triplet sampler");
+    check::<TupletSamplerSettings>(serde_json::json!({"classes": 3}), "tuplet sampler");
+    check::<BalancedSamplerSettings>(serde_json::json!({"classes": 2, "per_class": 3}), "balanced sampler");
 }

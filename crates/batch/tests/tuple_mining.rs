@@ -3,12 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device, Tensor};
-use npair_batch::{
-    AllTriplets, AngularMiner, BatchHard, DistanceWeighted, EasyPositive, Hardest, MinedTriplets, MultiSimilarityMiner,
-    Negative, PairMiner, SemiHard, TripletMiner,
-};
+use npair_batch::*;
 use npair_testkit::{inputs, threads};
-use npair_types::{ChaCha8Rng, Labels, Measure, Purpose, Streams};
+use npair_types::{ChaCha8Rng, Labels, Measure, PairList, Purpose, Streams, TupleKind};
 use proptest::prelude::*;
 
 const SQUARED: Measure = Measure::SquaredEuclidean;
@@ -17,8 +14,8 @@ fn rng(seed: u64) -> ChaCha8Rng {
     Streams::new(seed).open(Purpose::Mining, [0, 0])
 }
 
-fn rows(mined: &MinedTriplets) -> Vec<[usize; 3]> {
-    mined.triplets.iter().flat_map(|t| (0..t.len()).map(|i| t.rows(i))).collect()
+fn rows(mined: &Mined) -> Vec<[usize; 3]> {
+    mined.as_triplets().iter().flat_map(|t| (0..t.len()).map(|i| t.rows(i))).collect()
 }
 
 /// All triplets of a batch, by three loops.
@@ -46,7 +43,7 @@ fn without(rows: &[[usize; 3]], b: usize) -> usize {
     (0..b).filter(|&a| rows.iter().all(|t| t[0] != a)).count()
 }
 
-fn check(mined: MinedTriplets, want: Vec<[usize; 3]>, b: usize) {
+fn check(mined: Mined, want: Vec<[usize; 3]>, b: usize) {
     assert_eq!(mined.without, without(&want, b));
     assert_eq!(rows(&mined), want);
 }
@@ -73,7 +70,7 @@ proptest! {
         };
         let all = triplets(&y);
         let hardness = |[a, p, n]: [usize; 3]| s(a, n) - s(a, p);
-        let mine = |miner: &dyn TripletMiner| miner.triplets(&t, &y, &mut rng(1)).unwrap();
+        let mine = |miner: &dyn TupleMiner| miner.mine(&t, &y, &mut rng(1)).unwrap();
         // Of the triplets of an anchor the one that comes first: larger is better, then the smaller index.
         let pick = |score: &dyn Fn([usize; 3]) -> (f64, f64), from: &[[usize; 3]]| -> Vec<[usize; 3]> {
             let of = |a: usize| {
@@ -125,7 +122,7 @@ proptest! {
         let own = |i: usize| (0..b).filter(|&j| j != i && y.same(i, j)).collect::<Vec<_>>();
         let others = |i: usize| (0..b).filter(|&j| !y.same(i, j)).collect::<Vec<_>>();
 
-        let mined = MultiSimilarityMiner::new(0.1, 100).unwrap().pairs(&x, &y, &mut rng(1)).unwrap();
+        let mined = MultiSimilarityMiner::new(0.1, 100).unwrap().mine(&x, &y, &mut rng(1)).unwrap();
         let (mut positives, mut negatives) = (Vec::new(), Vec::new());
         // One number per row has two cosines, 1 and -1 to a rounding: nothing is at a bound.
         for i in (0..b).filter(|&i| !own(i).is_empty() && !others(i).is_empty()) {
@@ -134,9 +131,10 @@ proptest! {
             positives.extend(own(i).into_iter().filter(|&p| c(i, p) < near + 0.1).map(|p| [i, p]));
             negatives.extend(others(i).into_iter().filter(|&n| c(i, n) > far - 0.1).map(|n| [i, n]));
         }
-        prop_assert_eq!((&mined.positives, &mined.negatives), (&positives, &negatives));
-        let few = MultiSimilarityMiner::new(0.1, 1).unwrap().pairs(&x, &y, &mut rng(1)).unwrap();
-        prop_assert!(few.positives.windows(2).all(|w| w[0][0] < w[1][0]));
+        let listed = |mined: &Mined| mined.as_pairs().cloned().unwrap_or_default();
+        prop_assert_eq!(listed(&mined), PairList::new(positives, negatives, &y).unwrap());
+        let few = MultiSimilarityMiner::new(0.1, 1).unwrap().mine(&x, &y, &mut rng(1)).unwrap();
+        prop_assert!(listed(&few).positives().windows(2).all(|w| w[0][0] < w[1][0]));
         prop_assert_eq!(few.without, mined.without);
 
         // By the definition: from the points themselves, not from their cosines. Rounding decides at the bound alone, and
@@ -149,9 +147,9 @@ proptest! {
                 (apart.sqrt() / (2. * beside.sqrt())).atan().to_degrees()
             };
             let wide: Vec<[usize; 3]> = triplets(&y).into_iter().filter(|&t| angle(t) > 37.).collect();
-            check(AngularMiner::new(37., 10_000).unwrap().triplets(&x, &y, &mut rng(1)).unwrap(), wide.clone(), b);
+            check(AngularMiner::new(37., 10_000).unwrap().mine(&x, &y, &mut rng(1)).unwrap(), wide.clone(), b);
             // A pair is met from both its ends at one angle, but under one anchor every angle is its own.
-            let capped = AngularMiner::new(37., cap).unwrap().triplets(&x, &y, &mut rng(1)).unwrap();
+            let capped = AngularMiner::new(37., cap).unwrap().mine(&x, &y, &mut rng(1)).unwrap();
             check(capped, hardest(wide, angle, cap), b);
         }
     }
@@ -169,7 +167,7 @@ fn distance_weighted_draws_as_often_as_the_weights_say() {
     let trials = 4000;
     let mut rng = rng(7);
     for _ in 0..trials {
-        let mined = miner.triplets(&x, &y, &mut rng).unwrap();
+        let mined = miner.mine(&x, &y, &mut rng).unwrap();
         counts[rows(&mined)[0][2]] += 1.;
         assert_eq!(mined.without, 4);
     }
@@ -189,7 +187,7 @@ fn distance_weighted_draws_as_often_as_the_weights_say() {
 
 #[test]
 fn hard_inputs_give_no_nan_and_the_same_tuples_on_any_number_of_threads() {
-    let miners: Vec<(&str, Box<dyn TripletMiner>)> = vec![
+    let miners: Vec<(&str, Box<dyn TupleMiner>)> = vec![
         ("all", Box::new(AllTriplets::new(5).unwrap())),
         ("batch-hard", Box::<BatchHard>::default()),
         ("hardest", Box::new(Hardest::new(3, SQUARED).unwrap())),
@@ -202,16 +200,16 @@ fn hard_inputs_give_no_nan_and_the_same_tuples_on_any_number_of_threads() {
     let x = inputs::normal(3, 1., (150, 6), DType::F32).unwrap();
     let y = Labels::new((0..150).map(|i| i % 11)).unwrap();
     for (name, miner) in &miners {
-        let all = threads::with_threads(&[1, 2, 5], || miner.triplets(&x, &y, &mut rng(5)).unwrap());
+        let all = threads::with_threads(&[1, 2, 5], || miner.mine(&x, &y, &mut rng(5)).unwrap());
         assert!(all[0] == all[1] && all[0] == all[2] && !all[0].is_empty(), "{name}");
         let of = |a: usize| rows(&all[0]).iter().filter(|t| t[0] == a).count();
         assert!((0..150).all(|a| of(a) <= 5 * 4), "{name}");
 
-        let mined = |x: &Tensor, y: &[u32]| miner.triplets(x, &Labels::new(y.iter().copied()).unwrap(), &mut rng(5));
+        let mined = |x: &Tensor, y: &[u32]| miner.mine(x, &Labels::new(y.iter().copied()).unwrap(), &mut rng(5));
         // One class, all classes of one row, one row: nothing qualifies, and that is counted.
         for y in [[1, 1, 1, 1], [1, 2, 3, 4]] {
             let none = mined(&x.narrow(0, 0, 4).unwrap(), &y).unwrap();
-            assert_eq!((none.triplets, none.without), (None, 4), "{name}");
+            assert_eq!((none.tuples, none.without), (None, 4), "{name}");
         }
         assert_eq!(mined(&x.narrow(0, 0, 1).unwrap(), &[1]).unwrap().without, 1, "{name}");
         // Equal rows, zero rows, opposite rows, in few and in many dimensions.
@@ -232,12 +230,12 @@ fn hard_inputs_give_no_nan_and_the_same_tuples_on_any_number_of_threads() {
         }
     }
     let large = Tensor::new(&[[3e30f32], [-3e30]], &Device::Cpu).unwrap();
-    let said = BatchHard { measure: SQUARED }.triplets(&large, &Labels::new([1, 1]).unwrap(), &mut rng(1));
+    let said = BatchHard { measure: SQUARED }.mine(&large, &Labels::new([1, 1]).unwrap(), &mut rng(1));
     assert!(said.unwrap_err().to_string().contains("overflows"));
-    let all = threads::with_threads(&[1, 2, 5], || pairs.pairs(&x, &y, &mut rng(5)).unwrap());
-    assert!(all[0] == all[1] && all[0] == all[2] && !all[0].positives.is_empty());
-    let one = pairs.pairs(&x.narrow(0, 0, 3).unwrap(), &Labels::new([1, 1, 1]).unwrap(), &mut rng(1)).unwrap();
-    assert!(one.positives.is_empty() && one.negatives.is_empty() && one.without == 3);
+    let all = threads::with_threads(&[1, 2, 5], || pairs.mine(&x, &y, &mut rng(5)).unwrap());
+    assert!(all[0] == all[1] && all[0] == all[2] && !all[0].as_pairs().unwrap().positives().is_empty());
+    let one = pairs.mine(&x.narrow(0, 0, 3).unwrap(), &Labels::new([1, 1, 1]).unwrap(), &mut rng(1)).unwrap();
+    assert!(one.tuples.is_none() && one.without == 3);
 }
 
 #[test]
@@ -253,4 +251,37 @@ fn settings_out_of_range_are_named() {
         AngularMiner::new(90., 1).unwrap_err(),
     ];
     assert!(said.iter().all(|e| e.to_string().contains("but has to be")), "{said:?}");
+}
+
+#[test]
+fn miners_are_built_of_their_settings_and_read_what_losses_read() {
+    fn check<S: TupleMinerSettings + serde::de::DeserializeOwned>(given: serde_json::Value, name: &str) {
+        let settings: S = serde_json::from_value(given).unwrap();
+        let miner = settings.build().unwrap();
+        assert_eq!(miner.name(), name);
+        assert!(serde_json::from_value::<S>(serde_json::json!({"nothing": 1})).is_err(), "{name}");
+        let kind = if name == "multi-similarity miner" { TupleKind::PairList } else { TupleKind::Triplets };
+        let x = inputs::normal(3, 1., (12, 4), DType::F32).unwrap();
+        let y = Labels::new((0..12).map(|i| i % 4)).unwrap();
+        let mined = miner.mine(&x, &y, &mut rng(1)).unwrap();
+        assert_eq!((miner.kind(), mined.tuples.as_ref().unwrap().kind()), (kind, kind));
+        assert!(!mined.is_empty() && mined.tuples.as_ref().unwrap().check(&y).is_ok(), "{name}");
+        // 16 bits are read as f32, views as they are, whole numbers not at all.
+        let short = x.to_dtype(DType::BF16).unwrap();
+        let same = miner.mine(&short.to_dtype(DType::F32).unwrap(), &y, &mut rng(1)).unwrap();
+        assert_eq!(miner.mine(&short, &y, &mut rng(1)).unwrap(), same, "{name}");
+        let view = x.t().unwrap().contiguous().unwrap();
+        assert_eq!(miner.mine(&view.t().unwrap(), &y, &mut rng(1)).unwrap(), mined, "{name}");
+        let said = miner.mine(&Tensor::ones((12, 4), DType::U32, &Device::Cpu).unwrap(), &y, &mut rng(1)).unwrap_err();
+        assert!(said.to_string().contains("of type U32"), "{name}: {said}");
+    }
+    use serde_json::json;
+    check::<AllTripletsSettings>(json!({"per_anchor": 3}), "all triplets");
+    check::<BatchHardSettings>(json!({"measure": "cosine"}), "batch-hard miner");
+    check::<HardestSettings>(json!({}), "miner of the hardest triplets");
+    check::<SemiHardSettings>(json!({"margin": 5.0}), "semi-hard miner");
+    check::<EasyPositiveSettings>(json!({"negative": "hard"}), "easy-positive miner");
+    check::<DistanceWeightedSettings>(json!({"farthest": 1.9}), "distance-weighted miner");
+    check::<AngularMinerSettings>(json!({}), "angular miner");
+    check::<MultiSimilarityMinerSettings>(json!({}), "multi-similarity miner");
 }

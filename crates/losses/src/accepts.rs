@@ -1,6 +1,6 @@
 use npair_types::TupleKind;
 
-/// What a loss can be taken of: the samplers whose batches suffice, the tuples that it uses if they are chosen, whether it meets
+/// The batches that a loss can be taken of: the samplers whose batches suffice, the tuples that it uses if they are chosen, whether it meets
 /// a reference, and whether a batch has to hold exactly two rows of every class.
 ///
 /// ```
@@ -78,7 +78,7 @@ impl Accepts {
         self.two_per_class
     }
 
-    /// What a sum of two losses can be taken of: where only one of them meets a reference, the other takes the batch alone.
+    /// The batches that a sum of two losses can be taken of: where only one of them meets a reference, the other takes the batch alone.
     pub fn and(self, other: Self) -> Self {
         Self {
             sampled: self.sampled & other.sampled,
@@ -91,7 +91,7 @@ impl Accepts {
     /// An error unless the loss fits a sampler of this kind, a miner of that kind if there is one, and a memory if there is one.
     ///
     /// # Errors
-    /// What does not fit and the cure, to stand behind the loss's name.
+    /// The part that does not fit and the cure, to stand behind the loss's name.
     pub fn check(self, sampler: TupleKind, miner: Option<TupleKind>, memory: bool) -> Result<(), String> {
         let takes = self.words();
         if let Some(kind) = miner {
@@ -122,7 +122,7 @@ impl Accepts {
         Ok(())
     }
 
-    /// What it takes, in words.
+    /// The tuples that it takes, in words.
     pub(crate) fn words(self) -> String {
         let labels = match (self.sampled & bit(TupleKind::Labelled) != 0, self.two_per_class) {
             (true, false) => Some("labels"),

@@ -6,8 +6,7 @@ use npair_similarity::{Element, Mask, Rows};
 use npair_types::{Labels, PairList, Pairs, Triplets, TupleKind, Tuples};
 use std::borrow::Cow;
 
-/// What a loss is taken of: the embeddings of a batch and their labels, what the rows are to each other, and further rows to
-/// compare them with.
+/// A batch as a loss sees it: embeddings and their labels, the tuples that they form, and further rows to compare them with.
 ///
 /// The batch's rows are the queries, and the first of all rows that a query meets; those of the reference (a memory) follow,
 /// without a gradient. A query never meets itself.
@@ -112,7 +111,7 @@ impl Batch {
         &self.labels
     }
 
-    /// What the rows are to each other.
+    /// The tuples that the rows form.
     pub fn tuples(&self) -> &Tuples {
         &self.tuples
     }

@@ -26,7 +26,7 @@ pub enum Error {
     TooFew {
         /// Which loss.
         loss: String,
-        /// What is counted.
+        /// The things that are counted.
         what: &'static str,
         /// The least number.
         least: usize,
@@ -38,7 +38,7 @@ pub enum Error {
     Unfit {
         /// Which loss.
         loss: String,
-        /// What does not fit, and the cure.
+        /// The part that does not fit, and the cure.
         why: String,
     },
     /// A setting is outside its range.

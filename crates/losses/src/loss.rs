@@ -83,10 +83,10 @@ pub trait Loss: Send + Sync {
     /// If labels, tuples or shapes do not fit the loss.
     fn forward(&self, batch: &Batch) -> Result<LossValue>;
 
-    /// What it can be taken of, so that a sampler or a miner that does not fit is known before the first batch.
+    /// The batches that it can be taken of, so that a sampler or a miner that does not fit is known before the first batch.
     fn accepts(&self) -> Accepts;
 
-    /// What errors call it.
+    /// Its name in errors.
     fn name(&self) -> &str;
 
     /// The loss's own trainable variables, by name.

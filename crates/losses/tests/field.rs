@@ -23,7 +23,7 @@ fn plain() -> Vec<(&'static str, Box<dyn Loss>)> {
         ("tuplet margin", Box::<TupletMargin>::default()),
         ("triplet margin", Box::<BatchAllTriplet>::default()),
         ("batch-hard", Box::new(BatchHardTriplet::soft())),
-        ("batch-hard, unit", Box::new(BatchHardTriplet::new(0.2).unwrap().of_unit_rows())),
+        ("batch-hard, unit", Box::new(BatchHardTriplet::new(0.2).unwrap().with_unit_rows())),
         ("contrastive", Box::<PairwiseContrastive>::default()),
         ("lifted", Box::<LiftedStructure>::default()),
         ("generalized lifted", Box::<GeneralizedLiftedStructure>::default()),
@@ -76,7 +76,7 @@ fn gradients_agree_with_central_differences() {
         ("batch-hard, soft", Box::new(BatchHardTriplet::soft())),
         (
             "batch-hard, unit, non-zero",
-            Box::new(BatchHardTriplet::new(0.3).unwrap().of_unit_rows().with_reducer(Reducer::MeanOfNonZero)),
+            Box::new(BatchHardTriplet::new(0.3).unwrap().with_unit_rows().with_reducer(Reducer::MeanOfNonZero)),
         ),
         ("contrastive", Box::new(PairwiseContrastive::new(0.1, 1.2, Reducer::Mean).unwrap())),
         ("contrastive, non-zero", Box::new(PairwiseContrastive::new(0.1, 1.2, Reducer::MeanOfNonZero).unwrap())),

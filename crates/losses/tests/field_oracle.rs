@@ -102,7 +102,7 @@ proptest! {
             prop_assert_eq!((got.terms, got.active), (queries.len(), hinges.iter().filter(|&&h| h > 0.).count()));
             close(Ok(got), mean(hinges));
             let soft = queries.iter().map(|&i| above(&d, i).exp().ln_1p());
-            close(BatchHardTriplet::soft().of_unit_rows().of_batch(&x, &y), mean(soft));
+            close(BatchHardTriplet::soft().with_unit_rows().of_batch(&x, &y), mean(soft));
         }
 
         let near: Vec<f64> = pairs.iter().map(|&(i, p)| (d(i, p) - 0.3).max(0.)).collect();

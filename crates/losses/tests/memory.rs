@@ -34,7 +34,7 @@ fn of_queries() -> Vec<(&'static str, Box<dyn Loss>)> {
         ("multi-similarity", Box::new(MultiSimilarity::new(2., 5., 0.5).unwrap())),
         ("triplet margin", Box::new(BatchAllTriplet::new(0.3, Reducer::Mean).unwrap())),
         ("batch-hard", Box::new(BatchHardTriplet::soft())),
-        ("batch-hard, unit", Box::new(BatchHardTriplet::new(0.4).unwrap().of_unit_rows())),
+        ("batch-hard, unit", Box::new(BatchHardTriplet::new(0.4).unwrap().with_unit_rows())),
         ("margin", Box::new(margin(Reducer::Mean))),
         ("generalized lifted", Box::<GeneralizedLiftedStructure>::default()),
         ("fast-ap", Box::<FastAp>::default()),

@@ -27,7 +27,7 @@ fn every(dtype: DType) -> Vec<Box<dyn Loss>> {
         Box::new(MarginFreeTriplet),
         Box::<BatchAllTriplet>::default(),
         Box::new(BatchHardTriplet::new(0.2).unwrap()),
-        Box::new(BatchHardTriplet::soft().of_unit_rows()),
+        Box::new(BatchHardTriplet::soft().with_unit_rows()),
         Box::<Angular>::default(),
         Box::new(NPairMc),
         Box::new(SymmetricNPairMc),

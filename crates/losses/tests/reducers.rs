@@ -97,7 +97,7 @@ proptest! {
                 }
                 let hardest: Vec<(usize, f64)> = hardest.into_iter().collect();
                 let want = reduced(reducer, &hardest, &y);
-                let loss = BatchHardTriplet::new(0.3).unwrap().of_unit_rows().with_reducer(reducer);
+                let loss = BatchHardTriplet::new(0.3).unwrap().with_unit_rows().with_reducer(reducer);
                 let got = loss.of_batch(&x, &y).unwrap().to_f64().unwrap();
                 prop_assert!((got - want).abs() < 1e-9 * want.max(1.), "batch-hard, {reducer:?}: {got} {want}");
             }
@@ -112,7 +112,7 @@ fn gradients_of_reducers_agree_with_central_differences() {
     let boundaries = Tensor::new(&[1.1f64, 1.2, 1.3], &Device::Cpu).unwrap();
     let wrap = |l: npair_losses::Result<LossValue>| l.map(|l| l.value).map_err(candle_core::Error::wrap);
     for reducer in all() {
-        let hard = BatchHardTriplet::new(0.3).unwrap().of_unit_rows().with_reducer(reducer);
+        let hard = BatchHardTriplet::new(0.3).unwrap().with_unit_rows().with_reducer(reducer);
         let losses: [(&str, Box<dyn Loss>); 3] = [
             ("batch-hard", Box::new(hard)),
             ("contrastive", Box::new(PairwiseContrastive::new(0.1, 1.2, reducer).unwrap())),

@@ -35,7 +35,7 @@ fn every(dtype: DType) -> Vec<(&'static str, Box<dyn Loss>)> {
         ("tuplet margin", Box::<TupletMargin>::default()),
         ("triplet margin all", Box::<BatchAllTriplet>::default()),
         ("batch-hard", Box::new(BatchHardTriplet::new(0.2).unwrap())),
-        ("batch-hard, soft, unit", Box::new(BatchHardTriplet::soft().of_unit_rows())),
+        ("batch-hard, soft, unit", Box::new(BatchHardTriplet::soft().with_unit_rows())),
         ("contrastive all", Box::<PairwiseContrastive>::default()),
         ("fast-ap", Box::<FastAp>::default()),
         ("smooth-ap", Box::<SmoothAp>::default()),

@@ -97,6 +97,10 @@ fn loss<S: LossSettings + DeserializeOwned>(table: &toml::Table, context: &mut L
     Ok(read::<S>(table)?.build(context)?)
 }
 
+fn miner<S: TupleMinerSettings + DeserializeOwned>(table: &toml::Table) -> Result<Box<dyn TupleMiner>> {
+    Ok(read::<S>(table)?.build()?)
+}
+
 fn regularizer<S: RegularizerSettings + DeserializeOwned>(table: &toml::Table) -> Result<Box<dyn Regularizer>> {
     Ok(read::<S>(table)?.build()?)
 }
@@ -156,7 +160,16 @@ static LOSSES: &[Row<MakeLoss>] = &[
     row!(loss, "weighted-sum", SumSettings),
 ];
 
-static MINERS: &[Row<MakeMiner>] = &[];
+static MINERS: &[Row<MakeMiner>] = &[
+    row!(miner, "all-triplets", AllTripletsSettings),
+    row!(miner, "batch-hard", BatchHardSettings),
+    row!(miner, "hardest", HardestSettings),
+    row!(miner, "semi-hard", SemiHardSettings),
+    row!(miner, "easy-positive", EasyPositiveSettings),
+    row!(miner, "distance-weighted", DistanceWeightedSettings),
+    row!(miner, "angular", AngularMinerSettings),
+    row!(miner, "multi-similarity", MultiSimilarityMinerSettings),
+];
 
 static REGULARIZERS: &[Row<MakeRegularizer>] = &[
     row!(regularizer, "lp-norm", LpNormSettings),

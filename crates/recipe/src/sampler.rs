@@ -1,7 +1,10 @@
 //! The sampler that fills batches for a configuration's loss.
 
 use crate::{Config, Error, Result};
-use npair_batch::{BalancedSampler, BatchSampler, Groups, NPairSampler, TripletSampler, TupletSampler};
+use npair_batch::{
+    BalancedSamplerSettings, BatchSampler, Groups, NPairSampler, NPairSamplerSettings, SamplerSettings,
+    TripletSamplerSettings, TupletSamplerSettings,
+};
 use npair_evaluate::Inputs;
 use npair_losses::Accepts;
 use npair_types::{ChaCha8Rng, ClassIndex, Purpose, Streams, TupleKind};
@@ -44,36 +47,35 @@ impl Suits {
 pub(crate) fn build(config: &Config, inputs: &dyn Inputs, accepts: Accepts) -> Result<Box<dyn BatchSampler>> {
     let index = inputs.class_index();
     let rng = Streams::new(config.seed).open(Purpose::Sampling, [0, 0]);
-    let (n, m, mining) = (config.batch.classes, config.batch.per_class, config.batch.mining);
+    let (classes, per_class, mining) = (config.batch.classes, config.batch.per_class, config.batch.mining.clone());
     let suits = Suits::of(accepts);
     if config.batch.groups > 0 {
         return grouped(config, inputs, suits, rng);
     }
-    if config.miner.is_some() {
-        // Tuples are chosen from whole batches; their classes may be mined too.
-        return Ok(match mining {
-            Some(mining) => {
-                two(m, "class mining")?;
-                Box::new(NPairSampler::mined(index, n, mining, rng)?)
-            }
-            None => Box::new(BalancedSampler::new(index, n, m, rng)?),
-        });
-    }
+    // Tuples of a miner are chosen from whole batches, whose classes may be mined too.
+    let suits = match (&config.miner, &mining) {
+        (None, _) => suits,
+        (Some(_), Some(_)) => Suits::Pairs,
+        (Some(_), None) => Suits::Labelled,
+    };
     if suits != Suits::Labelled {
-        two(m, suits.words())?;
+        let name = if config.miner.is_some() { "class mining" } else { suits.words() };
+        two(per_class, name)?;
+    } else if mining.is_some() {
+        return Err(unmined(suits));
     }
-    Ok(match (suits, mining) {
-        (Suits::Triplets, Some(mining)) => Box::new(TripletSampler::mined(index, n, mining, rng)?),
-        (Suits::Triplets, None) => Box::new(TripletSampler::new(index, n, rng)?),
-        (Suits::Pairs, Some(mining)) => Box::new(NPairSampler::mined(index, n, mining, rng)?),
-        (Suits::Pairs, None) => Box::new(NPairSampler::new(index, n, rng)?),
-        (Suits::Tuplets | Suits::Labelled, Some(_)) => {
-            let why = format!("{} has no class mining; the N-pair and triplet losses have", suits.words());
-            return Err(Error::Setting { setting: "batch.mining", why });
-        }
-        (Suits::Tuplets, None) => Box::new(TupletSampler::new(index, n, rng)?),
-        (Suits::Labelled, None) => Box::new(BalancedSampler::new(index, n, m, rng)?),
+    Ok(match suits {
+        Suits::Triplets => TripletSamplerSettings { classes, mining }.build(index, rng)?,
+        Suits::Pairs => NPairSamplerSettings { classes, mining }.build(index, rng)?,
+        Suits::Tuplets if mining.is_some() => return Err(unmined(suits)),
+        Suits::Tuplets => TupletSamplerSettings { classes }.build(index, rng)?,
+        Suits::Labelled => BalancedSamplerSettings { classes, per_class }.build(index, rng)?,
     })
+}
+
+fn unmined(suits: Suits) -> Error {
+    let why = format!("{} has no class mining; the N-pair and triplet losses have", suits.words());
+    Error::Setting { setting: "batch.mining", why }
 }
 
 /// An error unless a class gives two examples.

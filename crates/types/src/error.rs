@@ -1,10 +1,10 @@
-/// What is wrong with labels or an index set; every message names the value and the legal range.
+/// A fault of labels or of an index set; every message names the value and the legal range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Nothing was given where at least one entry is needed.
     #[error("{what} is empty: give at least {least}")]
     Empty {
-        /// What was empty.
+        /// The empty thing.
         what: &'static str,
         /// The least number of entries.
         least: usize,
@@ -46,7 +46,7 @@ pub enum Error {
         what: &'static str,
         /// Which tuple.
         at: usize,
-        /// What does not fit.
+        /// The reason.
         why: String,
     },
 }

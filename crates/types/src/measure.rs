@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-/// How near two embeddings are. Every matrix of this workspace holds *closeness*: larger is nearer, whatever the
+/// How near two embeddings are. Every matrix of this workspace holds *similarities*: larger is nearer, whatever the
 /// measure, so that nobody carries a sign around.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -10,16 +10,16 @@ pub enum Measure {
     Dot,
     /// `q . g / (|q| |g|)`, the measure of the paper's evaluations; in [-1, 1]. A zero vector is at 0 from everything.
     Cosine,
-    /// Closeness `-|q - g|^2`; its [`natural`](Self::natural) value is the squared distance.
+    /// Similarity `-|q - g|^2`; its [`natural`](Self::natural) value is the squared distance.
     SquaredEuclidean,
 }
 
 impl Measure {
     /// The value in the measure's usual sense: `q . g`, the cosine, or the squared distance (not negated).
-    pub fn natural(self, closeness: f64) -> f64 {
+    pub fn natural(self, similarity: f64) -> f64 {
         match self {
-            Self::Dot | Self::Cosine => closeness,
-            Self::SquaredEuclidean => -closeness,
+            Self::Dot | Self::Cosine => similarity,
+            Self::SquaredEuclidean => -similarity,
         }
     }
 }

@@ -11,7 +11,7 @@ pub trait Settings {
 pub struct Field {
     /// Its key.
     pub name: &'static str,
-    /// What it is and which values are legal.
+    /// Its meaning, and its legal values.
     pub about: &'static str,
     /// Its usual value, as written in the source.
     pub usual: &'static str,

@@ -1,7 +1,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What random numbers are drawn for. Each purpose has streams of its own, so that a change in one (another
+/// The use of random numbers. Each purpose has streams of its own, so that a change in one (another
 /// augmentation, say) leaves all others as they were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u64)]

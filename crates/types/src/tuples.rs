@@ -1,6 +1,6 @@
 use crate::{Labels, PairList, Pairs, Result, Triplets, Tuplets};
 
-/// What the rows of a batch are to each other, beyond their labels.
+/// The relations among the rows of a batch, beyond their labels.
 ///
 /// ```
 /// # use npair_types::{Labels, Pairs, TupleKind, Tuples};

@@ -1,22 +1,29 @@
 use super::grouped::{GroupedClasses, Groups};
-use super::mined::{Candidates, MinedClasses};
+use super::mined::{Candidates, MinedClasses, SavedMining};
 use super::prototypes::Prototypes;
-use crate::deck::{Deck, Examples};
+use crate::sampler::cyclic::{Cyclic, Examples};
 use crate::{Error, Result};
 use npair_types::{ChaCha8Rng, ClassIndex};
 use serde::{Deserialize, Serialize};
 
 /// How the classes of a batch are chosen; places are among the usable classes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum ClassChoice {
-    Random(Deck),
+    Random(Cyclic),
     Grouped(GroupedClasses),
     Mined(MinedClasses),
 }
 
+/// The state of a choice, as it is saved.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum SavedChoice {
+    Random(Cyclic),
+    Grouped(GroupedClasses),
+    Mined(SavedMining),
+}
+
 impl ClassChoice {
     pub(crate) fn random(classes: usize) -> Self {
-        Self::Random(Deck::new(classes))
+        Self::Random(Cyclic::new(classes))
     }
 
     pub(crate) fn grouped(groups: &Groups, usable: &[usize]) -> Self {
@@ -25,7 +32,7 @@ impl ClassChoice {
 
     pub(crate) fn draw(&mut self, n: usize, rng: &mut ChaCha8Rng) -> Result<Vec<usize>> {
         match self {
-            Self::Random(deck) => Ok(deck.draw(n, rng)),
+            Self::Random(cyclic) => Ok(cyclic.draw(n, rng)),
             Self::Grouped(grouped) => Ok(grouped.draw(n, rng)),
             Self::Mined(mined) => mined.draw(n, rng),
         }
@@ -62,14 +69,29 @@ impl ClassChoice {
         }
     }
 
-    /// An error unless `later` is a later state of this.
-    pub(crate) fn check_successor(&self, later: &Self, classes: usize) -> Result<()> {
+    pub(crate) fn save(&self) -> Result<SavedChoice> {
+        Ok(match self {
+            Self::Random(cyclic) => SavedChoice::Random(cyclic.clone()),
+            Self::Grouped(grouped) => SavedChoice::Grouped(grouped.clone()),
+            Self::Mined(mined) => SavedChoice::Mined(mined.save()?),
+        })
+    }
+
+    /// Goes on from a later state of this choice; what is none is an error.
+    pub(crate) fn restore(&mut self, later: SavedChoice, classes: usize) -> Result<()> {
         match (self, later) {
-            (Self::Random(_), Self::Random(deck)) if deck.is_of(classes) => Ok(()),
-            (Self::Random(_), Self::Random(_)) => Err(Error::State("the number of classes differs".to_owned())),
-            (Self::Mined(mined), Self::Mined(later)) => mined.check_successor(later, classes),
-            (Self::Grouped(grouped), Self::Grouped(later)) => grouped.check_successor(later),
-            (Self::Mined(_), _) | (_, Self::Mined(_)) => {
+            (Self::Random(cyclic), SavedChoice::Random(later)) if later.is_of(classes) => {
+                *cyclic = later;
+                Ok(())
+            }
+            (Self::Random(_), SavedChoice::Random(_)) => Err(Error::State("the number of classes differs".to_owned())),
+            (Self::Mined(mined), SavedChoice::Mined(later)) => mined.restore(later, classes),
+            (Self::Grouped(grouped), SavedChoice::Grouped(later)) => {
+                grouped.check_successor(&later)?;
+                *grouped = later;
+                Ok(())
+            }
+            (Self::Mined(_), _) | (_, SavedChoice::Mined(_)) => {
                 Err(Error::State("one has class mining, the other has not".to_owned()))
             }
             _ => Err(Error::State("one takes classes by groups, the other does not".to_owned())),

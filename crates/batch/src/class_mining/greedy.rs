@@ -1,6 +1,8 @@
+use super::mined::CandidateSets;
+use super::miner::{ChosenClasses, ClassMiner};
 use super::prototypes::{Prototypes, dot};
 use crate::{Error, Result};
-use npair_types::ChaCha8Rng;
+use npair_types::{ChaCha8Rng, Measure};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -24,24 +26,6 @@ pub enum Violation {
     Mean,
 }
 
-/// Picks N classes out of C candidates.
-pub trait ClassMiner {
-    /// `n` different candidates, by their places.
-    ///
-    /// # Errors
-    /// [`Error::TooFewClasses`] if there are fewer than `n` candidates.
-    fn choose(&self, prototypes: &Prototypes, n: usize, rng: &mut ChaCha8Rng) -> Result<Mined>;
-}
-
-/// What a miner chose.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Mined {
-    /// Places of the chosen candidates, in the order of choice; the first is the random start.
-    pub places: Vec<usize>,
-    /// Their violation when they were chosen; of the start none, so one entry fewer.
-    pub violations: Vec<f32>,
-}
-
 /// Greedy negative class mining: from a random start, again and again the class that violates the triplet constraint most
 /// against those already chosen; of tied ones a random one. Every candidate's score runs along, so that a choice costs one
 /// comparison of all candidates with the class chosen last: O(C N E^2 D).
@@ -54,17 +38,50 @@ pub struct GreedyMiner {
     pub violation: Violation,
 }
 
+npair_types::settings! {
+    /// Greedy negative class mining. The paper gives none of the numbers; these are the workspace's.
+    pub struct GreedyMiningSettings {
+        /// C, the random classes of which the hard ones are chosen; all classes if there are fewer.
+        candidates: usize = 500,
+        /// E, the examples of each that are embedded: one, or two to see how similar a class is to itself.
+        examples: usize = 1,
+        /// R, the batches after which candidates are drawn and embedded anew.
+        refresh: usize = 10,
+        /// How violations are scored.
+        violation: Violation = Violation::WorstPair,
+        /// The measure that compares embeddings: dot or cosine.
+        measure: Measure = Measure::Dot,
+    }
+}
+
+impl GreedyMiningSettings {
+    /// The sets of candidates.
+    pub fn candidate_sets(&self) -> CandidateSets {
+        let Self { candidates, examples, refresh, measure, .. } = *self;
+        CandidateSets { candidates, examples, refresh, measure }
+    }
+
+    /// The miner that chooses from them.
+    pub fn miner(&self) -> GreedyMiner {
+        GreedyMiner { violation: self.violation }
+    }
+}
+
 impl ClassMiner for GreedyMiner {
-    fn choose(&self, prototypes: &Prototypes, n: usize, rng: &mut ChaCha8Rng) -> Result<Mined> {
+    fn name(&self) -> &str {
+        "greedy class miner"
+    }
+
+    fn choose(&mut self, prototypes: &Prototypes, n: usize, rng: &mut ChaCha8Rng) -> Result<ChosenClasses> {
         let c = prototypes.len();
         if n == 0 || c < n {
             return Err(Error::TooFewClasses { need: n.max(1), least: prototypes.per_class(), have: c });
         }
         let mut last = rng.random_range(0..c);
-        let mut mined = Mined { places: vec![last], violations: Vec::with_capacity(n - 1) };
+        let mut chosen = ChosenClasses { places: vec![last], violations: Vec::with_capacity(n - 1) };
         // The candidates that are left, and their running scores.
         let mut left: Vec<(usize, f32)> = (0..c).filter(|&i| i != last).map(|i| (i, self.start())).collect();
-        while mined.places.len() < n {
+        while chosen.places.len() < n {
             let own = own(prototypes, last);
             let mut best = f32::NEG_INFINITY;
             let mut ties = 0usize;
@@ -86,11 +103,11 @@ impl ClassMiner for GreedyMiner {
             };
             // Keeps the others in order: ties are counted by it.
             last = left.remove(at).0;
-            let chosen = mined.places.len() as f32;
-            mined.violations.push(if self.violation == Violation::Mean { best / chosen } else { best });
-            mined.places.push(last);
+            let so_far = chosen.places.len() as f32;
+            chosen.violations.push(if self.violation == Violation::Mean { best / so_far } else { best });
+            chosen.places.push(last);
         }
-        Ok(mined)
+        Ok(chosen)
     }
 }
 
@@ -119,7 +136,7 @@ impl GreedyMiner {
     }
 }
 
-/// Closeness within a class.
+/// Similarity within a class.
 fn own(p: &Prototypes, class: usize) -> f32 {
     let e = p.per_class();
     if e < 2 {

@@ -1,4 +1,4 @@
-use crate::deck::Deck;
+use crate::sampler::cyclic::Cyclic;
 use crate::{Error, Result};
 use npair_types::{ChaCha8Rng, ClassIndex};
 use serde::{Deserialize, Serialize};
@@ -33,13 +33,13 @@ impl Groups {
     }
 }
 
-/// Class choice by groups: groups pass through a deck, and the classes of each through a deck of its own.
+/// Class choice by groups: groups come up in a cycle, and the classes of each in a cycle of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GroupedClasses {
     per_batch: usize,
-    groups: Deck,
-    /// Places of the classes of every group among the usable classes, and their deck.
-    members: Vec<(Vec<usize>, Deck)>,
+    groups: Cyclic,
+    /// Places of the classes of every group among the usable classes, and their cycle.
+    members: Vec<(Vec<usize>, Cyclic)>,
 }
 
 impl GroupedClasses {
@@ -48,14 +48,14 @@ impl GroupedClasses {
         for (place, &class) in usable.iter().enumerate() {
             members.entry(groups.of[class]).or_default().push(place);
         }
-        let members: Vec<_> = members.into_values().map(|m| (Deck::new(m.len()), m)).map(|(d, m)| (m, d)).collect();
-        Self { per_batch: groups.per_batch, groups: Deck::new(members.len()), members }
+        let members: Vec<_> = members.into_values().map(|m| (Cyclic::new(m.len()), m)).map(|(d, m)| (m, d)).collect();
+        Self { per_batch: groups.per_batch, groups: Cyclic::new(members.len()), members }
     }
 
     /// `n` classes of as few groups as asked for, of more where these are too small; the groups give equal shares as far as
     /// they can.
     pub(crate) fn draw(&mut self, n: usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
-        let size = |g: &usize, members: &[(Vec<usize>, Deck)]| members[*g].0.len();
+        let size = |g: &usize, members: &[(Vec<usize>, Cyclic)]| members[*g].0.len();
         let mut chosen = self.groups.draw(self.per_batch.min(self.members.len()), rng);
         while chosen.iter().map(|g| size(g, &self.members)).sum::<usize>() < n {
             let next = self.groups.draw(1, rng)[0];
@@ -68,9 +68,9 @@ impl GroupedClasses {
         let share = (1..).find(|&share| given(share) >= n).unwrap_or(n);
         let mut places = Vec::with_capacity(n);
         for g in chosen {
-            let (classes, deck) = &mut self.members[g];
+            let (classes, cyclic) = &mut self.members[g];
             let count = classes.len().min(share).min(n - places.len());
-            places.extend(deck.draw(count, rng).into_iter().map(|i| classes[i]));
+            places.extend(cyclic.draw(count, rng).into_iter().map(|i| classes[i]));
         }
         places
     }

@@ -1,29 +1,27 @@
-use super::greedy::{ClassMiner, GreedyMiner, Mined, Violation};
+use super::miner::{ChosenClasses, ClassMiner};
 use super::prototypes::Prototypes;
-use crate::deck::{Deck, Examples};
-use crate::{Error, Result};
+use crate::sampler::cyclic::{Cyclic, Examples};
+use crate::{Error, GreedyMiningSettings, Result};
 use npair_types::{ChaCha8Rng, ClassId, ClassIndex, ExampleId, Measure};
 use serde::{Deserialize, Serialize};
 
-/// Settings of negative class mining. The paper gives none of the numbers; these are the workspace's defaults.
+/// The sets of candidates that a class miner chooses from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Mining {
-    /// C, the random classes of which the hard ones are chosen; all classes if there are fewer.
+pub struct CandidateSets {
+    /// C, the random classes of a set; all classes if there are fewer.
     pub candidates: usize,
-    /// E, the examples of each that are embedded: one, or two to see the classes' own closeness.
+    /// E, the examples of each that are embedded.
     pub examples: usize,
-    /// R, the batches after which candidates are drawn and embedded anew.
+    /// R, the batches that are chosen from a set before the next is drawn and embedded.
     pub refresh: usize,
-    /// How violations are scored.
-    pub violation: Violation,
-    /// What compares embeddings: dot or cosine.
+    /// The measure that compares embeddings: dot or cosine.
     pub measure: Measure,
 }
 
-impl Default for Mining {
+impl Default for CandidateSets {
+    /// Those of the usual [`GreedyMiningSettings`].
     fn default() -> Self {
-        Self { candidates: 500, examples: 1, refresh: 10, violation: Violation::WorstPair, measure: Measure::Dot }
+        GreedyMiningSettings::default().candidate_sets()
     }
 }
 
@@ -34,22 +32,36 @@ pub struct Candidates {
     pub classes: Vec<ClassId>,
     /// Their examples (C E).
     pub ids: Vec<ExampleId>,
-    /// What compares them; for [`Prototypes::new`].
+    /// The measure that compares them; for [`Prototypes::new`].
     pub measure: Measure,
 }
 
-/// Class choice by mining: candidates pass through a deck, so that every class becomes one once per round, and from each set
-/// of candidates R batches are chosen, each from its own random start.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MinedClasses {
-    mining: Mining,
-    deck: Deck,
+/// Class choice by mining: candidates come up in a cycle, so that every class becomes one once per round, and from each set of
+/// candidates the miner chooses R batches.
+pub(crate) struct MinedClasses {
+    sets: CandidateSets,
+    miner: Box<dyn ClassMiner>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct State {
+    cyclic: Cyclic,
     /// Places of the candidates among the usable classes.
     candidates: Vec<usize>,
     prototypes: Option<Prototypes>,
     /// Batches left before the next refresh.
     left: usize,
-    last: Option<Mined>,
+    last: Option<ChosenClasses>,
+}
+
+/// The state of class mining, as it is saved.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SavedMining {
+    sets: CandidateSets,
+    state: State,
+    miner: String,
+    of_miner: serde_json::Value,
 }
 
 impl MinedClasses {
@@ -57,31 +69,32 @@ impl MinedClasses {
     ///
     /// # Errors
     /// [`Error::Setting`] if C < N, or E or R is 0.
-    pub fn new(mining: Mining, n: usize, classes: usize) -> Result<Self> {
+    pub(crate) fn new(sets: CandidateSets, miner: Box<dyn ClassMiner>, n: usize, classes: usize) -> Result<Self> {
         for (what, got, least) in [
-            ("mining.candidates, the classes to choose from,", mining.candidates, n),
-            ("mining.examples, the examples per candidate class,", mining.examples, 1),
-            ("mining.refresh, the batches per candidate set,", mining.refresh, 1),
+            ("mining.candidates, the classes to choose from,", sets.candidates, n),
+            ("mining.examples, the examples per candidate class,", sets.examples, 1),
+            ("mining.refresh, the batches per candidate set,", sets.refresh, 1),
         ] {
             if got < least {
                 return Err(Error::Setting { what, got, least });
             }
         }
-        let deck = Deck::new(classes);
-        Ok(Self { mining, deck, candidates: Vec::new(), prototypes: None, left: 0, last: None })
+        let cyclic = Cyclic::new(classes);
+        let state = State { cyclic, candidates: Vec::new(), prototypes: None, left: 0, last: None };
+        Ok(Self { sets, miner, state })
     }
 
-    /// What the last batch's choice was.
-    pub fn last(&self) -> Option<&Mined> {
-        self.last.as_ref()
+    /// The choice of the last batch.
+    pub(crate) fn last(&self) -> Option<&ChosenClasses> {
+        self.state.last.as_ref()
     }
 
     pub(crate) fn batches_per_epoch(&self, classes: usize) -> usize {
-        classes.div_ceil(self.mining.candidates.min(classes).max(1)) * self.mining.refresh
+        classes.div_ceil(self.sets.candidates.min(classes).max(1)) * self.sets.refresh
     }
 
     pub(crate) fn wants_prototypes(&self) -> bool {
-        self.left == 0
+        self.state.left == 0
     }
 
     pub(crate) fn candidates(
@@ -94,50 +107,83 @@ impl MinedClasses {
         if !self.wants_prototypes() {
             return None;
         }
-        self.prototypes = None;
-        self.candidates = self.deck.draw(self.mining.candidates.min(usable.len()), rng);
+        let Self { sets, state, .. } = self;
+        state.prototypes = None;
+        state.candidates = state.cyclic.draw(sets.candidates.min(usable.len()), rng);
         // All classes give the same number: as many as the smallest has, at most E.
-        let e = self
-            .candidates
-            .iter()
-            .map(|&c| index.examples(usable[c]).len())
-            .min()
-            .unwrap_or(1)
-            .min(self.mining.examples);
-        let ids = self.candidates.iter().flat_map(|&c| examples.draw(index, usable[c], e, rng)).collect();
-        let classes = self.candidates.iter().map(|&c| index.classes()[usable[c]]).collect();
-        Some(Candidates { classes, ids, measure: self.mining.measure })
+        let sizes = state.candidates.iter().map(|&c| index.examples(usable[c]).len());
+        let e = sizes.min().unwrap_or(1).min(sets.examples);
+        let ids = state.candidates.iter().flat_map(|&c| examples.draw(index, usable[c], e, rng)).collect();
+        let classes = state.candidates.iter().map(|&c| index.classes()[usable[c]]).collect();
+        Some(Candidates { classes, ids, measure: sets.measure })
     }
 
     pub(crate) fn supply(&mut self, prototypes: Prototypes) -> Result<()> {
-        if prototypes.len() != self.candidates.len() {
-            let (got, want) = (vec![prototypes.len()], format!("({}) classes, as drawn", self.candidates.len()));
+        let wanted = self.state.candidates.len();
+        if prototypes.len() != wanted {
+            let (got, want) = (vec![prototypes.len()], format!("({wanted}) classes, as drawn"));
             return Err(Error::Prototypes { got, want });
         }
-        self.prototypes = Some(prototypes);
-        self.left = self.mining.refresh;
+        self.state.prototypes = Some(prototypes);
+        self.state.left = self.sets.refresh;
         Ok(())
     }
 
     pub(crate) fn draw(&mut self, n: usize, rng: &mut ChaCha8Rng) -> Result<Vec<usize>> {
-        let Some(prototypes) = self.prototypes.as_ref().filter(|_| self.left > 0) else {
+        let Self { miner, state, .. } = self;
+        let Some(prototypes) = state.prototypes.as_ref().filter(|_| state.left > 0) else {
             return Err(Error::NoPrototypes);
         };
-        let mined = GreedyMiner { violation: self.mining.violation }.choose(prototypes, n, rng)?;
-        let places = mined.places.iter().map(|&p| self.candidates[p]).collect();
-        self.left -= 1;
-        self.last = Some(mined);
+        let chosen = miner.choose(prototypes, n, rng)?;
+        chosen.check(miner.name(), n, state.candidates.len())?;
+        let places = chosen.places.iter().map(|&p| state.candidates[p]).collect();
+        state.left -= 1;
+        state.last = Some(chosen);
         Ok(places)
     }
 
-    /// An error unless `later` is a later state of this.
-    pub(crate) fn check_successor(&self, later: &Self, classes: usize) -> Result<()> {
-        if later.mining != self.mining {
+    pub(crate) fn save(&self) -> Result<SavedMining> {
+        let (sets, state) = (self.sets, self.state.clone());
+        Ok(SavedMining { sets, state, miner: self.miner.name().to_owned(), of_miner: self.miner.save()? })
+    }
+
+    /// Goes on from a later state; what is none of this mining is an error, and nothing is changed then.
+    pub(crate) fn restore(&mut self, later: SavedMining, classes: usize) -> Result<()> {
+        if later.sets != self.sets {
             return Err(Error::State("the mining settings differ".to_owned()));
         }
-        if !later.deck.is_of(classes) || later.candidates.iter().any(|&c| c >= classes) {
-            return Err(Error::State("the number of classes differs".to_owned()));
+        if later.miner != self.miner.name() {
+            return Err(Error::State(format!("it is of the {}, not of the {}", later.miner, self.miner.name())));
         }
+        later.state.check(&self.sets, classes)?;
+        self.miner.restore(&later.of_miner)?;
+        self.state = later.state;
         Ok(())
+    }
+}
+
+impl State {
+    /// An error unless this can be a state of mining with these sets.
+    fn check(&self, sets: &CandidateSets, classes: usize) -> Result<()> {
+        let wrong = |why: &str| Err(Error::State(why.to_owned()));
+        let mut places = self.candidates.clone();
+        places.sort_unstable();
+        places.dedup();
+        if !self.cyclic.is_of(classes) || places.last().is_some_and(|&last| last >= classes) {
+            return wrong("the number of classes differs");
+        }
+        if places.len() != self.candidates.len() {
+            return wrong("a class is a candidate twice");
+        }
+        if self.left > sets.refresh {
+            return wrong("more batches are left than a set of candidates gives");
+        }
+        match &self.prototypes {
+            Some(prototypes) if prototypes.len() != self.candidates.len() => {
+                wrong("the prototypes are of other candidates")
+            }
+            None if self.left > 0 => wrong("the prototypes are missing"),
+            _ => Ok(()),
+        }
     }
 }

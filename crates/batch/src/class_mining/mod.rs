@@ -4,10 +4,13 @@ mod choice;
 mod greedy;
 mod grouped;
 mod mined;
+mod miner;
 mod prototypes;
 
-pub(crate) use choice::ClassChoice;
-pub use greedy::{ClassMiner, GreedyMiner, Mined, Violation};
+pub(crate) use choice::{ClassChoice, SavedChoice};
+pub use greedy::{GreedyMiner, GreedyMiningSettings, Violation};
 pub use grouped::Groups;
-pub use mined::{Candidates, MinedClasses, Mining};
+pub(crate) use mined::MinedClasses;
+pub use mined::{CandidateSets, Candidates};
+pub use miner::{ChosenClasses, ClassMiner};
 pub use prototypes::Prototypes;

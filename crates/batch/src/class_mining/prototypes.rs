@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Embeddings of one or more examples of each of C candidate classes, all finite.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Saved")]
 pub struct Prototypes {
     values: Vec<f32>,
     classes: usize,
@@ -12,8 +13,32 @@ pub struct Prototypes {
     width: usize,
 }
 
+/// Prototypes as they are saved.
+#[derive(Deserialize)]
+struct Saved {
+    values: Vec<f32>,
+    classes: usize,
+    per_class: usize,
+    width: usize,
+}
+
+impl TryFrom<Saved> for Prototypes {
+    type Error = String;
+
+    fn try_from(Saved { values, classes, per_class, width }: Saved) -> std::result::Result<Self, String> {
+        let size = classes.checked_mul(per_class).and_then(|rows| rows.checked_mul(width));
+        if values.is_empty() || size != Some(values.len()) {
+            return Err(format!("{} values are no {classes} x {per_class} prototypes of width {width}", values.len()));
+        }
+        match values.iter().all(|v| v.is_finite()) {
+            true => Ok(Self { values, classes, per_class, width }),
+            false => Err("a prototype is not finite".to_owned()),
+        }
+    }
+}
+
 impl Prototypes {
-    /// Prototypes of `classes`: embeddings (C E, D), E rows per class, class after class, f32 or f64.
+    /// Prototypes of `classes`: embeddings (C E, D), E rows per class, class after class, of any float type; they are kept in f32.
     ///
     /// Under [`Measure::Cosine`] they are scaled to unit length here (a zero row stays zero); under the others they are taken
     /// as they are, and inner products compare them.
@@ -55,8 +80,16 @@ impl Prototypes {
         self.per_class
     }
 
-    /// The E rows of a class.
-    pub(crate) fn rows(&self, class: usize) -> impl Iterator<Item = &[f32]> {
+    /// D.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The E rows of the candidate class at a place.
+    ///
+    /// # Panics
+    /// If `class` is not below [`len`](Self::len), as for slices.
+    pub fn rows(&self, class: usize) -> impl Iterator<Item = &[f32]> {
         let size = self.per_class * self.width;
         self.values[class * size..(class + 1) * size].chunks_exact(self.width)
     }

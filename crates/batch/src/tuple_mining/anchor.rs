@@ -6,10 +6,10 @@ use npair_similarity::{Element, Rows, row};
 use npair_types::{Labels, Measure};
 use std::cmp::Ordering;
 
-/// A row of the batch, its closeness to all rows, and the rows of its class.
+/// A row of the batch, its similarity to all rows, and the rows of its class.
 pub(crate) struct Anchor<'a, T> {
     pub(crate) row: usize,
-    pub(crate) closeness: &'a [T],
+    pub(crate) similarity: &'a [T],
     own: &'a [usize],
 }
 
@@ -23,24 +23,24 @@ impl<T: Element> Anchor<'_, T> {
     pub(crate) fn negatives(&self) -> impl Iterator<Item = usize> + Clone {
         // The class's rows cut the others into ranges.
         let starts = std::iter::once(0).chain(self.own.iter().map(|&p| p + 1));
-        let ends = self.own.iter().copied().chain([self.closeness.len()]);
+        let ends = self.own.iter().copied().chain([self.similarity.len()]);
         starts.zip(ends).flat_map(|(start, end)| start..end)
     }
 
     /// The nearest of some rows, the first of equals.
     pub(crate) fn nearest(&self, rows: impl Iterator<Item = usize>) -> Option<usize> {
-        rows.reduce(|best, j| if self.closeness[j] > self.closeness[best] { j } else { best })
+        rows.reduce(|best, j| if self.similarity[j] > self.similarity[best] { j } else { best })
     }
 
     /// The farthest of some rows, the first of equals.
     pub(crate) fn farthest(&self, rows: impl Iterator<Item = usize>) -> Option<usize> {
-        rows.reduce(|best, j| if self.closeness[j] < self.closeness[best] { j } else { best })
+        rows.reduce(|best, j| if self.similarity[j] < self.similarity[best] { j } else { best })
     }
 
     /// The nearest row of another class: a loop for the machine's vectors, on a copy.
     pub(crate) fn nearest_negative(&self, scratch: &mut Vec<T>) -> Option<usize> {
         scratch.clear();
-        scratch.extend_from_slice(self.closeness);
+        scratch.extend_from_slice(self.similarity);
         self.own.iter().for_each(|&p| scratch[p] = T::NEG_INFINITY);
         let most = row::largest(scratch);
         if most == T::NEG_INFINITY { None } else { row::place_of(scratch, most) }
@@ -48,28 +48,28 @@ impl<T: Element> Anchor<'_, T> {
 
     /// How much nearer `n` is than `p`: above 0 the triplet is hard.
     pub(crate) fn hardness(&self, p: usize, n: usize) -> f64 {
-        self.closeness[n].wide() - self.closeness[p].wide()
+        self.similarity[n].wide() - self.similarity[p].wide()
     }
 }
 
-/// What a miner does with one anchor, in either number type.
+/// A miner that looks at one anchor at a time, in either number type.
 pub(crate) trait PerAnchor: Sync {
-    type Found: Send;
+    type Chosen: Send;
 
-    fn of<T: Element>(&self, anchor: &Anchor<T>) -> Self::Found;
+    fn of<T: Element>(&self, anchor: &Anchor<T>) -> Self::Chosen;
 }
 
-/// What every anchor gives; rows run in parallel and come back in order. Beside that, memory for 64 rows of the matrix per
+/// The choice of every anchor; rows run in parallel and come back in order. Beside that, memory for 64 rows of the matrix per
 /// thread.
 pub(crate) fn per_anchor<M: PerAnchor>(
     miner: &M,
     embeddings: &Tensor,
     labels: &Labels,
     measure: Measure,
-) -> Result<Vec<M::Found>> {
+) -> Result<Vec<M::Chosen>> {
     match embeddings.dtype() {
         DType::F64 => over::<f64, M>(miner, embeddings, labels, measure),
-        _ => over::<f32, M>(miner, &embeddings.to_dtype(DType::F32)?, labels, measure),
+        _ => over::<f32, M>(miner, &to_f32(embeddings)?, labels, measure),
     }
 }
 
@@ -78,16 +78,24 @@ fn over<T: Element, M: PerAnchor>(
     embeddings: &Tensor,
     labels: &Labels,
     measure: Measure,
-) -> Result<Vec<M::Found>> {
+) -> Result<Vec<M::Chosen>> {
     let (values, width) = checked::<T>(embeddings, labels)?;
     let rows = Rows::new(&values, width)?;
     let (places, members) = members(labels);
-    let found = rows.map_lines(rows, measure, |i, closeness| {
-        let finite = closeness.iter().fold(true, |fine, v| fine & v.wide().is_finite());
-        finite.then(|| miner.of(&Anchor { row: i, closeness, own: &members[places[i]] }))
+    let chosen = rows.map_lines(rows, measure, |i, similarity| {
+        let finite = similarity.iter().fold(true, |fine, v| fine & v.wide().is_finite());
+        finite.then(|| miner.of(&Anchor { row: i, similarity, own: &members[places[i]] }))
     })?;
     let overflow = |row| npair_similarity::Error::Overflow { row, dtype: T::NAME };
-    found.into_iter().enumerate().map(|(row, found)| Ok(found.ok_or(overflow(row))?)).collect()
+    chosen.into_iter().enumerate().map(|(row, chosen)| Ok(chosen.ok_or(overflow(row))?)).collect()
+}
+
+/// Embeddings in f32; whole numbers are refused.
+pub(crate) fn to_f32(embeddings: &Tensor) -> Result<Tensor> {
+    match embeddings.dtype() {
+        DType::F32 | DType::F64 | DType::F16 | DType::BF16 => Ok(embeddings.to_dtype(DType::F32)?),
+        got => Err(Error::DType { got }),
+    }
 }
 
 /// The values of embeddings (B, D) and D; as many labels as rows.

@@ -1,9 +1,9 @@
-use super::anchor::{at_least_one, best, checked, members, prune, within};
-use super::{MinedTriplets, TripletMiner};
+use super::anchor::{at_least_one, best, checked, members, prune, to_f32, within};
+use super::{Mined, TupleMiner, TupleMinerSettings};
 use crate::Result;
 use candle_core::{DType, Tensor};
 use npair_similarity::{Cosines, Element, Rows};
-use npair_types::{ChaCha8Rng, Labels};
+use npair_types::{ChaCha8Rng, Labels, TupleKind};
 
 /// Angular mining: triplets whose angle at the negative, towards the circle around anchor and positive, is above a bound.
 ///
@@ -20,14 +20,14 @@ use npair_types::{ChaCha8Rng, Labels};
 /// # Examples
 /// ```
 /// # use candle_core::{Device, Tensor};
-/// # use npair_batch::{AngularMiner, TripletMiner};
+/// # use npair_batch::{AngularMiner, TupleMiner};
 /// # use npair_types::{Labels, Purpose, Streams};
 /// let x = Tensor::new(&[[1f64, 0.], [0., 1.], [0.8, 0.6], [-1., 0.]], &Device::Cpu)?;
 /// let labels = Labels::new([1, 1, 2, 3])?;
 /// let rng = &mut Streams::new(1).open(Purpose::Mining, [0, 0]);
 /// // |a - p| / 2 = 0.707; row 2 is 0.316 from the middle (66 degrees), row 3 is 1.581 (24 degrees).
-/// assert_eq!(AngularMiner::new(45., 10)?.triplets(&x, &labels, rng)?.len(), 2);
-/// assert_eq!(AngularMiner::new(20., 10)?.triplets(&x, &labels, rng)?.len(), 4);
+/// assert_eq!(AngularMiner::new(45., 10)?.mine(&x, &labels, rng)?.len(), 2);
+/// assert_eq!(AngularMiner::new(20., 10)?.mine(&x, &labels, rng)?.len(), 4);
 /// # Ok::<(), npair_batch::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -72,12 +72,36 @@ impl AngularMiner {
     }
 }
 
-impl TripletMiner for AngularMiner {
-    fn triplets(&self, embeddings: &Tensor, labels: &Labels, _: &mut ChaCha8Rng) -> Result<MinedTriplets> {
+npair_types::settings! {
+    /// Triplets of a large angle.
+    pub struct AngularMinerSettings {
+        /// The least angle in degrees, from 0 and below 90.
+        degrees: f64 = 20.0,
+        /// Most triplets per anchor, at least 1.
+        per_anchor: usize = 100,
+    }
+}
+
+impl TupleMinerSettings for AngularMinerSettings {
+    fn build(&self) -> Result<Box<dyn TupleMiner>> {
+        Ok(Box::new(AngularMiner::new(self.degrees, self.per_anchor)?))
+    }
+}
+
+impl TupleMiner for AngularMiner {
+    fn name(&self) -> &str {
+        "angular miner"
+    }
+
+    fn kind(&self) -> TupleKind {
+        TupleKind::Triplets
+    }
+
+    fn mine(&self, embeddings: &Tensor, labels: &Labels, _: &mut ChaCha8Rng) -> Result<Mined> {
         let anchors = match embeddings.dtype() {
             DType::F64 => self.of::<f64>(embeddings, labels)?,
-            _ => self.of::<f32>(&embeddings.to_dtype(DType::F32)?, labels)?,
+            _ => self.of::<f32>(&to_f32(embeddings)?, labels)?,
         };
-        MinedTriplets::of_anchors(anchors, labels)
+        Mined::of_anchors(anchors, labels)
     }
 }

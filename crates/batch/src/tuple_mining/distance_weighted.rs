@@ -1,9 +1,9 @@
 use super::anchor::{Anchor, PerAnchor, at_least_one, per_anchor, within};
-use super::{MinedTriplets, TripletMiner};
+use super::{Mined, TupleMiner, TupleMinerSettings};
 use crate::Result;
 use candle_core::Tensor;
 use npair_similarity::Element;
-use npair_types::{ChaCha8Rng, Labels, Measure};
+use npair_types::{ChaCha8Rng, Labels, Measure, TupleKind};
 use rand::{Rng, SeedableRng};
 
 /// Distance-weighted sampling: every anchor and positive with a random negative, drawn so that all distances come up alike.
@@ -23,11 +23,12 @@ use rand::{Rng, SeedableRng};
 /// # Examples
 /// ```
 /// # use candle_core::{Device, Tensor};
-/// # use npair_batch::{DistanceWeighted, TripletMiner};
+/// # use npair_batch::{DistanceWeighted, TupleMiner};
 /// # use npair_types::{Labels, Purpose, Streams};
 /// let x = Tensor::new(&[[1f32, 0.], [0.8, 0.6], [0.6, 0.8], [-1., 0.]], &Device::Cpu)?;
 /// let rng = &mut Streams::new(1).open(Purpose::Mining, [0, 0]);
-/// let triplets = DistanceWeighted::new(0.5, 1.4, 10)?.triplets(&x, &Labels::new([1, 1, 2, 3])?, rng)?.triplets.unwrap();
+/// let triplets = DistanceWeighted::new(0.5, 1.4, 10)?.mine(&x, &Labels::new([1, 1, 2, 3])?, rng)?;
+/// let triplets = triplets.as_triplets().unwrap();
 /// // Row 3 is farther than 1.4 from both anchors.
 /// assert_eq!([triplets.rows(0), triplets.rows(1)], [[0, 1, 2], [1, 0, 2]]);
 /// # Ok::<(), npair_batch::Error>(())
@@ -68,7 +69,7 @@ impl Draw<'_> {
         let d = self.width as f64;
         let (mut reach, mut logs) = (Vec::new(), Vec::new());
         for n in anchor.negatives() {
-            let distance = (2. - 2. * anchor.closeness[n].wide()).max(0.).sqrt();
+            let distance = (2. - 2. * anchor.similarity[n].wide()).max(0.).sqrt();
             if distance < self.miner.farthest {
                 let distance = distance.max(self.miner.cutoff);
                 // Never 0: `distance` is below 2.
@@ -88,9 +89,9 @@ impl Draw<'_> {
 }
 
 impl PerAnchor for Draw<'_> {
-    type Found = Vec<[usize; 2]>;
+    type Chosen = Vec<[usize; 2]>;
 
-    fn of<T: Element>(&self, anchor: &Anchor<T>) -> Self::Found {
+    fn of<T: Element>(&self, anchor: &Anchor<T>) -> Self::Chosen {
         let (reach, sums) = self.weights(anchor);
         let Some(&all) = sums.last() else { return Vec::new() };
         // A stream for every anchor: what is drawn does not depend on the order of the threads.
@@ -104,10 +105,36 @@ impl PerAnchor for Draw<'_> {
     }
 }
 
-impl TripletMiner for DistanceWeighted {
-    fn triplets(&self, embeddings: &Tensor, labels: &Labels, rng: &mut ChaCha8Rng) -> Result<MinedTriplets> {
+npair_types::settings! {
+    /// For every positive a random negative, all distances alike.
+    pub struct DistanceWeightedSettings {
+        /// Distance below which weights stay the same, above 0.
+        cutoff: f64 = 0.5,
+        /// Distance from which no negative is drawn, at most 2.
+        farthest: f64 = 1.4,
+        /// Most triplets per anchor, at least 1.
+        per_anchor: usize = 100,
+    }
+}
+
+impl TupleMinerSettings for DistanceWeightedSettings {
+    fn build(&self) -> Result<Box<dyn TupleMiner>> {
+        Ok(Box::new(DistanceWeighted::new(self.cutoff, self.farthest, self.per_anchor)?))
+    }
+}
+
+impl TupleMiner for DistanceWeighted {
+    fn name(&self) -> &str {
+        "distance-weighted miner"
+    }
+
+    fn kind(&self) -> TupleKind {
+        TupleKind::Triplets
+    }
+
+    fn mine(&self, embeddings: &Tensor, labels: &Labels, rng: &mut ChaCha8Rng) -> Result<Mined> {
         let width = embeddings.dims().last().copied().unwrap_or(0);
         let draw = Draw { miner: self, width, seed: ChaCha8Rng::from_rng(rng) };
-        MinedTriplets::of_anchors(per_anchor(&draw, embeddings, labels, Measure::Cosine)?, labels)
+        Mined::of_anchors(per_anchor(&draw, embeddings, labels, Measure::Cosine)?, labels)
     }
 }

@@ -1,5 +1,5 @@
-//! Which tuples of a batch a loss should look at, from the embeddings of the batch: indices only. They are chosen on the host:
-//! embeddings on a device are read, once.
+//! Tuple mining: which tuples of a batch a loss should look at, from the embeddings of the batch; indices only. They are chosen on
+//! the host: embeddings on a device are read, once.
 
 mod all_triplets;
 mod anchor;
@@ -12,12 +12,12 @@ mod mined;
 mod multi_similarity;
 mod semi_hard;
 
-pub use all_triplets::AllTriplets;
-pub use angular::AngularMiner;
-pub use batch_hard::BatchHard;
-pub use distance_weighted::DistanceWeighted;
-pub use easy_positive::{EasyPositive, Negative};
-pub use hardest::Hardest;
-pub use mined::{MinedPairs, MinedTriplets, PairMiner, TripletMiner};
-pub use multi_similarity::MultiSimilarityMiner;
-pub use semi_hard::SemiHard;
+pub use all_triplets::{AllTriplets, AllTripletsSettings};
+pub use angular::{AngularMiner, AngularMinerSettings};
+pub use batch_hard::{BatchHard, BatchHardSettings};
+pub use distance_weighted::{DistanceWeighted, DistanceWeightedSettings};
+pub use easy_positive::{EasyPositive, EasyPositiveSettings, Negative};
+pub use hardest::{Hardest, HardestSettings};
+pub use mined::{Mined, TupleMiner, TupleMinerSettings};
+pub use multi_similarity::{MultiSimilarityMiner, MultiSimilarityMinerSettings};
+pub use semi_hard::{SemiHard, SemiHardSettings};

@@ -1,9 +1,9 @@
 use super::anchor::{Anchor, PerAnchor, at_least_one, best, from_zero, per_anchor};
-use super::{MinedPairs, PairMiner};
+use super::{Mined, TupleMiner, TupleMinerSettings};
 use crate::Result;
 use candle_core::Tensor;
 use npair_similarity::Element;
-use npair_types::{ChaCha8Rng, Labels, Measure};
+use npair_types::{ChaCha8Rng, Labels, Measure, PairList, TupleKind};
 
 /// Multi-similarity mining: negatives nearer than the farthest positive, positives farther than the nearest negative, either
 /// by less than a margin.
@@ -22,14 +22,15 @@ use npair_types::{ChaCha8Rng, Labels, Measure};
 /// # Examples
 /// ```
 /// # use candle_core::{Device, Tensor};
-/// # use npair_batch::{MultiSimilarityMiner, PairMiner};
+/// # use npair_batch::{MultiSimilarityMiner, TupleMiner};
 /// # use npair_types::{Labels, Purpose, Streams};
 /// let x = Tensor::new(&[[1f32, 0.], [0.6, 0.8], [0.8, 0.6], [-1., 0.]], &Device::Cpu)?;
 /// let rng = &mut Streams::new(1).open(Purpose::Mining, [0, 0]);
-/// let mined = MultiSimilarityMiner::new(0.1, 10)?.pairs(&x, &Labels::new([1, 1, 2, 3])?, rng)?;
+/// let mined = MultiSimilarityMiner::new(0.1, 10)?.mine(&x, &Labels::new([1, 1, 2, 3])?, rng)?;
 /// // Row 0: the positive at 0.6, negatives at 0.8 and -1. Row 1: the positive at 0.6, negatives at 0.96 and -0.6.
-/// assert_eq!(mined.negatives, [[0, 2], [1, 2]]);
-/// assert_eq!(mined.positives, [[0, 1], [1, 0]]);
+/// let list = mined.as_pairs().unwrap();
+/// assert_eq!(list.negatives(), [[0, 2], [1, 2]]);
+/// assert_eq!(list.positives(), [[0, 1], [1, 0]]);
 /// # Ok::<(), npair_batch::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -50,10 +51,10 @@ impl MultiSimilarityMiner {
 }
 
 impl PerAnchor for MultiSimilarityMiner {
-    type Found = [Vec<usize>; 2];
+    type Chosen = [Vec<usize>; 2];
 
-    fn of<T: Element>(&self, anchor: &Anchor<T>) -> Self::Found {
-        let at = |j: usize| anchor.closeness[j].wide();
+    fn of<T: Element>(&self, anchor: &Anchor<T>) -> Self::Chosen {
+        let at = |j: usize| anchor.similarity[j].wide();
         let nearest = anchor.nearest_negative(&mut Vec::new());
         let (Some(far), Some(near)) = (anchor.farthest(anchor.positives()), nearest) else {
             return [Vec::new(), Vec::new()];
@@ -65,13 +66,36 @@ impl PerAnchor for MultiSimilarityMiner {
     }
 }
 
-impl PairMiner for MultiSimilarityMiner {
-    fn pairs(&self, embeddings: &Tensor, labels: &Labels, _: &mut ChaCha8Rng) -> Result<MinedPairs> {
+npair_types::settings! {
+    /// Pairs beyond the hardest of the other kind.
+    pub struct MultiSimilarityMinerSettings {
+        /// Margin e of cosines, from 0.
+        epsilon: f64 = 0.1,
+        /// Most pairs per anchor, of either kind, at least 1.
+        per_anchor: usize = 100,
+    }
+}
+
+impl TupleMinerSettings for MultiSimilarityMinerSettings {
+    fn build(&self) -> Result<Box<dyn TupleMiner>> {
+        Ok(Box::new(MultiSimilarityMiner::new(self.epsilon, self.per_anchor)?))
+    }
+}
+
+impl TupleMiner for MultiSimilarityMiner {
+    fn name(&self) -> &str {
+        "multi-similarity miner"
+    }
+
+    fn kind(&self) -> TupleKind {
+        TupleKind::PairList
+    }
+
+    fn mine(&self, embeddings: &Tensor, labels: &Labels, _: &mut ChaCha8Rng) -> Result<Mined> {
         let anchors = per_anchor(self, embeddings, labels, Measure::Cosine)?;
         let list = |kind: usize| -> Vec<[usize; 2]> {
             anchors.iter().enumerate().flat_map(|(i, of)| of[kind].iter().map(move |&j| [i, j])).collect()
         };
-        let without = anchors.iter().filter(|[p, n]| p.is_empty() && n.is_empty()).count();
-        Ok(MinedPairs { positives: list(0), negatives: list(1), without })
+        Ok(Mined::pairs(PairList::new(list(0), list(1), labels)?, labels))
     }
 }

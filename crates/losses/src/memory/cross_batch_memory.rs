@@ -117,7 +117,7 @@ impl CrossBatchMemory {
         Ok(Kept { rows, labels: Labels::from_ids(labels[out..].to_vec())? })
     }
 
-    /// What is remembered (at most M, D), oldest first; nothing at first.
+    /// The remembered rows (at most M, D), oldest first; nothing at first.
     pub fn rows(&self) -> Option<&Tensor> {
         self.kept.as_ref().map(|kept| &kept.rows)
     }

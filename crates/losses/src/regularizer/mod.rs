@@ -34,7 +34,7 @@ pub trait Regularizer: Send + Sync {
     /// fewer than the penalty compares, a similarity error with the first row that is not finite.
     fn penalty(&self, rows: &Tensor) -> Result<Tensor>;
 
-    /// What errors call it.
+    /// Its name in errors.
     fn name(&self) -> &str;
 }
 

@@ -37,7 +37,7 @@ impl<T: Element> RowMatrix<T> {
         Ok(Self { entries, entry })
     }
 
-    /// What `f` makes of every row, in their order.
+    /// The results of `f` for every row, in their order.
     pub(crate) fn map<R: Send>(&self, f: impl Fn(usize, &[T]) -> R + Sync) -> Vec<R> {
         self.entries.map(f)
     }

@@ -58,11 +58,11 @@ use npair_similarity::Element;
 /// # Ok::<(), npair_losses::Error>(())
 /// ```
 pub trait RowLoss: Send + Sync {
-    /// What errors call the loss.
+    /// The loss's name in errors.
     const NAME: &'static str;
     /// The entries of the matrix.
     const ENTRY: Entry;
-    /// What a row has to have for a term; others are passed over.
+    /// The others that a row has to have for a term; rows without are passed over.
     const NEEDS: Needs = Needs::Both;
     /// Whether the loss makes sense of a miner's choice of positives and negatives. A loss of whole rankings does not.
     const LISTS: bool = true;

@@ -107,7 +107,7 @@ impl Reducer {
         low < term && term < high
     }
 
-    /// What the sum of all terms, or of those of one group, is multiplied by.
+    /// The factor of the sum of all terms, or of those of one group.
     pub(crate) fn factor(self, terms: usize, active: usize) -> f64 {
         let over = match self {
             Self::Sum => return 1.,

@@ -33,13 +33,13 @@ impl Classes {
     }
 }
 
-/// What the other rows are to every query: by the labels, or by what a miner chose.
+/// The other rows as every query sees them: by the labels, or by a miner's choice.
 pub(crate) enum Relations {
     Classes(Classes),
     Listed(Vec<Listed>),
 }
 
-/// What a miner chose for a query; all ascend.
+/// A miner's choice for a query; all ascend.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Listed {
     positives: Vec<usize>,
@@ -89,7 +89,7 @@ fn listed(batch: &Batch) -> Option<Vec<Listed>> {
     Some(rows)
 }
 
-/// What a row has to have, so that the loss has a term for it.
+/// The others that a row has to have, so that the loss has a term for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
     /// A positive and a negative: other rows are negatives of others only, and a batch without such a row is an error.

@@ -93,10 +93,10 @@ impl Angular {
         let batch = Batch::new(embeddings, labels)?;
         expect_like("negatives", negatives, "embeddings", embeddings)?;
         let negatives = accept("negatives", negatives)?;
-        self.of_unit_rows(&batch, &unit_rows(batch.embeddings())?, &negatives)
+        self.of_normalized(&batch, &unit_rows(batch.embeddings())?, &negatives)
     }
 
-    fn of_unit_rows(&self, batch: &Batch, rows: &Tensor, negatives: &Tensor) -> Result<LossValue> {
+    fn of_normalized(&self, batch: &Batch, rows: &Tensor, negatives: &Tensor) -> Result<LossValue> {
         let (with, labels, classes) = (batch.with_both(self.name())?, batch.labels(), batch.classes());
         // Both orders of a pair have the same term.
         let pairs = with.iter().flat_map(|&a| classes.positives(a).filter(move |&p| a < p).map(move |p| (a, p)));
@@ -155,7 +155,7 @@ impl Loss for Angular {
             return self.listed(batch, &list);
         }
         let rows = unit_rows(batch.embeddings())?;
-        self.of_unit_rows(batch, &rows, &rows)
+        self.of_normalized(batch, &rows, &rows)
     }
 
     fn accepts(&self) -> Accepts {

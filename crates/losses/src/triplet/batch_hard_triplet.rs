@@ -20,7 +20,7 @@ use npair_types::Measure;
 /// rows alone in their class are negatives only.
 ///
 /// # Units
-/// Distance. Embeddings are taken as they are, as in the paper, unless [`of_unit_rows`](Self::of_unit_rows) says otherwise.
+/// Distance. Embeddings are taken as they are, as in the paper, unless [`with_unit_rows`](Self::with_unit_rows) says otherwise.
 ///
 /// # Gradient
 /// To the rows of the chosen triplets; 0 between equal rows, which have no direction. In O(B D) memory: the matrix is
@@ -114,7 +114,7 @@ impl BatchHardTriplet {
     }
 
     /// Of embeddings normalized here.
-    pub fn of_unit_rows(self) -> Self {
+    pub fn with_unit_rows(self) -> Self {
         Self { lengths: Lengths::One, ..self }
     }
 

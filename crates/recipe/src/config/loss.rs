@@ -1,6 +1,6 @@
 use super::Choice;
 use crate::registry::Losses;
-use npair_batch::Mining;
+use npair_batch::GreedyMiningSettings;
 use npair_losses::{Loss, LossContext, LossSettings, WeightedSum};
 use npair_types::{Field, Settings};
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ fn of_part(error: crate::Error) -> npair_losses::Error {
 }
 
 /// Batches and class mining.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {
     /// N, the classes of a batch.
@@ -85,7 +85,7 @@ pub struct BatchConfig {
     /// Groups (alphabets) that the classes of a batch are taken from, more if they are too small; 0 for no regard to groups.
     pub groups: usize,
     /// Greedy negative class mining; none by default.
-    pub mining: Option<Mining>,
+    pub mining: Option<GreedyMiningSettings>,
 }
 
 impl Default for BatchConfig {

@@ -1,6 +1,9 @@
-use crate::class_mining::{ClassChoice, Groups, Mining};
-use crate::deck::{Examples, parse, usable, write};
-use crate::{BatchPlan, BatchSampler, Candidates, Error, MinedClasses, Prototypes, Result};
+use super::cyclic::{Examples, parse, usable, write};
+use crate::class_mining::{ClassChoice, MinedClasses, SavedChoice};
+use crate::{
+    BatchPlan, BatchSampler, CandidateSets, Candidates, ChosenClasses, ClassMiner, Error, GreedyMiningSettings, Groups,
+    Prototypes, Result, SamplerSettings,
+};
 use npair_types::{ChaCha8Rng, ClassIndex, Labels, Pairs, TupleKind, Tuples};
 use serde::{Deserialize, Serialize};
 
@@ -22,19 +25,42 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!((batch.ids.len(), batch.labels.classes().len(), sampler.left_out()), (4, 2, 1));
 /// # Ok::<(), npair_batch::Error>(())
 /// ```
-#[derive(Debug, Clone)]
 pub struct NPairSampler {
     index: ClassIndex,
     usable: Vec<usize>,
     n: usize,
-    state: State,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct State {
     rng: ChaCha8Rng,
     classes: ClassChoice,
     examples: Examples,
+}
+
+/// Everything that changes from batch to batch.
+#[derive(Serialize, Deserialize)]
+struct State {
+    rng: ChaCha8Rng,
+    classes: SavedChoice,
+    examples: Examples,
+}
+
+npair_types::settings! {
+    /// Two examples of each of N classes.
+    pub struct NPairSamplerSettings {
+        /// N, the classes of a batch, at least 2.
+        classes: usize = 60,
+        /// Greedy negative class mining; none by default.
+        mining: Option<GreedyMiningSettings> = None,
+    }
+}
+
+impl SamplerSettings for NPairSamplerSettings {
+    fn build(&self, index: ClassIndex, rng: ChaCha8Rng) -> Result<Box<dyn BatchSampler>> {
+        Ok(Box::new(match &self.mining {
+            None => NPairSampler::new(index, self.classes, rng)?,
+            Some(mining) => {
+                NPairSampler::mined(index, self.classes, mining.candidate_sets(), Box::new(mining.miner()), rng)?
+            }
+        }))
+    }
 }
 
 impl NPairSampler {
@@ -48,21 +74,26 @@ impl NPairSampler {
         }
         let usable = usable(&index, 2, n)?;
         let classes = ClassChoice::random(usable.len());
-        Ok(Self { index, n, state: State { rng, classes, examples: Examples::new() }, usable })
+        Ok(Self { index, usable, n, rng, classes, examples: Examples::new() })
     }
 
-    /// Batches of N = `n` classes that are hard for each other: greedy negative class mining.
+    /// Batches of N = `n` classes that `miner` chooses from sets of candidates, such as [`GreedyMiner`](crate::GreedyMiner):
+    /// classes that are hard for each other.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and [`Error::Setting`] for mining settings outside their range.
-    pub fn mined(index: ClassIndex, n: usize, mining: Mining, rng: ChaCha8Rng) -> Result<Self> {
+    /// As [`new`](Self::new), and [`Error::Setting`] for candidate sets that are too small.
+    pub fn mined(
+        index: ClassIndex,
+        n: usize,
+        sets: CandidateSets,
+        miner: Box<dyn ClassMiner>,
+        rng: ChaCha8Rng,
+    ) -> Result<Self> {
         let mut sampler = Self::new(index, n, rng)?;
-        sampler.state.classes = ClassChoice::Mined(MinedClasses::new(mining, n, sampler.usable.len())?);
+        sampler.classes = ClassChoice::Mined(MinedClasses::new(sets, miner, n, sampler.usable.len())?);
         Ok(sampler)
     }
-}
 
-impl NPairSampler {
     /// Batches of N = `n` classes of few groups: see [`Groups`]. Every group is visited once per round of the groups, so a
     /// class of a small group is seen more often than one of a large group.
     ///
@@ -70,8 +101,16 @@ impl NPairSampler {
     /// As [`new`](Self::new).
     pub fn grouped(index: ClassIndex, n: usize, groups: &Groups, rng: ChaCha8Rng) -> Result<Self> {
         let mut sampler = Self::new(index, n, rng)?;
-        sampler.state.classes = ClassChoice::grouped(groups, &sampler.usable);
+        sampler.classes = ClassChoice::grouped(groups, &sampler.usable);
         Ok(sampler)
+    }
+
+    /// The classes of the last batch as a class miner chose them, by their places among the candidates.
+    pub fn last_choice(&self) -> Option<&ChosenClasses> {
+        match &self.classes {
+            ClassChoice::Mined(mined) => mined.last(),
+            _ => None,
+        }
     }
 }
 
@@ -85,7 +124,7 @@ impl BatchSampler for NPairSampler {
     }
 
     fn next_batch(&mut self) -> Result<BatchPlan> {
-        let Self { index, usable, n, state: State { rng, classes, examples } } = self;
+        let Self { index, usable, n, rng, classes, examples } = self;
         let chosen = classes.draw(*n, rng)?;
         let (mut ids, mut labels) = (vec![npair_types::ExampleId(0); 2 * *n], Vec::with_capacity(2 * *n));
         for (i, &c) in chosen.iter().enumerate() {
@@ -104,7 +143,7 @@ impl BatchSampler for NPairSampler {
     }
 
     fn batches_per_epoch(&self) -> usize {
-        self.state.classes.batches_per_epoch(self.usable.len(), self.n)
+        self.classes.batches_per_epoch(self.usable.len(), self.n)
     }
 
     fn left_out(&self) -> usize {
@@ -112,27 +151,28 @@ impl BatchSampler for NPairSampler {
     }
 
     fn wants_prototypes(&self) -> bool {
-        self.state.classes.wants_prototypes()
+        self.classes.wants_prototypes()
     }
 
     fn candidates(&mut self) -> Option<Candidates> {
-        let Self { index, usable, state: State { rng, classes, examples }, .. } = self;
+        let Self { index, usable, rng, classes, examples, .. } = self;
         classes.candidates(index, usable, examples, rng)
     }
 
     fn supply(&mut self, prototypes: Prototypes) -> Result<()> {
-        self.state.classes.supply(prototypes)
+        self.classes.supply(prototypes)
     }
 
     fn save(&self) -> Result<serde_json::Value> {
-        write(&self.state)
+        let (rng, examples) = (self.rng.clone(), self.examples.clone());
+        write(&State { rng, classes: self.classes.save()?, examples })
     }
 
     fn restore(&mut self, state: &serde_json::Value) -> Result<()> {
-        let state: State = parse(state)?;
-        state.examples.check(&self.index)?;
-        self.state.classes.check_successor(&state.classes, self.usable.len())?;
-        self.state = state;
+        let State { rng, classes, examples } = parse(state)?;
+        examples.check(&self.index)?;
+        self.classes.restore(classes, self.usable.len())?;
+        (self.rng, self.examples) = (rng, examples);
         Ok(())
     }
 }

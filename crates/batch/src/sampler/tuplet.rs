@@ -1,5 +1,5 @@
-use crate::deck::{Deck, Examples, parse, usable, write};
-use crate::{BatchPlan, BatchSampler, Error, Result};
+use crate::sampler::cyclic::{Cyclic, Examples, parse, usable, write};
+use crate::{BatchPlan, BatchSampler, Error, Result, SamplerSettings};
 use npair_types::{ChaCha8Rng, ClassIndex, Labels, TupleKind, Tuples, Tuplets};
 use serde::{Deserialize, Serialize};
 
@@ -21,9 +21,23 @@ pub struct TupletSampler {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct State {
     rng: ChaCha8Rng,
-    queries: Deck,
-    negatives: Deck,
+    queries: Cyclic,
+    negatives: Cyclic,
     examples: Examples,
+}
+
+npair_types::settings! {
+    /// N queries with negatives of their own.
+    pub struct TupletSamplerSettings {
+        /// N, the classes of a tuplet, at least 2.
+        classes: usize = 60,
+    }
+}
+
+impl SamplerSettings for TupletSamplerSettings {
+    fn build(&self, index: ClassIndex, rng: ChaCha8Rng) -> Result<Box<dyn BatchSampler>> {
+        Ok(Box::new(TupletSampler::new(index, self.classes, rng)?))
+    }
 }
 
 impl TupletSampler {
@@ -38,8 +52,8 @@ impl TupletSampler {
         let queries = usable(&index, 2, n)?;
         let state = State {
             rng,
-            queries: Deck::new(queries.len()),
-            negatives: Deck::new(index.len()),
+            queries: Cyclic::new(queries.len()),
+            negatives: Cyclic::new(index.len()),
             examples: Examples::new(),
         };
         Ok(Self { index, queries, n, state })

@@ -1,5 +1,5 @@
-use crate::deck::{Deck, Examples, parse, usable, write};
-use crate::{BatchPlan, BatchSampler, Error, Result};
+use crate::sampler::cyclic::{Cyclic, Examples, parse, usable, write};
+use crate::{BatchPlan, BatchSampler, Error, Result, SamplerSettings};
 use npair_types::{ChaCha8Rng, ClassIndex, Labels, TupleKind, Tuples};
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +29,24 @@ pub struct BalancedSampler {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct State {
     rng: ChaCha8Rng,
-    classes: Deck,
+    classes: Cyclic,
     examples: Examples,
+}
+
+npair_types::settings! {
+    /// M examples of each of C classes.
+    pub struct BalancedSamplerSettings {
+        /// C, the classes of a batch, at least 1.
+        classes: usize = 60,
+        /// M, the examples per class, at least 1.
+        per_class: usize = 2,
+    }
+}
+
+impl SamplerSettings for BalancedSamplerSettings {
+    fn build(&self, index: ClassIndex, rng: ChaCha8Rng) -> Result<Box<dyn BatchSampler>> {
+        Ok(Box::new(BalancedSampler::new(index, self.classes, self.per_class, rng)?))
+    }
 }
 
 impl BalancedSampler {
@@ -45,7 +61,7 @@ impl BalancedSampler {
             }
         }
         let usable = usable(&index, per_class, classes)?;
-        let state = State { rng, classes: Deck::new(usable.len()), examples: Examples::new() };
+        let state = State { rng, classes: Cyclic::new(usable.len()), examples: Examples::new() };
         Ok(Self { index, usable, classes, per_class, state })
     }
 }

@@ -4,14 +4,14 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Numbers 0.. in random order, shuffled anew when all were drawn: every number once per round.
+/// A cyclic sampler of the numbers 0..: in random order, shuffled anew when all were drawn, so that each comes up once per round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Deck {
+pub(crate) struct Cyclic {
     order: Vec<usize>,
     next: usize,
 }
 
-impl Deck {
+impl Cyclic {
     pub(crate) fn new(len: usize) -> Self {
         Self { order: (0..len).collect(), next: len }
     }
@@ -34,9 +34,9 @@ impl Deck {
     }
 }
 
-/// A deck of classes, or of the examples of every class.
+/// The examples of every class, each in a cycle of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Examples(BTreeMap<usize, Deck>);
+pub(crate) struct Examples(BTreeMap<usize, Cyclic>);
 
 impl Examples {
     pub(crate) fn new() -> Self {
@@ -52,21 +52,22 @@ impl Examples {
         rng: &mut ChaCha8Rng,
     ) -> Vec<ExampleId> {
         let examples = index.examples(place);
-        let deck = self.0.entry(place).or_insert_with(|| Deck::new(examples.len()));
-        deck.draw(count, rng).into_iter().map(|i| examples[i]).collect()
+        let cyclic = self.0.entry(place).or_insert_with(|| Cyclic::new(examples.len()));
+        cyclic.draw(count, rng).into_iter().map(|i| examples[i]).collect()
     }
 
-    /// An error unless all decks are of this index.
+    /// An error unless all cycles are of this index.
     pub(crate) fn check(&self, index: &ClassIndex) -> Result<()> {
-        match self.0.iter().find(|&(&place, deck)| place >= index.len() || !deck.is_of(index.examples(place).len())) {
+        match self.0.iter().find(|&(&place, cyclic)| place >= index.len() || !cyclic.is_of(index.examples(place).len()))
+        {
             Some((place, _)) => Err(Error::State(format!("class {place} has other examples now"))),
             None => Ok(()),
         }
     }
 }
 
-impl Deck {
-    /// Whether this is a deck of `len` numbers.
+impl Cyclic {
+    /// Whether this is a cycle of `len` numbers.
     pub(crate) fn is_of(&self, len: usize) -> bool {
         let mut order = self.order.clone();
         order.sort_unstable();
@@ -103,10 +104,10 @@ mod tests {
         #[test]
         fn every_number_once_per_round_and_no_repeats_in_a_draw(len in 1usize..30, draws in proptest::collection::vec(0usize..30, 1..40), seed: u64) {
             let mut rng = Streams::new(seed).open(Purpose::Sampling, [0, 0]);
-            let mut deck = Deck::new(len);
+            let mut cyclic = Cyclic::new(len);
             let mut counts = vec![0usize; len];
             for count in draws {
-                let drawn = deck.draw(count.min(len), &mut rng);
+                let drawn = cyclic.draw(count.min(len), &mut rng);
                 prop_assert_eq!(drawn.len(), count.min(len));
                 let mut distinct = drawn.clone();
                 distinct.sort_unstable();
@@ -118,7 +119,7 @@ mod tests {
                 let (low, high) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
                 // A draw over the end of a round may take a number early, never twice.
                 prop_assert!(high - low <= 1, "{:?}", counts);
-                prop_assert!(deck.is_of(len));
+                prop_assert!(cyclic.is_of(len));
             }
         }
     }

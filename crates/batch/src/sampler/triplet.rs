@@ -1,4 +1,7 @@
-use crate::{BatchPlan, BatchSampler, Candidates, Mining, NPairSampler, Prototypes, Result};
+use crate::{
+    BatchPlan, BatchSampler, CandidateSets, Candidates, ClassMiner, GreedyMiningSettings, NPairSampler, Prototypes,
+    Result, SamplerSettings,
+};
 use npair_types::{ChaCha8Rng, ClassIndex, Triplets, TupleKind, Tuples};
 
 /// Triplet batches as the paper's baseline forms them: the examples of an N-pair batch, in which the pairs of classes 2k and
@@ -6,8 +9,28 @@ use npair_types::{ChaCha8Rng, ClassIndex, Triplets, TupleKind, Tuples};
 ///
 /// # Source
 /// Sohn, NIPS 2016, section 4 and footnote 4 (mining is of classes here too, never of instances).
-#[derive(Debug, Clone)]
 pub struct TripletSampler(NPairSampler);
+
+npair_types::settings! {
+    /// The examples of an N-pair batch, read as the paper's N triplets.
+    pub struct TripletSamplerSettings {
+        /// N, the classes of a batch, at least 2.
+        classes: usize = 60,
+        /// Greedy negative class mining; none by default.
+        mining: Option<GreedyMiningSettings> = None,
+    }
+}
+
+impl SamplerSettings for TripletSamplerSettings {
+    fn build(&self, index: ClassIndex, rng: ChaCha8Rng) -> Result<Box<dyn BatchSampler>> {
+        Ok(Box::new(match &self.mining {
+            None => TripletSampler::new(index, self.classes, rng)?,
+            Some(mining) => {
+                TripletSampler::mined(index, self.classes, mining.candidate_sets(), Box::new(mining.miner()), rng)?
+            }
+        }))
+    }
+}
 
 impl TripletSampler {
     /// Batches of `n` random classes.
@@ -18,12 +41,18 @@ impl TripletSampler {
         NPairSampler::new(index, n, rng).map(Self)
     }
 
-    /// Batches of `n` classes that are hard for each other.
+    /// Batches of `n` classes that `miner` chooses.
     ///
     /// # Errors
     /// As [`NPairSampler::mined`].
-    pub fn mined(index: ClassIndex, n: usize, mining: Mining, rng: ChaCha8Rng) -> Result<Self> {
-        NPairSampler::mined(index, n, mining, rng).map(Self)
+    pub fn mined(
+        index: ClassIndex,
+        n: usize,
+        sets: CandidateSets,
+        miner: Box<dyn ClassMiner>,
+        rng: ChaCha8Rng,
+    ) -> Result<Self> {
+        NPairSampler::mined(index, n, sets, miner, rng).map(Self)
     }
 }
 

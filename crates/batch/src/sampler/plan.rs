@@ -1,5 +1,5 @@
 use crate::{Candidates, Prototypes, Result};
-use npair_types::{ExampleId, Labels, TupleKind, Tuples};
+use npair_types::{ChaCha8Rng, ClassIndex, ExampleId, Labels, Settings, TupleKind, Tuples};
 
 /// The examples of one step, in the order of the batch's rows, and the tuples that they form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub struct BatchPlan {
     pub ids: Vec<ExampleId>,
     /// Their classes (B).
     pub labels: Labels,
-    /// What the rows are to each other.
+    /// The tuples that the rows form.
     pub tuples: Tuples,
 }
 
@@ -17,7 +17,7 @@ pub struct BatchPlan {
 /// A sampler owns its seeded generator; [`save`](Self::save) and [`restore`](Self::restore) carry everything over a stop,
 /// so that the batches after it are those of an uninterrupted run.
 pub trait BatchSampler: Send {
-    /// What errors call it.
+    /// Its name in errors.
     fn name(&self) -> &str;
 
     /// The tuples that its plans carry, which the loss has to take.
@@ -70,6 +70,15 @@ pub trait BatchSampler: Send {
     /// # Errors
     /// [`Error::State`](crate::Error::State) if it is no state of this sampler on this data.
     fn restore(&mut self, state: &serde_json::Value) -> Result<()>;
+}
+
+/// The settings of a sampler, which know how to make it.
+pub trait SamplerSettings: Settings {
+    /// The sampler of these settings over the classes of an index.
+    ///
+    /// # Errors
+    /// Those of the sampler's `new`.
+    fn build(&self, index: ClassIndex, rng: ChaCha8Rng) -> Result<Box<dyn BatchSampler>>;
 }
 
 impl<S: BatchSampler + ?Sized> BatchSampler for Box<S> {

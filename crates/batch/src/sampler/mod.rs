@@ -1,0 +1,14 @@
+//! Samplers: which examples form a batch, and what they are to each other.
+
+mod balanced;
+pub(crate) mod cyclic;
+mod n_pair;
+mod plan;
+mod triplet;
+mod tuplet;
+
+pub use balanced::{BalancedSampler, BalancedSamplerSettings};
+pub use n_pair::{NPairSampler, NPairSamplerSettings};
+pub use plan::{BatchPlan, BatchSampler, SamplerSettings};
+pub use triplet::{TripletSampler, TripletSamplerSettings};
+pub use tuplet::{TupletSampler, TupletSamplerSettings};
