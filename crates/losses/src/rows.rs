@@ -50,11 +50,18 @@ fn first_bad_row(t: &Tensor) -> Option<usize> {
     let (storage, layout) = t.storage_and_layout();
     let (start, end) = layout.contiguous_offsets()?;
     let bad = match &*storage {
-        Storage::Cpu(CpuStorage::F32(v)) => v[start..end].iter().position(|v| !v.is_finite()),
-        Storage::Cpu(CpuStorage::F64(v)) => v[start..end].iter().position(|v| !v.is_finite()),
+        Storage::Cpu(CpuStorage::F32(v)) => first_bad(&v[start..end], |v| v.is_finite()),
+        Storage::Cpu(CpuStorage::F64(v)) => first_bad(&v[start..end], |v| v.is_finite()),
         _ => None,
     };
     bad.map(|at| at / (t.elem_count() / t.dims()[0]))
+}
+
+/// The first value that is not fine. Chunks are looked at whole, which the compiler does by vectors.
+fn first_bad<T: Copy>(values: &[T], fine: impl Fn(T) -> bool) -> Option<usize> {
+    const CHUNK: usize = 256;
+    let chunk = values.chunks(CHUNK).position(|chunk| !chunk.iter().fold(true, |all, &v| all & fine(v)))?;
+    values[chunk * CHUNK..].iter().position(|&v| !fine(v)).map(|at| chunk * CHUNK + at)
 }
 
 /// Rows of a batch, differentiably.

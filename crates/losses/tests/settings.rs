@@ -104,3 +104,17 @@ fn penalties_are_built_of_their_settings_too() {
     check::<UniformitySettings>(json!({}), "uniformity");
     assert!(SparseCentersSettings::default().build().is_err());
 }
+
+#[test]
+fn a_memory_is_built_of_its_settings() {
+    let read = |text: &str| serde_json::from_str::<CrossBatchMemorySettings>(text).unwrap();
+    assert!(read("{}").build(3).unwrap().is_none());
+    let mut memory = read(r#"{"size": 4, "start_step": 2}"#).build(3).unwrap().unwrap();
+    let x = candle_core::Tensor::zeros((2, 4), DType::F32, &Device::Cpu).unwrap();
+    // Idle for two steps of three batches.
+    for batch in 1..=7 {
+        memory.remember(&x, &npair_types::Labels::new([1, 2]).unwrap()).unwrap();
+        assert_eq!(memory.rows().is_some(), batch == 7);
+    }
+    assert!(serde_json::from_str::<CrossBatchMemorySettings>(r#"{"start": 2}"#).is_err());
+}

@@ -6,7 +6,7 @@ mod of_batch;
 
 use candle_core::{DType, Device, Tensor, Var};
 use npair_losses::*;
-use npair_types::{ClassId, Labels, Pairs, Purpose, Streams, Triplets, Tuples, Tuplets};
+use npair_types::{ClassId, Labels, PairList, Pairs, Purpose, Streams, Triplets, Tuples, Tuplets};
 use of_batch::OfBatch;
 
 const CLASSES: [ClassId; 4] = [ClassId(1), ClassId(2), ClassId(3), ClassId(4)];
@@ -137,6 +137,35 @@ fn hostile_memories_too() {
                     let batch =
                         batch.with_reference(&variable(&other, dtype), &Labels::new(of_other).unwrap()).unwrap();
                     survives(name, what, loss.forward(&batch), &[("embeddings".to_owned(), x)]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn hostile_batches_with_the_tuples_of_a_miner() {
+    for dtype in [DType::F32, DType::F64] {
+        for (name, loss) in every(dtype) {
+            for (what, rows, classes) in batches() {
+                let (y, b) = (Labels::new(classes).unwrap(), rows.len());
+                let all = || (0..b).flat_map(|i| (0..b).map(move |j| [i, j])).filter(|[i, j]| i != j);
+                let (near, far): (Vec<_>, Vec<_>) = all().partition(|&[i, j]| y.same(i, j));
+                let lists = [(near.clone(), far.clone()), (near.clone(), vec![]), (vec![], far), (vec![], vec![])];
+                for (positives, negatives) in lists {
+                    let list = PairList::new(positives, negatives, &y).unwrap();
+                    let triplets = Triplets::from_pair_list(&list).map(Tuples::Triplets);
+                    for tuples in [Some(Tuples::PairList(list)), triplets].into_iter().flatten() {
+                        if !loss.accepts().uses(tuples.kind()) {
+                            continue;
+                        }
+                        let x = variable(&rows, dtype);
+                        let batch = Batch::new(&x, &y).unwrap().with_tuples(tuples).unwrap();
+                        let mut vars = vec![("embeddings".to_owned(), x.clone())];
+                        vars.extend(loss.variables());
+                        // What a miner chose is never too little.
+                        assert!(survives(name, what, loss.forward(&batch), &vars), "{name}, {what}");
+                    }
                 }
             }
         }

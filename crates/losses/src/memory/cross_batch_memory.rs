@@ -53,6 +53,29 @@ struct Kept {
     labels: Labels,
 }
 
+npair_types::settings! {
+    /// Cross-batch memory (Wang et al., 2020): the embeddings of the last batches as further rows to compare a batch with.
+    pub struct CrossBatchMemorySettings {
+        /// Most rows M that are remembered; 0 for none.
+        size: usize = 0,
+        /// Steps during which the memory is idle, while embeddings still move fast.
+        start_step: u64 = 0,
+    }
+}
+
+impl CrossBatchMemorySettings {
+    /// The memory of these settings, if there is to be one, for steps of so many batches.
+    ///
+    /// # Errors
+    /// As [`CrossBatchMemory::new`].
+    pub fn build(&self, batches_per_step: u64) -> Result<Option<CrossBatchMemory>> {
+        match self.size {
+            0 => Ok(None),
+            size => CrossBatchMemory::new(size, self.start_step.saturating_mul(batches_per_step)).map(Some),
+        }
+    }
+}
+
 impl CrossBatchMemory {
     /// A memory of `size` M >= 1 rows that is idle for the first `start` batches, while embeddings still move fast: they are
     /// neither compared nor remembered.

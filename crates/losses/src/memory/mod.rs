@@ -2,4 +2,4 @@
 
 mod cross_batch_memory;
 
-pub use cross_batch_memory::CrossBatchMemory;
+pub use cross_batch_memory::{CrossBatchMemory, CrossBatchMemorySettings};
