@@ -1,6 +1,7 @@
 //! The list of LFW: the official one where it is at hand, and wrong ones.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // tests may
 
+use npair_testkit::require::{Need, not_run};
 use npair_data::LfwPairs;
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -14,8 +15,7 @@ fn official() -> Option<PathBuf> {
 #[test]
 fn the_official_list_has_its_published_counts() {
     let Some(file) = official() else {
-        println!("not run: no lfw/pairs.txt in $NPAIR_DATA or beside the project");
-        return;
+        return not_run(Need::Data, "no lfw/pairs.txt in $NPAIR_DATA or beside the project");
     };
     let list = LfwPairs::read(&file).unwrap();
     assert_eq!((list.folds(), list.pairs().len(), list.images().len()), (10, 6000, 7701));

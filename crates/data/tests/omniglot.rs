@@ -1,6 +1,7 @@
 //! Omniglot from folders and archives: miniatures in the exact layout, and the real files where they are at hand.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests may, as tests do
 
+use npair_testkit::require::{Need, not_run};
 use npair_data::{Dataset, Omniglot, Part, Pipeline, PipelineConfig, RotatedClasses, Subset, load_batch};
 use npair_data::{Picture, sheet::encode_png};
 use npair_types::{ClassId, ExampleId};
@@ -161,7 +162,7 @@ fn real(archive: &str) -> Option<PathBuf> {
     let dir = std::env::var_os("NPAIR_DATA").map_or(near, PathBuf::from).join("omniglot");
     let found = dir.join(archive).exists();
     if !found {
-        println!("not run: {archive} is not below NPAIR_DATA");
+        not_run(Need::Data, &format!("{archive} is not below NPAIR_DATA"));
     }
     found.then_some(dir)
 }

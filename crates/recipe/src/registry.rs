@@ -30,6 +30,8 @@ pub struct Row<M: 'static> {
 pub trait Registered: 'static {
     /// How a part is made of resolved settings.
     type Make: Copy;
+    /// The section of the settings that names one.
+    const SECTION: &'static str;
     /// All parts of the kind.
     fn rows() -> &'static [Row<Self::Make>];
 }
@@ -55,6 +57,7 @@ pub type MakeRegularizer = fn(&toml::Table) -> Result<Box<dyn Regularizer>>;
 
 impl Registered for Losses {
     type Make = MakeLoss;
+    const SECTION: &'static str = "loss";
     fn rows() -> &'static [Row<MakeLoss>] {
         LOSSES
     }
@@ -62,6 +65,7 @@ impl Registered for Losses {
 
 impl Registered for Miners {
     type Make = MakeMiner;
+    const SECTION: &'static str = "miner";
     fn rows() -> &'static [Row<MakeMiner>] {
         MINERS
     }
@@ -69,6 +73,7 @@ impl Registered for Miners {
 
 impl Registered for Regularizers {
     type Make = MakeRegularizer;
+    const SECTION: &'static str = "regularizer";
     fn rows() -> &'static [Row<MakeRegularizer>] {
         REGULARIZERS
     }

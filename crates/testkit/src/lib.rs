@@ -6,4 +6,5 @@ pub mod golden;
 pub mod gradient;
 pub mod inputs;
 pub mod reach;
+pub mod require;
 pub mod threads;

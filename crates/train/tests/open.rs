@@ -9,6 +9,7 @@ use npair_losses::*;
 use npair_metrics::Embeddings;
 use npair_similarity::Element;
 use npair_train::*;
+use npair_train::Result;
 use npair_types::*;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -196,8 +197,8 @@ impl Inputs for Angles {
     }
     fn load(&self, ids: &[ExampleId], _: View) -> npair_evaluate::Result<Tensor> {
         let angle = |id: &ExampleId| (self.0.get(id.0).0 as f32 + 0.1 * (id.0 % 4) as f32) * 0.5;
-        let rows: Vec<[f32; 2]> = ids.iter().map(|id| [angle(id).cos(), angle(id).sin()]).collect();
-        Ok(Tensor::new(rows, &Device::Cpu)?)
+        let rows: Vec<f32> = ids.iter().flat_map(|id| [angle(id).cos(), angle(id).sin()]).collect();
+        Ok(Tensor::from_vec(rows, (ids.len(), 2), &Device::Cpu)?)
     }
     fn name(&self) -> &str {
         "angles"
@@ -261,7 +262,7 @@ impl TupleMiner for Next {
     fn mine(&self, _: &Tensor, labels: &Labels, _: &mut ChaCha8Rng) -> npair_batch::Result<Mined> {
         let next = |i: usize| [i, (i + 1) % labels.len()];
         let (same, other) = (0..labels.len()).map(next).partition(|&[i, j]| labels.same(i, j));
-        Ok(Mined { tuples: Some(Tuples::PairList(PairList::new(same, other, labels)?)), without: 0 })
+        Ok(Mined::pairs(PairList::new(same, other, labels)?, labels))
     }
     fn kind(&self) -> TupleKind {
         TupleKind::PairList
@@ -277,6 +278,37 @@ fn a_miner_of_tuples() {
     trains_and_resumes(|| usual().sampler(many()).loss(Circle::default()).miner(Next));
     let said = refused(usual().sampler(many()).loss(FastAp::new(10).unwrap()).miner(Next));
     assert!(said.contains("miner next") && said.contains("leave the miner out"), "{said}");
+}
+
+/// Takes the classes in turn, wherever they lie.
+struct InTurn(usize);
+
+impl ClassMiner for InTurn {
+    fn choose(&mut self, prototypes: &Prototypes, n: usize, _: &mut ChaCha8Rng) -> npair_batch::Result<ChosenClasses> {
+        let places = (0..n).map(|i| (self.0 + i) % prototypes.len()).collect();
+        self.0 += 1;
+        Ok(ChosenClasses { places, violations: Vec::new() })
+    }
+    fn name(&self) -> &str {
+        "in turn"
+    }
+    fn save(&self) -> npair_batch::Result<serde_json::Value> {
+        Ok(self.0.into())
+    }
+    fn restore(&mut self, state: &serde_json::Value) -> npair_batch::Result<()> {
+        self.0 = state.as_u64().ok_or_else(|| npair_batch::Error::State("no number".into()))? as usize;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_class_miner() {
+    let sets = GreedyMiningSettings { candidates: 8, refresh: 2, ..Default::default() }.candidate_sets();
+    let sampler = || NPairSampler::mined(rows().class_index(), 4, sets, Box::new(InTurn(0)), rng()).unwrap();
+    let journal = trains_and_resumes(|| usual().sampler(sampler()));
+    assert_eq!(journal.iter().filter(|line| line.contains("\"mining\"")).count(), 3, "{journal:?}");
+    let said = refused(usual().sampler(sampler()).loss(NTuplet));
+    assert!(said.contains("take the tuplet sampler"), "{said}");
 }
 
 /// The largest entry of all.

@@ -74,8 +74,8 @@ impl View {
 ///         &self.labels
 ///     }
 ///     fn load(&self, ids: &[ExampleId], _: View) -> Result<Tensor> {
-///         let rows: Vec<[u32; 4]> = ids.iter().map(|id| self.tokens[id.0]).collect();
-///         Ok(Tensor::new(rows, &Device::Cpu)?)
+///         let tokens: Vec<u32> = ids.iter().flat_map(|id| self.tokens[id.0]).collect();
+///         Ok(Tensor::from_vec(tokens, (ids.len(), 4), &Device::Cpu)?)
 ///     }
 /// }
 ///

@@ -1,3 +1,4 @@
+use super::read::unknown;
 use crate::registry::{self, Registered, Row};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -22,9 +23,9 @@ impl<K: Registered> Choice<K> {
     fn read(name: &str, settings: toml::Table) -> Result<Self, String> {
         let Some(row) = registry::find::<K>(name) else {
             let known: Vec<String> = K::rows().iter().map(|row| format!("`{}`", row.name)).collect();
-            return Err(format!("unknown variant `{name}`, expected one of {}", known.join(", ")));
+            return Err(said::<K>(&format!("unknown variant `{name}`, expected one of {}", known.join(", "))));
         };
-        let settings = (row.resolve)(settings).map_err(|e| e.message().to_owned())?;
+        let settings = (row.resolve)(settings).map_err(|e| said::<K>(e.message()))?;
         Ok(Self { row, settings })
     }
 
@@ -42,6 +43,12 @@ impl<K: Registered> Choice<K> {
     pub(crate) fn maker(&self) -> K::Make {
         self.row.make
     }
+}
+
+/// A message about a part's settings, with their section.
+fn said<K: Registered>(message: &str) -> String {
+    let place = format!(" in [{}]", K::SECTION);
+    unknown(message, &place).unwrap_or_else(|| format!("{message}{place}"))
 }
 
 impl<K: Registered> Clone for Choice<K> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// # use npair_recipe::config::LossConfig;
 /// let loss = LossConfig::named("circle")?;
 /// assert_eq!(loss.settings()["margin"].as_float(), Some(0.4));
-/// assert!(LossConfig::named("circel").unwrap_err().contains("`circle`"));
+/// assert_eq!(LossConfig::named("circel").unwrap_err(), "unknown value `circel` in [loss]; did you mean `circle`?");
 /// # Ok::<(), String>(())
 /// ```
 pub type LossConfig = Choice<Losses>;

@@ -98,18 +98,30 @@ fn last_key(set: &str) -> Option<&str> {
 /// A TOML error without its picture, with the section and the nearest known key.
 fn one_line(e: &toml::de::Error, text: &str) -> String {
     let message = e.message().trim().replace('\n', " ");
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let before = e.span().map_or("", |span| text.get(..span.start).unwrap_or(""));
     let section = before.lines().rev().find_map(|l| l.trim().strip_prefix('[')?.strip_suffix(']'));
     let place = section.map_or(String::new(), |s| format!(" in [{s}]"));
-    if let (true, [unknown, known @ ..]) = (message.starts_with("unknown field"), &quoted[..]) {
-        return format!("unknown key `{unknown}`{place}; {}", suggestion(unknown, known));
+    // A part named by the settings has said it already.
+    if message.starts_with("unknown key `") || message.starts_with("unknown value `") {
+        return message;
     }
-    if let (true, [unknown, known @ ..]) = (message.starts_with("unknown variant"), &quoted[..]) {
-        return format!("unknown value `{unknown}`{place}; {}", suggestion(unknown, known));
+    if let Some(said) = unknown(&message, &place) {
+        return said;
     }
     let line = before.lines().count().max(1);
     if place.is_empty() { format!("line {line}: {message}") } else { format!("{message}{place}") }
+}
+
+/// Serde's message of an unknown key or value, with the place and the nearest known one; none for another message.
+pub(super) fn unknown(message: &str, place: &str) -> Option<String> {
+    let what = match message {
+        _ if message.starts_with("unknown field") => "key",
+        _ if message.starts_with("unknown variant") => "value",
+        _ => return None,
+    };
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let [unknown, known @ ..] = &quoted[..] else { return None };
+    Some(format!("unknown {what} `{unknown}`{place}; {}", suggestion(unknown, known)))
 }
 
 fn suggestion(unknown: &str, known: &[&str]) -> String {

@@ -6,6 +6,7 @@
 use super::params::Params;
 use super::{Chip, In, Launch, Precision, Tiles};
 use candle_core::{CpuStorage, DType, Device, Result, Shape, Storage, Tensor, bail};
+use npair_testkit::require::{Need, not_run};
 use std::alloc::{Layout, alloc, dealloc};
 use std::cell::RefCell;
 use std::ffi::c_void;
@@ -147,7 +148,7 @@ pub(crate) fn current() -> Option<Rc<Emulated>> {
 /// Runs `f` with every matrix on a chip of fibers; `None`, with a line that says why, where there is no C++ compiler.
 pub(crate) fn emulating<R>(which: Which, reverse: bool, f: impl FnOnce() -> R) -> Option<R> {
     if let Err(why) = which.library() {
-        println!("not run: the {which:?} kernels on the CPU: {why}");
+        not_run(Need::Tool, &format!("the {which:?} kernels on the CPU: {why}"));
         return None;
     }
     let before = CURRENT.replace(Some(Rc::new(Emulated { which, reverse })));

@@ -23,14 +23,6 @@ impl Memory {
         Ok(Self::Device((0..kinds).map(|_| var.zeros_like().map(|t| t.detach())).collect::<Result<_>>()?))
     }
 
-    #[cfg(test)]
-    pub(super) fn truncate(&mut self, kinds: usize) {
-        match self {
-            Self::Host(memory) => memory.truncate(kinds),
-            Self::Device(memory) => memory.truncate(kinds),
-        }
-    }
-
     /// All kinds, as tensors on the CPU of the variable's shape.
     pub(super) fn tensors(&self, var: &Var) -> Result<Vec<Tensor>> {
         match self {

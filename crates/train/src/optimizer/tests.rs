@@ -86,7 +86,7 @@ macro_rules! composed {
 composed!(Adam);
 composed!(Sgd);
 
-fn updater(vars: Vec<(String, Var)>, config: Config) -> Result<Updater> {
+fn made(vars: Vec<(String, Var)>, config: Config) -> Result<Updater> {
     let Config { learning_rate, betas, momentum, weight_decay, .. } = config;
     let adam = || Adam::new(AdamSettings { learning_rate, betas, weight_decay, ..AdamSettings::default() });
     let sgd = || Sgd::new(SgdSettings { learning_rate, momentum, weight_decay });
@@ -104,7 +104,7 @@ fn minimize(config: Config, steps: usize) -> Vec<f32> {
     let x = Var::from_tensor(&Tensor::new(&[0f32, 0.], &Device::Cpu).unwrap()).unwrap();
     let target = Tensor::new(&[1f32, -2.], &Device::Cpu).unwrap();
     let accumulate = config.accumulate;
-    let mut moving = updater(vec![("x".into(), x.clone())], config).unwrap();
+    let mut updater = made(vec![("x".into(), x.clone())], config).unwrap();
     for _ in 0..steps {
         for _ in 0..accumulate {
             let loss = (x.as_tensor() - &target).unwrap().sqr().unwrap().sum_all().unwrap();
@@ -150,7 +150,7 @@ fn variables_without_a_gradient_are_named() {
     let loss = (good + (zero * zero.zeros_like().unwrap()).unwrap()).unwrap();
     let loss = (loss + (infinite * f64::INFINITY).unwrap()).unwrap().sum_all().unwrap();
     let grads = loss.backward().unwrap();
-    let mut updater = updater(vars.to_vec(), Config::default()).unwrap();
+    let mut updater = made(vars.to_vec(), Config::default()).unwrap();
     updater.add(&grads).unwrap();
     let dead =
         |excused: &[&str]| updater.dead(&excused.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>()).unwrap();
@@ -172,7 +172,7 @@ fn groups_have_their_own_rate_and_decay() {
         group: vec![group("body.second", 0., 1.), group("body", 0.5, 0.), group("head", 2., 1.)],
         ..Config::default()
     };
-    let mut updater = updater(vars.to_vec(), config.clone()).unwrap();
+    let mut updater = made(vars.to_vec(), config.clone()).unwrap();
     assert_eq!(
         updater.describe(),
         [
@@ -194,7 +194,7 @@ fn groups_have_their_own_rate_and_decay() {
         (group("body", 1., 1.), "`body` is given twice"),
     ] {
         let config = Config { group: vec![group("body", 1., 1.), bad], ..config.clone() };
-        let message = updater(vars.to_vec(), config).err().unwrap().to_string();
+        let message = made(vars.to_vec(), config).err().unwrap().to_string();
         assert!(message.contains(want), "{message}");
     }
 }
@@ -206,7 +206,7 @@ fn large_variables_move_alike_on_any_number_of_threads() {
         let values: Vec<f32> = (0..many).map(|i| (i % 1009) as f32 / 512. - 1.).collect();
         let x = Var::from_vec(values, (1, many), &Device::Cpu).unwrap();
         let config = Config { clip_norm: 1., weight_decay: 0.1, ..Config::default() };
-        let mut moving = updater(vec![("x".into(), x.clone())], config).unwrap();
+        let mut updater = made(vec![("x".into(), x.clone())], config).unwrap();
         for _ in 0..3 {
             updater.add(&x.powf(3.).unwrap().sum_all().unwrap().backward().unwrap()).unwrap();
             updater.step(1.).unwrap();
@@ -235,11 +235,7 @@ fn tensors_on_a_device_move_as_slices_do() {
             let x = Var::from_tensor(&npair_testkit::inputs::normal(1, 1., (7, 5), DType::F32).unwrap()).unwrap();
             let b = Var::from_tensor(&npair_testkit::inputs::normal(2, 1., 5, DType::F32).unwrap()).unwrap();
             let vars = vec![("x".to_owned(), x.clone()), ("b".to_owned(), b.clone())];
-            let mut updater = updater(vars.clone(), Config { composed: on_device, ..config.clone() }).unwrap();
-            if on_device {
-                updater.memory = vec![Memory::on_device(&x, 2).unwrap(), Memory::on_device(&b, 2).unwrap()];
-                updater.memory.iter_mut().for_each(|m| m.truncate(updater.rule.memory().len()));
-            }
+            let mut updater = made(vars.clone(), Config { composed: on_device, ..config.clone() }).unwrap();
             let mut norms = Vec::new();
             for step in 0..steps {
                 for batch in 0..2 {
@@ -250,7 +246,7 @@ fn tensors_on_a_device_move_as_slices_do() {
                 norms.push(updater.step(0.5).unwrap().grad_norm);
             }
             let (saved, count) = updater.state().unwrap();
-            let mut again = updater(updater.vars.clone(), config.clone()).unwrap();
+            let mut again = made(vars.clone(), config.clone()).unwrap();
             again.restore(&saved, count).unwrap();
             let mut memory: Vec<_> = again.state().unwrap().0.into_iter().collect();
             memory.sort_by(|a, b| a.0.cmp(&b.0));
@@ -275,6 +271,6 @@ fn settings_outside_their_range_are_said() {
         (Config { betas: [0.9, 1.], ..Config::default() }, "betas"),
         (Config { accumulate: 0, ..Config::default() }, "accumulate"),
     ] {
-        assert!(updater(Vec::new(), config).err().unwrap().to_string().contains(want));
+        assert!(made(Vec::new(), config).err().unwrap().to_string().contains(want));
     }
 }
