@@ -62,9 +62,9 @@ proptest! {
         };
         let mined = choose(seed);
         prop_assert_eq!(&mined, &choose(seed));
-        prop_assert_eq!(mined.places.len(), n);
+        prop_assert_eq!(mined.indices.len(), n);
         for step in 1..n {
-            let (chosen, this) = (&mined.places[..step], mined.places[step]);
+            let (chosen, this) = (&mined.indices[..step], mined.indices[step]);
             prop_assert!(!chosen.contains(&this));
             let best = (0..c).filter(|i| !chosen.contains(i)).map(|i| score(&x, chosen, i, violation)).fold(f64::NEG_INFINITY, f64::max);
             let got = score(&x, chosen, this, violation);
@@ -84,7 +84,7 @@ fn ties_and_starts_are_random_and_all_come_up() {
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..300 {
         let mut rng = Streams::new(seed).open(Purpose::Mining, [0, 0]);
-        seen.insert(GreedyMiner::default().choose(&prototypes, 4, &mut rng).unwrap().places);
+        seen.insert(GreedyMiner::default().choose(&prototypes, 4, &mut rng).unwrap().indices);
     }
     // 24 orders; one of them stays away in 300 trials with a chance of 24 (23/24)^300 < 1e-4.
     assert_eq!(seen.len(), 24);
@@ -100,7 +100,7 @@ fn hard_classes_are_found() {
     let prototypes = Prototypes::new(&classes, &t, Measure::Cosine).unwrap();
     for seed in 0..20 {
         let mut rng = Streams::new(seed).open(Purpose::Mining, [0, 0]);
-        let places = GreedyMiner::default().choose(&prototypes, 3, &mut rng).unwrap().places;
+        let places = GreedyMiner::default().choose(&prototypes, 3, &mut rng).unwrap().indices;
         assert!(places.iter().all(|p| (*p < 3) == (places[0] < 3)), "{places:?}");
     }
 }

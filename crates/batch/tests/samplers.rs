@@ -254,8 +254,8 @@ impl ClassMiner for Marching {
 
     fn choose(&mut self, prototypes: &Prototypes, n: usize, _: &mut ChaCha8Rng) -> Result<ChosenClasses> {
         self.0 += 1;
-        let places = (0..n).map(|i| (self.0 + i) % prototypes.len()).collect();
-        Ok(ChosenClasses { places, violations: Vec::new() })
+        let indices = (0..n).map(|i| (self.0 + i) % prototypes.len()).collect();
+        Ok(ChosenClasses { indices, violations: Vec::new() })
     }
 
     fn save(&self) -> Result<serde_json::Value> {
@@ -277,7 +277,7 @@ impl ClassMiner for Stuck {
     }
 
     fn choose(&mut self, _: &Prototypes, n: usize, _: &mut ChaCha8Rng) -> Result<ChosenClasses> {
-        Ok(ChosenClasses { places: vec![0; n], violations: Vec::new() })
+        Ok(ChosenClasses { indices: vec![0; n], violations: Vec::new() })
     }
 }
 
@@ -292,7 +292,7 @@ fn an_outside_class_miner_enters_and_is_resumed() {
     for _ in 0..4 {
         assert_eq!(next(&mut whole), next(&mut first));
     }
-    assert_eq!(first.last_choice().unwrap().places, [4, 0, 1]);
+    assert_eq!(first.last_choice().unwrap().indices, [4, 0, 1]);
     let state = first.save().unwrap();
     let mut resumed = make(Box::new(Marching(100)));
     resumed.restore(&state).unwrap();

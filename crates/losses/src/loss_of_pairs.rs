@@ -1,6 +1,6 @@
 //! The direct doors of losses of pairs and of triplets: rows that are picked already.
 
-use crate::rows::{accept, expect_like, pick};
+use crate::rows::{accept, expect_like, expect_matrix, pick, to_float};
 use crate::{Batch, Error, LossValue, Result};
 use candle_core::Tensor;
 
@@ -37,13 +37,13 @@ pub(crate) fn of_triplets(loss: &impl TripletLoss, batch: &Batch) -> Result<Loss
     loss.forward_triplets(&pick(x, t.anchors())?, &pick(x, t.positives())?, &pick(x, t.negatives())?)
 }
 
-/// The two sides of a list of N >= 2 pairs.
+/// The two sides of a list of N >= 2 pairs; a row that is not finite is found when they are multiplied.
 pub(crate) fn expect_pairs(loss: &str, anchors: &Tensor, positives: &Tensor) -> Result<(Tensor, Tensor)> {
-    let anchors = accept("anchors", anchors)?;
-    expect_like("positives", positives, "anchors", &anchors)?;
-    match anchors.dim(0)? {
-        got if got < 2 => Err(Error::too_few(loss, "pairs of different classes", 2, got)),
-        _ => Ok((anchors, accept("positives", positives)?)),
+    let (got, _) = expect_matrix("anchors", anchors)?;
+    expect_like("positives", positives, "anchors", anchors)?;
+    match got < 2 {
+        true => Err(Error::too_few(loss, "pairs of different classes", 2, got)),
+        false => Ok((to_float("anchors", anchors)?, to_float("positives", positives)?)),
     }
 }
 

@@ -30,14 +30,19 @@ pub(crate) fn accept(what: &'static str, t: &Tensor) -> Result<Tensor> {
 
 /// The same for a tensor of any rank, whose rows are along its first dimension.
 pub(crate) fn accept_any(what: &'static str, t: &Tensor) -> Result<Tensor> {
-    let t = match t.dtype() {
-        DType::F32 | DType::F64 => t.contiguous()?,
-        DType::F16 | DType::BF16 => t.to_dtype(DType::F32)?.contiguous()?,
-        got => return Err(Error::DType { what, got }),
-    };
+    let t = to_float(what, t)?;
     match first_bad_row(&t) {
         Some(row) => Err(npair_similarity::Error::NotFinite { side: what, row }.into()),
         None => Ok(t),
+    }
+}
+
+/// The same without a look at the numbers, for what a similarity matrix checks by itself.
+pub(crate) fn to_float(what: &'static str, t: &Tensor) -> Result<Tensor> {
+    match t.dtype() {
+        DType::F32 | DType::F64 => Ok(t.contiguous()?),
+        DType::F16 | DType::BF16 => Ok(t.to_dtype(DType::F32)?.contiguous()?),
+        got => Err(Error::DType { what, got }),
     }
 }
 

@@ -78,10 +78,10 @@ impl ClassMiner for GreedyMiner {
             return Err(Error::TooFewClasses { need: n.max(1), least: prototypes.per_class(), have: c });
         }
         let mut last = rng.random_range(0..c);
-        let mut chosen = ChosenClasses { places: vec![last], violations: Vec::with_capacity(n - 1) };
+        let mut chosen = ChosenClasses { indices: vec![last], violations: Vec::with_capacity(n - 1) };
         // The candidates that are left, and their running scores.
         let mut left: Vec<(usize, f32)> = (0..c).filter(|&i| i != last).map(|i| (i, self.start())).collect();
-        while chosen.places.len() < n {
+        while chosen.indices.len() < n {
             let own = own(prototypes, last);
             let mut best = f32::NEG_INFINITY;
             let mut ties = 0usize;
@@ -103,9 +103,9 @@ impl ClassMiner for GreedyMiner {
             };
             // Keeps the others in order: ties are counted by it.
             last = left.remove(at).0;
-            let so_far = chosen.places.len() as f32;
+            let so_far = chosen.indices.len() as f32;
             chosen.violations.push(if self.violation == Violation::Mean { best / so_far } else { best });
-            chosen.places.push(last);
+            chosen.indices.push(last);
         }
         Ok(chosen)
     }

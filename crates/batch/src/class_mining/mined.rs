@@ -136,7 +136,7 @@ impl MinedClasses {
         };
         let chosen = miner.choose(prototypes, n, rng)?;
         chosen.check(miner.name(), n, state.candidates.len())?;
-        let places = chosen.places.iter().map(|&p| state.candidates[p]).collect();
+        let places = chosen.indices.iter().map(|&p| state.candidates[p]).collect();
         state.left -= 1;
         state.last = Some(chosen);
         Ok(places)

@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 ///     fn name(&self) -> &str { "longest" }
 ///     fn choose(&mut self, prototypes: &Prototypes, n: usize, _: &mut ChaCha8Rng) -> Result<ChosenClasses> {
 ///         let length = |c: usize| prototypes.rows(c).flatten().map(|v| v * v).sum::<f32>();
-///         let mut places: Vec<usize> = (0..prototypes.len()).collect();
-///         places.sort_by(|&a, &b| length(b).total_cmp(&length(a)));
-///         places.truncate(n);
-///         Ok(ChosenClasses { places, violations: Vec::new() })
+///         let mut indices: Vec<usize> = (0..prototypes.len()).collect();
+///         indices.sort_by(|&a, &b| length(b).total_cmp(&length(a)));
+///         indices.truncate(n);
+///         Ok(ChosenClasses { indices, violations: Vec::new() })
 ///     }
 /// }
 ///
@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 /// # Ok::<(), npair_batch::Error>(())
 /// ```
 pub trait ClassMiner: Send {
-    /// `n` different candidates, by their places.
+    /// `n` different candidates, by their indices.
     ///
     /// # Errors
     /// [`Error::TooFewClasses`] if there are fewer than `n` candidates; the miner's own.
@@ -68,8 +68,8 @@ pub trait ClassMiner: Send {
 /// The classes that a miner chose.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChosenClasses {
-    /// Places of the chosen candidates, in the order of choice.
-    pub places: Vec<usize>,
+    /// Indices of the chosen candidates, in the order of choice.
+    pub indices: Vec<usize>,
     /// How hard each was for those before it when it was chosen, if the miner says so; the first has none, so one entry fewer.
     pub violations: Vec<f32>,
 }
@@ -77,11 +77,11 @@ pub struct ChosenClasses {
 impl ChosenClasses {
     /// An error unless these are `n` different ones of `candidates`.
     pub(crate) fn check(&self, miner: &str, n: usize, candidates: usize) -> Result<()> {
-        let mut places = self.places.clone();
-        places.sort_unstable();
-        places.dedup();
-        if self.places.len() != n || places.len() != n || places.last().is_some_and(|&last| last >= candidates) {
-            let why = format!("chose {:?}, but {n} different ones of {candidates} candidates are needed", self.places);
+        let mut indices = self.indices.clone();
+        indices.sort_unstable();
+        indices.dedup();
+        if self.indices.len() != n || indices.len() != n || indices.last().is_some_and(|&last| last >= candidates) {
+            let why = format!("chose {:?}, but {n} different ones of {candidates} candidates are needed", self.indices);
             return Err(Error::Miner { miner: miner.to_owned(), why });
         }
         Ok(())

@@ -105,7 +105,7 @@ impl NPairSampler {
         Ok(sampler)
     }
 
-    /// The classes of the last batch as a class miner chose them, by their places among the candidates.
+    /// The classes of the last batch as a class miner chose them, by their indices among the candidates.
     pub fn last_choice(&self) -> Option<&ChosenClasses> {
         match &self.classes {
             ClassChoice::Mined(mined) => mined.last(),

@@ -125,7 +125,7 @@ enum Others<'a> {
 }
 
 impl<'a, T> Row<'a, T> {
-    /// The query's place in the batch.
+    /// The query's index in the batch.
     pub fn index(&self) -> usize {
         self.index
     }
@@ -135,7 +135,7 @@ impl<'a, T> Row<'a, T> {
         self.entries
     }
 
-    /// Places of the positives, ascending.
+    /// Indices of the positives, ascending.
     pub fn positives(&self) -> impl Iterator<Item = usize> + Clone + 'a + use<'a, T> {
         let (index, own) = match self.others {
             Others::Class(own) => (self.index, own),
@@ -144,19 +144,19 @@ impl<'a, T> Row<'a, T> {
         own.iter().copied().filter(move |&p| p != index)
     }
 
-    /// Places of all rows of the query's class that take part, the query's own too, ascending.
+    /// Indices of all rows of the query's class that take part, the query's own too, ascending.
     pub(crate) fn with_query(&self) -> impl Iterator<Item = usize> + Clone + 'a + use<'a, T> {
         let index = self.index;
         let before = self.positives().take_while(move |&p| p < index);
         before.chain([index]).chain(self.positives().skip_while(move |&p| p < index))
     }
 
-    /// Places of the negatives, ascending.
+    /// Indices of the negatives, ascending.
     pub fn negatives(&self) -> impl Iterator<Item = usize> + Clone + 'a + use<'a, T> {
         self.negative_ranges().into_iter().flatten()
     }
 
-    /// The negatives as ranges of places, so that loops run over slices: between two rows of the query's class all are.
+    /// The negatives as ranges of indices, so that loops run over slices: between two rows of the query's class all are.
     pub(crate) fn negative_ranges(&self) -> Vec<Range<usize>> {
         match self.others {
             Others::Class(own) => {
@@ -204,7 +204,7 @@ impl<'a, T> Row<'a, T> {
 }
 
 impl<T: Element> Row<'_, T> {
-    /// Writes `otherwise` to every place of a line of G that is no negative's: with minus infinity there, an exponential or a
+    /// Writes `otherwise` to every entry of a line of G that is no negative's: with minus infinity there, an exponential or a
     /// maximum over the whole line is one over the negatives.
     pub fn keep_negatives(&self, line: &mut [T], otherwise: T) {
         match self.others {
