@@ -285,9 +285,9 @@ struct InTurn(usize);
 
 impl ClassMiner for InTurn {
     fn choose(&mut self, prototypes: &Prototypes, n: usize, _: &mut ChaCha8Rng) -> npair_batch::Result<ChosenClasses> {
-        let places = (0..n).map(|i| (self.0 + i) % prototypes.len()).collect();
+        let indices = (0..n).map(|i| (self.0 + i) % prototypes.len()).collect();
         self.0 += 1;
-        Ok(ChosenClasses { places, violations: Vec::new() })
+        Ok(ChosenClasses { indices, violations: Vec::new() })
     }
     fn name(&self) -> &str {
         "in turn"
