@@ -8,6 +8,10 @@ use npair_types::{ClassId, Purpose, Streams};
 
 /// The loss of a configuration on a device; `classes` are those of training.
 pub(crate) fn loss(config: &Config, classes: &[ClassId], device: &Device) -> Result<Box<dyn Loss>> {
+    if config.loss.settings().get("parts").and_then(toml::Value::as_array).is_some_and(Vec::is_empty) {
+        let why = "a weighted sum needs at least one [[loss.parts]] with a name and a weight".to_owned();
+        return Err(Error::Setting { setting: "loss.parts", why });
+    }
     let mut rng = Streams::new(config.seed).open(Purpose::Initialisation, [u64::MAX, 0]);
     let mut context =
         LossContext { classes, width: config.model.embedding, rng: &mut rng, dtype: DType::F32, device };
