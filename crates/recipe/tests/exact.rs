@@ -238,7 +238,9 @@ fn mistakes_leave_no_folder_and_harm_no_run() {
     assert!(said(&["loss.name=triplet", "memory.size=9"]).contains("meets no memory"));
     assert!(said(&["loss.name=weighted-sum", "loss.parts=[]"]).contains("at least one [[loss.parts]]"));
     assert!(
-        said(&["loss.name=weighted-sum", "loss.parts=[{name=\"tuplet\",weight=1.0}]"]).contains("go together")
+        said(&["loss.name=weighted-sum", "loss.parts=[{name=\"tuplet\",weight=1.0},{name=\"circle\",weight=1.0},\
+               {name=\"n-pair-mc\",weight=1.0}]"])
+        .contains("take losses that go together")
     );
     assert!(said(&["loss.name=weighted-sum", "loss.parts=[{name=\"circle\",weight=0.0}]"]).contains("above 0"));
     assert!(said(&[SUM[0], SUM[1], "batch.per_class=3"]).contains("exactly 2"));
