@@ -142,6 +142,7 @@ fn breaks() -> Vec<Break> {
         // Put together, so that this file does not break the invariant itself.
         adds("C", "docs/notation.md", concat!("see /", "home/me/notes\n"), concat!("`/", "home/`")),
         adds("C", "crates/nn/README.md", concat!("from crates", ".io\n"), concat!("`crates", ".io`")),
+        adds("D", "crates/nn/src/mode.rs", "/// # Shapes (B, C) to (B, F).\npub fn f() {}\n", "heading `# Shapes`"),
     ]
 }
 

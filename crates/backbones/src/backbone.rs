@@ -30,7 +30,8 @@ impl InputSpec {
 pub trait Backbone: Send + Sync {
     /// Features of images, which are channels last within a pass.
     ///
-    /// # Shapes    (B, H, W, C) to (B, F).
+    /// # Shapes
+    /// (B, H, W, C) to (B, F).
     ///
     /// # Errors
     /// [`crate::Error::Input`] if the images are not those of [`Self::input`].

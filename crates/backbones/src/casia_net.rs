@@ -27,8 +27,11 @@ const WIDTHS: [[usize; 2]; 5] = [[32, 64], [64, 128], [96, 192], [128, 256], [16
 /// ReLU (none behind the last), pools that halve and round up, the mean over the last map. Dropout before the head is
 /// the head's setting; the paper's source drops 40 %.
 ///
-/// # Shapes    (B, size, size, channels) to (B, 320); parameters `conv11.weight`, `conv11.bias` to `conv52.bias`.
-/// # Source    Yi, Lei, Liao and Li, 2014, table 2; Sohn, NIPS 2016, section 4.3.
+/// # Shapes
+/// (B, size, size, channels) to (B, 320); parameters `conv11.weight`, `conv11.bias` to `conv52.bias`.
+///
+/// # Source
+/// Yi, Lei, Liao and Li, 2014, table 2; Sohn, NIPS 2016, section 4.3.
 ///
 /// ```
 /// # use npair_backbones::{Backbone, CasiaNet, CasiaNetConfig}; use npair_nn::Params; use npair_types::Streams;

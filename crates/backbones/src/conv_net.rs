@@ -69,9 +69,12 @@ impl ConvNetConfig {
 /// The small convolutional network of few-shot learning: blocks of 3 x 3 convolution, batch norm, ReLU and 2 x 2
 /// max-pooling, all of the same width; the last map, flattened, is the features.
 ///
-/// # Shapes    (B, size, size, channels) to (B, width s^2), channel by channel, where `s` is `size` halved once per block, rounded down:
+/// # Shapes
+/// (B, size, size, channels) to (B, width s^2), channel by channel, where `s` is `size` halved once per block, rounded down:
 /// 28, 14, 7, 3, 1 for the usual four blocks.
-/// # Source    Vinyals et al., NIPS 2016, section 4.1; Snell et al., NIPS 2017, section 3.1.
+///
+/// # Source
+/// Vinyals et al., NIPS 2016, section 4.1; Snell et al., NIPS 2017, section 3.1.
 ///
 /// ```
 /// # use npair_backbones::{Backbone, ConvNet, ConvNetConfig}; use npair_nn::Params; use npair_types::Streams;

@@ -25,9 +25,12 @@ const STAGES: [(usize, usize); 4] = [(3, 96), (3, 192), (9, 384), (3, 768)];
 /// ConvNeXt-T: a convolutional network put together like a transformer, with 7 x 7 depthwise convolutions instead of
 /// attention.
 ///
-/// # Shapes    (B, size, size, 3) to (B, 768): the mean over the last map, normed. Parameters are named as timm names
+/// # Shapes
+/// (B, size, size, 3) to (B, 768): the mean over the last map, normed. Parameters are named as timm names
 /// them (`stages.0.blocks.0.conv_dw.weight`, `head.norm.weight`).
-/// # Source    Liu et al., CVPR 2022, section 2.
+///
+/// # Source
+/// Liu et al., CVPR 2022, section 2.
 ///
 /// ```
 /// # use npair_backbones::{Backbone, ConvNext, ConvNextConfig}; use npair_nn::Params; use npair_types::Streams;

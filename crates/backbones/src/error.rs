@@ -24,7 +24,9 @@ pub enum Error {
         size: usize,
     },
     /// Vectors of another width than the network takes.
-    #[error("the vectors have shape {got:?}, but the network takes (batch, {width}); set model.input, or give other vectors")]
+    #[error(
+        "the vectors have shape {got:?}, but the network takes (batch, {width}); set model.input, or give other vectors"
+    )]
     Rows {
         /// Shape of the vectors.
         got: Vec<usize>,

@@ -160,11 +160,7 @@ impl<M: ModuleT + Send + Sync> CandleModel<M> {
     ///
     /// # Errors
     /// [`Error::Setting`] if there is no variable, or two have one name.
-    pub fn new(
-        name: impl Into<String>,
-        module: M,
-        variables: impl IntoIterator<Item = (String, Var)>,
-    ) -> Result<Self> {
+    pub fn new(name: impl Into<String>, module: M, variables: impl IntoIterator<Item = (String, Var)>) -> Result<Self> {
         let mut variables: Vec<(String, Var)> = variables.into_iter().collect();
         // A VarMap hands them out in a random order.
         variables.sort_by(|a, b| a.0.cmp(&b.0));

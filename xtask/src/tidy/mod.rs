@@ -3,6 +3,7 @@
 mod behaviour;
 mod floors;
 mod gradients;
+mod headings;
 mod names;
 mod roles;
 mod rooms;
@@ -35,7 +36,7 @@ struct Invariant {
     check: fn(&Tree) -> Vec<Finding>,
 }
 
-const INVARIANTS: [Invariant; 11] = [
+const INVARIANTS: [Invariant; 12] = [
     Invariant { mark: "1", rule: "arrows point down, floors do not see each other", check: floors::arrows },
     Invariant { mark: "2", rule: "ready-made layers only in nn, backbones and train", check: floors::layers },
     Invariant {
@@ -51,6 +52,7 @@ const INVARIANTS: [Invariant; 11] = [
     Invariant { mark: "A", rule: "every crate has its README and doctest hook", check: rooms::readmes },
     Invariant { mark: "B", rule: "files are short", check: rooms::sizes },
     Invariant { mark: "C", rule: "no machine's paths, no registry hosts", check: names::places },
+    Invariant { mark: "D", rule: "headings of documentation stand alone", check: headings::alone },
 ];
 
 /// A place where an invariant is broken.

@@ -19,8 +19,11 @@ type Run = dyn Fn(&Tensor) -> candle_core::Result<Tensor> + Send + Sync;
 /// `sig_lip`. Its other image models (BEiT, ConvMixer, DINOv2, EfficientNet, EVA-02, VGG, ViT) come with a classifier
 /// or need words beside the image: give [`Self::new`] a closure that takes what is wanted out of them.
 ///
-/// # Shapes    the function gets (B, channels, size, size) and returns (B, F).
-/// # Errors    [`Error::Features`] if it returns another shape.
+/// # Shapes
+/// The function gets (B, channels, size, size) and returns (B, F).
+///
+/// # Errors
+/// [`Error::Features`] if it returns another shape.
 ///
 /// ```
 /// # use npair_backbones::{FrozenExtractor, InputSpec}; use candle_core::{DType, Device, Tensor};

@@ -39,9 +39,12 @@ impl Default for GoogLeNetConfig {
 /// having a bias, there is no response normalisation, the branches "5 x 5" have 3 x 3 kernels, and the last pool is 2 x
 /// 2. The auxiliary classifiers are left out. [`GoogLeNetOriginal`] is the network of 2014.
 ///
-/// # Shapes    (B, size, size, 3) to (B, 1024). Parameters are named as torchvision names them
+/// # Shapes
+/// (B, size, size, 3) to (B, 1024). Parameters are named as torchvision names them
 /// (`inception3a.branch2.0.conv.weight`).
-/// # Source    Szegedy et al., CVPR 2015, table 1; batch norm: Ioffe and Szegedy, ICML 2015.
+///
+/// # Source
+/// Szegedy et al., CVPR 2015, table 1; batch norm: Ioffe and Szegedy, ICML 2015.
 ///
 /// ```
 /// # use npair_backbones::{Backbone, GoogLeNet, GoogLeNetConfig}; use npair_nn::Params; use npair_types::Streams;

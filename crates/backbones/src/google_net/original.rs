@@ -24,9 +24,12 @@ impl Default for GoogLeNetOriginalConfig {
 /// Its response normalisation was made for pixels of 0 to 255 from which a mean was taken: pixels of order 1 it leaves
 /// as they are. Without norms, training it from scratch takes patience; [`crate::GoogLeNet`] is easier.
 ///
-/// # Shapes    (B, size, size, 3) to (B, 1024). Parameters are named as torchvision names those of its GoogLeNet
+/// # Shapes
+/// (B, size, size, 3) to (B, 1024). Parameters are named as torchvision names those of its GoogLeNet
 /// (`inception3a.branch2.0.conv.weight`, `inception3a.branch2.0.conv.bias`).
-/// # Source    Szegedy et al., CVPR 2015, table 1; Sohn, NIPS 2016, section 4.
+///
+/// # Source
+/// Szegedy et al., CVPR 2015, table 1; Sohn, NIPS 2016, section 4.
 ///
 /// ```
 /// # use npair_backbones::{Backbone, GoogLeNetOriginal, GoogLeNetOriginalConfig}; use npair_nn::Params;

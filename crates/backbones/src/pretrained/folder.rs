@@ -6,7 +6,6 @@ use candle_core::{DType, Device};
 use npair_types::Streams;
 use std::path::Path;
 
-
 impl EmbeddingNet {
     /// Writes `config.json` and `model.safetensors` to the folder, which is made if it is not there.
     ///

@@ -41,7 +41,9 @@ impl EmbeddingNet {
         for (name, tensor) in own {
             all.entry(name).or_insert(tensor);
         }
-        self.params().load(&all).map_err(|e| fail(weights_file::one_line(&e), "report this with the name of the weights"))?;
+        self.params()
+            .load(&all)
+            .map_err(|e| fail(weights_file::one_line(&e), "report this with the name of the weights"))?;
         Ok(report)
     }
 }

@@ -51,9 +51,12 @@ impl ResNetDepth {
 /// A residual network as torchvision has it: blocks of two 3 x 3 convolutions for 18 and 34 layers, bottlenecks for 50,
 /// whose stride lies in the 3 x 3 convolution.
 ///
-/// # Shapes    (B, size, size, 3) to (B, 512), or (B, 2048) for 50 layers. Parameters are named as torchvision names
+/// # Shapes
+/// (B, size, size, 3) to (B, 512), or (B, 2048) for 50 layers. Parameters are named as torchvision names
 /// them (`layer1.0.conv1.weight`, `layer2.0.downsample.1.running_mean`).
-/// # Source    He et al., CVPR 2016, table 1; the stride: Goyal et al., 2017.
+///
+/// # Source
+/// He et al., CVPR 2016, table 1; the stride: Goyal et al., 2017.
 ///
 /// ```
 /// # use npair_backbones::{Backbone, ResNet, ResNetConfig, ResNetDepth}; use npair_nn::Params;

@@ -70,9 +70,14 @@ impl VitKind {
 /// A vision transformer: patches as tokens behind a class token, blocks of attention and perceptron; the class token
 /// behind the last norm is the features.
 ///
-/// # Shapes    (B, size, size, 3) to (B, 384). Parameters are named as timm names them (`blocks.0.attn.qkv.weight`).
-/// # Numerics  an interpolated position embedding is timm's (`dynamic_img_size`): bicubic, antialiased.
-/// # Source    Dosovitskiy et al., ICLR 2021; Touvron et al., ICML 2021 (the small one); Oquab et al., 2023 (DINOv2).
+/// # Shapes
+/// (B, size, size, 3) to (B, 384). Parameters are named as timm names them (`blocks.0.attn.qkv.weight`).
+///
+/// # Numerics
+/// An interpolated position embedding is timm's (`dynamic_img_size`): bicubic, antialiased.
+///
+/// # Source
+/// Dosovitskiy et al., ICLR 2021; Touvron et al., ICML 2021 (the small one); Oquab et al., 2023 (DINOv2).
 ///
 /// ```
 /// # use npair_backbones::{Backbone, Vit, VitConfig, VitKind}; use npair_nn::Params; use npair_types::Streams;

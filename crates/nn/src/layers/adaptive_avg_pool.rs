@@ -9,9 +9,14 @@ use crate::{Error, Layer, Pass, Result, Value, composed};
 /// Window i of n over an extent of h goes from `floor(i h / n)` to `ceil((i + 1) h / n)`, as in PyTorch; windows
 /// overlap where n does not divide h.
 ///
-/// # Shapes    (B, H, W, C) to (B, rows, columns, C).
-/// # Gradient  in equal parts to the pixels of a window.
-/// # Errors    [`Error::Input`] if the input are no images.
+/// # Shapes
+/// (B, H, W, C) to (B, rows, columns, C).
+///
+/// # Gradient
+/// In equal parts to the pixels of a window.
+///
+/// # Errors
+/// [`Error::Input`] if the input are no images.
 ///
 /// ```
 /// # use npair_nn::{AdaptiveAvgPool2d, Layer}; use candle_core::{Device, Tensor};

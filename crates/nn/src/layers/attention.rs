@@ -11,12 +11,22 @@ use crate::{Error, Layer, Pass, Result, Value, composed};
 /// q, k, v = x W^T + b                                    per head, each of width D = C / heads
 /// y = concat over heads of softmax(q k^T / sqrt(D)) v    then a linear layer
 /// ```
-/// # Shapes    (B, T, C), T tokens per image; the result has the input's.
-/// # Gradient  to input and all parameters; candle-nn's `sdpa` and `softmax_last_dim` cut it.
-/// # Numerics  on the CPU the T x T soft-max is made in blocks of rows and never kept: the way back makes it again, bit
+///
+/// # Shapes
+/// (B, T, C), T tokens per image; the result has the input's.
+///
+/// # Gradient
+/// To input and all parameters; candle-nn's `sdpa` and `softmax_last_dim` cut it.
+///
+/// # Numerics
+/// On the CPU the T x T soft-max is made in blocks of rows and never kept: the way back makes it again, bit
 /// by bit, from the maximum and sum of every row. On a device it is kept.
-/// # Errors    [`Error::Input`] if the input is not (B, T, C).
-/// # Source    Vaswani et al., NIPS 2017, section 3.2.
+///
+/// # Errors
+/// [`Error::Input`] if the input is not (B, T, C).
+///
+/// # Source
+/// Vaswani et al., NIPS 2017, section 3.2.
 #[derive(Debug, Clone)]
 pub struct Attention {
     name: String,

@@ -32,12 +32,21 @@ impl Default for BatchNormConfig {
 /// by `momentum` towards the batch's (the variance divided by n - 1), unless the pass is a [`rehearsal`](crate::rehearse). In evaluation, and always if frozen, they are the
 /// running statistics, constants for the gradient.
 ///
-/// # Shapes    (B, H, W, C); the result has the input's.
-/// # Gradient  to input, weight and bias, through the batch's statistics in training.
-/// # Numerics  on the CPU statistics are joined in f64 from blocks centred on their own means; on a device they are sums
+/// # Shapes
+/// (B, H, W, C); the result has the input's.
+///
+/// # Gradient
+/// To input, weight and bias, through the batch's statistics in training.
+///
+/// # Numerics
+/// On the CPU statistics are joined in f64 from blocks centred on their own means; on a device they are sums
 /// in the number type, of differences from a first mean.
-/// # Errors    [`Error::Input`] if the channels differ, or a channel has a single value in training.
-/// # Source    Ioffe and Szegedy, ICML 2015, algorithm 1.
+///
+/// # Errors
+/// [`Error::Input`] if the channels differ, or a channel has a single value in training.
+///
+/// # Source
+/// Ioffe and Szegedy, ICML 2015, algorithm 1.
 #[derive(Debug, Clone)]
 pub struct BatchNorm2d {
     name: String,

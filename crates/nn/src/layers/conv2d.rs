@@ -67,10 +67,16 @@ impl Conv2dConfig {
 /// ```text
 /// y[b, i, j, o] = bias[o] + sum_{c, k, l} w[o, c, k, l] x[b, i stride + k dilation - padding, ..., c]
 /// ```
-/// # Shapes    input (B, H, W, C), weight (O, C / groups, kh, kw), bias (O); returns (B, H', W', O) with
+///
+/// # Shapes
+/// Input (B, H, W, C), weight (O, C / groups, kh, kw), bias (O); returns (B, H', W', O) with
 /// `H' = floor((H + 2 padding - dilation (kh - 1) - 1) / stride) + 1`.
-/// # Gradient  to input, weight and bias; sums over the batch are in a fixed order, whatever the number of threads.
-/// # Errors    [`Error::Input`] if the channels differ or the kernel is larger than the padded input.
+///
+/// # Gradient
+/// To input, weight and bias; sums over the batch are in a fixed order, whatever the number of threads.
+///
+/// # Errors
+/// [`Error::Input`] if the channels differ or the kernel is larger than the padded input.
 ///
 /// ```
 /// # use npair_nn::{Conv2d, Conv2dConfig, Init, Layer, Params}; use npair_types::Streams;

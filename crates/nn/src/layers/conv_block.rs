@@ -4,9 +4,14 @@ use crate::{Layer, Pass, Result, Value};
 
 /// 3 x 3 convolution with a border of zeros, batch norm, ReLU and 2 x 2 max-pooling.
 ///
-/// # Shapes    (B, H, W, C) to (B, H / 2, W / 2, O), rounded down.
-/// # Gradient  to input, weight, and scale and shift of the norm.
-/// # Errors    those of the layers.
+/// # Shapes
+/// (B, H, W, C) to (B, H / 2, W / 2, O), rounded down.
+///
+/// # Gradient
+/// To input, weight, and scale and shift of the norm.
+///
+/// # Errors
+/// Those of the layers.
 #[derive(Debug, Clone)]
 pub struct ConvBlock {
     unit: ConvUnit,

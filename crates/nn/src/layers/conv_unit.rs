@@ -18,8 +18,11 @@ pub enum Activation {
 /// It gives what the layers in turn give, up to rounding. In evaluation the norm is folded into the weights; in
 /// training, norm, sum and activation are one pass over memory.
 ///
-/// # Shapes    those of [`Conv2d`].
-/// # Gradient  to the input, the shortcut and all parameters.
+/// # Shapes
+/// Those of [`Conv2d`].
+///
+/// # Gradient
+/// To the input, the shortcut and all parameters.
 #[derive(Debug, Clone)]
 pub struct ConvUnit {
     conv: Conv2d,

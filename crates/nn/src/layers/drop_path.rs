@@ -9,9 +9,14 @@ use rand::Rng;
 ///
 /// Which images depends on (seed, step, name of the layer, row) alone, see [`crate::Mode`].
 ///
-/// # Shapes    (B, ...); the result has the input's.
-/// # Gradient  through what is kept.
-/// # Source    Huang et al., ECCV 2016, section 3.
+/// # Shapes
+/// (B, ...); the result has the input's.
+///
+/// # Gradient
+/// Through what is kept.
+///
+/// # Source
+/// Huang et al., ECCV 2016, section 3.
 #[derive(Debug, Clone)]
 pub struct DropPath {
     name: String,

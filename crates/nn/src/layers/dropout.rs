@@ -6,9 +6,14 @@ use rand::Rng;
 ///
 /// What is dropped of a row depends on (seed, step, name of the layer, row) alone, see [`crate::Mode`].
 ///
-/// # Shapes    any, rows first; the result has the input's.
-/// # Gradient  through the mask.
-/// # Source    Srivastava et al., JMLR 2014.
+/// # Shapes
+/// Any, rows first; the result has the input's.
+///
+/// # Gradient
+/// Through the mask.
+///
+/// # Source
+/// Srivastava et al., JMLR 2014.
 #[derive(Debug, Clone)]
 pub struct Dropout {
     probability: f64,

@@ -8,11 +8,19 @@ use crate::{Layer, Pass, Result, Value, composed};
 /// ```text
 /// y = x Phi(x)        Phi: distribution function of the standard normal distribution
 /// ```
-/// # Shapes    any; the result has the input's.
-/// # Gradient  `Phi(x) + x phi(x)`, phi the density.
-/// # Numerics  exact, not the approximation by tanh; on the CPU the tail for negative x keeps its relative
+///
+/// # Shapes
+/// Any; the result has the input's.
+///
+/// # Gradient
+/// `Phi(x) + x phi(x)`, phi the density.
+///
+/// # Numerics
+/// Exact, not the approximation by tanh; on the CPU the tail for negative x keeps its relative
 /// precision. NaN stays NaN.
-/// # Source    Hendrycks and Gimpel, 2016, section 2.
+///
+/// # Source
+/// Hendrycks and Gimpel, 2016, section 2.
 ///
 /// ```
 /// # use npair_nn::{Gelu, Layer}; use candle_core::{Device, Tensor};

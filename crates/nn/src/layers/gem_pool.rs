@@ -10,12 +10,22 @@ use crate::{Error, Layer, Pass, Result, Value, composed, op};
 /// ```text
 /// y_c = (1 / (H W) sum_{i, j} max(x_ijc, epsilon)^p)^(1 / p)
 /// ```
-/// # Shapes    (B, H, W, C), p (1); returns (B, C).
-/// # Gradient  to input and p; 0 where the input is below epsilon.
-/// # Numerics  powers are taken relative to the channel's maximum and cannot overflow; in f64 on the CPU.
-/// # Errors    [`Error::Input`] if the input are no images, [`Error::Setting`] if training has brought p to 0 or below; on a
+///
+/// # Shapes
+/// (B, H, W, C), p (1); returns (B, C).
+///
+/// # Gradient
+/// To input and p; 0 where the input is below epsilon.
+///
+/// # Numerics
+/// Powers are taken relative to the channel's maximum and cannot overflow; in f64 on the CPU.
+///
+/// # Errors
+/// [`Error::Input`] if the input are no images, [`Error::Setting`] if training has brought p to 0 or below; on a
 /// device, where nobody reads p, the result is NaN then.
-/// # Source    Radenovic, Tolias and Chum, TPAMI 2018, equation 3.
+///
+/// # Source
+/// Radenovic, Tolias and Chum, TPAMI 2018, equation 3.
 ///
 /// ```
 /// # use npair_nn::{GemPool, Layer, Params}; use npair_types::Streams;
@@ -37,7 +47,8 @@ pub struct GemPool {
 impl GemPool {
     /// A layer that begins with exponent `power` (3 is usual): `p` below `path`.
     ///
-    /// # Errors [`Error::Setting`] unless exponent and `epsilon` are above 0 and finite, [`Error::Duplicate`] if the
+    /// # Errors
+    /// [`Error::Setting`] unless exponent and `epsilon` are above 0 and finite, [`Error::Duplicate`] if the
     /// name is taken.
     pub fn new(path: &Path, power: f64, epsilon: f64) -> Result<Self> {
         let name = input::label(path.name(), "gem_pool");

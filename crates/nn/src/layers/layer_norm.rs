@@ -9,11 +9,21 @@ use crate::{Error, Layer, Pass, Result, Value, composed};
 /// ```text
 /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias        per row
 /// ```
-/// # Shapes    (..., C), weight and bias (C); the result has the input's.
-/// # Gradient  to input, weight and bias; candle-nn's own cuts it.
-/// # Numerics  the variance (divided by C) is that of differences from a first mean; sums are joined in f64.
-/// # Errors    [`Error::Input`] if the last extent is not C.
-/// # Source    Ba, Kiros and Hinton, 2016, equation 4.
+///
+/// # Shapes
+/// (..., C), weight and bias (C); the result has the input's.
+///
+/// # Gradient
+/// To input, weight and bias; candle-nn's own cuts it.
+///
+/// # Numerics
+/// The variance (divided by C) is that of differences from a first mean; sums are joined in f64.
+///
+/// # Errors
+/// [`Error::Input`] if the last extent is not C.
+///
+/// # Source
+/// Ba, Kiros and Hinton, 2016, equation 4.
 ///
 /// ```
 /// # use npair_nn::{Layer, LayerNorm, Params}; use npair_types::Streams;
@@ -35,7 +45,8 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// A layer for `channels` channels: `weight` (1) and `bias` (0) below `path`.
     ///
-    /// # Errors [`Error::Setting`] if there are no channels or `epsilon` is not above 0, [`Error::Duplicate`] if the
+    /// # Errors
+    /// [`Error::Setting`] if there are no channels or `epsilon` is not above 0, [`Error::Duplicate`] if the
     /// names are taken.
     pub fn new(path: &Path, channels: usize, epsilon: f64) -> Result<Self> {
         let name = input::label(path.name(), "layer_norm");

@@ -9,10 +9,18 @@ use crate::{Error, Layer, Pass, Result, Value, composed};
 /// ```text
 /// y_c = gamma_c x_c
 /// ```
-/// # Shapes    (..., C), gamma (C); the result has the input's.
-/// # Gradient  to input and gamma.
-/// # Errors    [`Error::Input`] if the last extent is not C.
-/// # Source    Touvron et al., ICCV 2021 (CaiT), equation 3.
+///
+/// # Shapes
+/// (..., C), gamma (C); the result has the input's.
+///
+/// # Gradient
+/// To input and gamma.
+///
+/// # Errors
+/// [`Error::Input`] if the last extent is not C.
+///
+/// # Source
+/// Touvron et al., ICCV 2021 (CaiT), equation 3.
 #[derive(Debug, Clone)]
 pub struct LayerScale {
     name: String,

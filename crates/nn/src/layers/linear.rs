@@ -10,9 +10,15 @@ use crate::{Error, Layer, Pass, Result, Value, composed};
 /// ```text
 /// y = x W^T + b
 /// ```
-/// # Shapes    input (..., I), weight (O, I), bias (O); returns (..., O).
-/// # Gradient  to input, weight and bias.
-/// # Errors    [`Error::Input`] if the last extent of the input is not I.
+///
+/// # Shapes
+/// Input (..., I), weight (O, I), bias (O); returns (..., O).
+///
+/// # Gradient
+/// To input, weight and bias.
+///
+/// # Errors
+/// [`Error::Input`] if the last extent of the input is not I.
 ///
 /// ```
 /// # use npair_nn::{Init, Layer, Linear, Params}; use npair_types::Streams;

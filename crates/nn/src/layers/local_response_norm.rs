@@ -9,11 +9,21 @@ use crate::{Error, Layer, Pass, Result, Value, composed};
 /// ```text
 /// y_c = x_c (k + alpha / n sum_{j near c} x_j^2)^(-beta)        the n channels around c
 /// ```
-/// # Shapes    (B, H, W, C); the result has the input's.
-/// # Gradient  to the input.
-/// # Numerics  alpha is divided by n and k is 1 at first, as in Caffe and PyTorch; channels outside count as 0.
-/// # Errors    [`Error::Input`] if the input are no images.
-/// # Source    Krizhevsky, Sutskever and Hinton, NIPS 2012, section 3.3.
+///
+/// # Shapes
+/// (B, H, W, C); the result has the input's.
+///
+/// # Gradient
+/// To the input.
+///
+/// # Numerics
+/// Alpha is divided by n and k is 1 at first, as in Caffe and PyTorch; channels outside count as 0.
+///
+/// # Errors
+/// [`Error::Input`] if the input are no images.
+///
+/// # Source
+/// Krizhevsky, Sutskever and Hinton, NIPS 2012, section 3.3.
 ///
 /// ```
 /// # use npair_nn::{Layer, LocalResponseNorm}; use candle_core::{Device, Tensor};

@@ -57,7 +57,8 @@ fn turn(x: &Value, (rows, columns): (usize, usize), shape: [usize; 4], pass: &mu
 
 /// All axes but the first as one.
 ///
-/// # Shapes    (B, ...) to (B, F).
+/// # Shapes
+/// (B, ...) to (B, F).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Flatten;
 

@@ -4,11 +4,18 @@ use crate::{Layer, Pass, Result, Value};
 
 /// Cuts an image into square patches that do not overlap and makes a token of each, with one linear layer for all.
 ///
-/// # Shapes    (B, H, W, C), H and W multiples of the patch, weight (D, C, patch, patch), bias (D); returns (B, T, D)
+/// # Shapes
+/// (B, H, W, C), H and W multiples of the patch, weight (D, C, patch, patch), bias (D); returns (B, T, D)
 /// with `T = H W / patch^2`, row by row.
-/// # Gradient  to input, weight and bias.
-/// # Errors    [`crate::Error::Input`] if the patch does not divide the image.
-/// # Source    Dosovitskiy et al., ICLR 2021, equation 1.
+///
+/// # Gradient
+/// To input, weight and bias.
+///
+/// # Errors
+/// [`crate::Error::Input`] if the patch does not divide the image.
+///
+/// # Source
+/// Dosovitskiy et al., ICLR 2021, equation 1.
 #[derive(Debug, Clone)]
 pub struct PatchEmbed {
     name: String,

@@ -77,11 +77,18 @@ impl PoolConfig {
 
 /// Largest value of every window.
 ///
-/// # Shapes    (B, H, W, C) to (B, H', W', C) with `H' = floor((H + 2 padding - kernel) / stride) + 1`, rounded up with
+/// # Shapes
+/// (B, H, W, C) to (B, H', W', C) with `H' = floor((H + 2 padding - kernel) / stride) + 1`, rounded up with
 /// [`PoolConfig::ceil`].
-/// # Gradient  to the first maximum of a window in the order of rows, as in PyTorch.
-/// # Numerics  a window with a NaN gives NaN.
-/// # Errors    [`Error::Input`] if no window fits.
+///
+/// # Gradient
+/// To the first maximum of a window in the order of rows, as in PyTorch.
+///
+/// # Numerics
+/// a window with a NaN gives NaN.
+///
+/// # Errors
+/// [`Error::Input`] if no window fits.
 ///
 /// ```
 /// # use npair_nn::{Layer, MaxPool2d, PoolConfig}; use candle_core::{Device, Tensor};
@@ -138,10 +145,17 @@ impl Layer for MaxPool2d {
 
 /// Mean of every window.
 ///
-/// # Shapes    those of [`MaxPool2d`].
-/// # Gradient  in equal parts to the values of a window.
-/// # Numerics  padding counts as zeros in the mean, as is PyTorch's default, unless [`Self::without_padding`] is used.
-/// # Errors    [`Error::Input`] if no window fits.
+/// # Shapes
+/// Those of [`MaxPool2d`].
+///
+/// # Gradient
+/// In equal parts to the values of a window.
+///
+/// # Numerics
+/// Padding counts as zeros in the mean, as is PyTorch's default, unless [`Self::without_padding`] is used.
+///
+/// # Errors
+/// [`Error::Input`] if no window fits.
 ///
 /// ```
 /// # use npair_nn::{AvgPool2d, Layer, PoolConfig}; use candle_core::{Device, Tensor};
@@ -180,8 +194,11 @@ impl Layer for AvgPool2d {
 
 /// Mean of every plane.
 ///
-/// # Shapes    (B, H, W, C) to (B, C).
-/// # Gradient  in equal parts to the pixels.
+/// # Shapes
+/// (B, H, W, C) to (B, C).
+///
+/// # Gradient
+/// In equal parts to the pixels.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GlobalAvgPool;
 

@@ -8,9 +8,15 @@ use crate::{Layer, Pass, Result, Value, composed};
 /// ```text
 /// y = max(x, 0)
 /// ```
-/// # Shapes    any; the result has the input's.
-/// # Gradient  passes where the result is positive; 0 at 0 (candle's own is 1 there).
-/// # Numerics  NaN stays NaN.
+///
+/// # Shapes
+/// Any; the result has the input's.
+///
+/// # Gradient
+/// Passes where the result is positive; 0 at 0 (candle's own is 1 there).
+///
+/// # Numerics
+/// NaN stays NaN.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Relu;
 

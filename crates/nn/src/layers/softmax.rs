@@ -8,10 +8,18 @@ use crate::{Layer, Pass, Result, Value, composed};
 /// ```text
 /// y_i = e^x_i / sum_j e^x_j
 /// ```
-/// # Shapes    (..., C) with C > 0; the result has the input's.
-/// # Gradient  `y_i (g_i - sum_j y_j g_j)`; candle-nn's `softmax_last_dim` has none.
-/// # Numerics  every row is shifted by its maximum; sums are joined in f64. A row with NaN becomes NaN.
-/// # Errors    [`crate::Error::Input`] if there is no last axis or it is empty.
+///
+/// # Shapes
+/// (..., C) with C > 0; the result has the input's.
+///
+/// # Gradient
+/// `y_i (g_i - sum_j y_j g_j)`; candle-nn's `softmax_last_dim` has none.
+///
+/// # Numerics
+/// Every row is shifted by its maximum; sums are joined in f64. A row with NaN becomes NaN.
+///
+/// # Errors
+/// [`crate::Error::Input`] if there is no last axis or it is empty.
 ///
 /// ```
 /// # use npair_nn::{Layer, Softmax}; use candle_core::{Device, Tensor};

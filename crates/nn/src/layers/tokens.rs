@@ -14,11 +14,19 @@ use crate::{Error, Layer, Pass, Result, Value, composed};
 /// ```text
 /// y = concat(class, x) + concat(place of class, interpolated places of patches)
 /// ```
-/// # Shapes    (B, G^2, D), class token (1, 1, D), embedding (1, 1 + S^2, D) with G the image's grid, S the stored one;
+///
+/// # Shapes
+/// (B, G^2, D), class token (1, 1, D), embedding (1, 1 + S^2, D) with G the image's grid, S the stored one;
 /// returns (B, 1 + G^2, D).
-/// # Gradient  to input, class token and embedding, through the interpolation.
-/// # Errors    [`Error::Input`] if the input has another shape.
-/// # Source    Dosovitskiy et al., ICLR 2021, equation 1 and section 3.2.
+///
+/// # Gradient
+/// To input, class token and embedding, through the interpolation.
+///
+/// # Errors
+/// [`Error::Input`] if the input has another shape.
+///
+/// # Source
+/// Dosovitskiy et al., ICLR 2021, equation 1 and section 3.2.
 #[derive(Debug, Clone)]
 pub struct ClassToken {
     name: String,
@@ -118,9 +126,14 @@ impl Layer for ClassToken {
 
 /// The first token of every image: the class token behind a transformer.
 ///
-/// # Shapes    (B, T, D) to (B, D).
-/// # Gradient  to the first token.
-/// # Errors    [`Error::Input`] if there is no token.
+/// # Shapes
+/// (B, T, D) to (B, D).
+///
+/// # Gradient
+/// To the first token.
+///
+/// # Errors
+/// [`Error::Input`] if there is no token.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FirstToken;
 
