@@ -1,5 +1,6 @@
 //! What a run minimizes, of its settings.
 
+use crate::registry::build_loss;
 use crate::{Config, Error, Result};
 use candle_core::{DType, Device};
 use npair_losses::{CrossBatchMemory, Loss, LossContext, RegularizerSettings};
@@ -15,7 +16,7 @@ pub(crate) fn loss(config: &Config, classes: &[ClassId], device: &Device) -> Res
     let mut rng = Streams::new(config.seed).open(Purpose::Initialisation, [u64::MAX, 0]);
     let mut context =
         LossContext { classes, width: config.model.embedding, rng: &mut rng, dtype: DType::F32, device };
-    (config.loss.maker())(config.loss.settings(), &mut context)
+    build_loss(&config.loss, &mut context)
 }
 
 /// Gives the builder the miner, the memory and the penalties of a configuration.

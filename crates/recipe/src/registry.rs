@@ -110,6 +110,14 @@ fn regularizer<S: RegularizerSettings + DeserializeOwned>(table: &toml::Table) -
     Ok(read::<S>(table)?.build()?)
 }
 
+/// Makes the loss that settings name.
+///
+/// # Errors
+/// If a setting is out of range.
+pub fn build_loss(config: &crate::config::LossConfig, context: &mut LossContext<'_>) -> Result<Box<dyn Loss>> {
+    (config.maker())(config.settings(), context)
+}
+
 /// A row: how it is made, its name and settings, and names that it had.
 macro_rules! row {
     ($make:ident, $name:literal, $settings:ty $(, $old:literal)*) => {

@@ -33,7 +33,7 @@ fn main() -> Result<(), npair_similarity::Error> {
     for query in [0, 1, ROWS - 1] {
         println!("row {query}: nearest {:?}", near.indices(query));
     }
-    let found = (0..ROWS).filter(|&i| near.indices(i)[0] == i ^ 1).count();
+    let found = (0..ROWS).filter(|&i| near.indices(i)[0] as usize == i ^ 1).count();
     println!("{found} of {ROWS} rows find their partner first");
     assert_eq!(found, ROWS);
     Ok(())
