@@ -87,7 +87,7 @@ fn trains_and_resumes(parts: impl Fn() -> TrainerBuilder) -> Vec<String> {
         let apart = (after - &before[name]).unwrap().abs().unwrap().sum_all().unwrap();
         apart.to_dtype(DType::F64).unwrap().to_scalar::<f64>().unwrap() > 0.
     });
-    assert!(moved.count() > 0);
+    assert!(moved.count() > 0, "{:?}", left(&whole).0);
     // Batches that are under way are finished first.
     let step = parts().build(&stopped).unwrap().fit_with(&mut StopAfter(1)).unwrap().step;
     assert!((1..6).contains(&step), "stopped after {step}");
@@ -259,29 +259,30 @@ fn a_sampler() {
     assert!(said.contains("sampler neighbours") && said.contains("take the tuplet sampler"), "{said}");
 }
 
-/// Every positive pair of neighbouring rows.
-struct Next;
+/// Every row with the rows beside it.
+struct Beside;
 
-impl TupleMiner for Next {
+impl TupleMiner for Beside {
     fn mine(&self, _: &Tensor, labels: &Labels, _: &mut ChaCha8Rng) -> npair_batch::Result<Mined> {
-        let next = |i: usize| [i, (i + 1) % labels.len()];
-        let (same, other) = (0..labels.len()).map(next).partition(|&[i, j]| labels.same(i, j));
+        let n = labels.len();
+        let beside = (0..n).flat_map(|i| [[i, (i + n - 1) % n], [i, (i + 1) % n]]);
+        let (same, other) = beside.partition(|&[i, j]| labels.same(i, j));
         Ok(Mined::pairs(PairList::new(same, other, labels)?, labels))
     }
     fn kind(&self) -> TupleKind {
         TupleKind::PairList
     }
     fn name(&self) -> &str {
-        "next"
+        "beside"
     }
 }
 
 #[test]
 fn a_miner_of_tuples() {
-    trains_and_resumes(|| usual().sampler(many()).loss(Contrastive::new(2.).unwrap()).miner(Next));
-    trains_and_resumes(|| usual().sampler(many()).loss(Circle::default()).miner(Next));
-    let said = refused(usual().sampler(many()).loss(FastAp::new(10).unwrap()).miner(Next));
-    assert!(said.contains("miner next") && said.contains("leave the miner out"), "{said}");
+    trains_and_resumes(|| usual().sampler(many()).loss(Contrastive::new(2.).unwrap()).miner(Beside));
+    trains_and_resumes(|| usual().sampler(many()).loss(Circle::default()).miner(Beside));
+    let said = refused(usual().sampler(many()).loss(FastAp::new(10).unwrap()).miner(Beside));
+    assert!(said.contains("miner beside") && said.contains("leave the miner out"), "{said}");
 }
 
 /// Takes the classes in turn, wherever they lie.
