@@ -53,7 +53,8 @@ fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String], device: Device
     let rows = embedded(config, model.as_ref(), side)?;
     let (n, streams) = (config.batch.classes, Streams::new(config.seed));
     if let Some(path) = &args.grid {
-        let pictures = side.pictures().ok_or_else(|| source::usage("--grid", "there are no pictures to show".to_owned()))?;
+        let pictures =
+            side.pictures().ok_or_else(|| source::usage("--grid", "there are no pictures to show".to_owned()))?;
         write_file(path, &neighbour_grid(pictures, &rows, config.evaluation.measure, 10, 10)?)?;
     }
     let scores = if matches!(args.split.as_str(), "seen" | "known") {

@@ -35,7 +35,9 @@ fn an_embedding_is_the_mean_of_unit_embeddings() {
     let turned = AugmentConfig { rotate: 30.0, ..AugmentConfig::default() };
     let plain = embedded(turned, TestTimeAugmentation::none());
     // Without random changes all views are the picture itself: its direction, at length 1 up to rounding.
-    for (row, one) in embedded(AugmentConfig::default(), TestTimeAugmentation::new(3, Streams::new(0)).unwrap()).iter().zip(&plain) {
+    for (row, one) in
+        embedded(AugmentConfig::default(), TestTimeAugmentation::new(3, Streams::new(0)).unwrap()).iter().zip(&plain)
+    {
         let length = norm(one);
         assert!(row.iter().zip(one).all(|(a, b)| (a - b / length).abs() < 1e-6), "{row:?} {one:?}");
     }
@@ -46,7 +48,10 @@ fn an_embedding_is_the_mean_of_unit_embeddings() {
     assert_ne!(first, other);
     assert!(first.iter().all(|row| norm(row) <= 1.0 + 1e-6));
     assert!(first.iter().zip(&plain).any(|(a, b)| a.iter().zip(b).any(|(x, y)| (x - y / norm(b)).abs() > 1e-3)));
-    assert!(TestTimeAugmentation::new(0, Streams::new(0)).is_err() && TestTimeAugmentation::new(1001, Streams::new(0)).is_err());
+    assert!(
+        TestTimeAugmentation::new(0, Streams::new(0)).is_err()
+            && TestTimeAugmentation::new(1001, Streams::new(0)).is_err()
+    );
 }
 
 #[test]

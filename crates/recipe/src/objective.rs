@@ -14,8 +14,7 @@ pub(crate) fn loss(config: &Config, classes: &[ClassId], device: &Device) -> Res
         return Err(Error::Setting { setting: "loss.parts", why });
     }
     let mut rng = Streams::new(config.seed).open(Purpose::Initialisation, [u64::MAX, 0]);
-    let mut context =
-        LossContext { classes, width: config.model.embedding, rng: &mut rng, dtype: DType::F32, device };
+    let mut context = LossContext { classes, width: config.model.embedding, rng: &mut rng, dtype: DType::F32, device };
     build_loss(&config.loss, &mut context)
 }
 

@@ -1,8 +1,8 @@
 //! The same seed gives the same bits: twice, on any number of threads, and over a stop.
 #![allow(clippy::unwrap_used)]
 
-use npair_testkit::threads;
 use npair_recipe::{Config, Run, Training, Which};
+use npair_testkit::threads;
 use npair_train::{Callback, Moment, StepReport};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -238,8 +238,11 @@ fn mistakes_leave_no_folder_and_harm_no_run() {
     assert!(said(&["loss.name=triplet", "memory.size=9"]).contains("meets no memory"));
     assert!(said(&["loss.name=weighted-sum", "loss.parts=[]"]).contains("at least one [[loss.parts]]"));
     assert!(
-        said(&["loss.name=weighted-sum", "loss.parts=[{name=\"tuplet\",weight=1.0},{name=\"circle\",weight=1.0},\
-               {name=\"n-pair-mc\",weight=1.0}]"])
+        said(&[
+            "loss.name=weighted-sum",
+            "loss.parts=[{name=\"tuplet\",weight=1.0},{name=\"circle\",weight=1.0},\
+               {name=\"n-pair-mc\",weight=1.0}]"
+        ])
         .contains("take losses that go together")
     );
     assert!(said(&["loss.name=weighted-sum", "loss.parts=[{name=\"circle\",weight=0.0}]"]).contains("above 0"));

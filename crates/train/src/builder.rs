@@ -319,7 +319,8 @@ fn try_out(model: &dyn EmbeddingModel, inputs: &dyn Inputs) -> Result<()> {
         return Err(Error::Setting { setting: "inputs", why });
     }
     let first = inputs.load(&ids, View::PLAIN)?.to_device(&model.device())?;
-    let wrong = |why: String| Error::Mismatch { parts: format!("model {}, inputs {}", model.name(), inputs.name()), why };
+    let wrong =
+        |why: String| Error::Mismatch { parts: format!("model {}, inputs {}", model.name(), inputs.name()), why };
     let embedded = model.forward_no_grad(&first, &Mode::Eval).map_err(|e| wrong(e.to_string()))?;
     match embedded.dims() {
         [rows, width] if *rows == ids.len() && *width > 0 => Ok(()),

@@ -3,7 +3,9 @@ use crate::checkpoint::{State, Stateful};
 use crate::journal::Journal;
 use crate::objective::Objective;
 use crate::planner::Planner;
-use crate::{Callback, Error, GradCache, Outcome, Result, RunFolder, Schedule, StepReport, TrainerBuilder, Updater, files};
+use crate::{
+    Callback, Error, GradCache, Outcome, Result, RunFolder, Schedule, StepReport, TrainerBuilder, Updater, files,
+};
 use npair_backbones::{EmbeddingModel, Mode};
 use npair_batch::{BatchPlan, Prototypes};
 use npair_evaluate::{Inputs, Loader, Metric, Scores, TestTimeAugmentation, embed, embed_ids, loader};
@@ -270,13 +272,9 @@ impl Trainer {
                 updater.add_part(&npair_nn::backward(&total)?)?;
                 loss
             }
-            Some(cache) => cache.gradients(
-                model,
-                (&mode, plan.ids.len()),
-                |_| examples(),
-                aim,
-                |grads| updater.add_part(grads),
-            )?,
+            Some(cache) => {
+                cache.gradients(model, (&mode, plan.ids.len()), |_| examples(), aim, |grads| updater.add_part(grads))?
+            }
         };
         updater.end_batch();
         Ok(loss)

@@ -8,8 +8,8 @@ use npair_evaluate::{RetrievalScores, Scores, VectorInputs, View};
 use npair_losses::*;
 use npair_metrics::Embeddings;
 use npair_similarity::Element;
-use npair_train::*;
 use npair_train::Result;
+use npair_train::*;
 use npair_types::*;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -146,7 +146,8 @@ impl RowLoss for PushApart {
     const ENTRY: Entry = Entry::Cosine;
 
     fn row<T: Element>(&self, row: Row<'_, T>, gradient: &mut [T]) -> RowTerms {
-        let exps: Vec<(usize, f64)> = row.negatives().map(|n| (n, (row.entries()[n].wide() - self.bar).exp())).collect();
+        let exps: Vec<(usize, f64)> =
+            row.negatives().map(|n| (n, (row.entries()[n].wide() - self.bar).exp())).collect();
         let all = 1. + exps.iter().map(|(_, e)| e).sum::<f64>();
         exps.iter().for_each(|&(n, e)| gradient[n] = T::narrow(e / all));
         RowTerms::one(all.ln())

@@ -2,11 +2,11 @@
 
 use super::{Bench, Timed, Work};
 use anyhow::Result;
-use npair_train::{Adam, AdamSettings, Updater};
 use candle_core::{DType, Device};
 use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, GoogLeNetConfig, ModelConfig};
 use npair_losses::{Batch, Loss, NPairMc};
 use npair_nn::Mode;
+use npair_train::{Adam, AdamSettings, Updater};
 use npair_types::{Labels, Streams};
 
 const EMBEDDING: usize = 512;
