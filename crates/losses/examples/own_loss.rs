@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p npair-losses --example own_loss
 //! ```
+#![allow(clippy::print_stdout)] // an example prints
 
 use candle_core::{Device, Var};
 use npair_losses::{Batch, CrossBatchMemory, Entry, Loss, Row, RowLoss, RowTerms};

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p npair-similarity --example streamed_top_k
 //! ```
+#![allow(clippy::print_stdout)] // an example prints
 
 use npair_similarity::{Exclude, Rows};
 use npair_types::Measure;
