@@ -59,6 +59,7 @@ fn wrap(l: npair_losses::Result<LossValue>) -> candle_core::Result<Tensor> {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn gradients_agree_with_central_differences() {
     // One class with four examples, one with two, one alone. The larger scales of the defaults (64, 80) have third
     // derivatives beyond what a central difference sees, so those losses are taken at smaller ones.

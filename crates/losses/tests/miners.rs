@@ -164,6 +164,7 @@ fn contrastive(x: &M, l: &Listed) -> f64 {
 }
 
 /// Every loss that is a sum over tuples, mild enough for central differences, and its naive form.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn over_tuples() -> Vec<(Box<dyn Loss>, Oracle)> {
     let boundaries = Tensor::new(&[1.1f64, 1.2, 1.3], &Device::Cpu).unwrap();
     let margin = |reducer| MarginLoss::from_parts(&CLASSES, &boundaries).unwrap().with_reducer(reducer);
