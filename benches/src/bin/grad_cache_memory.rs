@@ -114,7 +114,7 @@ fn measure(args: &Args, batch: usize) -> Result<Value> {
     ];
     let mut last = Last::default();
     let mut trainer = Trainer::start(Config::parse("the bench", "", &sets)?, &args.folder)?;
-    let parameters = trainer.net().params().count();
+    let parameters = trainer.net().varmap().count();
     trainer.train(&mut last)?;
     let embeddings = batch * args.embedding * 4 / 1024;
     Ok(json!({

@@ -17,28 +17,28 @@ fn values(t: &Tensor) -> Vec<f64> {
 }
 
 fn run(net: &EmbeddingNet, pixels: &Tensor, mode: &Mode) -> Vec<(String, Vec<f64>)> {
-    let before = net.params().tensors().unwrap().into_iter().collect();
+    let before = net.varmap().tensors().unwrap().into_iter().collect();
     let input = Var::from_tensor(pixels).unwrap();
     let inferred = net.forward_no_grad(&input, mode).unwrap();
     let out = net.forward(&input, mode).unwrap();
-    let mut all = vec![("embedding".to_owned(), values(&out)), ("rehearsal".to_owned(), values(&inferred))];
+    let mut all = vec![("embedding".to_owned(), values(&out)), ("without gradients".to_owned(), values(&inferred))];
     // In evaluation nothing is kept for gradients, and norms go into the weights.
     if mode.is_train() {
         let weights = inputs::normal(7, 1., out.shape(), DType::F64).unwrap();
         let loss = (&out * weights).unwrap().sum_all().unwrap();
         let grads = npair_nn::backward(&loss).unwrap();
-        for (name, var) in net.params().trainable().into_iter().chain([("pixels".to_owned(), input)]) {
+        for (name, var) in net.varmap().trainable().into_iter().chain([("pixels".to_owned(), input)]) {
             all.push((format!("gradient of {name}"), values(grads.get(&var).unwrap_or_else(|| panic!("{name}")))));
         }
     }
-    all.extend(net.params().buffers().into_iter().map(|(name, var)| (name, values(&var))));
-    net.params().load(&before).unwrap();
+    all.extend(net.varmap().buffers().into_iter().map(|(name, var)| (name, values(&var))));
+    net.varmap().load(&before).unwrap();
     all
 }
 
 fn compare(backbone: BackboneConfig, batch: usize) {
     let name = backbone.architecture();
-    let mut config = ModelConfig::new(backbone, 5);
+    let mut config = EmbeddingNetConfig::new(backbone, 5);
     config.dropout = 0.3;
     let net = EmbeddingNet::new(config, Streams::new(3), DType::F64, &Device::Cpu).unwrap();
     let InputSpec { channels, size } = net.input();

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device};
-use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, ModelConfig};
+use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, EmbeddingNetConfig};
 use npair_data::{AugmentConfig, Dataset, GlyphConfig, GlyphSet, Pipeline, PipelineConfig, RotatedClasses};
 use npair_evaluate::{PictureInputs, TestTimeAugmentation, embed};
 use npair_types::Streams;
@@ -20,7 +20,7 @@ fn embedded_of(data: Arc<dyn Dataset>, augment: AugmentConfig, how: TestTimeAugm
     let pipeline =
         Pipeline::new(PipelineConfig { size: 16, invert: true, augment, ..PipelineConfig::default() }).unwrap();
     let small = ConvNetConfig { channels: 1, size: 16, width: 4, blocks: 2 };
-    let model = ModelConfig::new(BackboneConfig::ConvNet(small), 5);
+    let model = EmbeddingNetConfig::new(BackboneConfig::ConvNet(small), 5);
     let net = EmbeddingNet::new(model, Streams::new(1), DType::F32, &Device::Cpu).unwrap();
     let found = embed(&net, &PictureInputs::new(data, pipeline), how, &mut |_| ()).unwrap();
     found.values.chunks_exact(found.width).map(<[f32]>::to_vec).collect()
@@ -35,7 +35,9 @@ fn an_embedding_is_the_mean_of_unit_embeddings() {
     let turned = AugmentConfig { rotate: 30.0, ..AugmentConfig::default() };
     let plain = embedded(turned, TestTimeAugmentation::none());
     // Without random changes all views are the picture itself: its direction, at length 1 up to rounding.
-    for (row, one) in embedded(AugmentConfig::default(), TestTimeAugmentation::new(3, Streams::new(0)).unwrap()).iter().zip(&plain) {
+    for (row, one) in
+        embedded(AugmentConfig::default(), TestTimeAugmentation::new(3, Streams::new(0)).unwrap()).iter().zip(&plain)
+    {
         let length = norm(one);
         assert!(row.iter().zip(one).all(|(a, b)| (a - b / length).abs() < 1e-6), "{row:?} {one:?}");
     }
@@ -46,7 +48,10 @@ fn an_embedding_is_the_mean_of_unit_embeddings() {
     assert_ne!(first, other);
     assert!(first.iter().all(|row| norm(row) <= 1.0 + 1e-6));
     assert!(first.iter().zip(&plain).any(|(a, b)| a.iter().zip(b).any(|(x, y)| (x - y / norm(b)).abs() > 1e-3)));
-    assert!(TestTimeAugmentation::new(0, Streams::new(0)).is_err() && TestTimeAugmentation::new(1001, Streams::new(0)).is_err());
+    assert!(
+        TestTimeAugmentation::new(0, Streams::new(0)).is_err()
+            && TestTimeAugmentation::new(1001, Streams::new(0)).is_err()
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Generalised mean of the pixels of every channel. The exponent stays on the device: one that has become 0 or less gives
+//! Generalized mean of the pixels of every channel. The exponent stays on the device: one that has become 0 or less gives
 //! NaN instead of an error.
 
 use candle_core::{Result, Tensor};

@@ -1,12 +1,12 @@
-//! Batch normalisation of rows of channels; statistics stay on the device.
+//! Batch normalization of rows of channels; statistics stay on the device.
 
 use super::{column_sums, matrix};
 use candle_core::{Result, Tensor};
 
 /// What the way back needs, and the statistics of the batch.
-pub(crate) struct Normalised {
+pub(crate) struct Normalized {
     /// Rows less a first mean.
-    centred: Tensor,
+    centered: Tensor,
     /// What the first mean lacks, (1, C); none where the mean is a constant.
     rest: Option<Tensor>,
     /// `1 / sqrt(variance + epsilon)`, (1, C).
@@ -21,19 +21,19 @@ fn row(t: &Tensor) -> Result<Tensor> {
 
 /// `(x - mean) / sqrt(variance + epsilon) gamma + beta` per channel, in the shape of `x`; with the given mean and variance,
 /// or else those of the batch.
-pub(crate) fn normalise(
+pub(crate) fn normalize(
     x: &Tensor,
     given: Option<(&Tensor, &Tensor)>,
     gamma: &Tensor,
     beta: &Tensor,
     epsilon: f64,
-) -> Result<(Tensor, Normalised)> {
+) -> Result<(Tensor, Normalized)> {
     let rows = matrix(x)?;
     let share = 1. / rows.dim(0)? as f64;
     let inverse = |variance: &Tensor| variance.affine(1., epsilon)?.sqrt()?.recip();
     let made = match given {
-        Some((mean, variance)) => Normalised {
-            centred: rows.broadcast_sub(&row(mean)?)?,
+        Some((mean, variance)) => Normalized {
+            centered: rows.broadcast_sub(&row(mean)?)?,
             rest: None,
             inverse: inverse(&row(variance)?)?,
             moments: None,
@@ -41,12 +41,12 @@ pub(crate) fn normalise(
         None => {
             // Relative to a first mean, so that nothing cancels.
             let first = column_sums(&rows)?.affine(share, 0.)?;
-            let centred = rows.broadcast_sub(&first)?;
-            let rest = column_sums(&centred)?.affine(share, 0.)?;
-            let variance = column_sums(&centred.sqr()?)?.affine(share, 0.)?.sub(&rest.sqr()?)?;
+            let centered = rows.broadcast_sub(&first)?;
+            let rest = column_sums(&centered)?.affine(share, 0.)?;
+            let variance = column_sums(&centered.sqr()?)?.affine(share, 0.)?.sub(&rest.sqr()?)?;
             let variance = variance.maximum(&variance.zeros_like()?)?;
             let moments = Some((first.add(&rest)?.squeeze(0)?, variance.squeeze(0)?));
-            Normalised { centred, inverse: inverse(&variance)?, rest: Some(rest), moments }
+            Normalized { centered, inverse: inverse(&variance)?, rest: Some(rest), moments }
         }
     };
     let scale = made.inverse.mul(&row(gamma)?)?;
@@ -54,7 +54,7 @@ pub(crate) fn normalise(
     if let Some(rest) = &made.rest {
         shift = shift.sub(&rest.mul(&scale)?)?;
     }
-    let out = made.centred.broadcast_mul(&scale)?.broadcast_add(&shift)?.reshape(x.shape())?;
+    let out = made.centered.broadcast_mul(&scale)?.broadcast_add(&shift)?.reshape(x.shape())?;
     Ok((out, made))
 }
 
@@ -65,13 +65,13 @@ pub(crate) struct Gradient {
     pub input: Option<Tensor>,
 }
 
-impl Normalised {
-    /// The gradients from that behind the normalisation; that of the input if it is `wanted`.
+impl Normalized {
+    /// The gradients from that behind the normalization; that of the input if it is `wanted`.
     pub(crate) fn back(&self, gamma: &Tensor, grad: &Tensor, wanted: bool) -> Result<Gradient> {
         let rows = matrix(grad)?;
         let share = 1. / rows.dim(0)? as f64;
         let beta = column_sums(&rows)?;
-        let mut along = column_sums(&rows.mul(&self.centred)?)?;
+        let mut along = column_sums(&rows.mul(&self.centered)?)?;
         if let Some(rest) = &self.rest {
             along = along.sub(&rest.mul(&beta)?)?;
         }
@@ -79,11 +79,11 @@ impl Normalised {
         let scale = self.inverse.mul(&row(gamma)?)?;
         let input = || -> Result<Tensor> {
             let direct = rows.broadcast_mul(&scale)?;
-            // scale (g - mean g - (centred - rest) inverse^2 mean(g (centred - rest))); the means vanish for constants.
+            // scale (g - mean g - (centered - rest) inverse^2 mean(g (centered - rest))); the means vanish for constants.
             let Some(rest) = &self.rest else { return direct.reshape(grad.shape()) };
             let slope = of_gamma.mul(&self.inverse)?.mul(&scale)?.affine(-share, 0.)?;
             let constant = scale.mul(&beta)?.affine(-share, 0.)?.sub(&rest.mul(&slope)?)?;
-            let sum = direct.add(&self.centred.broadcast_mul(&slope)?)?;
+            let sum = direct.add(&self.centered.broadcast_mul(&slope)?)?;
             sum.broadcast_add(&constant)?.reshape(grad.shape())
         };
         let input = if wanted { Some(input()?) } else { None };

@@ -1,4 +1,4 @@
-//! Soft-max and layer normalisation of rows.
+//! Soft-max and layer normalization of rows.
 
 use super::{column_sums, matrix};
 use candle_core::{Result, Tensor};
@@ -16,27 +16,27 @@ pub(crate) fn softmax_back(out: &Tensor, grad: &Tensor) -> Result<Tensor> {
     out.mul(&grad.broadcast_sub(&mean)?)
 }
 
-/// What the way back of a layer norm needs: normalised rows, and the inverse deviation of each.
-pub(crate) struct Normalised {
+/// What the way back of a layer norm needs: normalized rows, and the inverse deviation of each.
+pub(crate) struct Normalized {
     rows: Tensor,
     inverse: Tensor,
 }
 
 /// `(x - mean) / sqrt(variance + epsilon) gamma + beta` of every row.
-pub(crate) fn normalise(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64) -> Result<(Tensor, Normalised)> {
+pub(crate) fn normalize(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64) -> Result<(Tensor, Normalized)> {
     let (last, share) = (x.rank() - 1, 1. / gamma.elem_count() as f64);
     let mean = |t: &Tensor| t.sum_keepdim(last)?.affine(share, 0.);
     // Relative to a first mean, so that nothing cancels.
-    let centred = x.broadcast_sub(&mean(x)?)?;
-    let rest = mean(&centred)?;
-    let centred = centred.broadcast_sub(&rest)?;
-    let inverse = mean(&centred.sqr()?)?.affine(1., epsilon)?.sqrt()?.recip()?;
-    let rows = centred.broadcast_mul(&inverse)?;
+    let centered = x.broadcast_sub(&mean(x)?)?;
+    let rest = mean(&centered)?;
+    let centered = centered.broadcast_sub(&rest)?;
+    let inverse = mean(&centered.sqr()?)?.affine(1., epsilon)?.sqrt()?.recip()?;
+    let rows = centered.broadcast_mul(&inverse)?;
     let out = rows.broadcast_mul(&gamma.detach())?.broadcast_add(&beta.detach())?;
-    Ok((out, Normalised { rows, inverse }))
+    Ok((out, Normalized { rows, inverse }))
 }
 
-impl Normalised {
+impl Normalized {
     /// The gradient to the input.
     pub(crate) fn back(&self, gamma: &Tensor, grad: &Tensor) -> Result<Tensor> {
         let (last, share) = (self.rows.rank() - 1, 1. / gamma.elem_count() as f64);

@@ -1,4 +1,4 @@
-//! Local response normalisation of (pixels, channels), across channels.
+//! Local response normalization of (pixels, channels), across channels.
 
 use super::Element;
 use npair_simd::vectorised;

@@ -2,8 +2,8 @@ use super::{input, relu};
 use crate::kernel::by_dtype;
 use crate::kernel::norm::{self, Affine, After, Mask, Moments};
 use crate::op::{shaped, tensor, with};
-use crate::params::{Init, Parameter, Path};
-use crate::{Error, Layer, Pass, Result, Value, composed, op};
+use crate::varmap::{Init, Parameter, VarBuilder};
+use crate::{Error, Layer, Node, Result, Tape, composed, op};
 use candle_core::{Device, Tensor, Var};
 
 /// Settings of a batch norm; [`Default`] gives PyTorch's.
@@ -23,13 +23,13 @@ impl Default for BatchNormConfig {
     }
 }
 
-/// Batch normalisation of images.
+/// Batch normalization of images.
 ///
 /// ```text
 /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias        per channel
 /// ```
 /// In training, mean and variance are those of the batch (the variance divided by n), and the running statistics move
-/// by `momentum` towards the batch's (the variance divided by n - 1), unless the pass is a [`rehearsal`](crate::rehearse). In evaluation, and always if frozen, they are the
+/// by `momentum` towards the batch's (the variance divided by n - 1), unless the pass is one [without gradients](crate::forward_no_grad()). In evaluation, and always if frozen, they are the
 /// running statistics, constants for the gradient.
 ///
 /// # Shapes
@@ -39,7 +39,7 @@ impl Default for BatchNormConfig {
 /// To input, weight and bias, through the batch's statistics in training.
 ///
 /// # Numerics
-/// On the CPU statistics are joined in f64 from blocks centred on their own means; on a device they are sums
+/// On the CPU statistics are joined in f64 from blocks centered on their own means; on a device they are sums
 /// in the number type, of differences from a first mean.
 ///
 /// # Errors
@@ -59,12 +59,12 @@ pub struct BatchNorm2d {
 
 impl BatchNorm2d {
     /// A layer for `channels` channels: `weight` (1) and `bias` (0), and the buffers `running_mean` (0) and
-    /// `running_var` (1), below `path`.
+    /// `running_var` (1), below `vb`.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is out of range, [`Error::Duplicate`] if the names are taken.
-    pub fn new(path: &Path, channels: usize, config: BatchNormConfig) -> Result<Self> {
-        let name = input::label(path.name(), "batch_norm");
+    pub fn new(vb: &VarBuilder, channels: usize, config: BatchNormConfig) -> Result<Self> {
+        let name = input::label(vb.prefix(), "batch_norm");
         let legal = channels > 0 && config.epsilon > 0. && (0. ..=1.).contains(&config.momentum);
         if !legal {
             let what = format!("{channels} channels, {config:?}: channels and epsilon above 0, momentum in [0, 1]");
@@ -73,10 +73,10 @@ impl BatchNorm2d {
         Ok(Self {
             name,
             config,
-            weight: path.trainable("weight", channels, Init::Ones)?,
-            bias: path.trainable("bias", channels, Init::Zeros)?,
-            mean: path.buffer("running_mean", channels, 0.)?,
-            variance: path.buffer("running_var", channels, 1.)?,
+            weight: vb.trainable("weight", channels, Init::Ones)?,
+            bias: vb.trainable("bias", channels, Init::Zeros)?,
+            mean: vb.buffer("running_mean", channels, 0.)?,
+            variance: vb.buffer("running_var", channels, 1.)?,
         })
     }
 
@@ -103,41 +103,41 @@ impl BatchNorm2d {
     pub(super) fn folded_in_place(&self, bias: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
         let deviation = self.variance.affine(1., self.config.epsilon)?.sqrt()?;
         let scale = self.weight.tensor().div(&deviation)?;
-        let centre = match bias {
+        let center = match bias {
             Some(bias) => self.mean.sub(bias)?,
             None => self.mean.as_tensor().clone(),
         };
-        let shift = self.bias.tensor().sub(&centre.mul(&scale)?)?;
+        let shift = self.bias.tensor().sub(&center.mul(&scale)?)?;
         Ok((scale.detach(), shift.detach()))
     }
 
     /// Whether a pass takes the statistics of its batch.
-    pub(super) fn follows(&self, pass: &Pass) -> bool {
-        pass.mode().is_train() && !self.config.frozen
+    pub(super) fn follows(&self, tape: &Tape) -> bool {
+        tape.mode().is_train() && !self.config.frozen
     }
 
-    /// Normalises, adds `shortcut` if there is one, and applies a ReLU if asked for, in one pass over memory. The
+    /// Normalizes, adds `shortcut` if there is one, and applies a ReLU if asked for, in one pass over memory. The
     /// batch's moments may be known already.
-    pub(super) fn normalise(
+    pub(super) fn normalize(
         &self,
-        x: &Value,
+        x: &Node,
         known: Option<Moments>,
-        shortcut: Option<&Value>,
+        shortcut: Option<&Node>,
         relu: bool,
-        pass: &mut Pass,
-    ) -> Result<Value> {
+        tape: &mut Tape,
+    ) -> Result<Node> {
         let [batch, h, w, channels] = input::images(&self.name, x, Some(self.weight.tensor().elem_count()))?;
         if let Some(other) = shortcut.filter(|other| other.dims() != x.dims()) {
             let want = format!("what is added to it has shape {:?}", other.dims());
             return Err(input::wrong(&self.name, x, want));
         }
-        let (count, batch_moments) = (batch * h * w, self.follows(pass));
+        let (count, batch_moments) = (batch * h * w, self.follows(tape));
         if batch_moments && count < 2 {
             let want = "training needs at least two values per channel: take a larger batch, or freeze the layer";
             return Err(input::wrong(&self.name, x, want));
         }
         if composed::wanted(x.tensor()) {
-            return self.composed(x, shortcut, relu, (count, batch_moments), pass);
+            return self.composed(x, shortcut, relu, (count, batch_moments), tape);
         }
         let (name, kept) = (&self.name, x.tensor().clone());
         by_dtype!(kept.dtype(), name, T => {
@@ -155,31 +155,31 @@ impl BatchNorm2d {
                     shaped(norm::apply(channels, x, &affine, After { shortcut: Some(other), relu }), &kept)
                 }),
             })?;
-            // A rehearsal is done again with a tape: it is not to count twice.
-            if batch_moments && pass.records() {
+            // A pass without gradients may be run again with them: it is not to count twice.
+            if batch_moments && tape.is_recording() {
                 self.follow(&moments, count)?;
             }
             let inverse = moments.inverse_deviation(self.config.epsilon);
-            let (source, added) = (x.source(), shortcut.map(Value::source));
+            let (id, added) = (x.id(), shortcut.map(Node::id));
             // With a shortcut the ReLU is undone by its own result; without, by what it was made of.
             let result = (relu && added.is_some()).then(|| out.clone());
             let (layer, inputs) = (self.clone(), [Some(x), shortcut].into_iter().flatten().collect::<Vec<_>>());
-            Ok::<_, Error>(pass.record(out, &inputs, &[&self.weight, &self.bias], move |grad, to| {
+            Ok::<_, Error>(tape.push(out, &inputs, &[&self.weight, &self.bias], move |grad, grads| {
                 let grad = match result {
                     Some(out) => relu::stopped(&out, &grad)?,
                     None => grad,
                 };
-                let mask = if relu && added.is_none() { Mask::Normalised } else { Mask::Nowhere };
+                let mask = if relu && added.is_none() { Mask::Normalized } else { Mask::Nowhere };
                 let found = with(&kept, |x: &[T]| with(&grad, |grad| {
-                    Ok(norm::gradient(channels, x, grad, &affine, &inverse, mask, batch_moments, source.wants()))
+                    Ok(norm::gradient(channels, x, grad, &affine, &inverse, mask, batch_moments, id.wants_grad()))
                 }))?;
                 if let Some(added) = added {
-                    to.value(added, || Ok(grad))?;
+                    grads.add(added, || Ok(grad))?;
                 }
-                to.parameter(&layer.weight, || Ok(tensor(found.gamma, channels)?))?;
-                to.parameter(&layer.bias, || Ok(tensor(found.beta, channels)?))?;
+                grads.add_parameter(&layer.weight, || Ok(tensor(found.gamma, channels)?))?;
+                grads.add_parameter(&layer.bias, || Ok(tensor(found.beta, channels)?))?;
                 match found.input {
-                    Some(input) => to.value(source, || Ok(shaped(input, &kept)?)),
+                    Some(input) => grads.add(id, || Ok(shaped(input, &kept)?)),
                     None => Ok(()),
                 }
             }))
@@ -188,23 +188,23 @@ impl BatchNorm2d {
 
     fn composed(
         &self,
-        x: &Value,
-        shortcut: Option<&Value>,
+        x: &Node,
+        shortcut: Option<&Node>,
         relu: bool,
         (count, batch_moments): (usize, bool),
-        pass: &mut Pass,
-    ) -> Result<Value> {
+        tape: &mut Tape,
+    ) -> Result<Node> {
         let given = (!batch_moments).then(|| (self.mean.as_detached_tensor(), self.variance.as_detached_tensor()));
         let given = given.as_ref().map(|(mean, variance)| (mean, variance));
         let (gamma, beta) = (self.weight.tensor().detach(), self.bias.tensor().detach());
-        let (mut out, rows) = composed::norm::normalise(x.tensor(), given, &gamma, &beta, self.config.epsilon)?;
+        let (mut out, rows) = composed::norm::normalize(x.tensor(), given, &gamma, &beta, self.config.epsilon)?;
         if let Some(other) = shortcut {
             out = out.add(other.tensor())?;
         }
         if relu {
             out = composed::pointwise::relu(&out)?;
         }
-        if let Some((mean, variance)) = rows.moments.as_ref().filter(|_| pass.records()) {
+        if let Some((mean, variance)) = rows.moments.as_ref().filter(|_| tape.is_recording()) {
             let (n, momentum) = (count as f64, self.config.momentum);
             for (var, new, factor) in [(&self.mean, mean, 1.), (&self.variance, variance, n / (n - 1.))] {
                 let moved =
@@ -212,22 +212,22 @@ impl BatchNorm2d {
                 var.set(&moved)?;
             }
         }
-        let (source, added) = (x.source(), shortcut.map(Value::source));
+        let (id, added) = (x.id(), shortcut.map(Node::id));
         let result = relu.then(|| out.clone());
         let (layer, inputs) = (self.clone(), [Some(x), shortcut].into_iter().flatten().collect::<Vec<_>>());
-        Ok(pass.record(out, &inputs, &[&self.weight, &self.bias], move |grad, to| {
+        Ok(tape.push(out, &inputs, &[&self.weight, &self.bias], move |grad, grads| {
             let grad = match result {
                 Some(out) => relu::stopped(&out, &grad)?,
                 None => grad,
             };
-            let found = rows.back(&gamma, &grad, source.wants())?;
+            let found = rows.back(&gamma, &grad, id.wants_grad())?;
             if let Some(added) = added {
-                to.value(added, || Ok(grad))?;
+                grads.add(added, || Ok(grad))?;
             }
-            to.parameter(&layer.weight, || Ok(found.gamma))?;
-            to.parameter(&layer.bias, || Ok(found.beta))?;
+            grads.add_parameter(&layer.weight, || Ok(found.gamma))?;
+            grads.add_parameter(&layer.bias, || Ok(found.beta))?;
             match found.input {
-                Some(input) => to.value(source, || Ok(input)),
+                Some(input) => grads.add(id, || Ok(input)),
                 None => Ok(()),
             }
         }))
@@ -250,7 +250,7 @@ impl BatchNorm2d {
 }
 
 impl Layer for BatchNorm2d {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        self.normalise(x, None, None, false, pass)
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        self.normalize(x, None, None, false, tape)
     }
 }

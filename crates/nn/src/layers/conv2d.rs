@@ -3,8 +3,8 @@ use crate::kernel::conv::{self, Affine, Geometry};
 use crate::kernel::norm::{self, Moments};
 use crate::kernel::{by_dtype, column_sums};
 use crate::op::{shaped, tensor, with};
-use crate::params::{Init, Parameter, Path};
-use crate::{Error, Gradients, Layer, Pass, Result, Source, Value, composed, op};
+use crate::varmap::{Init, Parameter, VarBuilder};
+use crate::{Error, Gradients, Layer, Node, NodeId, Result, Tape, composed, op};
 use candle_core::Tensor;
 
 /// Settings of a convolution, along (height, width).
@@ -79,14 +79,14 @@ impl Conv2dConfig {
 /// [`Error::Input`] if the channels differ or the kernel is larger than the padded input.
 ///
 /// ```
-/// # use npair_nn::{Conv2d, Conv2dConfig, Init, Layer, Params}; use npair_types::Streams;
+/// # use npair_nn::{Conv2d, Conv2dConfig, Init, Layer, Mode, VarMap}; use npair_types::Streams;
 /// # use candle_core::{DType, Device, Tensor};
-/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
 /// let config = Conv2dConfig::square(2).without_bias();
-/// let layer = Conv2d::with_init(&params.root(), 1, 1, config, Init::Ones)?;
+/// let layer = Conv2d::with_init(&varmap.root(), 1, 1, config, Init::Ones)?;
 /// // Sums of the 2 x 2 windows.
 /// let x = Tensor::new(&[[1f32, 2., 3.], [4., 5., 6.]], &Device::Cpu)?.reshape((1, 2, 3, 1))?;
-/// assert_eq!(layer.infer(&x)?.flatten_all()?.to_vec1::<f32>()?, [12., 16.]);
+/// assert_eq!(layer.forward(&x, &Mode::Eval)?.flatten_all()?.to_vec1::<f32>()?, [12., 16.]);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -98,21 +98,21 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// A layer with weights from [`Init::KaimingNormal`] and biases of 0: `weight` and `bias` below `path`.
+    /// A layer with weights from [`Init::KaimingNormal`] and biases of 0: `weight` and `bias` below `vb`.
     ///
     /// # Errors
     /// [`Error::Setting`] if an extent, stride or dilation is 0 or the groups do not divide the channels,
     /// [`Error::Duplicate`] if the names are taken.
-    pub fn new(path: &Path, inputs: usize, outputs: usize, config: Conv2dConfig) -> Result<Self> {
-        Self::with_init(path, inputs, outputs, config, Init::KaimingNormal)
+    pub fn new(vb: &VarBuilder, inputs: usize, outputs: usize, config: Conv2dConfig) -> Result<Self> {
+        Self::with_init(vb, inputs, outputs, config, Init::KaimingNormal)
     }
 
     /// The same with weights from `init`.
     ///
     /// # Errors
     /// Those of [`Self::new`].
-    pub fn with_init(path: &Path, inputs: usize, outputs: usize, config: Conv2dConfig, init: Init) -> Result<Self> {
-        let name = input::label(path.name(), "conv2d");
+    pub fn with_init(vb: &VarBuilder, inputs: usize, outputs: usize, config: Conv2dConfig, init: Init) -> Result<Self> {
+        let name = input::label(vb.prefix(), "conv2d");
         let Conv2dConfig { kernel, stride, dilation, groups, .. } = config;
         let refuse = |what: String| Err(Error::Setting { layer: name.clone(), what });
         let extents = [inputs, outputs, kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1, groups];
@@ -122,13 +122,13 @@ impl Conv2d {
         if !inputs.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
             return refuse(format!("{groups} groups do not divide {inputs} inputs and {outputs} outputs"));
         }
-        let weight = path.trainable("weight", (outputs, inputs / groups, kernel.0, kernel.1), init)?;
-        let bias = config.bias.then(|| path.trainable("bias", outputs, Init::Zeros)).transpose()?;
+        let weight = vb.trainable("weight", (outputs, inputs / groups, kernel.0, kernel.1), init)?;
+        let bias = config.bias.then(|| vb.trainable("bias", outputs, Init::Zeros)).transpose()?;
         Ok(Self { name, config, weight, bias })
     }
 
     /// Extents for an input.
-    pub(super) fn geometry(&self, x: &Value) -> Result<Geometry> {
+    pub(super) fn geometry(&self, x: &Node) -> Result<Geometry> {
         let inputs = self.weight.tensor().dim(1)? * self.config.groups;
         let [batch, h, w, inputs] = input::images(&self.name, x, Some(inputs))?;
         let Conv2dConfig { kernel, stride, padding, dilation, groups, .. } = self.config;
@@ -223,10 +223,10 @@ impl Conv2d {
     }
 
     /// A pass whose maps are `out`.
-    pub(super) fn record(&self, g: Geometry, x: &Value, out: Tensor, pass: &mut Pass) -> Value {
-        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
+    pub(super) fn push(&self, g: Geometry, x: &Node, out: Tensor, tape: &mut Tape) -> Node {
+        let (layer, kept, id) = (self.clone(), x.tensor().clone(), x.id());
         let parameters: Vec<_> = self.parameters().collect();
-        pass.record(out, &[x], &parameters, move |grad, to| layer.backward(&g, &kept, source, &grad, to))
+        tape.push(out, &[x], &parameters, move |grad, grads| layer.backward(&g, &kept, id, &grad, grads))
     }
 
     /// Gradients from that of the maps.
@@ -234,31 +234,31 @@ impl Conv2d {
         &self,
         g: &Geometry,
         x: &Tensor,
-        source: Source,
+        id: NodeId,
         grad: &Tensor,
-        to: &mut Gradients,
+        grads: &mut Gradients,
     ) -> Result<()> {
         let (name, weight) = (&self.name, self.weight.tensor());
         if composed::wanted(x) {
-            to.parameter(&self.weight, || Ok(composed::conv::weight_gradient(g, x, grad)?))?;
+            grads.add_parameter(&self.weight, || Ok(composed::conv::weight_gradient(g, x, grad)?))?;
             if let Some(bias) = &self.bias {
-                to.parameter(bias, || Ok(composed::conv::bias_gradient(grad)?))?;
+                grads.add_parameter(bias, || Ok(composed::conv::bias_gradient(grad)?))?;
             }
-            return to.value(source, || Ok(composed::conv::input_gradient(g, weight, grad)?));
+            return grads.add(id, || Ok(composed::conv::input_gradient(g, weight, grad)?));
         }
-        to.parameter(&self.weight, || {
+        grads.add_parameter(&self.weight, || {
             Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(grad, |d| {
                 shaped(conv::weight_gradient(g, x, d), weight)
             })))?)
         })?;
         if let Some(bias) = &self.bias {
-            to.parameter(bias, || {
+            grads.add_parameter(bias, || {
                 Ok(by_dtype!(x.dtype(), name, T => with(grad, |d: &[T]| {
                     shaped(column_sums(g.outputs, d), bias.tensor())
                 }))?)
             })?;
         }
-        to.value(source, || {
+        grads.add(id, || {
             Ok(by_dtype!(x.dtype(), name, T => with(weight, |w: &[T]| with(grad, |d| {
                 shaped(conv::input_gradient(g, w, d), x)
             })))?)
@@ -267,9 +267,9 @@ impl Conv2d {
 }
 
 impl Layer for Conv2d {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let g = self.geometry(x)?;
         let out = self.compute(&g, x.tensor(), None, None, false)?;
-        Ok(self.record(g, x, out, pass))
+        Ok(self.push(g, x, out, tape))
     }
 }

@@ -3,23 +3,23 @@
 use super::input;
 use crate::kernel::{by_dtype, columns};
 use crate::op::{slice, tensor, with};
-use crate::{Error, Pass, Result, Value, composed, op};
+use crate::{Error, Node, Result, Tape, composed, op};
 
 /// The sum of two values of one shape.
 ///
 /// # Errors
 /// [`Error::Input`] if the shapes differ.
-pub fn sum(a: &Value, b: &Value, pass: &mut Pass) -> Result<Value> {
+pub fn sum(a: &Node, b: &Node, tape: &mut Tape) -> Result<Node> {
     const NAME: &str = "sum";
     input::check(NAME, a)?;
     if a.dims() != b.dims() {
         return Err(input::wrong(NAME, a, format!("what is added to it has shape {:?}", b.dims())));
     }
     let out = op::add(a.tensor(), b.tensor())?;
-    let (left, right) = (a.source(), b.source());
-    Ok(pass.record(out, &[a, b], &[], move |grad, to| {
-        to.value(left, || Ok(grad.clone()))?;
-        to.value(right, || Ok(grad))
+    let (left, right) = (a.id(), b.id());
+    Ok(tape.push(out, &[a, b], &[], move |grad, grads| {
+        grads.add(left, || Ok(grad.clone()))?;
+        grads.add(right, || Ok(grad))
     }))
 }
 
@@ -27,7 +27,7 @@ pub fn sum(a: &Value, b: &Value, pass: &mut Pass) -> Result<Value> {
 ///
 /// # Errors
 /// [`Error::Input`] if there are none or they differ in another axis.
-pub fn concat(values: &[&Value], pass: &mut Pass) -> Result<Value> {
+pub fn concat(values: &[&Node], tape: &mut Tape) -> Result<Node> {
     const NAME: &str = "concat";
     let Some((first, rest)) = values.split_first() else {
         return Err(Error::Setting { layer: NAME.to_owned(), what: "no values: give at least one".to_owned() });
@@ -47,11 +47,11 @@ pub fn concat(values: &[&Value], pass: &mut Pass) -> Result<Value> {
     let dtype = first.tensor().dtype();
     if composed::wanted(first.tensor()) {
         let tensors: Vec<_> = values.iter().map(|v| v.tensor()).collect();
-        let sources: Vec<_> = values.iter().map(|v| v.source()).collect();
-        return Ok(pass.record(composed::join::concat(&tensors)?, values, &[], move |grad, to| {
+        let ids: Vec<_> = values.iter().map(|v| v.id()).collect();
+        return Ok(tape.push(composed::join::concat(&tensors)?, values, &[], move |grad, grads| {
             let mut start = 0;
-            for (source, width) in sources.into_iter().zip(widths) {
-                to.value(source, || Ok(composed::join::part(&grad, start, width)?))?;
+            for (id, width) in ids.into_iter().zip(widths) {
+                grads.add(id, || Ok(composed::join::part(&grad, start, width)?))?;
                 start += width;
             }
             Ok(())
@@ -63,14 +63,14 @@ pub fn concat(values: &[&Value], pass: &mut Pass) -> Result<Value> {
         let out = columns::beside(&parts.collect::<Result<Vec<_>>>()?, rows);
         tensor(out, shape)
     })?;
-    let sources: Vec<_> = values.iter().map(|v| v.source()).collect();
+    let ids: Vec<_> = values.iter().map(|v| v.id()).collect();
     let shapes: Vec<_> = values.iter().map(|v| v.tensor().shape().clone()).collect();
-    Ok(pass.record(out, values, &[], move |grad, to| {
+    Ok(tape.push(out, values, &[], move |grad, grads| {
         let mut start = 0;
-        for ((source, shape), width) in sources.into_iter().zip(shapes).zip(widths) {
+        for ((id, shape), width) in ids.into_iter().zip(shapes).zip(widths) {
             let from = start;
             start += width;
-            to.value(source, || {
+            grads.add(id, || {
                 Ok(by_dtype!(dtype, NAME, T => with(&grad, |g: &[T]| {
                     tensor(columns::gather(g, total, from, width), shape)
                 }))?)

@@ -1,7 +1,7 @@
 use super::input;
 use crate::kernel::{self, by_dtype};
 use crate::op::{shaped, with};
-use crate::{Layer, Pass, Result, Value, composed};
+use crate::{Layer, Node, Result, Tape, composed};
 
 /// Rectified linear unit.
 ///
@@ -25,7 +25,7 @@ impl Relu {
 }
 
 impl Layer for Relu {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         input::check(Self::NAME, x)?;
         let tensor = x.tensor();
         let out = if composed::wanted(tensor) {
@@ -35,8 +35,8 @@ impl Layer for Relu {
                 shaped(kernel::zip(v, v, |v, _| if v < 0. { 0. } else { v }), tensor)
             }))?
         };
-        let (kept, source) = (out.clone(), x.source());
-        Ok(pass.record(out, &[x], &[], move |grad, to| to.value(source, || Ok(stopped(&kept, &grad)?))))
+        let (kept, id) = (out.clone(), x.id());
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(stopped(&kept, &grad)?))))
     }
 }
 

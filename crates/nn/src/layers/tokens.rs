@@ -2,8 +2,8 @@ use super::input;
 use crate::kernel::resample::Resample;
 use crate::kernel::{Element, by_dtype, column_sums, tokens};
 use crate::op::{shaped, tensor, with};
-use crate::params::{Init, Parameter, Path};
-use crate::{Error, Layer, Pass, Result, Value, composed};
+use crate::varmap::{Init, Parameter, VarBuilder};
+use crate::{Error, Layer, Node, Result, Tape, composed};
 
 /// Puts a learned class token before the tokens of every image and adds a learned embedding of their places.
 ///
@@ -39,18 +39,18 @@ pub struct ClassToken {
 
 impl ClassToken {
     /// A layer for `grid` x `grid` patches with the embedding of `stored` x `stored`: `cls_token` and `pos_embed` below
-    /// `path`, normal with standard deviation 0.02.
+    /// `vb`, normal with standard deviation 0.02.
     ///
     /// # Errors
     /// [`Error::Setting`] if an extent is 0, [`Error::Duplicate`] if the names are taken.
-    pub fn new(path: &Path, width: usize, grid: usize, stored: usize) -> Result<Self> {
-        let name = input::label(path.name(), "class_token");
+    pub fn new(vb: &VarBuilder, width: usize, grid: usize, stored: usize) -> Result<Self> {
+        let name = input::label(vb.prefix(), "class_token");
         if width * grid * stored == 0 {
             let what = format!("width {width}, grids {grid} and {stored}: all need to be at least 1");
             return Err(Error::Setting { layer: name, what });
         }
-        let class = path.trainable("cls_token", (1, 1, width), Init::Normal(0.02))?;
-        let places = path.trainable("pos_embed", (1, 1 + stored * stored, width), Init::Normal(0.02))?;
+        let class = vb.trainable("cls_token", (1, 1, width), Init::Normal(0.02))?;
+        let places = vb.trainable("pos_embed", (1, 1 + stored * stored, width), Init::Normal(0.02))?;
         Ok(Self { name, width, grid, stored, class, places })
     }
 
@@ -61,22 +61,22 @@ impl ClassToken {
 }
 
 impl ClassToken {
-    fn composed(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn composed(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         use composed::tokens;
         let (stored, grid) = (self.stored, self.grid);
         let out = tokens::prepend(x.tensor(), self.class.tensor(), self.places.tensor(), stored, grid)?;
-        let (layer, source) = (self.clone(), x.source());
-        Ok(pass.record(out, &[x], &[&self.class, &self.places], move |grad, to| {
+        let (layer, id) = (self.clone(), x.id());
+        Ok(tape.push(out, &[x], &[&self.class, &self.places], move |grad, grads| {
             let sum = tokens::sum_of_images(&grad)?;
-            to.parameter(&layer.class, || Ok(sum.narrow(1, 0, 1)?.contiguous()?))?;
-            to.parameter(&layer.places, || Ok(tokens::places_back(&sum, stored, grid)?))?;
-            to.value(source, || Ok(grad.narrow(1, 1, grid * grid)?.contiguous()?))
+            grads.add_parameter(&layer.class, || Ok(sum.narrow(1, 0, 1)?.contiguous()?))?;
+            grads.add_parameter(&layer.places, || Ok(tokens::places_back(&sum, stored, grid)?))?;
+            grads.add(id, || Ok(grad.narrow(1, 1, grid * grid)?.contiguous()?))
         }))
     }
 }
 
 impl Layer for ClassToken {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         input::check(&self.name, x)?;
         let (patches, width) = (self.grid * self.grid, self.width);
         let &[batch, t, c] = x.dims() else {
@@ -88,7 +88,7 @@ impl Layer for ClassToken {
         let (dtype, shape) = (x.tensor().dtype(), (batch, 1 + patches, width));
         let (class, places) = (self.class.tensor(), self.places.tensor());
         if composed::wanted(x.tensor()) {
-            return self.composed(x, pass);
+            return self.composed(x, tape);
         }
         let out = by_dtype!(dtype, &self.name, T => with(x.tensor(), |x: &[T]| with(class, |class: &[T]| with(places, |places| {
             let (of_class, of_patches) = places.split_at(width);
@@ -96,18 +96,18 @@ impl Layer for ClassToken {
             let head: Vec<T> = class.iter().zip(of_class).map(|(&c, &p)| c + p).collect();
             tensor(tokens::prepend(x, &head, resampled.as_deref().unwrap_or(of_patches)), shape)
         }))))?;
-        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
-        Ok(pass.record(out, &[x], &[&self.class, &self.places], move |grad, to| {
+        let (layer, kept, id) = (self.clone(), x.tensor().clone(), x.id());
+        Ok(tape.push(out, &[x], &[&self.class, &self.places], move |grad, grads| {
             let (name, line) = (&layer.name, (1 + patches) * width);
             let (class, places) = (layer.class.tensor(), layer.places.tensor());
-            to.parameter(&layer.class, || {
+            grads.add_parameter(&layer.class, || {
                 Ok(by_dtype!(dtype, name, T => with(&grad, |g: &[T]| {
                     let mut sums = column_sums(line, g);
                     sums.truncate(width);
                     shaped(sums, class)
                 }))?)
             })?;
-            to.parameter(&layer.places, || {
+            grads.add_parameter(&layer.places, || {
                 Ok(by_dtype!(dtype, name, T => with(&grad, |g: &[T]| {
                     let sums = column_sums(line, g);
                     let (of_class, of_patches) = sums.split_at(width);
@@ -117,7 +117,7 @@ impl Layer for ClassToken {
                     }
                 }))?)
             })?;
-            to.value(source, || {
+            grads.add(id, || {
                 Ok(by_dtype!(dtype, name, T => with(&grad, |g: &[T]| shaped(tokens::tail(g, width, line), &kept)))?)
             })
         }))
@@ -138,7 +138,7 @@ impl Layer for ClassToken {
 pub struct FirstToken;
 
 impl Layer for FirstToken {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         const NAME: &str = "first_token";
         input::check(NAME, x)?;
         let &[batch, t, width] = x.dims() else {
@@ -147,17 +147,17 @@ impl Layer for FirstToken {
         if t == 0 {
             return Err(input::wrong(NAME, x, "at least one token is needed"));
         }
-        let (kept, source) = (x.tensor().clone(), x.source());
+        let (kept, id) = (x.tensor().clone(), x.id());
         if composed::wanted(&kept) {
-            return Ok(pass.record(composed::tokens::first(&kept)?, &[x], &[], move |grad, to| {
-                to.value(source, || Ok(composed::tokens::first_back(&grad, t)?))
+            return Ok(tape.push(composed::tokens::first(&kept)?, &[x], &[], move |grad, grads| {
+                grads.add(id, || Ok(composed::tokens::first_back(&grad, t)?))
             }));
         }
         let out = by_dtype!(kept.dtype(), NAME, T => with(&kept, |x: &[T]| {
             tensor(tokens::heads(x, width, t * width), (batch, width))
         }))?;
-        Ok(pass.record(out, &[x], &[], move |grad, to| {
-            to.value(source, || {
+        Ok(tape.push(out, &[x], &[], move |grad, grads| {
+            grads.add(id, || {
                 Ok(by_dtype!(grad.dtype(), NAME, T => with(&grad, |g: &[T]| {
                     shaped(tokens::heads_back(g, width, t * width), &kept)
                 }))?)

@@ -18,19 +18,19 @@ pub(crate) fn add(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     })))?)
 }
 
-/// Entries nearer to 0 than this are traces.
-const TRACE: f64 = 1e-30;
+/// Entries of a gradient nearer to 0 than this are taken as 0.
+const TINY: f64 = 1e-30;
 
-/// A gradient whose traces are 0. Pairs that lie far apart have gradients like e^-90; on its way through a network
+/// A gradient whose tiny entries are 0. Pairs that lie far apart have gradients like e^-90; on its way through a network
 /// such a number becomes subnormal, and arithmetic on those takes a hundred times as long on a CPU. No sum in f32 would
 /// notice.
-pub(crate) fn without_traces(grad: &Tensor) -> Result<Tensor> {
+pub(crate) fn flush_to_zero(grad: &Tensor) -> Result<Tensor> {
     let grad = grad.contiguous()?;
     if composed::wanted(&grad) {
         return Ok(grad);
     }
     Ok(by_dtype!(grad.dtype(), "npair gradient", T => with(&grad, |g: &[T]| {
-        let trace = TRACE as T;
-        shaped(kernel::zip(g, g, |g, _| if -trace < g && g < trace { 0. } else { g }), &grad)
+        let tiny = TINY as T;
+        shaped(kernel::zip(g, g, |g, _| if -tiny < g && g < tiny { 0. } else { g }), &grad)
     }))?)
 }

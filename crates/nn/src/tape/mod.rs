@@ -1,4 +1,4 @@
-//! One pass through a network, and the tape that its gradients are found with.
+//! The tape of a pass through a network, with which gradients are found.
 //!
 //! candle's own backward pass makes a zero tensor and an addition on one thread for every gradient, keeps every
 //! activation until the loss is dropped and asks an operation for the gradients of constants too. Here operations are
@@ -7,31 +7,31 @@
 mod bridge;
 mod gradients;
 
-pub use bridge::{backward, differentiable, infer, rehearse};
-pub use gradients::{Gradients, Source};
+pub use bridge::{backward, forward, forward_no_grad};
+pub use gradients::{Gradients, NodeId};
 
-use crate::params::Parameter;
+use crate::varmap::Parameter;
 use crate::{Mode, Result};
 use candle_core::Tensor;
-use gradients::Node;
+use gradients::Operation;
 
-/// A tensor on its way through a network.
+/// A tensor on its way through a network: an operation's result on a [`Tape`].
 ///
 /// It is contiguous and candle knows nothing of its history, so that nobody differentiates it by mistake: gradients
-/// come from the pass that it belongs to. Images are channels last, (B, H, W, C).
+/// come from the tape that it belongs to. Images are channels last, (B, H, W, C).
 #[derive(Debug, Clone)]
-pub struct Value {
+pub struct Node {
     tensor: Tensor,
-    source: Source,
+    id: NodeId,
 }
 
-impl Value {
+impl Node {
     /// A constant: no gradient flows to it.
     ///
     /// # Errors
     /// Those of candle's copy, if the tensor is not contiguous.
     pub fn constant(tensor: &Tensor) -> Result<Self> {
-        Ok(Self { tensor: tensor.detach().contiguous()?, source: Source::NONE })
+        Ok(Self { tensor: tensor.detach().contiguous()?, id: NodeId::NONE })
     }
 
     /// The values.
@@ -44,79 +44,80 @@ impl Value {
         self.tensor.dims()
     }
 
-    /// Where a gradient of this value goes.
-    pub fn source(&self) -> Source {
-        self.source
+    /// Where its gradient goes.
+    pub fn id(&self) -> NodeId {
+        self.id
     }
 }
 
-/// One pass through a network: what it is for, and the tape if gradients are wanted.
+/// One pass through a network: what it is for, and, if gradients are wanted, how they are found.
 #[derive(Debug)]
-pub struct Pass {
+pub struct Tape {
     mode: Mode,
-    tape: Option<Tape>,
+    /// None without gradients.
+    recording: Option<Recording>,
 }
 
 #[derive(Default)]
-struct Tape {
-    nodes: Vec<Node>,
+struct Recording {
+    operations: Vec<Operation>,
     /// Parameters that gradients will be found of, each once.
     parameters: Vec<Parameter>,
 }
 
-impl std::fmt::Debug for Tape {
+impl std::fmt::Debug for Recording {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Tape of {} operations on {} parameters", self.nodes.len(), self.parameters.len())
+        write!(f, "Recording of {} operations on {} parameters", self.operations.len(), self.parameters.len())
     }
 }
 
-impl Pass {
+impl Tape {
     /// What the pass is for.
     pub fn mode(&self) -> &Mode {
         &self.mode
     }
 
     /// Whether gradients are wanted at all: an operation that keeps something for them need not if not.
-    pub fn records(&self) -> bool {
-        self.tape.is_some()
+    pub fn is_recording(&self) -> bool {
+        self.recording.is_some()
     }
 
-    /// Ends an operation: `out` was computed from `inputs` and `parameters`, and `backward` finds their gradients from
+    /// The node of an operation: `out` was computed from `inputs` and `parameters`, and `backward` finds their gradients from
     /// that of `out`. If nothing wants a gradient, `backward` and all that it holds is dropped at once.
     ///
     /// ```
-    /// # use npair_nn::{differentiable, Mode}; use candle_core::{Device, Var};
+    /// # use npair_nn::{forward, Mode}; use candle_core::{Device, Var};
     /// // A square, whose gradient is 2 x.
     /// let x = Var::new(&[3f64], &Device::Cpu)?;
-    /// let y = differentiable(x.as_tensor(), &Mode::Eval, |x, pass| {
-    ///     let (out, source, kept) = (x.tensor().sqr()?, x.source(), x.tensor().clone());
-    ///     Ok(pass.record(out, &[x], &[], move |grad, to| to.value(source, || Ok(((kept * 2.)? * grad)?))))
+    /// let y = forward(x.as_tensor(), &Mode::Eval, |x, tape| {
+    ///     let (out, id, kept) = (x.tensor().sqr()?, x.id(), x.tensor().clone());
+    ///     Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(((kept * 2.)? * grad)?))))
     /// })?;
     /// assert_eq!(y.backward()?.get(&x).unwrap().to_vec1::<f64>()?, [6.]);
     /// # Ok::<(), npair_nn::Error>(())
     /// ```
-    pub fn record(
+    pub fn push(
         &mut self,
         out: Tensor,
-        inputs: &[&Value],
+        inputs: &[&Node],
         parameters: &[&Parameter],
         backward: impl FnOnce(Tensor, &mut Gradients) -> Result<()> + Send + 'static,
-    ) -> Value {
+    ) -> Node {
         let out = out.detach();
-        let Some(tape) = &mut self.tape else { return Value { tensor: out, source: Source::NONE } };
+        let Some(recording) = &mut self.recording else { return Node { tensor: out, id: NodeId::NONE } };
         let train = parameters.iter().filter(|p| p.trains());
-        let wanted = inputs.iter().any(|v| v.source.wants()) || train.clone().next().is_some();
+        let wanted = inputs.iter().any(|v| v.id.wants_grad()) || train.clone().next().is_some();
         if !wanted {
-            return Value { tensor: out, source: Source::NONE };
+            return Node { tensor: out, id: NodeId::NONE };
         }
         for &parameter in train {
-            if !tape.parameters.iter().any(|p| p.id() == parameter.id()) {
-                tape.parameters.push(parameter.clone());
+            if !recording.parameters.iter().any(|p| p.id() == parameter.id()) {
+                recording.parameters.push(parameter.clone());
             }
         }
-        let source = Source::node(tape.nodes.len());
-        tape.nodes.push(Some(Box::new(backward)));
-        Value { tensor: out, source }
+        let id = NodeId::at(recording.operations.len());
+        recording.operations.push(Some(Box::new(backward)));
+        Node { tensor: out, id }
     }
 
     /// An operation made of candle's own, differentiated by candle: for what is not worth kernels of its own. Variables
@@ -124,16 +125,16 @@ impl Pass {
     ///
     /// # Errors
     /// Those of `f`.
-    pub fn candle(&mut self, x: &Value, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Value> {
-        let (input, source) = (x.tensor.clone(), x.source);
-        if !self.records() || !source.wants() {
-            return Ok(Value { tensor: f(&input)?.detach().contiguous()?, source: Source::NONE });
+    pub fn candle(&mut self, x: &Node, f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<Node> {
+        let (input, id) = (x.tensor.clone(), x.id);
+        if !self.is_recording() || !id.wants_grad() {
+            return Ok(Node { tensor: f(&input)?.detach().contiguous()?, id: NodeId::NONE });
         }
         let leaf = candle_core::Var::from_tensor(&input)?;
         let tracked = f(leaf.as_tensor())?;
         let out = tracked.detach().contiguous()?;
-        Ok(self.record(out, &[x], &[], move |grad, to| {
-            to.value(source, || {
+        Ok(self.push(out, &[x], &[], move |grad, grads| {
+            grads.add(id, || {
                 let grads = (tracked * grad)?.sum_all()?.backward()?;
                 Ok(grads.get(&leaf).cloned().map_or_else(|| leaf.zeros_like(), Ok)?)
             })
