@@ -12,6 +12,7 @@
 //! gradients, and those of convolution take several times as long as they need (see `docs/candle.md` of the project).
 //! What is left of it would be wrappers.
 
+mod backend;
 mod composed;
 mod error;
 mod kernel;
@@ -19,13 +20,10 @@ mod layer;
 mod layers;
 mod memory;
 mod mode;
-mod op;
 mod tape;
 mod varmap;
 
-#[cfg(any(test, feature = "composed-tests"))]
-#[doc(hidden)]
-pub use composed::testing;
+pub use backend::{Backend, Composed, Cpu};
 pub use error::{Error, Result};
 pub use layer::{Layer, Sequential};
 pub use layers::{
@@ -36,7 +34,7 @@ pub use layers::{
 };
 pub use memory::keep_freed_memory;
 pub use mode::Mode;
-pub use tape::{Gradients, Node, NodeId, Tape, backward, forward, forward_no_grad};
+pub use tape::{Gradients, Node, NodeId, Tape, backward, forward, forward_no_grad, forward_no_grad_on, forward_on};
 pub use varmap::{Init, Parameter, VarBuilder, VarMap};
 
 #[cfg(doctest)]

@@ -1,10 +1,11 @@
 //! Batch normalization of rows of channels; statistics stay on the device.
 
-use super::{column_sums, matrix};
+use super::{column_sums, matrix, pointwise};
+use crate::backend::{BatchNorm, BatchNormCall, BatchNormGradients, BatchNormVjp};
 use candle_core::{Result, Tensor};
 
 /// What the way back needs, and the statistics of the batch.
-pub(crate) struct Normalized {
+struct Normalized {
     /// Rows less a first mean.
     centered: Tensor,
     /// What the first mean lacks, (1, C); none where the mean is a constant.
@@ -12,7 +13,7 @@ pub(crate) struct Normalized {
     /// `1 / sqrt(variance + epsilon)`, (1, C).
     inverse: Tensor,
     /// Of the batch: mean and variance (divided by n), (C).
-    pub moments: Option<(Tensor, Tensor)>,
+    moments: Option<(Tensor, Tensor)>,
 }
 
 fn row(t: &Tensor) -> Result<Tensor> {
@@ -21,7 +22,7 @@ fn row(t: &Tensor) -> Result<Tensor> {
 
 /// `(x - mean) / sqrt(variance + epsilon) gamma + beta` per channel, in the shape of `x`; with the given mean and variance,
 /// or else those of the batch.
-pub(crate) fn normalize(
+fn normalize(
     x: &Tensor,
     given: Option<(&Tensor, &Tensor)>,
     gamma: &Tensor,
@@ -59,15 +60,15 @@ pub(crate) fn normalize(
 }
 
 /// Gradients of input, gamma and beta.
-pub(crate) struct Gradient {
-    pub gamma: Tensor,
-    pub beta: Tensor,
-    pub input: Option<Tensor>,
+struct Gradient {
+    gamma: Tensor,
+    beta: Tensor,
+    input: Option<Tensor>,
 }
 
 impl Normalized {
     /// The gradients from that behind the normalization; that of the input if it is `wanted`.
-    pub(crate) fn back(&self, gamma: &Tensor, grad: &Tensor, wanted: bool) -> Result<Gradient> {
+    fn back(&self, gamma: &Tensor, grad: &Tensor, wanted: bool) -> Result<Gradient> {
         let rows = matrix(grad)?;
         let share = 1. / rows.dim(0)? as f64;
         let beta = column_sums(&rows)?;
@@ -89,4 +90,48 @@ impl Normalized {
         let input = if wanted { Some(input()?) } else { None };
         Ok(Gradient { gamma: of_gamma.squeeze(0)?, beta: beta.squeeze(0)?, input })
     }
+}
+
+pub(crate) fn batch_norm(x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> Result<(Tensor, BatchNormVjp)> {
+    let BatchNormCall { batch, shortcut, relu } = call;
+    let given = batch.is_none().then(|| (norm.mean.as_detached_tensor(), norm.variance.as_detached_tensor()));
+    let given = given.as_ref().map(|(mean, variance)| (mean, variance));
+    let (gamma, beta) = (norm.weight.detach(), norm.bias.detach());
+    let (mut out, rows) = normalize(x, given, &gamma, &beta, norm.epsilon)?;
+    if let Some(other) = shortcut {
+        out = out.add(other)?;
+    }
+    if relu {
+        out = pointwise::relu(&out)?;
+    }
+    let momentum = batch.and_then(|batch| batch.momentum);
+    if let (Some((mean, variance)), Some(momentum)) = (&rows.moments, momentum) {
+        let n = (x.elem_count() / gamma.elem_count()) as f64;
+        for (var, new, factor) in [(norm.mean, mean, 1.), (norm.variance, variance, n / (n - 1.))] {
+            let moved = var.as_detached_tensor().affine(1. - momentum, 0.)?.add(&new.affine(momentum * factor, 0.)?)?;
+            var.set(&moved)?;
+        }
+    }
+    let result = relu.then(|| out.clone());
+    let vjp = move |grad: Tensor, wants_input: bool| {
+        let grad = match result {
+            Some(out) => pointwise::relu_back(&out, &grad)?,
+            None => grad,
+        };
+        let found = rows.back(&gamma, &grad, wants_input)?;
+        Ok(BatchNormGradients { shortcut: grad, weight: found.gamma, bias: found.beta, input: found.input })
+    };
+    Ok((out, Box::new(vjp)))
+}
+
+/// Scale and shift per channel that do what a norm does in evaluation behind a convolution with this bias.
+pub(crate) fn fold(norm: &BatchNorm, bias: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+    let deviation = norm.variance.affine(1., norm.epsilon)?.sqrt()?;
+    let scale = norm.weight.div(&deviation)?;
+    let center = match bias {
+        Some(bias) => norm.mean.sub(bias)?,
+        None => norm.mean.as_tensor().clone(),
+    };
+    let shift = norm.bias.sub(&center.mul(&scale)?)?;
+    Ok((scale.detach(), shift.detach()))
 }

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 
 /// Mean and variance (divided by n) of every channel.
 #[derive(Debug, Clone)]
-pub(crate) struct Moments {
+pub struct Moments {
     pub mean: Vec<f64>,
     pub variance: Vec<f64>,
 }

@@ -9,7 +9,7 @@ const PIXELS: usize = 64;
 
 /// `y_c = x_c / s_c^beta` with `s_c = k + alpha / n sum x_j^2` over the n channels around c.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Response {
+pub struct Response {
     pub size: usize,
     pub alpha: f64,
     pub beta: f64,

@@ -1,8 +1,6 @@
 use super::input;
 use crate::kernel::adaptive::Adaptive;
-use crate::kernel::by_dtype;
-use crate::op::{shaped, tensor, with};
-use crate::{Error, Layer, Node, Result, Tape, composed};
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// Means over windows that are laid so that the map has a given extent, whatever that of the image.
 ///
@@ -51,20 +49,8 @@ impl Layer for AdaptiveAvgPool2d {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let [batch, h, w, channels] = input::images(Self::NAME, x, None)?;
         let pool = Adaptive { batch, image: (h, w), map: self.map, channels };
-        let (kept, id) = (x.tensor().clone(), x.id());
-        if composed::wanted(&kept) {
-            let mean = composed::pool::Mean::adaptive(&pool, &kept)?;
-            return Ok(tape.push(mean.of(&kept)?, &[x], &[], move |grad, grads| {
-                grads.add(id, || Ok(mean.back(&grad, batch, channels)?))
-            }));
-        }
-        let out = by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| {
-            tensor(pool.forward(v), (batch, pool.map.0, pool.map.1, channels))
-        }))?;
-        Ok(tape.push(out, &[x], &[], move |grad, grads| {
-            grads.add(id, || {
-                Ok(by_dtype!(grad.dtype(), Self::NAME, T => with(&grad, |g: &[T]| shaped(pool.backward(g), &kept)))?)
-            })
-        }))
+        let (backend, id) = (tape.backend(), x.id());
+        let out = backend.adaptive_pool(&pool, x.tensor())?;
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(backend.adaptive_pool_vjp(&pool, &grad)?))))
     }
 }

@@ -1,9 +1,7 @@
 use super::{Linear, input};
 use crate::kernel::attention::Heads;
-use crate::kernel::by_dtype;
-use crate::op::{shaped, tensor, with};
 use crate::varmap::{Init, VarBuilder};
-use crate::{Error, Layer, Node, Result, Tape, composed};
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// Multi-head self-attention.
 ///
@@ -65,30 +63,14 @@ impl Layer for Attention {
         }
         let heads = Heads { batch, tokens, heads: self.heads, width: channels / self.heads };
         let qkv = self.qkv.record(x, tape)?;
-        let mixed = attend(heads, &qkv, &self.name, tape)?;
+        let mixed = attend(heads, &qkv, tape)?;
         self.projection.record(&mixed, tape)
     }
 }
 
 /// The mixing of tokens: (B, T, 3 C) to (B, T, C).
-fn attend(heads: Heads, qkv: &Node, name: &str, tape: &mut Tape) -> Result<Node> {
-    let shape = (heads.batch, heads.tokens, heads.heads * heads.width);
-    let (kept, id, name) = (qkv.tensor().clone(), qkv.id(), name.to_owned());
-    if composed::wanted(&kept) {
-        let (out, attended) = composed::attention::attend(heads, &kept)?;
-        return Ok(tape.push(out, &[qkv], &[], move |grad, grads| grads.add(id, || Ok(attended.back(&grad)?))));
-    }
-    let mixed: candle_core::Result<Node> = by_dtype!(kept.dtype(), &name, T => {
-        let (out, rows) = with(&kept, |v: &[T]| Ok(heads.attend(v)))?;
-        let out = tensor(out, shape)?;
-        let result = out.clone();
-        Ok(tape.push(out, &[qkv], &[], move |grad, grads| {
-            grads.add(id, || {
-                Ok(with(&kept, |v: &[T]| with(&result, |y| with(&grad, |g| {
-                    shaped(heads.attend_back(v, y, &rows, g), &kept)
-                })))?)
-            })
-        }))
-    });
-    Ok(mixed?)
+fn attend(heads: Heads, qkv: &Node, tape: &mut Tape) -> Result<Node> {
+    let (out, vjp) = tape.backend().attention(heads, qkv.tensor())?;
+    let id = qkv.id();
+    Ok(tape.push(out, &[qkv], &[], move |grad, grads| grads.add(id, || Ok(vjp(&grad)?))))
 }

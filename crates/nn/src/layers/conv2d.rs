@@ -1,10 +1,8 @@
 use super::input;
-use crate::kernel::conv::{self, Affine, Geometry};
-use crate::kernel::norm::{self, Moments};
-use crate::kernel::{by_dtype, column_sums};
-use crate::op::{shaped, tensor, with};
+use crate::backend::{Backend, Epilogue};
+use crate::kernel::conv::Geometry;
 use crate::varmap::{Init, Parameter, VarBuilder};
-use crate::{Error, Gradients, Layer, Node, NodeId, Result, Tape, composed, op};
+use crate::{Error, Gradients, Layer, Node, NodeId, Result, Tape};
 use candle_core::Tensor;
 
 /// Settings of a convolution, along (height, width).
@@ -162,114 +160,45 @@ impl Conv2d {
         self.bias.as_ref().map(Parameter::tensor)
     }
 
-    /// The bias on the host.
-    pub(super) fn bias_values(&self) -> Result<Option<Vec<f64>>> {
-        Ok(self.bias().map(op::values).transpose()?)
-    }
-
     /// Weight and bias.
     pub(super) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         std::iter::once(&self.weight).chain(&self.bias)
     }
 
-    /// The maps of `x`: the weights times `scale` and then, per channel, `shift` (or else the layer's own bias), what is
-    /// added, and perhaps a ReLU.
-    pub(super) fn compute(
-        &self,
-        g: &Geometry,
-        x: &Tensor,
-        folded: Option<(&Tensor, &Tensor)>,
-        added: Option<&Tensor>,
-        relu: bool,
-    ) -> Result<Tensor> {
-        let name = &self.name;
-        let shape = (g.batch, g.map.0, g.map.1, g.outputs);
-        let bias = self.bias();
-        if composed::wanted(x) {
-            let (scale, bias) = (folded.map(|f| f.0), folded.map(|f| f.1).or(bias));
-            let after = composed::conv::After { scale, bias, plus: added, relu };
-            return Ok(composed::conv::forward(g, x, self.weight.tensor(), after)?);
-        }
-        Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(self.weight.tensor(), |w| {
-            let run = |scale: Option<&[T]>, bias: Option<&[T]>| match added {
-                None => Ok(conv::forward(g, x, w, Affine { scale, bias, plus: None, relu })),
-                Some(added) => with(added, |plus| {
-                    Ok(conv::forward(g, x, w, Affine { scale, bias, plus: Some(plus), relu }))
-                }),
-            };
-            let out = match (folded, bias) {
-                (Some((scale, shift)), _) => with(scale, |a| with(shift, |b| run(Some(a), Some(b)))),
-                (None, Some(bias)) => with(bias, |b| run(None, Some(b))),
-                (None, None) => run(None, None),
-            };
-            tensor(out?, shape)
-        })))?)
+    /// The weights.
+    pub(super) fn weight(&self) -> &Tensor {
+        self.weight.tensor()
     }
 
-    /// The maps of `x` and the moments of their channels.
-    pub(super) fn compute_with_moments(&self, g: &Geometry, x: &Tensor) -> Result<(Tensor, Moments)> {
-        let (name, bias) = (&self.name, self.bias());
-        Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(self.weight.tensor(), |w| {
-            let run = |bias: Option<&[T]>| {
-                conv::forward_with_moments(g, x, w, Affine { scale: None, bias, plus: None, relu: false }, true)
-            };
-            let (out, moments) = match bias {
-                Some(bias) => with(bias, |b| Ok(run(Some(b))))?,
-                None => run(None),
-            };
-            let moments = moments.unwrap_or_else(|| norm::moments(g.outputs, &out));
-            Ok((tensor(out, (g.batch, g.map.0, g.map.1, g.outputs))?, moments))
-        })))?)
-    }
-
-    /// A pass whose maps are `out`.
+    /// The node of a convolution whose maps are `out`.
     pub(super) fn push(&self, g: Geometry, x: &Node, out: Tensor, tape: &mut Tape) -> Node {
-        let (layer, kept, id) = (self.clone(), x.tensor().clone(), x.id());
+        let (layer, kept, id, backend) = (self.clone(), x.tensor().clone(), x.id(), tape.backend());
         let parameters: Vec<_> = self.parameters().collect();
-        tape.push(out, &[x], &parameters, move |grad, grads| layer.backward(&g, &kept, id, &grad, grads))
+        tape.push(out, &[x], &parameters, move |grad, grads| layer.backward(&g, (&kept, id), &grad, backend, grads))
     }
 
     /// Gradients from that of the maps.
     pub(super) fn backward(
         &self,
         g: &Geometry,
-        x: &Tensor,
-        id: NodeId,
+        (x, id): (&Tensor, NodeId),
         grad: &Tensor,
+        backend: &dyn Backend,
         grads: &mut Gradients,
     ) -> Result<()> {
-        let (name, weight) = (&self.name, self.weight.tensor());
-        if composed::wanted(x) {
-            grads.add_parameter(&self.weight, || Ok(composed::conv::weight_gradient(g, x, grad)?))?;
-            if let Some(bias) = &self.bias {
-                grads.add_parameter(bias, || Ok(composed::conv::bias_gradient(grad)?))?;
-            }
-            return grads.add(id, || Ok(composed::conv::input_gradient(g, weight, grad)?));
-        }
-        grads.add_parameter(&self.weight, || {
-            Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(grad, |d| {
-                shaped(conv::weight_gradient(g, x, d), weight)
-            })))?)
-        })?;
+        grads.add_parameter(&self.weight, || Ok(backend.conv_weight_vjp(g, x, grad)?))?;
         if let Some(bias) = &self.bias {
-            grads.add_parameter(bias, || {
-                Ok(by_dtype!(x.dtype(), name, T => with(grad, |d: &[T]| {
-                    shaped(column_sums(g.outputs, d), bias.tensor())
-                }))?)
-            })?;
+            grads.add_parameter(bias, || Ok(backend.sum_rows(grad)?))?;
         }
-        grads.add(id, || {
-            Ok(by_dtype!(x.dtype(), name, T => with(weight, |w: &[T]| with(grad, |d| {
-                shaped(conv::input_gradient(g, w, d), x)
-            })))?)
-        })
+        grads.add(id, || Ok(backend.conv_input_vjp(g, self.weight.tensor(), grad)?))
     }
 }
 
 impl Layer for Conv2d {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let g = self.geometry(x)?;
-        let out = self.compute(&g, x.tensor(), None, None, false)?;
+        let after = Epilogue { bias: self.bias(), ..Epilogue::default() };
+        let out = tape.backend().conv(&g, x.tensor(), self.weight(), after)?;
         Ok(self.push(g, x, out, tape))
     }
 }

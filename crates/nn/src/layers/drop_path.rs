@@ -1,7 +1,5 @@
-use crate::kernel::{by_dtype, row};
-use crate::op::{shaped, with};
 use crate::varmap::VarBuilder;
-use crate::{Error, Layer, Node, Result, Tape, composed};
+use crate::{Error, Layer, Node, Result, Tape};
 use rand::Rng;
 
 /// Stochastic depth: in training, a residual branch is left out for an image with probability p, and else divided by 1
@@ -50,21 +48,8 @@ impl Layer for DropPath {
         let kept = 1. / (1. - self.probability);
         let factors: Vec<f64> =
             (0..batch).map(|_| if rng.random::<f64>() < self.probability { 0. } else { kept }).collect();
-        let (name, like, id) = (self.name.clone(), x.tensor().clone(), x.id());
-        if composed::wanted(&like) {
-            let out = composed::pointwise::scale_images(&like, &factors)?;
-            return Ok(tape.push(out, &[x], &[], move |grad, grads| {
-                grads.add(id, || Ok(composed::pointwise::scale_images(&grad, &factors)?))
-            }));
-        }
-        let out =
-            by_dtype!(like.dtype(), &name, T => with(&like, |v: &[T]| shaped(row::scale_rows(v, &factors), &like)))?;
-        Ok(tape.push(out, &[x], &[], move |grad, grads| {
-            grads.add(id, || {
-                Ok(by_dtype!(grad.dtype(), &name, T => with(&grad, |g: &[T]| {
-                    shaped(row::scale_rows(g, &factors), &grad)
-                }))?)
-            })
-        }))
+        let (backend, id) = (tape.backend(), x.id());
+        let out = backend.scale_images(x.tensor(), &factors)?;
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(backend.scale_images(&grad, &factors)?))))
     }
 }

@@ -1,5 +1,6 @@
+use crate::backend::upload;
 use crate::varmap::VarBuilder;
-use crate::{Error, Layer, Node, Result, Tape, composed};
+use crate::{Error, Layer, Node, Result, Tape};
 use rand::Rng;
 
 /// Dropout: in training, every entry is 0 with probability p and else divided by 1 - p; in evaluation, the identity.
@@ -44,7 +45,7 @@ impl Layer for Dropout {
         let mask: Vec<f64> =
             (0..count).map(|_| if rng.random::<f64>() < self.probability { 0. } else { kept }).collect();
         // Drawn on the host, the same everywhere; it goes to the device while that computes.
-        let mask = composed::upload(mask, x.dims(), x.tensor().dtype(), x.tensor().device())?;
+        let mask = upload(mask, x.dims(), x.tensor().dtype(), x.tensor().device())?;
         let (out, id) = (x.tensor().mul(&mask)?, x.id());
         Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(grad.mul(&mask)?))))
     }

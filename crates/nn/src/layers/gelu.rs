@@ -1,7 +1,5 @@
 use super::input;
-use crate::kernel::{by_dtype, gelu};
-use crate::op::{shaped, with};
-use crate::{Layer, Node, Result, Tape, composed};
+use crate::{Layer, Node, Result, Tape};
 
 /// Gaussian error linear unit.
 ///
@@ -40,21 +38,8 @@ impl Gelu {
 impl Layer for Gelu {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         input::check(Self::NAME, x)?;
-        let kept = x.tensor().clone();
-        if composed::wanted(&kept) {
-            let (out, id) = (composed::pointwise::gelu(&kept)?, x.id());
-            return Ok(tape.push(out, &[x], &[], move |grad, grads| {
-                grads.add(id, || Ok(composed::pointwise::gelu_back(&kept, &grad)?))
-            }));
-        }
-        let out = by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| shaped(gelu::gelu(v), &kept)))?;
-        let id = x.id();
-        Ok(tape.push(out, &[x], &[], move |grad, grads| {
-            grads.add(id, || {
-                Ok(by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| with(&grad, |g| {
-                    shaped(gelu::gelu_back(v, g), &kept)
-                })))?)
-            })
-        }))
+        let (backend, kept, id) = (tape.backend(), x.tensor().clone(), x.id());
+        let out = backend.gelu(&kept)?;
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(backend.gelu_vjp(&kept, &grad)?))))
     }
 }

@@ -1,9 +1,6 @@
 use super::input;
-use crate::kernel::by_dtype;
-use crate::kernel::gem::Gem;
-use crate::op::{shaped, tensor, with};
 use crate::varmap::{Init, Parameter, VarBuilder};
-use crate::{Error, Layer, Node, Result, Tape, composed, op};
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// Generalized mean over the pixels of every channel, with a learned exponent: 1 is the mean, infinity the maximum.
 ///
@@ -60,45 +57,14 @@ impl GemPool {
     }
 }
 
-impl GemPool {
-    fn composed(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
-        let (out, means) = composed::gem::forward(x.tensor(), self.power.tensor(), self.epsilon)?;
-        let (layer, kept, id) = (self.clone(), x.tensor().clone(), x.id());
-        Ok(tape.push(out, &[x], &[&self.power], move |grad, grads| {
-            grads.add_parameter(&layer.power, || Ok(means.power_gradient(&grad)?))?;
-            grads.add(id, || Ok(means.input_gradient(&grad, &kept)?))
-        }))
-    }
-}
-
 impl Layer for GemPool {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
-        let [batch, h, w, channels] = input::images(&self.name, x, None)?;
-        if composed::wanted(x.tensor()) {
-            return self.composed(x, tape);
-        }
-        let power: f64 = op::values(self.power.tensor())?.iter().sum();
-        if power.is_nan() || power <= 0. {
-            let what = format!("the exponent has become {power}, but has to be above 0: lower its learning rate");
-            return Err(Error::Setting { layer: self.name.clone(), what });
-        }
-        let gem = Gem { pixels: h * w, channels, power, least: self.epsilon };
-        let out = by_dtype!(x.tensor().dtype(), &self.name, T => with(x.tensor(), |v: &[T]| {
-            tensor(gem.forward(v), (batch, channels))
-        }))?;
-        let (layer, kept, result, id) = (self.clone(), x.tensor().clone(), out.clone(), x.id());
+        input::images(&self.name, x, None)?;
+        let (out, vjp) = tape.backend().gem(&self.name, x.tensor(), self.power.tensor(), self.epsilon)?;
+        let (power, id) = (self.power.clone(), x.id());
         Ok(tape.push(out, &[x], &[&self.power], move |grad, grads| {
-            let (dtype, name) = (kept.dtype(), &layer.name);
-            grads.add_parameter(&layer.power, || {
-                Ok(by_dtype!(dtype, name, T => with(&kept, |v: &[T]| with(&result, |y| with(&grad, |g| {
-                    tensor(vec![gem.power_gradient(v, y, g)], 1)?.to_dtype(dtype)
-                }))))?)
-            })?;
-            grads.add(id, || {
-                Ok(by_dtype!(dtype, name, T => with(&kept, |v: &[T]| with(&result, |y| with(&grad, |g| {
-                    shaped(gem.input_gradient(v, y, g), &kept)
-                }))))?)
-            })
+            grads.add_parameter(&power, || Ok(vjp.power(&grad)?))?;
+            grads.add(id, || Ok(vjp.input(&grad)?))
         }))
     }
 }

@@ -1,9 +1,7 @@
 //! Where branches of a network meet.
 
 use super::input;
-use crate::kernel::{by_dtype, columns};
-use crate::op::{slice, tensor, with};
-use crate::{Error, Node, Result, Tape, composed, op};
+use crate::{Error, Node, Result, Tape};
 
 /// The sum of two values of one shape.
 ///
@@ -15,7 +13,7 @@ pub fn sum(a: &Node, b: &Node, tape: &mut Tape) -> Result<Node> {
     if a.dims() != b.dims() {
         return Err(input::wrong(NAME, a, format!("what is added to it has shape {:?}", b.dims())));
     }
-    let out = op::add(a.tensor(), b.tensor())?;
+    let out = tape.backend().add(a.tensor(), b.tensor())?;
     let (left, right) = (a.id(), b.id());
     Ok(tape.push(out, &[a, b], &[], move |grad, grads| {
         grads.add(left, || Ok(grad.clone()))?;
@@ -42,39 +40,14 @@ pub fn concat(values: &[&Node], tape: &mut Tape) -> Result<Node> {
         return Err(input::wrong(NAME, other, format!("what it stands beside has shape {:?}", first.dims())));
     }
     let widths: Vec<usize> = values.iter().map(|v| v.dims()[head.len()]).collect();
-    let total: usize = widths.iter().sum();
-    let (rows, shape) = (head.iter().product::<usize>(), [head, &[total]].concat());
-    let dtype = first.tensor().dtype();
-    if composed::wanted(first.tensor()) {
-        let tensors: Vec<_> = values.iter().map(|v| v.tensor()).collect();
-        let ids: Vec<_> = values.iter().map(|v| v.id()).collect();
-        return Ok(tape.push(composed::join::concat(&tensors)?, values, &[], move |grad, grads| {
-            let mut start = 0;
-            for (id, width) in ids.into_iter().zip(widths) {
-                grads.add(id, || Ok(composed::join::part(&grad, start, width)?))?;
-                start += width;
-            }
-            Ok(())
-        }));
-    }
-    let out = by_dtype!(dtype, NAME, T => {
-        let storages: Vec<_> = values.iter().map(|v| v.tensor().storage_and_layout()).collect();
-        let parts = storages.iter().zip(&widths).map(|((s, layout), &width)| Ok((slice::<T>(s, layout)?, width)));
-        let out = columns::beside(&parts.collect::<Result<Vec<_>>>()?, rows);
-        tensor(out, shape)
-    })?;
+    let tensors: Vec<_> = values.iter().map(|v| v.tensor()).collect();
     let ids: Vec<_> = values.iter().map(|v| v.id()).collect();
-    let shapes: Vec<_> = values.iter().map(|v| v.tensor().shape().clone()).collect();
-    Ok(tape.push(out, values, &[], move |grad, grads| {
+    let backend = tape.backend();
+    Ok(tape.push(backend.concat(&tensors)?, values, &[], move |grad, grads| {
         let mut start = 0;
-        for ((id, shape), width) in ids.into_iter().zip(shapes).zip(widths) {
-            let from = start;
+        for (id, width) in ids.into_iter().zip(widths) {
+            grads.add(id, || Ok(backend.columns(&grad, start, width)?))?;
             start += width;
-            grads.add(id, || {
-                Ok(by_dtype!(dtype, NAME, T => with(&grad, |g: &[T]| {
-                    tensor(columns::gather(g, total, from, width), shape)
-                }))?)
-            })?;
         }
         Ok(())
     }))

@@ -1,8 +1,6 @@
 use super::input;
-use crate::kernel::{by_dtype, column_sums, row};
-use crate::op::{shaped, with};
 use crate::varmap::{Init, Parameter, VarBuilder};
-use crate::{Error, Layer, Node, Result, Tape, composed};
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// Layer normalization over the last axis: features of a token, channels of a pixel.
 ///
@@ -61,38 +59,14 @@ impl LayerNorm {
 
 impl Layer for LayerNorm {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
-        let width = input::last(&self.name, x, self.weight.dims()[0])?;
-        let (weight, bias) = (self.weight.tensor(), self.bias.tensor());
-        if composed::wanted(x.tensor()) {
-            let (out, rows) = composed::rows::normalize(x.tensor(), weight, bias, self.epsilon)?;
-            let (layer, id) = (self.clone(), x.id());
-            return Ok(tape.push(out, &[x], &[&self.weight, &self.bias], move |grad, grads| {
-                grads.add_parameter(&layer.weight, || Ok(rows.scale_back(&grad)?))?;
-                grads.add_parameter(&layer.bias, || Ok(composed::linear::bias_gradient(&grad)?))?;
-                grads.add(id, || Ok(rows.back(layer.weight.tensor(), &grad)?))
-            }));
-        }
-        by_dtype!(x.tensor().dtype(), &self.name, T => {
-            let (out, moments) = with(x.tensor(), |v: &[T]| with(weight, |w| with(bias, |b| {
-                let (out, moments) = row::normalize(v, w, b, self.epsilon);
-                Ok((shaped(out, x.tensor())?, moments))
-            })))?;
-            let (layer, kept, id) = (self.clone(), x.tensor().clone(), x.id());
-            Ok(tape.push(out, &[x], &[&self.weight, &self.bias], move |grad, grads| {
-                let (weight, bias) = (layer.weight.tensor(), layer.bias.tensor());
-                grads.add_parameter(&layer.weight, || {
-                    Ok(with(&kept, |v: &[T]| with(&grad, |g| {
-                        shaped(row::normalize_scale_back(v, width, &moments, g), weight)
-                    }))?)
-                })?;
-                grads.add_parameter(&layer.bias, || Ok(with(&grad, |g: &[T]| shaped(column_sums(width, g), bias))?))?;
-                grads.add(id, || {
-                    Ok(with(&kept, |v: &[T]| with(weight, |w| with(&grad, |g| {
-                        shaped(row::normalize_back(v, w, &moments, g), &kept)
-                    })))?)
-                })
-            }))
-        })
-        .map_err(|e: candle_core::Error| e.into())
+        input::last(&self.name, x, self.weight.dims()[0])?;
+        let backend = tape.backend();
+        let (out, vjp) = backend.layer_norm(x.tensor(), self.weight.tensor(), self.bias.tensor(), self.epsilon)?;
+        let (layer, id) = (self.clone(), x.id());
+        Ok(tape.push(out, &[x], &[&self.weight, &self.bias], move |grad, grads| {
+            grads.add_parameter(&layer.weight, || Ok(vjp.weight(&grad)?))?;
+            grads.add_parameter(&layer.bias, || Ok(backend.sum_rows(&grad)?))?;
+            grads.add(id, || Ok(vjp.input(&grad)?))
+        }))
     }
 }

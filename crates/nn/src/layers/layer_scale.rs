@@ -1,8 +1,6 @@
 use super::input;
-use crate::kernel::{by_dtype, row};
-use crate::op::{shaped, with};
 use crate::varmap::{Init, Parameter, VarBuilder};
-use crate::{Error, Layer, Node, Result, Tape, composed};
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// A learned factor for every channel, small at first, so that a deep residual network starts near the identity.
 ///
@@ -44,32 +42,12 @@ impl LayerScale {
 
 impl Layer for LayerScale {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
-        let width = input::last(&self.name, x, self.gamma.dims()[0])?;
-        let (dtype, gamma) = (x.tensor().dtype(), self.gamma.tensor());
-        if composed::wanted(x.tensor()) {
-            let out = composed::pointwise::scale(x.tensor(), gamma)?;
-            let (layer, kept, id) = (self.clone(), x.tensor().clone(), x.id());
-            return Ok(tape.push(out, &[x], &[&self.gamma], move |grad, grads| {
-                grads.add_parameter(&layer.gamma, || Ok(composed::pointwise::column_products(&kept, &grad)?))?;
-                grads.add(id, || Ok(composed::pointwise::scale(&grad, layer.gamma.tensor())?))
-            }));
-        }
-        let out = by_dtype!(dtype, &self.name, T => with(x.tensor(), |v: &[T]| with(gamma, |f| {
-            shaped(row::scale(v, f), x.tensor())
-        })))?;
-        let (layer, kept, id) = (self.clone(), x.tensor().clone(), x.id());
+        input::last(&self.name, x, self.gamma.dims()[0])?;
+        let (backend, gamma, kept, id) = (tape.backend(), self.gamma.clone(), x.tensor().clone(), x.id());
+        let out = backend.scale_channels(&kept, gamma.tensor())?;
         Ok(tape.push(out, &[x], &[&self.gamma], move |grad, grads| {
-            let gamma = layer.gamma.tensor();
-            grads.add_parameter(&layer.gamma, || {
-                Ok(by_dtype!(dtype, &layer.name, T => with(&kept, |v: &[T]| with(&grad, |g| {
-                    shaped(row::column_products(v, g, width), gamma)
-                })))?)
-            })?;
-            grads.add(id, || {
-                Ok(by_dtype!(dtype, &layer.name, T => with(gamma, |f: &[T]| with(&grad, |g| {
-                    shaped(row::scale(g, f), &kept)
-                })))?)
-            })
+            grads.add_parameter(&gamma, || Ok(backend.sum_products(&kept, &grad)?))?;
+            grads.add(id, || Ok(backend.scale_channels(&grad, gamma.tensor())?))
         }))
     }
 }

@@ -1,9 +1,6 @@
 use super::input;
-use crate::kernel::by_dtype;
-use crate::kernel::linear::Affine;
-use crate::op::{shaped, tensor, with};
 use crate::varmap::{Init, Parameter, VarBuilder};
-use crate::{Error, Layer, Node, Result, Tape, composed};
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// Linear layer.
 ///
@@ -61,69 +58,24 @@ impl Linear {
     }
 }
 
-impl Linear {
-    fn composed(&self, x: &Node, shape: &[usize], tape: &mut Tape) -> Result<Node> {
-        use composed::linear;
-        let bias = self.bias.as_ref().map(Parameter::tensor);
-        let out = linear::forward(x.tensor(), self.weight.tensor(), bias, shape)?;
-        let (layer, kept, id) = (self.clone(), x.tensor().clone(), x.id());
-        let parameters: Vec<_> = std::iter::once(&self.weight).chain(&self.bias).collect();
-        Ok(tape.push(out, &[x], &parameters, move |grad, grads| {
-            grads.add_parameter(&layer.weight, || Ok(linear::weight_gradient(&kept, &grad)?))?;
-            if let Some(bias) = &layer.bias {
-                grads.add_parameter(bias, || Ok(linear::bias_gradient(&grad)?))?;
-            }
-            grads.add(id, || Ok(linear::input_gradient(layer.weight.tensor(), &grad, &kept)?))
-        }))
-    }
-}
-
 impl Layer for Linear {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
-        let (outputs, inputs) = self.weight.tensor().dims2()?;
-        let (rows, shape) = match x.dims() {
-            [rows @ .., last] if *last == inputs => (rows.iter().product(), [rows, &[outputs]].concat()),
-            _ => {
-                return Err(input::wrong(
-                    &self.name,
-                    x,
-                    format!("the layer takes {inputs} features in the last place"),
-                ));
-            }
-        };
-        input::check(&self.name, x)?;
-        let affine = Affine { rows, inputs, outputs };
-        let (name, weight) = (&self.name, self.weight.tensor());
-        if composed::wanted(x.tensor()) {
-            return self.composed(x, &shape, tape);
+        let inputs = self.weight.tensor().dim(1)?;
+        if x.dims().last() != Some(&inputs) {
+            let want = format!("the layer takes {inputs} features in the last place");
+            return Err(input::wrong(&self.name, x, want));
         }
-        let out = by_dtype!(x.tensor().dtype(), name, T => with(x.tensor(), |x: &[T]| with(weight, |w| {
-            match &self.bias {
-                None => tensor(affine.forward(x, w, None), shape),
-                Some(bias) => with(bias.tensor(), |b| tensor(affine.forward(x, w, Some(b)), shape)),
-            }
-        })))?;
+        input::check(&self.name, x)?;
+        let (backend, bias) = (tape.backend(), self.bias.as_ref().map(Parameter::tensor));
+        let out = backend.linear(x.tensor(), self.weight.tensor(), bias)?;
         let (layer, kept, id) = (self.clone(), x.tensor().clone(), x.id());
         let parameters: Vec<_> = std::iter::once(&self.weight).chain(&self.bias).collect();
         Ok(tape.push(out, &[x], &parameters, move |grad, grads| {
-            let (name, weight) = (&layer.name, layer.weight.tensor());
-            grads.add_parameter(&layer.weight, || {
-                Ok(by_dtype!(grad.dtype(), name, T => with(&kept, |x: &[T]| with(&grad, |g| {
-                    shaped(affine.weight_gradient(x, g), weight)
-                })))?)
-            })?;
+            grads.add_parameter(&layer.weight, || Ok(backend.linear_weight_vjp(&kept, &grad)?))?;
             if let Some(bias) = &layer.bias {
-                grads.add_parameter(bias, || {
-                    Ok(by_dtype!(grad.dtype(), name, T => with(&grad, |g: &[T]| {
-                        shaped(affine.bias_gradient(g), bias.tensor())
-                    }))?)
-                })?;
+                grads.add_parameter(bias, || Ok(backend.sum_rows(&grad)?))?;
             }
-            grads.add(id, || {
-                Ok(by_dtype!(grad.dtype(), name, T => with(weight, |w: &[T]| with(&grad, |g| {
-                    shaped(affine.input_gradient(w, g), &kept)
-                })))?)
-            })
+            grads.add(id, || Ok(backend.linear_input_vjp(layer.weight.tensor(), &grad)?))
         }))
     }
 }

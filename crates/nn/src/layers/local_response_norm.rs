@@ -1,8 +1,6 @@
 use super::input;
-use crate::kernel::by_dtype;
 use crate::kernel::response::Response;
-use crate::op::{shaped, with};
-use crate::{Error, Layer, Node, Result, Tape, composed};
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// Local response normalization across channels, as the networks of 2012 to 2014 have it.
 ///
@@ -56,23 +54,11 @@ impl LocalResponseNorm {
 
 impl Layer for LocalResponseNorm {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
-        let [.., channels] = input::images(Self::NAME, x, None)?;
-        let (response, kept, id) = (self.0, x.tensor().clone(), x.id());
-        if composed::wanted(&kept) {
-            let out = composed::response::forward(response, &kept)?;
-            return Ok(tape.push(out, &[x], &[], move |grad, grads| {
-                grads.add(id, || Ok(composed::response::backward(response, &kept, &grad)?))
-            }));
-        }
-        let out = by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| {
-            shaped(response.forward(v, channels), &kept)
-        }))?;
+        input::images(Self::NAME, x, None)?;
+        let (backend, norm, kept, id) = (tape.backend(), self.0, x.tensor().clone(), x.id());
+        let out = backend.response_norm(norm, &kept)?;
         Ok(tape.push(out, &[x], &[], move |grad, grads| {
-            grads.add(id, || {
-                Ok(by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| with(&grad, |g| {
-                    shaped(response.backward(v, channels, g), &kept)
-                })))?)
-            })
+            grads.add(id, || Ok(backend.response_norm_vjp(norm, &kept, &grad)?))
         }))
     }
 }

@@ -1,7 +1,5 @@
 use super::input;
-use crate::kernel::{by_dtype, columns};
-use crate::op::{tensor, with};
-use crate::{Layer, Node, Result, Tape, composed};
+use crate::{Layer, Node, Result, Tape};
 
 /// Images (B, C, H, W), as candle and PyTorch have them, to (B, H, W, C), as the layers take them.
 ///
@@ -19,7 +17,7 @@ impl Layer for ToChannelsLast {
         let &[b, c, h, w] = x.dims() else {
             return Err(input::wrong("to_channels_last", x, "images are (batch, channels, height, width)"));
         };
-        turn(x, (c, h * w), [b, h, w, c], tape)
+        transpose(x, (c, h * w), [b, h, w, c], tape)
     }
 }
 
@@ -28,30 +26,16 @@ impl Layer for ToChannelsFirst {
         let &[b, h, w, c] = x.dims() else {
             return Err(input::wrong("to_channels_first", x, "images are (batch, height, width, channels)"));
         };
-        turn(x, (h * w, c), [b, c, h, w], tape)
+        transpose(x, (h * w, c), [b, c, h, w], tape)
     }
 }
 
-fn turn(x: &Node, (rows, columns): (usize, usize), shape: [usize; 4], tape: &mut Tape) -> Result<Node> {
-    const NAME: &str = "order of channels";
-    input::check(NAME, x)?;
-    if composed::wanted(x.tensor()) {
-        let out = composed::join::turn(x.tensor(), (rows, columns), &shape)?;
-        let (id, shape) = (x.id(), x.dims().to_vec());
-        return Ok(tape.push(out, &[x], &[], move |grad, grads| {
-            grads.add(id, || Ok(composed::join::turn(&grad, (columns, rows), &shape)?))
-        }));
-    }
-    let out = by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
-        tensor(columns::transpose(x, rows, columns), &shape)
-    }))?;
-    let (id, shape) = (x.id(), x.tensor().shape().clone());
+fn transpose(x: &Node, (rows, columns): (usize, usize), shape: [usize; 4], tape: &mut Tape) -> Result<Node> {
+    input::check("order of channels", x)?;
+    let (backend, id, dims) = (tape.backend(), x.id(), x.dims().to_vec());
+    let out = backend.transpose(x.tensor(), (rows, columns), &shape)?;
     Ok(tape.push(out, &[x], &[], move |grad, grads| {
-        grads.add(id, || {
-            Ok(by_dtype!(grad.dtype(), NAME, T => with(&grad, |g: &[T]| {
-                tensor(columns::transpose(g, columns, rows), shape)
-            }))?)
-        })
+        grads.add(id, || Ok(backend.transpose(&grad, (columns, rows), &dims)?))
     }))
 }
 

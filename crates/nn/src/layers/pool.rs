@@ -1,8 +1,6 @@
 use super::input;
-use crate::kernel::by_dtype;
-use crate::kernel::pool::{self, Window};
-use crate::op::{tensor, with};
-use crate::{Error, Layer, Node, Result, Tape, composed};
+use crate::kernel::pool::Window;
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// Settings of a pooling, along (height, width).
 ///
@@ -114,32 +112,10 @@ impl Layer for MaxPool2d {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         const NAME: &str = "max_pool2d";
         let window = self.0.window(NAME, x)?;
-        let shape = (window.batch, window.map.0, window.map.1, window.channels);
-        if composed::wanted(x.tensor()) {
-            let (out, places) = composed::pool::max(&window, x.tensor(), tape.is_recording())?;
-            let Some(places) = places else { return Node::constant(&out) };
-            let id = x.id();
-            return Ok(tape.push(out, &[x], &[], move |grad, grads| {
-                grads.add(id, || Ok(composed::pool::max_gradient(&window, &places, &grad)?))
-            }));
-        }
-        if !tape.is_recording() {
-            return Node::constant(&by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
-                tensor(pool::max_values(&window, x), shape)
-            }))?);
-        }
-        let (out, places) = by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
-            let (out, places) = pool::max(&window, x);
-            Ok((tensor(out, shape)?, places))
-        }))?;
-        let (id, shape) = (x.id(), x.tensor().shape().clone());
-        Ok(tape.push(out, &[x], &[], move |grad, grads| {
-            grads.add(id, || {
-                Ok(by_dtype!(grad.dtype(), NAME, T => with(&grad, |g: &[T]| {
-                    tensor(pool::max_gradient(&window, &places, g), shape)
-                }))?)
-            })
-        }))
+        let (out, vjp) = tape.backend().max_pool(&window, x.tensor(), tape.is_recording())?;
+        let Some(vjp) = vjp else { return Node::constant(&out) };
+        let id = x.id();
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(vjp(&grad)?))))
     }
 }
 
@@ -212,23 +188,9 @@ impl Layer for GlobalAvgPool {
 }
 
 fn mean(x: &Node, window: Window, count_padding: bool, shape: &[usize], tape: &mut Tape) -> Result<Node> {
-    const NAME: &str = "avg_pool2d";
-    if composed::wanted(x.tensor()) {
-        let mean = composed::pool::Mean::over_windows(&window, count_padding, x.tensor())?;
-        let (out, id) = (mean.of(x.tensor())?.reshape(shape)?, x.id());
-        return Ok(tape.push(out, &[x], &[], move |grad, grads| {
-            grads.add(id, || Ok(mean.back(&grad, window.batch, window.channels)?))
-        }));
-    }
-    let out = by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
-        tensor(pool::mean(&window, x, count_padding), shape)
-    }))?;
-    let (id, shape) = (x.id(), x.tensor().shape().clone());
+    let (backend, id) = (tape.backend(), x.id());
+    let out = backend.mean_pool(&window, count_padding, x.tensor(), shape)?;
     Ok(tape.push(out, &[x], &[], move |grad, grads| {
-        grads.add(id, || {
-            Ok(by_dtype!(grad.dtype(), NAME, T => with(&grad, |g: &[T]| {
-                tensor(pool::mean_gradient(&window, g, count_padding), shape)
-            }))?)
-        })
+        grads.add(id, || Ok(backend.mean_pool_vjp(&window, count_padding, &grad)?))
     }))
 }

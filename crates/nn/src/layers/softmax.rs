@@ -1,7 +1,5 @@
 use super::input;
-use crate::kernel::{by_dtype, row};
-use crate::op::{shaped, with};
-use crate::{Layer, Node, Result, Tape, composed};
+use crate::{Layer, Node, Result, Tape};
 
 /// Soft-max over the last axis.
 ///
@@ -38,26 +36,12 @@ impl Softmax {
 impl Layer for Softmax {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         input::check(Self::NAME, x)?;
-        let Some(&width) = x.dims().last().filter(|w| **w > 0) else {
+        if x.dims().last().is_none_or(|width| *width == 0) {
             return Err(input::wrong(Self::NAME, x, "a last axis with at least one entry is needed"));
-        };
-        if composed::wanted(x.tensor()) {
-            let (out, id) = (composed::rows::softmax(x.tensor())?, x.id());
-            let kept = out.clone();
-            return Ok(tape.push(out, &[x], &[], move |grad, grads| {
-                grads.add(id, || Ok(composed::rows::softmax_back(&kept, &grad)?))
-            }));
         }
-        let out = by_dtype!(x.tensor().dtype(), Self::NAME, T => with(x.tensor(), |v: &[T]| {
-            shaped(row::softmax(v, width), x.tensor())
-        }))?;
-        let (kept, id) = (out.clone(), x.id());
-        Ok(tape.push(out, &[x], &[], move |grad, grads| {
-            grads.add(id, || {
-                Ok(by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |p: &[T]| with(&grad, |g| {
-                    shaped(row::softmax_back(p, width, g), &kept)
-                })))?)
-            })
-        }))
+        let (backend, id) = (tape.backend(), x.id());
+        let out = backend.softmax(x.tensor())?;
+        let kept = out.clone();
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(backend.softmax_vjp(&kept, &grad)?))))
     }
 }

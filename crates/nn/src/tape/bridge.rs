@@ -2,7 +2,8 @@
 
 use super::gradients::{Gradients, Operation};
 use super::{Node, NodeId, Recording, Tape};
-use crate::{Mode, Result, op};
+use crate::backend::{self, Backend};
+use crate::{Mode, Result};
 use candle_core::backend::BackendStorage;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, MetalStorage, Shape, Tensor, TensorId};
@@ -17,17 +18,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Those of `f`. Asking for a second backward pass through the result is an error of that pass: what it needs has been
 /// freed by the first.
 pub fn forward(x: &Tensor, mode: &Mode, f: impl FnOnce(&Node, &mut Tape) -> Result<Node>) -> Result<Tensor> {
+    forward_on(backend::of(x.device()), x, mode, f)
+}
+
+/// The same with a given backend.
+///
+/// # Errors
+/// Those of [`forward`].
+pub fn forward_on(
+    backend: &'static dyn Backend,
+    x: &Tensor,
+    mode: &Mode,
+    f: impl FnOnce(&Node, &mut Tape) -> Result<Node>,
+) -> Result<Tensor> {
     let mut recording = Recording::default();
     let mut input = Node::constant(x)?;
     if x.track_op() {
         recording.operations.push(None);
         input.id = NodeId::at(0);
     }
-    let mut tape = Tape { mode: *mode, recording: Some(recording) };
+    let mut tape = Tape { mode: *mode, backend, recording: Some(recording) };
     let out = f(&input, &mut tape)?;
     let (Some(recording), true) = (tape.recording, out.id.wants_grad()) else { return Ok(out.tensor) };
     let parameters = recording.parameters;
-    let rest = Rest(Arc::new(Mutex::new(State::Waiting { operations: recording.operations, end: out.id })));
+    let rest = Rest(Arc::new(Mutex::new(State::Waiting { operations: recording.operations, end: out.id, backend })));
     // Every link hands the result on and has up to two tensors of its own; the last one made is asked first for its
     // gradients, walks the tape and leaves the others theirs.
     let mut end = unshared(out.tensor)?;
@@ -54,7 +68,20 @@ pub fn forward(x: &Tensor, mode: &Mode, f: impl FnOnce(&Node, &mut Tape) -> Resu
 /// # Errors
 /// Those of `f`.
 pub fn forward_no_grad(x: &Tensor, mode: &Mode, f: impl FnOnce(&Node, &mut Tape) -> Result<Node>) -> Result<Tensor> {
-    let mut tape = Tape { mode: *mode, recording: None };
+    forward_no_grad_on(backend::of(x.device()), x, mode, f)
+}
+
+/// The same with a given backend.
+///
+/// # Errors
+/// Those of [`forward_no_grad`].
+pub fn forward_no_grad_on(
+    backend: &'static dyn Backend,
+    x: &Tensor,
+    mode: &Mode,
+    f: impl FnOnce(&Node, &mut Tape) -> Result<Node>,
+) -> Result<Tensor> {
+    let mut tape = Tape { mode: *mode, backend, recording: None };
     Ok(f(&Node::constant(x)?, &mut tape)?.tensor)
 }
 
@@ -93,7 +120,7 @@ pub fn backward(loss: &Tensor) -> Result<GradStore> {
         // A parameter met in several passes, or by candle itself.
         let sum = match gradients.remove(&parameter) {
             None => gradient,
-            Some(other) => op::add(&other, &gradient)?,
+            Some(other) => backend::of(other.device()).add(&other, &gradient)?,
         };
         gradients.insert(&parameter, sum);
     }
@@ -117,7 +144,7 @@ fn hand_over(parameter: &Tensor, gradient: Option<Tensor>) -> Option<Tensor> {
 }
 
 enum State {
-    Waiting { operations: Vec<Operation>, end: NodeId },
+    Waiting { operations: Vec<Operation>, end: NodeId, backend: &'static dyn Backend },
     Done(Gradients),
     Failed,
 }
@@ -130,9 +157,9 @@ impl Rest {
     fn gradient<R>(&self, grad: &Tensor, take: impl FnOnce(&mut Gradients) -> R) -> candle_core::Result<R> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Waiting { .. } = &*state
-            && let State::Waiting { operations, end } = std::mem::replace(&mut *state, State::Failed)
+            && let State::Waiting { operations, end, backend } = std::mem::replace(&mut *state, State::Failed)
         {
-            *state = State::Done(Gradients::walk(operations, end, grad.clone())?);
+            *state = State::Done(Gradients::walk(operations, end, grad.clone(), backend)?);
         }
         match &mut *state {
             State::Done(gradients) => Ok(take(gradients)),

@@ -1,5 +1,6 @@
+use crate::Result;
+use crate::backend::Backend;
 use crate::varmap::Parameter;
-use crate::{Result, op};
 use candle_core::{Tensor, TensorId};
 use std::collections::HashMap;
 
@@ -31,8 +32,8 @@ impl NodeId {
 }
 
 /// The gradients that a backward pass has found so far.
-#[derive(Default)]
 pub struct Gradients {
+    backend: &'static dyn Backend,
     nodes: Vec<Option<Tensor>>,
     parameters: HashMap<TensorId, Tensor>,
 }
@@ -49,7 +50,7 @@ impl Gradients {
         let slot = &mut self.nodes[at];
         *slot = Some(match slot.take() {
             None => grad,
-            Some(sum) => op::add(&sum, &grad)?,
+            Some(sum) => self.backend.add(&sum, &grad)?,
         });
         Ok(())
     }
@@ -66,7 +67,7 @@ impl Gradients {
         debug_assert!(!grad.track_op(), "a gradient that keeps what it was made of");
         let sum = match self.parameters.remove(&parameter.id()) {
             None => grad,
-            Some(sum) => op::add(&sum, &grad)?,
+            Some(sum) => self.backend.add(&sum, &grad)?,
         };
         self.parameters.insert(parameter.id(), sum);
         Ok(())
@@ -82,10 +83,16 @@ impl Gradients {
         self.nodes.first_mut().and_then(Option::take)
     }
 
-    /// Walks the tape from its end, from a gradient without tiny entries; what an operation kept is freed as soon as its gradients are found.
-    pub(super) fn walk(mut operations: Vec<Operation>, end: NodeId, grad: Tensor) -> Result<Self> {
-        let mut all = Self { nodes: vec![None; operations.len()], parameters: HashMap::new() };
-        all.add(end, || op::flush_to_zero(&grad))?;
+    /// Walks the tape from its end, from a gradient without tiny entries; what an operation kept is freed as soon as its
+    /// gradients are found.
+    pub(super) fn walk(
+        mut operations: Vec<Operation>,
+        end: NodeId,
+        grad: Tensor,
+        backend: &'static dyn Backend,
+    ) -> Result<Self> {
+        let mut all = Self { backend, nodes: vec![None; operations.len()], parameters: HashMap::new() };
+        all.add(end, || Ok(backend.flush_to_zero(&grad)?))?;
         while let Some(node) = operations.pop() {
             let at = operations.len();
             let Some(backward) = node else { continue };

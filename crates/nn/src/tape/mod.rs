@@ -7,9 +7,10 @@
 mod bridge;
 mod gradients;
 
-pub use bridge::{backward, forward, forward_no_grad};
+pub use bridge::{backward, forward, forward_no_grad, forward_no_grad_on, forward_on};
 pub use gradients::{Gradients, NodeId};
 
+use crate::backend::Backend;
 use crate::varmap::Parameter;
 use crate::{Mode, Result};
 use candle_core::Tensor;
@@ -54,6 +55,7 @@ impl Node {
 #[derive(Debug)]
 pub struct Tape {
     mode: Mode,
+    backend: &'static dyn Backend,
     /// None without gradients.
     recording: Option<Recording>,
 }
@@ -75,6 +77,11 @@ impl Tape {
     /// What the pass is for.
     pub fn mode(&self) -> &Mode {
         &self.mode
+    }
+
+    /// What operations are computed with.
+    pub(crate) fn backend(&self) -> &'static dyn Backend {
+        self.backend
     }
 
     /// Whether gradients are wanted at all: an operation that keeps something for them need not if not.
