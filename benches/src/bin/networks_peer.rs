@@ -4,7 +4,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use clap::Parser;
-use npair_backbones::{BackboneConfig, EmbeddingNet, ModelConfig};
+use npair_backbones::{BackboneConfig, EmbeddingNet, EmbeddingNetConfig};
 use npair_benches::{Result, say, serve};
 use npair_losses::{Batch, Loss, NPairMc};
 use npair_nn::{Mode, backward, keep_freed_memory};
@@ -41,11 +41,11 @@ struct Bench {
 
 impl Bench {
     fn new(args: &Args, backbone: BackboneConfig) -> Result<Self> {
-        let mut config = ModelConfig::new(backbone, args.embedding);
+        let mut config = EmbeddingNetConfig::new(backbone, args.embedding);
         config.dropout = args.dropout;
         let net = EmbeddingNet::new(config, Streams::new(1), DType::F32, &Device::Cpu)?;
         let adam = Adam::new(AdamSettings { learning_rate: 1e-3, ..Default::default() })?;
-        let updater = Updater::new(net.params().trainable(), adam)?;
+        let updater = Updater::new(net.varmap().trainable(), adam)?;
         let pixels = npair_benches::tensor(1, &[args.batch, args.channels, args.size, args.size])?;
         let labels: Vec<u32> = (0..args.batch as u32).map(|row| row / 2).collect();
         let labels = Labels::new(labels)?;
@@ -78,7 +78,7 @@ fn main() -> Result<()> {
         Err(why) => return say(&json!({ "not_built": why.to_string() })),
     };
     let mut bench = Bench::new(&args, backbone)?;
-    let parameters = bench.net.params().count();
+    let parameters = bench.net.varmap().count();
     serve(&args.backbone, json!({ "parameters": parameters }), |request| {
         match request {
             "step" => bench.step()?,

@@ -1,5 +1,5 @@
 use crate::{Error, Result};
-use npair_nn::{Pass, Value};
+use npair_nn::{Node, Tape};
 
 /// What images a network takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ impl InputSpec {
     ///
     /// # Errors
     /// [`Error::Input`] if they are not.
-    pub fn check(self, pixels: &Value) -> Result<()> {
+    pub fn check(self, pixels: &Node) -> Result<()> {
         let Self { channels, size } = self;
         match *pixels.dims() {
             [_, h, w, c] if (c, h, w) == (channels, size, size) => Ok(()),
@@ -35,7 +35,7 @@ pub trait Backbone: Send + Sync {
     ///
     /// # Errors
     /// [`crate::Error::Input`] if the images are not those of [`Self::input`].
-    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value>;
+    fn record(&self, pixels: &Node, tape: &mut Tape) -> Result<Node>;
 
     /// F, the number of features.
     fn features(&self) -> usize;

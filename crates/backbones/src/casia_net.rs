@@ -1,6 +1,6 @@
 use crate::{Backbone, Error, InputSpec, Result, size};
 use npair_nn::{
-    Activation, Conv2d, Conv2dConfig, ConvUnit, GlobalAvgPool, Layer, MaxPool2d, Pass, Path, PoolConfig, Value,
+    Activation, Conv2d, Conv2dConfig, ConvUnit, GlobalAvgPool, Layer, MaxPool2d, Node, PoolConfig, Tape, VarBuilder,
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,11 +34,11 @@ const WIDTHS: [[usize; 2]; 5] = [[32, 64], [64, 128], [96, 192], [128, 256], [16
 /// Yi, Lei, Liao and Li, 2014, table 2; Sohn, NIPS 2016, section 4.3.
 ///
 /// ```
-/// # use npair_backbones::{Backbone, CasiaNet, CasiaNetConfig}; use npair_nn::Params; use npair_types::Streams;
+/// # use npair_backbones::{Backbone, CasiaNet, CasiaNetConfig}; use npair_nn::VarMap; use npair_types::Streams;
 /// # use candle_core::{DType, Device};
-/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
-/// let net = CasiaNet::new(&params.root(), CasiaNetConfig::default())?;
-/// assert_eq!((net.features(), params.count()), (320, 1_751_328 + 1_440));
+/// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let net = CasiaNet::new(&varmap.root(), CasiaNetConfig::default())?;
+/// assert_eq!((net.features(), varmap.count()), (320, 1_751_328 + 1_440));
 /// # Ok::<(), npair_backbones::Error>(())
 /// ```
 #[derive(Debug)]
@@ -49,11 +49,11 @@ pub struct CasiaNet {
 }
 
 impl CasiaNet {
-    /// A network below `path`.
+    /// A network below `vb`.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is out of range.
-    pub fn new(path: &Path, config: CasiaNetConfig) -> Result<Self> {
+    pub fn new(vb: &VarBuilder, config: CasiaNetConfig) -> Result<Self> {
         size::check("size", config.size, 16, 1)?;
         if config.channels == 0 {
             let want = "at least 1 is needed".to_owned();
@@ -62,8 +62,8 @@ impl CasiaNet {
         let mut inputs = config.channels;
         let mut unit = |stage: usize, place: usize| -> Result<ConvUnit> {
             let outputs = WIDTHS[stage][place];
-            let path = path.child(format_args!("conv{}{}", stage + 1, place + 1));
-            let conv = Conv2d::new(&path, inputs, outputs, Conv2dConfig::square(3).padding(1))?;
+            let vb = vb.pp(format_args!("conv{}{}", stage + 1, place + 1));
+            let conv = Conv2d::new(&vb, inputs, outputs, Conv2dConfig::square(3).padding(1))?;
             inputs = outputs;
             let last = (stage, place) == (WIDTHS.len() - 1, 1);
             Ok(ConvUnit::new(conv, None, if last { Activation::None } else { Activation::Relu })?)
@@ -74,16 +74,16 @@ impl CasiaNet {
 }
 
 impl Backbone for CasiaNet {
-    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, pixels: &Node, tape: &mut Tape) -> Result<Node> {
         self.input().check(pixels)?;
         let mut x = pixels.clone();
         for (at, [first, second]) in self.stages.iter().enumerate() {
             if at > 0 {
-                x = self.halve.forward(&x, pass)?;
+                x = self.halve.record(&x, tape)?;
             }
-            x = second.forward(&first.forward(&x, pass)?, pass)?;
+            x = second.record(&first.record(&x, tape)?, tape)?;
         }
-        Ok(GlobalAvgPool.forward(&x, pass)?)
+        Ok(GlobalAvgPool.record(&x, tape)?)
     }
 
     fn features(&self) -> usize {

@@ -4,7 +4,7 @@ use crate::{
     VitKind,
 };
 use candle_core::{D, Tensor};
-use npair_nn::Path;
+use npair_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 /// The version of `config.json` that this build writes, and the newest it reads.
@@ -13,15 +13,15 @@ pub const FORMAT: u32 = 1;
 /// All that is needed to build a network again: the content of `config.json`. Unknown keys are errors.
 ///
 /// ```
-/// # use npair_backbones::ModelConfig;
+/// # use npair_backbones::EmbeddingNetConfig;
 /// let text = r#"{"format": 1, "backbone": {"architecture": "conv-net", "width": 32}, "embedding": 16}"#;
-/// let config: ModelConfig = serde_json::from_str(text).unwrap();
+/// let config: EmbeddingNetConfig = serde_json::from_str(text).unwrap();
 /// assert_eq!(config.backbone.input().size, 28);
-/// assert!(serde_json::from_str::<ModelConfig>(&text.replace("width", "widht")).is_err());
+/// assert!(serde_json::from_str::<EmbeddingNetConfig>(&text.replace("width", "widht")).is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ModelConfig {
+pub struct EmbeddingNetConfig {
     /// Version of this format.
     pub format: u32,
     /// The network below the head.
@@ -42,7 +42,7 @@ pub struct ModelConfig {
     pub extra: serde_json::Map<String, serde_json::Value>,
 }
 
-impl ModelConfig {
+impl EmbeddingNetConfig {
     /// A network without dropout that gives embeddings of width `embedding` as they are.
     pub fn new(backbone: BackboneConfig, embedding: usize) -> Self {
         let (preprocess, extra) = Default::default();
@@ -72,7 +72,7 @@ impl HeadConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Output {
-    /// As the head makes them: the paper's choice, where the norm is held by regularisation.
+    /// As the head makes them: the paper's choice, where the norm is held by regularization.
     #[default]
     Raw,
     /// Divided by their Euclidean norm.
@@ -181,22 +181,22 @@ impl BackboneConfig {
         Self::all().into_iter().find(|config| config.architecture() == architecture)
     }
 
-    /// Builds the network below `path`.
+    /// Builds the network below `vb`.
     ///
     /// # Errors
     /// [`crate::Error::Setting`] if a setting is out of range.
-    pub fn build(&self, path: &Path) -> Result<Box<dyn Backbone>> {
+    pub fn build(&self, vb: &VarBuilder) -> Result<Box<dyn Backbone>> {
         Ok(match *self {
-            Self::ConvNet(config) => Box::new(ConvNet::new(path, config)?),
-            Self::GoogLeNet(config) => Box::new(GoogLeNet::new(path, config)?),
-            Self::GoogLeNetOriginal(config) => Box::new(GoogLeNetOriginal::new(path, config)?),
-            Self::CasiaNet(config) => Box::new(CasiaNet::new(path, config)?),
-            Self::ResNet18(config) => Box::new(ResNet::new(path, ResNetDepth::L18, config)?),
-            Self::ResNet34(config) => Box::new(ResNet::new(path, ResNetDepth::L34, config)?),
-            Self::ResNet50(config) => Box::new(ResNet::new(path, ResNetDepth::L50, config)?),
-            Self::VitS16(config) => Box::new(Vit::new(path, VitKind::S16, config)?),
-            Self::DinoV2S14(config) => Box::new(Vit::new(path, VitKind::DinoV2S14, config)?),
-            Self::ConvNextT(config) => Box::new(ConvNext::new(path, config)?),
+            Self::ConvNet(config) => Box::new(ConvNet::new(vb, config)?),
+            Self::GoogLeNet(config) => Box::new(GoogLeNet::new(vb, config)?),
+            Self::GoogLeNetOriginal(config) => Box::new(GoogLeNetOriginal::new(vb, config)?),
+            Self::CasiaNet(config) => Box::new(CasiaNet::new(vb, config)?),
+            Self::ResNet18(config) => Box::new(ResNet::new(vb, ResNetDepth::L18, config)?),
+            Self::ResNet34(config) => Box::new(ResNet::new(vb, ResNetDepth::L34, config)?),
+            Self::ResNet50(config) => Box::new(ResNet::new(vb, ResNetDepth::L50, config)?),
+            Self::VitS16(config) => Box::new(Vit::new(vb, VitKind::S16, config)?),
+            Self::DinoV2S14(config) => Box::new(Vit::new(vb, VitKind::DinoV2S14, config)?),
+            Self::ConvNextT(config) => Box::new(ConvNext::new(vb, config)?),
         })
     }
 

@@ -1,5 +1,5 @@
 use crate::{Backbone, Error, InputSpec, Result};
-use npair_nn::{ConvBlock, Flatten, Layer, Pass, Path, Sequential, ToChannelsFirst, Value};
+use npair_nn::{ConvBlock, Flatten, Layer, Node, Sequential, Tape, ToChannelsFirst, VarBuilder};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`ConvNet`]; [`Default`] gives the usual network for 28 x 28 grey images.
@@ -77,13 +77,13 @@ impl ConvNetConfig {
 /// Vinyals et al., NIPS 2016, section 4.1; Snell et al., NIPS 2017, section 3.1.
 ///
 /// ```
-/// # use npair_backbones::{Backbone, ConvNet, ConvNetConfig}; use npair_nn::Params; use npair_types::Streams;
+/// # use npair_backbones::{Backbone, ConvNet, ConvNetConfig}; use npair_nn::VarMap; use npair_types::Streams;
 /// # use candle_core::{DType, Device};
-/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
-/// let net = ConvNet::new(&params.root(), ConvNetConfig::default())?;
+/// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let net = ConvNet::new(&varmap.root(), ConvNetConfig::default())?;
 /// assert_eq!(net.features(), 64);
 /// // 9 x 64 and 3 x 9 x 64 x 64 weights of convolutions, 2 x 64 of each of four norms.
-/// assert_eq!(params.count(), 576 + 110_592 + 512);
+/// assert_eq!(varmap.count(), 576 + 110_592 + 512);
 /// # Ok::<(), npair_backbones::Error>(())
 /// ```
 #[derive(Debug)]
@@ -93,17 +93,17 @@ pub struct ConvNet {
 }
 
 impl ConvNet {
-    /// A network below `path`: `block1.conv.weight`, `block1.norm.weight` and so on.
+    /// A network below `vb`: `block1.conv.weight`, `block1.norm.weight` and so on.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is 0 or the image too small for the number of blocks.
-    pub fn new(path: &Path, config: ConvNetConfig) -> Result<Self> {
+    pub fn new(vb: &VarBuilder, config: ConvNetConfig) -> Result<Self> {
         config.check()?;
         let mut blocks = Sequential::new();
         let mut inputs = config.channels;
         for number in 1..=config.blocks {
-            let path = path.child(format_args!("block{number}"));
-            blocks = blocks.then(ConvBlock::new(&path, inputs, config.width)?);
+            let vb = vb.pp(format_args!("block{number}"));
+            blocks = blocks.then(ConvBlock::new(&vb, inputs, config.width)?);
             inputs = config.width;
         }
         Ok(Self { config, blocks })
@@ -111,10 +111,10 @@ impl ConvNet {
 }
 
 impl Backbone for ConvNet {
-    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, pixels: &Node, tape: &mut Tape) -> Result<Node> {
         self.input().check(pixels)?;
-        let maps = ToChannelsFirst.forward(&self.blocks.forward(pixels, pass)?, pass)?;
-        Ok(Flatten.forward(&maps, pass)?)
+        let maps = ToChannelsFirst.record(&self.blocks.record(pixels, tape)?, tape)?;
+        Ok(Flatten.record(&maps, tape)?)
     }
 
     fn features(&self) -> usize {

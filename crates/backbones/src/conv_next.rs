@@ -1,6 +1,8 @@
 use crate::vit::{EPSILON, INIT, Perceptron};
 use crate::{Backbone, Error, InputSpec, Result, size};
-use npair_nn::{Conv2d, Conv2dConfig, DropPath, GlobalAvgPool, Layer, LayerNorm, LayerScale, Pass, Path, Value, sum};
+use npair_nn::{
+    Conv2d, Conv2dConfig, DropPath, GlobalAvgPool, Layer, LayerNorm, LayerScale, Node, Tape, VarBuilder, sum,
+};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`ConvNext`].
@@ -33,12 +35,12 @@ const STAGES: [(usize, usize); 4] = [(3, 96), (3, 192), (9, 384), (3, 768)];
 /// Liu et al., CVPR 2022, section 2.
 ///
 /// ```
-/// # use npair_backbones::{Backbone, ConvNext, ConvNextConfig}; use npair_nn::Params; use npair_types::Streams;
+/// # use npair_backbones::{Backbone, ConvNext, ConvNextConfig}; use npair_nn::VarMap; use npair_types::Streams;
 /// # use candle_core::{DType, Device};
-/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
-/// let net = ConvNext::new(&params.root(), ConvNextConfig::default())?;
+/// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let net = ConvNext::new(&varmap.root(), ConvNextConfig::default())?;
 /// // timm's 28,589,128 without the classifier's 769,000.
-/// assert_eq!((net.features(), params.count()), (768, 27_820_128));
+/// assert_eq!((net.features(), varmap.count()), (768, 27_820_128));
 /// # Ok::<(), npair_backbones::Error>(())
 /// ```
 #[derive(Debug)]
@@ -66,78 +68,76 @@ struct Block {
 }
 
 impl Block {
-    fn new(path: &Path, width: usize, drop: f64) -> Result<Self> {
+    fn new(vb: &VarBuilder, width: usize, drop: f64) -> Result<Self> {
         let seven = Conv2dConfig::square(7).padding(3).groups(width);
         Ok(Self {
-            depthwise: Conv2d::with_init(&path.child("conv_dw"), width, width, seven, INIT)?,
-            norm: LayerNorm::new(&path.child("norm"), width, EPSILON)?,
-            perceptron: Perceptron::new(&path.child("mlp"), width)?,
-            scale: LayerScale::new(path, width, 1e-6)?,
-            drop: DropPath::new(&path.child("drop_path"), drop)?,
+            depthwise: Conv2d::with_init(&vb.pp("conv_dw"), width, width, seven, INIT)?,
+            norm: LayerNorm::new(&vb.pp("norm"), width, EPSILON)?,
+            perceptron: Perceptron::new(&vb.pp("mlp"), width)?,
+            scale: LayerScale::new(vb, width, 1e-6)?,
+            drop: DropPath::new(&vb.pp("drop_path"), drop)?,
         })
     }
 
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        let normed = self.norm.forward(&self.depthwise.forward(x, pass)?, pass)?;
-        let branch = self.scale.forward(&self.perceptron.forward(&normed, pass)?, pass)?;
-        Ok(sum(x, &self.drop.forward(&branch, pass)?, pass)?)
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        let normed = self.norm.record(&self.depthwise.record(x, tape)?, tape)?;
+        let branch = self.scale.record(&self.perceptron.record(&normed, tape)?, tape)?;
+        Ok(sum(x, &self.drop.record(&branch, tape)?, tape)?)
     }
 }
 
 impl ConvNext {
-    /// A network below `path`.
+    /// A network below `vb`.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is out of range.
-    pub fn new(path: &Path, config: ConvNextConfig) -> Result<Self> {
+    pub fn new(vb: &VarBuilder, config: ConvNextConfig) -> Result<Self> {
         size::check("size", config.size, 32, 1)?;
         if !(0. ..1.).contains(&config.drop_path) {
             let want = "a probability in [0, 1) is needed".to_owned();
             return Err(Error::Setting { name: "drop_path", got: config.drop_path.to_string(), want });
         }
-        let patches = |path: Path, inputs, outputs, size| {
-            Conv2d::with_init(&path, inputs, outputs, Conv2dConfig::square(size).stride(size), INIT)
+        let patches = |vb: VarBuilder, inputs, outputs, size| {
+            Conv2d::with_init(&vb, inputs, outputs, Conv2dConfig::square(size).stride(size), INIT)
         };
         let total: usize = STAGES.iter().map(|s| s.0).sum();
         let (mut stages, mut inputs, mut before) = (Vec::new(), STAGES[0].1, 0);
         for (number, (count, width)) in STAGES.into_iter().enumerate() {
-            let path = path.child(format_args!("stages.{number}"));
+            let vb = vb.pp(format_args!("stages.{number}"));
             let halve = match number {
                 0 => None,
                 _ => Some((
-                    LayerNorm::new(&path.child("downsample.0"), inputs, EPSILON)?,
-                    patches(path.child("downsample.1"), inputs, width, 2)?,
+                    LayerNorm::new(&vb.pp("downsample.0"), inputs, EPSILON)?,
+                    patches(vb.pp("downsample.1"), inputs, width, 2)?,
                 )),
             };
             let block = |at: usize| {
                 let drop = config.drop_path * (before + at) as f64 / (total - 1) as f64;
-                Block::new(&path.child(format_args!("blocks.{at}")), width, drop)
+                Block::new(&vb.pp(format_args!("blocks.{at}")), width, drop)
             };
             stages.push(Stage { halve, blocks: (0..count).map(block).collect::<Result<_>>()? });
             (inputs, before) = (width, before + count);
         }
-        let stem = (
-            patches(path.child("stem.0"), 3, STAGES[0].1, 4)?,
-            LayerNorm::new(&path.child("stem.1"), STAGES[0].1, EPSILON)?,
-        );
-        Ok(Self { config, stem, stages, norm: LayerNorm::new(&path.child("head.norm"), inputs, EPSILON)? })
+        let stem =
+            (patches(vb.pp("stem.0"), 3, STAGES[0].1, 4)?, LayerNorm::new(&vb.pp("stem.1"), STAGES[0].1, EPSILON)?);
+        Ok(Self { config, stem, stages, norm: LayerNorm::new(&vb.pp("head.norm"), inputs, EPSILON)? })
     }
 }
 
 impl Backbone for ConvNext {
-    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, pixels: &Node, tape: &mut Tape) -> Result<Node> {
         self.input().check(pixels)?;
         let (patches, norm) = &self.stem;
-        let mut x = norm.forward(&patches.forward(pixels, pass)?, pass)?;
+        let mut x = norm.record(&patches.record(pixels, tape)?, tape)?;
         for stage in &self.stages {
             if let Some((norm, halve)) = &stage.halve {
-                x = halve.forward(&norm.forward(&x, pass)?, pass)?;
+                x = halve.record(&norm.record(&x, tape)?, tape)?;
             }
             for block in &stage.blocks {
-                x = block.forward(&x, pass)?;
+                x = block.record(&x, tape)?;
             }
         }
-        Ok(self.norm.forward(&GlobalAvgPool.forward(&x, pass)?, pass)?)
+        Ok(self.norm.record(&GlobalAvgPool.record(&x, tape)?, tape)?)
     }
 
     fn features(&self) -> usize {

@@ -1,7 +1,7 @@
-use crate::{Backbone, Error, HeadConfig, InputSpec, ModelConfig, Result};
+use crate::{Backbone, EmbeddingNetConfig, Error, HeadConfig, InputSpec, Result};
 use candle_core::{DType, Device, Tensor};
 use npair_nn::{
-    Dropout, Init, Layer, Linear, Mode, Params, Pass, Path, ToChannelsLast, Value, differentiable, infer, rehearse,
+    Dropout, Init, Layer, Linear, Mode, Node, Tape, ToChannelsLast, VarBuilder, VarMap, forward, forward_no_grad,
 };
 use npair_types::Streams;
 
@@ -13,9 +13,9 @@ use npair_types::Streams;
 ///
 /// # Examples
 /// ```
-/// # use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, ModelConfig}; use npair_nn::Mode;
+/// # use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, EmbeddingNetConfig}; use npair_nn::Mode;
 /// # use npair_types::Streams; use candle_core::{DType, Device, Tensor};
-/// let config = ModelConfig::new(BackboneConfig::ConvNet(ConvNetConfig { width: 4, ..Default::default() }), 8);
+/// let config = EmbeddingNetConfig::new(BackboneConfig::ConvNet(ConvNetConfig { width: 4, ..Default::default() }), 8);
 /// let net = EmbeddingNet::new(config, Streams::new(1), DType::F32, &Device::Cpu)?;
 /// let pixels = Tensor::zeros((3, 1, 28, 28), DType::F32, &Device::Cpu)?;
 /// assert_eq!(net.forward(&pixels, &Mode::Eval)?.dims(), [3, 8]);
@@ -25,8 +25,8 @@ pub struct EmbeddingNet {
     name: String,
     head_config: HeadConfig,
     /// None over a backbone that has no settings of ours.
-    config: Option<ModelConfig>,
-    params: Params,
+    config: Option<EmbeddingNetConfig>,
+    varmap: VarMap,
     backbone: Box<dyn Backbone>,
     dropout: Dropout,
     head: Linear,
@@ -37,14 +37,14 @@ impl EmbeddingNet {
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is out of range.
-    pub fn new(config: ModelConfig, streams: Streams, dtype: DType, device: &Device) -> Result<Self> {
+    pub fn new(config: EmbeddingNetConfig, streams: Streams, dtype: DType, device: &Device) -> Result<Self> {
         let name = config.backbone.architecture();
         let head = HeadConfig { embedding: config.embedding, dropout: config.dropout, output: config.output };
-        let net = Self::over(name, head, Params::new(streams, dtype, device), |path| config.backbone.build(path))?;
+        let net = Self::over(name, head, VarMap::new(streams, dtype, device), |vb| config.backbone.build(vb))?;
         Ok(Self { config: Some(config), ..net })
     }
 
-    /// A head over any backbone, which `build` makes below the path that it is given: parameters `backbone.*` and `head.*` of
+    /// A head over any backbone, which `build` makes from the builder that it is given: parameters `backbone.*` and `head.*` of
     /// `params`. `name` is for messages. Such a network saves its weights, but no `config.json`: whoever built the backbone
     /// builds it again.
     ///
@@ -53,35 +53,35 @@ impl EmbeddingNet {
     ///
     /// # Examples
     /// ```
-    /// # use npair_backbones::{EmbeddingNet, FrozenExtractor, HeadConfig, InputSpec}; use npair_nn::Params;
+    /// # use npair_backbones::{EmbeddingNet, FrozenExtractor, HeadConfig, InputSpec}; use npair_nn::VarMap;
     /// # use npair_types::Streams; use candle_core::{DType, Device, Tensor};
     /// let input = InputSpec { channels: 3, size: 4 };
-    /// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
-    /// let net = EmbeddingNet::over("means", HeadConfig::of_width(2), params, |_| {
+    /// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+    /// let net = EmbeddingNet::over("means", HeadConfig::of_width(2), varmap, |_| {
     ///     Ok(Box::new(FrozenExtractor::new("means", input, 3, |x: &Tensor| x.mean((2, 3)))))
     /// })?;
-    /// assert_eq!(net.params().trainable().len(), 2); // the head's weight and bias
+    /// assert_eq!(net.varmap().trainable().len(), 2); // the head's weight and bias
     /// # Ok::<(), npair_backbones::Error>(())
     /// ```
     pub fn over(
         name: impl Into<String>,
         head: HeadConfig,
-        params: Params,
-        build: impl FnOnce(&Path) -> Result<Box<dyn Backbone>>,
+        varmap: VarMap,
+        build: impl FnOnce(&VarBuilder) -> Result<Box<dyn Backbone>>,
     ) -> Result<Self> {
         if head.embedding == 0 {
             let want = "an embedding needs at least one dimension".to_owned();
             return Err(Error::Setting { name: "embedding", got: "0".to_owned(), want });
         }
-        let root = params.root();
-        let backbone = build(&root.child("backbone"))?;
-        let dropout = Dropout::new(&root.child("dropout"), head.dropout)?;
+        let root = varmap.root();
+        let backbone = build(&root.pp("backbone"))?;
+        let dropout = Dropout::new(&root.pp("dropout"), head.dropout)?;
         // So small that inner products of embeddings start at about 1: an N-pair loss that starts far above log N spends its
         // first hundreds of steps on shrinking norms.
         let (features, width) = (backbone.features() as f64, head.embedding as f64);
         let init = Init::Normal((features * width.sqrt()).sqrt().recip());
-        let linear = Linear::with_init(&root.child("head"), backbone.features(), head.embedding, true, init)?;
-        Ok(Self { name: name.into(), head_config: head, config: None, params, backbone, dropout, head: linear })
+        let linear = Linear::with_init(&root.pp("head"), backbone.features(), head.embedding, true, init)?;
+        Ok(Self { name: name.into(), head_config: head, config: None, varmap, backbone, dropout, head: linear })
     }
 
     /// Embeddings of images. In training candle can differentiate them, once; in evaluation nothing is kept for that.
@@ -90,10 +90,10 @@ impl EmbeddingNet {
     /// [`Error::Input`] if the images are not those that [`Self::input`] asks for.
     pub fn forward(&self, pixels: &Tensor, mode: &Mode) -> Result<Tensor> {
         self.check(pixels)?;
-        let run = |pixels: &Value, pass: &mut Pass| self.run(pixels, pass);
+        let run = |pixels: &Node, tape: &mut Tape| self.run(pixels, tape);
         self.finish(match mode {
-            Mode::Eval => infer(pixels, run)?,
-            Mode::Train { .. } => differentiable(pixels, mode, run)?,
+            Mode::Eval => forward_no_grad(pixels, &Mode::Eval, run)?,
+            Mode::Train { .. } => forward(pixels, mode, run)?,
         })
     }
 
@@ -104,7 +104,7 @@ impl EmbeddingNet {
     /// As [`forward`](Self::forward).
     pub fn forward_no_grad(&self, pixels: &Tensor, mode: &Mode) -> Result<Tensor> {
         self.check(pixels)?;
-        self.finish(rehearse(pixels, mode, |pixels, pass| self.run(pixels, pass))?)
+        self.finish(forward_no_grad(pixels, mode, |pixels, tape| self.run(pixels, tape))?)
     }
 
     fn check(&self, pixels: &Tensor) -> Result<()> {
@@ -119,10 +119,10 @@ impl EmbeddingNet {
         Ok(())
     }
 
-    fn run(&self, pixels: &Value, pass: &mut Pass) -> npair_nn::Result<Value> {
-        let images = ToChannelsLast.forward(pixels, pass)?;
-        let features = self.backbone.forward(&images, pass).map_err(candle_core::Error::from)?;
-        self.head.forward(&self.dropout.forward(&features, pass)?, pass)
+    fn run(&self, pixels: &Node, tape: &mut Tape) -> npair_nn::Result<Node> {
+        let images = ToChannelsLast.record(pixels, tape)?;
+        let features = self.backbone.record(&images, tape).map_err(candle_core::Error::from)?;
+        self.head.record(&self.dropout.record(&features, tape)?, tape)
     }
 
     fn finish(&self, raw: Tensor) -> Result<Tensor> {
@@ -130,7 +130,7 @@ impl EmbeddingNet {
     }
 
     /// The settings; none over a backbone that has no settings of ours.
-    pub fn config(&self) -> Option<&ModelConfig> {
+    pub fn config(&self) -> Option<&EmbeddingNetConfig> {
         self.config.as_ref()
     }
 
@@ -140,8 +140,8 @@ impl EmbeddingNet {
     }
 
     /// The parameters.
-    pub fn params(&self) -> &Params {
-        &self.params
+    pub fn varmap(&self) -> &VarMap {
+        &self.varmap
     }
 
     /// D, the width of an embedding.

@@ -31,7 +31,7 @@ mod vit;
 
 pub use backbone::{Backbone, InputSpec};
 pub use casia_net::{CasiaNet, CasiaNetConfig};
-pub use config::{BackboneConfig, FORMAT, HeadConfig, ModelConfig, Output};
+pub use config::{BackboneConfig, EmbeddingNetConfig, FORMAT, HeadConfig, Output};
 pub use conv_net::{ConvNet, ConvNetConfig};
 pub use conv_next::{ConvNext, ConvNextConfig};
 pub use embedding_net::EmbeddingNet;
@@ -41,7 +41,9 @@ pub use google_net::{GoogLeNet, GoogLeNetConfig, GoogLeNetOriginal, GoogLeNetOri
 pub use model::{CandleModel, EmbeddingModel};
 pub use npair_nn::Mode;
 pub use pooling::Pooling;
-pub use pretrained::{Hub, Interpolation, LoadReport, Pictures, Preprocess, Weights, load_config, preprocess};
+pub use pretrained::{
+    Hub, Interpolation, LoadReport, Preprocess, PretrainedPreprocess, Weights, load_config, pretrained_preprocess,
+};
 pub use res_net::{ResNet, ResNetConfig, ResNetDepth};
 pub use vector_net::{Architecture, VectorNet, VectorNetConfig, is_vector_net};
 pub use vit::{Vit, VitConfig, VitKind};

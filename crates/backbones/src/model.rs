@@ -205,15 +205,15 @@ impl EmbeddingModel for EmbeddingNet {
     }
 
     fn variables(&self) -> Vec<(String, Var)> {
-        self.params().trainable()
+        self.varmap().trainable()
     }
 
     fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
-        Ok(self.params().tensors()?)
+        Ok(self.varmap().tensors()?)
     }
 
     fn set_tensors(&self, tensors: &HashMap<String, Tensor>) -> Result<()> {
-        Ok(self.params().load(tensors)?)
+        Ok(self.varmap().load(tensors)?)
     }
 
     fn save(&self, folder: &Path) -> Result<()> {
@@ -225,11 +225,11 @@ impl EmbeddingModel for EmbeddingNet {
     }
 
     fn device(&self) -> Device {
-        self.params().device().clone()
+        self.varmap().device().clone()
     }
 
     fn dtype(&self) -> DType {
-        self.params().dtype()
+        self.varmap().dtype()
     }
 }
 

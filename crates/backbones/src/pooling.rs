@@ -1,5 +1,5 @@
 use crate::Result;
-use npair_nn::{GemPool, GlobalAvgPool, Layer, Pass, Path, Value};
+use npair_nn::{GemPool, GlobalAvgPool, Layer, Node, Tape, VarBuilder};
 use serde::{Deserialize, Serialize};
 
 /// How the last map becomes features.
@@ -9,7 +9,7 @@ pub enum Pooling {
     /// The mean over the map, as the networks were published.
     #[default]
     Mean,
-    /// The generalised mean with a learned exponent that begins at 3 (Radenovic et al., TPAMI 2018): one more
+    /// The generalized mean with a learned exponent that begins at 3 (Radenovic et al., TPAMI 2018): one more
     /// parameter, `pool.p`, that published weights do not have.
     Gem,
 }
@@ -22,17 +22,17 @@ pub(crate) enum Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(path: &Path, pooling: Pooling) -> Result<Self> {
+    pub(crate) fn new(vb: &VarBuilder, pooling: Pooling) -> Result<Self> {
         Ok(match pooling {
             Pooling::Mean => Self::Mean,
-            Pooling::Gem => Self::Gem(GemPool::new(&path.child("pool"), 3., 1e-6)?),
+            Pooling::Gem => Self::Gem(GemPool::new(&vb.pp("pool"), 3., 1e-6)?),
         })
     }
 
-    pub(crate) fn forward(&self, map: &Value, pass: &mut Pass) -> Result<Value> {
+    pub(crate) fn record(&self, map: &Node, tape: &mut Tape) -> Result<Node> {
         Ok(match self {
-            Self::Mean => GlobalAvgPool.forward(map, pass)?,
-            Self::Gem(pool) => pool.forward(map, pass)?,
+            Self::Mean => GlobalAvgPool.record(map, tape)?,
+            Self::Gem(pool) => pool.record(map, tape)?,
         })
     }
 }

@@ -1,7 +1,7 @@
 use crate::pretrained::weights_file;
 use crate::{EmbeddingModel, Error, FORMAT, Output, Result};
 use candle_core::{DType, Device, Tensor, Var};
-use npair_nn::{Dropout, Init, Layer, Linear, Mode, Params, Pass, Relu, Value, differentiable, infer, rehearse};
+use npair_nn::{Dropout, Init, Layer, Linear, Mode, Node, Relu, Tape, VarMap, forward, forward_no_grad};
 use npair_types::Streams;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -68,7 +68,7 @@ impl VectorNetConfig {
 #[derive(Debug)]
 pub struct VectorNet {
     config: VectorNetConfig,
-    params: Params,
+    varmap: VarMap,
     hidden: Vec<Linear>,
     dropout: Dropout,
     head: Linear,
@@ -86,20 +86,20 @@ impl VectorNet {
             let want = "has to be at least 1".to_owned();
             return Err(Error::Setting { name, got: "0".to_owned(), want });
         }
-        let params = Params::new(streams, dtype, device);
-        let root = params.root();
+        let varmap = VarMap::new(streams, dtype, device);
+        let root = varmap.root();
         let mut width = config.input;
         let mut layers = Vec::with_capacity(config.hidden.len());
         for (at, &next) in config.hidden.iter().enumerate() {
-            let path = root.child("hidden").child(&at.to_string());
-            layers.push(Linear::with_init(&path, width, next, true, Init::KaimingNormal)?);
+            let vb = root.pp("hidden").pp(&at.to_string());
+            layers.push(Linear::with_init(&vb, width, next, true, Init::KaimingNormal)?);
             width = next;
         }
-        let dropout = Dropout::new(&root.child("dropout"), config.dropout)?;
+        let dropout = Dropout::new(&root.pp("dropout"), config.dropout)?;
         // As of a head over a backbone: inner products of embeddings start at about 1.
         let init = Init::Normal((width as f64 * (config.embedding as f64).sqrt()).sqrt().recip());
-        let head = Linear::with_init(&root.child("head"), width, config.embedding, true, init)?;
-        Ok(Self { config, params, hidden: layers, dropout, head })
+        let head = Linear::with_init(&root.pp("head"), width, config.embedding, true, init)?;
+        Ok(Self { config, varmap, hidden: layers, dropout, head })
     }
 
     /// Reads a network that [`save`](EmbeddingModel::save) wrote.
@@ -120,8 +120,8 @@ impl VectorNet {
     }
 
     /// The parameters.
-    pub fn params(&self) -> &Params {
-        &self.params
+    pub fn varmap(&self) -> &VarMap {
+        &self.varmap
     }
 
     fn check(&self, rows: &Tensor) -> Result<()> {
@@ -131,40 +131,40 @@ impl VectorNet {
         }
     }
 
-    fn run(&self, rows: &Value, pass: &mut Pass) -> npair_nn::Result<Value> {
+    fn run(&self, rows: &Node, tape: &mut Tape) -> npair_nn::Result<Node> {
         let mut x = rows.clone();
         for layer in &self.hidden {
-            x = Relu.forward(&layer.forward(&x, pass)?, pass)?;
+            x = Relu.record(&layer.record(&x, tape)?, tape)?;
         }
-        self.head.forward(&self.dropout.forward(&x, pass)?, pass)
+        self.head.record(&self.dropout.record(&x, tape)?, tape)
     }
 }
 
 impl EmbeddingModel for VectorNet {
     fn forward(&self, rows: &Tensor, mode: &Mode) -> Result<Tensor> {
         self.check(rows)?;
-        let run = |rows: &Value, pass: &mut Pass| self.run(rows, pass);
+        let run = |rows: &Node, tape: &mut Tape| self.run(rows, tape);
         self.config.output.apply(match mode {
-            Mode::Eval => infer(rows, run)?,
-            Mode::Train { .. } => differentiable(rows, mode, run)?,
+            Mode::Eval => forward_no_grad(rows, &Mode::Eval, run)?,
+            Mode::Train { .. } => forward(rows, mode, run)?,
         })
     }
 
     fn forward_no_grad(&self, rows: &Tensor, mode: &Mode) -> Result<Tensor> {
         self.check(rows)?;
-        self.config.output.apply(rehearse(rows, mode, |rows, pass| self.run(rows, pass))?)
+        self.config.output.apply(forward_no_grad(rows, mode, |rows, tape| self.run(rows, tape))?)
     }
 
     fn variables(&self) -> Vec<(String, Var)> {
-        self.params.trainable()
+        self.varmap.trainable()
     }
 
     fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
-        Ok(self.params.tensors()?)
+        Ok(self.varmap.tensors()?)
     }
 
     fn set_tensors(&self, tensors: &HashMap<String, Tensor>) -> Result<()> {
-        Ok(self.params.load(tensors)?)
+        Ok(self.varmap.load(tensors)?)
     }
 
     fn save(&self, folder: &Path) -> Result<()> {
@@ -177,11 +177,11 @@ impl EmbeddingModel for VectorNet {
     }
 
     fn device(&self) -> Device {
-        self.params.device().clone()
+        self.varmap.device().clone()
     }
 
     fn dtype(&self) -> DType {
-        self.params.dtype()
+        self.varmap.dtype()
     }
 }
 

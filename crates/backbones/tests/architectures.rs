@@ -3,20 +3,20 @@
 
 use candle_core::{DType, Device, Tensor};
 use npair_backbones::*;
-use npair_nn::{Mode, Params};
+use npair_nn::{Mode, VarMap};
 use npair_testkit::{inputs, reach, threads};
 use npair_types::Streams;
 
-fn params(dtype: DType) -> Params {
-    Params::new(Streams::new(2), dtype, &Device::Cpu)
+fn varmap(dtype: DType) -> VarMap {
+    VarMap::new(Streams::new(2), dtype, &Device::Cpu)
 }
 
 fn message(config: BackboneConfig) -> String {
-    config.build(&params(DType::F32).root()).map(|_| ()).unwrap_err().to_string()
+    config.build(&varmap(DType::F32).root()).map(|_| ()).unwrap_err().to_string()
 }
 
 fn net(backbone: BackboneConfig, dtype: DType) -> EmbeddingNet {
-    EmbeddingNet::new(ModelConfig::new(backbone, 4), Streams::new(3), dtype, &Device::Cpu).unwrap()
+    EmbeddingNet::new(EmbeddingNetConfig::new(backbone, 4), Streams::new(3), dtype, &Device::Cpu).unwrap()
 }
 
 fn images(net: &EmbeddingNet, batch: usize, dtype: DType) -> Tensor {
@@ -77,19 +77,19 @@ fn frozen_norms_stay_as_they_are() {
     for frozen in [false, true] {
         let config = ResNetConfig { size: 32, frozen_norms: frozen, ..Default::default() };
         let net = net(BackboneConfig::ResNet18(config), DType::F32);
-        let before: Vec<_> = net.params().buffers().iter().map(|(_, b)| bits(&b.copy().unwrap())).collect();
+        let before: Vec<_> = net.varmap().buffers().iter().map(|(_, b)| bits(&b.copy().unwrap())).collect();
         net.forward(&images(&net, 2, DType::F32), &Mode::train(Streams::new(1), 0)).unwrap();
-        let after: Vec<_> = net.params().buffers().iter().map(|(_, b)| bits(b)).collect();
+        let after: Vec<_> = net.varmap().buffers().iter().map(|(_, b)| bits(b)).collect();
         assert_eq!(before == after, frozen);
     }
 }
 
 #[test]
-fn the_generalised_mean_has_an_exponent_that_trains() {
+fn the_generalized_mean_has_an_exponent_that_trains() {
     let config = ResNetConfig { size: 48, pooling: Pooling::Gem, ..Default::default() };
     let net = net(BackboneConfig::ResNet18(config), DType::F32);
     let loss = net.forward(&images(&net, 3, DType::F32), &Mode::train(Streams::new(1), 0)).unwrap();
-    let vars = net.params().trainable();
+    let vars = net.varmap().trainable();
     assert!(vars.iter().any(|(name, _)| name == "backbone.pool.p"));
     let loss = loss.sqr().unwrap().sum_all().unwrap();
     let dead = reach::dead(&loss, vars.iter().map(|(name, var)| (name.as_str(), var))).unwrap();
@@ -101,7 +101,7 @@ fn stochastic_depth_is_for_training() {
     let config = ConvNextConfig { size: 32, drop_path: 0.9 };
     let net = net(BackboneConfig::ConvNextT(config), DType::F64);
     // At first a branch is scaled by 1e-6 and its absence invisible.
-    for (name, var) in net.params().trainable() {
+    for (name, var) in net.varmap().trainable() {
         if name.ends_with(".gamma") {
             var.set(&var.ones_like().unwrap()).unwrap();
         }
@@ -116,7 +116,7 @@ fn stochastic_depth_is_for_training() {
 
 #[test]
 fn pixels_are_transformed_as_torchvision_does_it() {
-    // x std / 0.5 + (mean - 0.5) / 0.5: what is 0 after ImageNet's normalisation is the mean itself.
+    // x std / 0.5 + (mean - 0.5) / 0.5: what is 0 after ImageNet's normalization is the mean itself.
     let config = |transform_input| GoogLeNetConfig { size: 32, transform_input, ..Default::default() };
     let with = net(BackboneConfig::GoogLeNet(config(true)), DType::F64);
     let without = net(BackboneConfig::GoogLeNet(config(false)), DType::F64);
@@ -141,7 +141,7 @@ fn threads_do_not_change_a_bit() {
             let net = net(network, DType::F32);
             let out = net.forward(&images(&net, 3, DType::F32), &Mode::train(Streams::new(1), 0)).unwrap();
             let grads = out.sqr().unwrap().sum_all().unwrap().backward().unwrap();
-            let vars = net.params().trainable();
+            let vars = net.varmap().trainable();
             (bits(&out), vars.iter().map(|(_, var)| bits(grads.get(var).unwrap())).collect::<Vec<_>>())
         });
         assert!(runs[0] == runs[1], "{}", network.architecture());

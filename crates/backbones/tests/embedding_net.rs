@@ -3,15 +3,15 @@
 
 use candle_core::{DType, Device, Tensor};
 use npair_backbones::*;
-use npair_nn::{Mode, Params};
+use npair_nn::{Mode, VarMap};
 use npair_testkit::{inputs, reach, threads};
 use npair_types::Streams;
 
-fn config() -> ModelConfig {
-    ModelConfig::new(BackboneConfig::ConvNet(ConvNetConfig { width: 5, size: 19, ..Default::default() }), 6)
+fn config() -> EmbeddingNetConfig {
+    EmbeddingNetConfig::new(BackboneConfig::ConvNet(ConvNetConfig { width: 5, size: 19, ..Default::default() }), 6)
 }
 
-fn net(config: ModelConfig, dtype: DType) -> EmbeddingNet {
+fn net(config: EmbeddingNetConfig, dtype: DType) -> EmbeddingNet {
     EmbeddingNet::new(config, Streams::new(3), dtype, &Device::Cpu).unwrap()
 }
 
@@ -30,12 +30,12 @@ fn bits(t: &Tensor) -> Vec<u32> {
 #[test]
 fn one_backward_pass_reaches_every_variable() {
     for output in [Output::Raw, Output::UnitLength] {
-        let net = net(ModelConfig { dropout: 0.3, output, ..config() }, DType::F32);
+        let net = net(EmbeddingNetConfig { dropout: 0.3, output, ..config() }, DType::F32);
         let out = net.forward(&pixels(DType::F32), &train()).unwrap();
         assert_eq!(out.dims(), [6, 6]);
         // A random weighting: of unit vectors, the plain sum of squares is a constant.
         let loss = (out * inputs::normal(5, 1., (6, 6), DType::F32).unwrap()).unwrap().sum_all().unwrap();
-        let vars = net.params().trainable();
+        let vars = net.varmap().trainable();
         assert_eq!(vars.len(), 4 * 3 + 2);
         let dead = reach::dead(&loss, vars.iter().map(|(name, var)| (name.as_str(), var))).unwrap();
         assert_eq!(dead, Vec::<String>::new());
@@ -46,7 +46,7 @@ fn one_backward_pass_reaches_every_variable() {
 
 #[test]
 fn unit_length_is_unit_length() {
-    let net = net(ModelConfig { output: Output::UnitLength, ..config() }, DType::F64);
+    let net = net(EmbeddingNetConfig { output: Output::UnitLength, ..config() }, DType::F64);
     let out = net.forward(&pixels(DType::F64), &Mode::Eval).unwrap();
     for row in out.to_vec2::<f64>().unwrap() {
         // Six squares and a root: a few units in the last place.
@@ -56,18 +56,18 @@ fn unit_length_is_unit_length() {
 
 #[test]
 fn the_seed_gives_the_weights_whatever_the_order_of_construction() {
-    let params = |flip: bool| {
-        let params = Params::new(Streams::new(8), DType::F32, &Device::Cpu);
+    let varmap = |flip: bool| {
+        let varmap = VarMap::new(Streams::new(8), DType::F32, &Device::Cpu);
         let mut names = ["left", "right"];
         if flip {
             names.reverse();
         }
         for name in names {
-            ConvNet::new(&params.root().child(name), ConvNetConfig { width: 3, ..Default::default() }).unwrap();
+            ConvNet::new(&varmap.root().pp(name), ConvNetConfig { width: 3, ..Default::default() }).unwrap();
         }
-        params.tensors().unwrap().into_iter().map(|(name, t)| (name, bits(&t))).collect::<Vec<_>>()
+        varmap.tensors().unwrap().into_iter().map(|(name, t)| (name, bits(&t))).collect::<Vec<_>>()
     };
-    assert_eq!(params(false), params(true));
+    assert_eq!(varmap(false), varmap(true));
     let (one, two) = (net(config(), DType::F32), net(config(), DType::F32));
     let (x, mode) = (pixels(DType::F32), train());
     assert_eq!(bits(&one.forward(&x, &mode).unwrap()), bits(&two.forward(&x, &mode).unwrap()));
@@ -77,7 +77,7 @@ fn the_seed_gives_the_weights_whatever_the_order_of_construction() {
 fn training_and_evaluation_differ_and_evaluation_changes_nothing() {
     let net = net(config(), DType::F32);
     let x = pixels(DType::F32);
-    let state = || net.params().tensors().unwrap().values().map(bits).collect::<Vec<_>>();
+    let state = || net.varmap().tensors().unwrap().values().map(bits).collect::<Vec<_>>();
     let fresh = state();
     let first = net.forward(&x, &Mode::Eval).unwrap();
     assert_eq!(fresh, state());
@@ -100,8 +100,8 @@ fn threads_do_not_change_a_bit() {
         let net = net(config(), DType::F32);
         let out = net.forward(&pixels(DType::F32), &train()).unwrap();
         let grads = out.sqr().unwrap().sum_all().unwrap().backward().unwrap();
-        let grads = net.params().trainable().into_iter().map(|(_, v)| bits(grads.get(&v).unwrap()));
-        (bits(&out), grads.collect::<Vec<_>>(), net.params().tensors().unwrap().values().map(bits).collect::<Vec<_>>())
+        let grads = net.varmap().trainable().into_iter().map(|(_, v)| bits(grads.get(&v).unwrap()));
+        (bits(&out), grads.collect::<Vec<_>>(), net.varmap().tensors().unwrap().values().map(bits).collect::<Vec<_>>())
     });
     assert!(runs.windows(2).all(|pair| pair[0] == pair[1]));
 }
@@ -121,12 +121,15 @@ fn images_of_another_shape_are_refused() {
 
 #[test]
 fn settings_out_of_range_are_refused() {
-    let build = |config: ModelConfig| EmbeddingNet::new(config, Streams::new(1), DType::F32, &Device::Cpu).unwrap_err();
-    let with = |c: ConvNetConfig| build(ModelConfig::new(BackboneConfig::ConvNet(c), 4)).to_string();
+    let build =
+        |config: EmbeddingNetConfig| EmbeddingNet::new(config, Streams::new(1), DType::F32, &Device::Cpu).unwrap_err();
+    let with = |c: ConvNetConfig| build(EmbeddingNetConfig::new(BackboneConfig::ConvNet(c), 4)).to_string();
     let usual = ConvNetConfig::default();
     assert!(with(ConvNetConfig { size: 15, ..usual }).contains("need at least 2^4 pixels"));
     assert!(with(ConvNetConfig { blocks: usize::MAX, ..usual }).contains("model setting size"));
     assert!(with(ConvNetConfig { width: 0, ..usual }).contains("model setting width is 0"));
-    assert!(build(ModelConfig { embedding: 0, ..config() }).to_string().contains("model setting embedding is 0"));
-    assert!(build(ModelConfig { dropout: 1., ..config() }).to_string().contains("does not lie in [0, 1)"));
+    assert!(
+        build(EmbeddingNetConfig { embedding: 0, ..config() }).to_string().contains("model setting embedding is 0")
+    );
+    assert!(build(EmbeddingNetConfig { dropout: 1., ..config() }).to_string().contains("does not lie in [0, 1)"));
 }

@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Tensor, Var};
 use npair_backbones::{Backbone, FrozenExtractor, InputSpec};
-use npair_nn::{Layer, Linear, Mode, Params, ToChannelsLast, differentiable};
+use npair_nn::{Layer, Linear, Mode, ToChannelsLast, VarMap, forward};
 use npair_testkit::inputs;
 use npair_types::Streams;
 
@@ -21,8 +21,8 @@ fn a_function_serves_as_a_backbone() {
     let x = inputs::normal(1, 1., (4, 3, 5, 5), DType::F64).unwrap();
     let want = x.mean((2, 3)).unwrap().to_vec2::<f64>().unwrap();
     assert_eq!(net.extract(&x).unwrap().to_vec2::<f64>().unwrap(), want);
-    let run = differentiable(&x, &Mode::train(Streams::new(1), 0), |x, pass| {
-        Ok(net.forward(&ToChannelsLast.forward(x, pass)?, pass).map_err(candle_core::Error::from)?)
+    let run = forward(&x, &Mode::train(Streams::new(1), 0), |x, tape| {
+        Ok(net.record(&ToChannelsLast.record(x, tape)?, tape).map_err(candle_core::Error::from)?)
     });
     assert_eq!(run.unwrap().to_vec2::<f64>().unwrap(), want);
 }
@@ -32,16 +32,16 @@ fn a_head_on_it_trains_and_it_does_not() {
     let inner = Var::ones((1, 3, 1, 1), DType::F64, &Device::Cpu).unwrap();
     let seen = inner.clone();
     let net = FrozenExtractor::new("scaled", INPUT, 3, move |x| x.broadcast_mul(&seen)?.mean((2, 3)));
-    let params = Params::new(Streams::new(1), DType::F64, &Device::Cpu);
-    let head = Linear::new(&params.root(), 3, 2, false).unwrap();
+    let varmap = VarMap::new(Streams::new(1), DType::F64, &Device::Cpu);
+    let head = Linear::new(&varmap.root(), 3, 2, false).unwrap();
     let x = Var::from_tensor(&inputs::normal(1, 1., (4, 3, 5, 5), DType::F64).unwrap()).unwrap();
-    let out = differentiable(&x, &Mode::train(Streams::new(1), 0), |x, pass| {
-        let features = net.forward(&ToChannelsLast.forward(x, pass)?, pass).map_err(candle_core::Error::from)?;
-        head.forward(&features, pass)
+    let out = forward(&x, &Mode::train(Streams::new(1), 0), |x, tape| {
+        let features = net.record(&ToChannelsLast.record(x, tape)?, tape).map_err(candle_core::Error::from)?;
+        head.record(&features, tape)
     });
     let grads = out.unwrap().sqr().unwrap().sum_all().unwrap().backward().unwrap();
     let sum = |t: &Tensor| t.sqr().unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap();
-    assert!(sum(grads.get(&params.trainable()[0].1).unwrap()) > 0.);
+    assert!(sum(grads.get(&varmap.trainable()[0].1).unwrap()) > 0.);
     assert!(grads.get(&inner).is_none());
     assert!(grads.get(&x).is_none_or(|g| sum(g) == 0.));
 }
@@ -67,22 +67,22 @@ mod families {
     use super::*;
     use candle_transformers::models::convnext;
     use npair_backbones::{BackboneConfig, ConvNextConfig, ResNetConfig, ResNetDepth};
-    use npair_nn::{LayerNorm, infer};
+    use npair_nn::{LayerNorm, forward_no_grad};
     use npair_testkit::golden::relative_error;
     use std::collections::HashMap;
 
     /// Our network of `config` and its weights, moved away from their first values.
     fn ours(config: BackboneConfig) -> (Box<dyn Backbone>, HashMap<String, Tensor>) {
-        let params = Params::new(Streams::new(4), DType::F32, &Device::Cpu);
-        let net = config.build(&params.root()).unwrap();
-        for (at, (name, var)) in params.trainable().into_iter().chain(params.buffers()).enumerate() {
+        let varmap = VarMap::new(Streams::new(4), DType::F32, &Device::Cpu);
+        let net = config.build(&varmap.root()).unwrap();
+        for (at, (name, var)) in varmap.trainable().into_iter().chain(varmap.buffers()).enumerate() {
             let noise = inputs::normal(at as u64, 0.05, var.shape(), DType::F32).unwrap();
             // A layer scale of 1e-6 would hide its branch; a variance stays positive.
             let base = if name.ends_with("gamma") { var.ones_like().unwrap() } else { var.as_tensor().clone() };
             let moved = if name.ends_with("running_var") { base + noise.sqr() } else { base + noise };
             var.set(&moved.unwrap()).unwrap();
         }
-        (net, params.tensors().unwrap().into_iter().collect())
+        (net, varmap.tensors().unwrap().into_iter().collect())
     }
 
     /// Both ways to the features of random images, relative to the largest.
@@ -90,8 +90,8 @@ mod families {
         let InputSpec { channels, size } = net.input();
         assert_eq!((net.input(), net.features()), (frozen.input(), frozen.features()));
         let x = inputs::normal(5, 1., (2, channels, size, size), DType::F32).unwrap();
-        let ours = infer(&x, |x, pass| {
-            Ok(net.forward(&ToChannelsLast.forward(x, pass)?, pass).map_err(candle_core::Error::from)?)
+        let ours = forward_no_grad(&x, &Mode::Eval, |x, tape| {
+            Ok(net.record(&ToChannelsLast.record(x, tape)?, tape).map_err(candle_core::Error::from)?)
         });
         relative_error(&frozen.extract(&x).unwrap(), &ours.unwrap()).unwrap()
     }
@@ -117,11 +117,11 @@ mod families {
         let (net, weights) = ours(BackboneConfig::ConvNextT(ConvNextConfig { size: 64, drop_path: 0. }));
         let without_norm = FrozenExtractor::conv_next(&convnext::Config::tiny(), 64, weights.clone()).unwrap();
         // candle-transformers counts the norm behind the mean as part of the classifier.
-        let params = Params::new(Streams::new(4), DType::F32, &Device::Cpu);
-        let norm = LayerNorm::new(&params.root(), 768, 1e-6).unwrap();
+        let varmap = VarMap::new(Streams::new(4), DType::F32, &Device::Cpu);
+        let norm = LayerNorm::new(&varmap.root(), 768, 1e-6).unwrap();
         let weights = ["weight", "bias"].map(|name| (name.to_owned(), weights[&format!("head.norm.{name}")].clone()));
-        params.load(&weights.into_iter().collect()).unwrap();
-        let run = move |x: &Tensor| Ok(norm.infer(&without_norm.extract(x)?)?);
+        varmap.load(&weights.into_iter().collect()).unwrap();
+        let run = move |x: &Tensor| Ok(norm.forward_no_grad(&without_norm.extract(x)?, &Mode::Eval)?);
         let frozen = FrozenExtractor::new("conv_next", net.input(), 768, run);
         let error = difference(net.as_ref(), &frozen);
         assert!(error < TOLERANCE, "{error:e}");

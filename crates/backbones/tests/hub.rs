@@ -62,7 +62,7 @@ fn answer(mut stream: &TcpStream, files: &HashMap<&'static str, Vec<u8>>, asked:
 
 fn net() -> EmbeddingNet {
     let backbone = BackboneConfig::ConvNet(ConvNetConfig { width: 2, blocks: 1, size: 4, channels: 1 });
-    EmbeddingNet::new(ModelConfig::new(backbone, 3), Streams::new(2), DType::F32, &Device::Cpu).unwrap()
+    EmbeddingNet::new(EmbeddingNetConfig::new(backbone, 3), Streams::new(2), DType::F32, &Device::Cpu).unwrap()
 }
 
 #[test]
@@ -79,7 +79,9 @@ fn weights_are_fetched_once_and_found_again_offline() {
     };
     let weights: Weights = "hub:someone/tiny@v1#zip.pth".parse().unwrap();
     assert!(net().load_pretrained(&weights, &hub).unwrap().fits());
-    let Some(Pictures::Described(told)) = preprocess(&weights, &hub, &net().config().unwrap().backbone).unwrap() else {
+    let Some(PretrainedPreprocess::Described(told)) =
+        pretrained_preprocess(&weights, &hub, &net().config().unwrap().backbone).unwrap()
+    else {
         panic!("config.json was not found")
     };
     assert_eq!((told.size, &told.mean[..], &told.std[..]), (4, &[0.5][..], &[0.25][..]));

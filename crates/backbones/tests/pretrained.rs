@@ -9,9 +9,9 @@ use npair_types::Streams;
 use std::fs;
 use std::path::Path;
 
-fn config(width: usize) -> ModelConfig {
+fn config(width: usize) -> EmbeddingNetConfig {
     let mut config =
-        ModelConfig::new(BackboneConfig::ConvNet(ConvNetConfig { width, size: 16, ..Default::default() }), 3);
+        EmbeddingNetConfig::new(BackboneConfig::ConvNet(ConvNetConfig { width, size: 16, ..Default::default() }), 3);
     config.preprocess = serde_json::json!({"resize": 16, "mean": [0.5]});
     config.extra.insert("trained on".to_owned(), "glyphs".into());
     config
@@ -47,7 +47,7 @@ fn a_network_comes_back_to_the_bit() {
     assert_eq!(back.config(), net.config());
     assert_eq!(Some(&load_config(&folder).unwrap()), net.config());
     let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let (a, b) = (net.params().tensors().unwrap(), back.params().tensors().unwrap());
+    let (a, b) = (net.varmap().tensors().unwrap(), back.varmap().tensors().unwrap());
     assert_eq!(a.len(), 4 * 5 + 2);
     for ((name, a), (other, b)) in a.iter().zip(&b) {
         assert_eq!((name, values(a)), (other, values(b)));

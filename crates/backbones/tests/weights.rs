@@ -12,7 +12,7 @@ const COUNTER: &str = "block1.norm.num_batches_tracked";
 
 fn net(width: usize) -> EmbeddingNet {
     let backbone = BackboneConfig::ConvNet(ConvNetConfig { width, blocks: 1, size: 4, channels: 1 });
-    EmbeddingNet::new(ModelConfig::new(backbone, 3), Streams::new(2), DType::F32, &Device::Cpu).unwrap()
+    EmbeddingNet::new(EmbeddingNetConfig::new(backbone, 3), Streams::new(2), DType::F32, &Device::Cpu).unwrap()
 }
 
 fn made(name: &str) -> PathBuf {
@@ -24,7 +24,7 @@ fn load(net: &EmbeddingNet, weights: &Path) -> Result<LoadReport> {
 }
 
 fn values(net: &EmbeddingNet) -> HashMap<String, Vec<f32>> {
-    let tensors = net.params().tensors().unwrap();
+    let tensors = net.varmap().tensors().unwrap();
     tensors.into_iter().map(|(name, t)| (name, t.flatten_all().unwrap().to_vec1().unwrap())).collect()
 }
 
@@ -90,7 +90,7 @@ fn what_is_missing_or_unexpected_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("x.safetensors");
     let tensors = |rename: &str| -> HashMap<String, Tensor> {
-        let own = net(2).params().tensors().unwrap();
+        let own = net(2).varmap().tensors().unwrap();
         own.into_iter().map(|(name, t)| (name.replace("norm.bias", rename), t)).collect()
     };
     candle_core::safetensors::save(&tensors("norm.bios"), &file).unwrap();
@@ -148,21 +148,21 @@ fn folders_carry_how_pictures_became_pixels() {
     let backbone = |channels| BackboneConfig::ConvNet(ConvNetConfig { channels, ..Default::default() });
     let of = |channels| {
         let weights = Weights::Folder(dir.path().to_owned());
-        preprocess(&weights, &Hub::default(), &backbone(channels)).unwrap()
+        pretrained_preprocess(&weights, &Hub::default(), &backbone(channels)).unwrap()
     };
     // No config.json: torchvision's way for colour, nothing known for grey.
-    let Some(Pictures::Described(usual)) = of(3) else { panic!("nothing") };
+    let Some(PretrainedPreprocess::Described(usual)) = of(3) else { panic!("nothing") };
     assert_eq!((usual.size, usual.resize, usual.mean[0]), (224, 256, 0.485));
     assert_eq!(of(1), None);
     let timm = r#"{"pretrained_cfg": {"input_size": [3, 96, 96], "crop_pct": 1.0, "interpolation": "bilinear"}}"#;
     fs::write(dir.path().join("config.json"), timm).unwrap();
-    let Some(Pictures::Described(told)) = of(3) else { panic!("nothing") };
+    let Some(PretrainedPreprocess::Described(told)) = of(3) else { panic!("nothing") };
     assert_eq!((told.size, told.resize, told.interpolation), (96, 96, Interpolation::Bilinear));
     // npair's own folder: its own words.
-    let mut config = ModelConfig::new(backbone(1), 3);
+    let mut config = EmbeddingNetConfig::new(backbone(1), 3);
     config.preprocess = serde_json::json!({"size": 28});
     EmbeddingNet::new(config.clone(), Streams::new(1), DType::F32, &Device::Cpu).unwrap().save(dir.path()).unwrap();
-    assert_eq!(of(1), Some(Pictures::Own(config.preprocess)));
+    assert_eq!(of(1), Some(PretrainedPreprocess::Own(config.preprocess)));
 }
 
 #[cfg(feature = "hub")]
@@ -180,5 +180,8 @@ fn offline_takes_the_cache_or_says_how_to_fill_it() {
     fs::write(dir.path().join("models--someone--tiny/refs/main"), "0123").unwrap();
     fs::copy(made("zip.pth"), snapshot.join("zip.pth")).unwrap();
     assert!(net(2).load_pretrained(&weights, &hub).unwrap().fits());
-    assert_eq!(preprocess(&weights, &hub, &BackboneConfig::ConvNet(ConvNetConfig::default())).unwrap(), None);
+    assert_eq!(
+        pretrained_preprocess(&weights, &hub, &BackboneConfig::ConvNet(ConvNetConfig::default())).unwrap(),
+        None
+    );
 }

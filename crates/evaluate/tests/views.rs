@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use candle_core::{DType, Device};
-use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, ModelConfig};
+use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, EmbeddingNetConfig};
 use npair_data::{AugmentConfig, Dataset, GlyphConfig, GlyphSet, Pipeline, PipelineConfig, RotatedClasses};
 use npair_evaluate::{PictureInputs, TestTimeAugmentation, embed};
 use npair_types::Streams;
@@ -20,7 +20,7 @@ fn embedded_of(data: Arc<dyn Dataset>, augment: AugmentConfig, how: TestTimeAugm
     let pipeline =
         Pipeline::new(PipelineConfig { size: 16, invert: true, augment, ..PipelineConfig::default() }).unwrap();
     let small = ConvNetConfig { channels: 1, size: 16, width: 4, blocks: 2 };
-    let model = ModelConfig::new(BackboneConfig::ConvNet(small), 5);
+    let model = EmbeddingNetConfig::new(BackboneConfig::ConvNet(small), 5);
     let net = EmbeddingNet::new(model, Streams::new(1), DType::F32, &Device::Cpu).unwrap();
     let found = embed(&net, &PictureInputs::new(data, pipeline), how, &mut |_| ()).unwrap();
     found.values.chunks_exact(found.width).map(<[f32]>::to_vec).collect()

@@ -1,30 +1,31 @@
-use crate::{Mode, Pass, Result, Value, differentiable, infer};
+use crate::{Mode, Node, Result, Tape, forward, forward_no_grad};
 use candle_core::Tensor;
 
 /// A function of one tensor, with parameters that train.
 ///
 /// Images are channels last, (B, H, W, C): see [`crate::ToChannelsLast`].
 pub trait Layer: Send + Sync {
-    /// Applies the layer within a pass.
+    /// Applies the layer to a node and pushes its operations onto the tape: what a network is made of.
     ///
     /// # Errors
     /// If the input does not fit the layer; the message names the layer.
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value>;
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node>;
 
-    /// A pass of this layer alone, which candle can differentiate: see [`differentiable`].
+    /// The layer on a tensor, as candle's modules have it; candle can differentiate the result: see
+    /// [`forward`](crate::forward()).
     ///
     /// # Errors
-    /// Those of [`Self::forward`].
-    fn apply(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
-        differentiable(x, mode, |x, pass| self.forward(x, pass))
+    /// Those of [`Self::record`].
+    fn forward(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        forward(x, mode, |x, tape| self.record(x, tape))
     }
 
-    /// A pass of this layer alone in evaluation, of which nothing is kept: see [`infer`].
+    /// The same values, of which nothing is kept: see [`forward_no_grad`](crate::forward_no_grad()).
     ///
     /// # Errors
-    /// Those of [`Self::forward`].
-    fn infer(&self, x: &Tensor) -> Result<Tensor> {
-        infer(x, |x, pass| self.forward(x, pass))
+    /// Those of [`Self::record`].
+    fn forward_no_grad(&self, x: &Tensor, mode: &Mode) -> Result<Tensor> {
+        forward_no_grad(x, mode, |x, tape| self.record(x, tape))
     }
 }
 
@@ -62,7 +63,7 @@ impl std::fmt::Debug for Sequential {
 }
 
 impl Layer for Sequential {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        self.0.iter().try_fold(x.clone(), |x, layer| layer.forward(&x, pass))
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        self.0.iter().try_fold(x.clone(), |x, layer| layer.record(&x, tape))
     }
 }

@@ -1,17 +1,18 @@
 //! Layers that really train on candle: convolution, pooling, norms, attention, dropout, with complete gradients on CPU.
 //!
-//! Parameters live in [`Params`], by name; layers are built below a [`Path`] of it. A network runs within a [`Pass`],
-//! which knows what it is for (the [`Mode`]) and keeps what gradients need; [`differentiable`] makes the result a
-//! tensor that candle differentiates like any other. They compute in f32 and f64. On the CPU they have kernels of their
-//! own, with the same bits for any number of threads; on CUDA and Metal (features `cuda`, `metal`) they are composed of
-//! candle's tensor operations, and no value is read back to the host. Images inside a network are channels last,
-//! (B, H, W, C).
+//! Parameters live in a [`VarMap`], by name; layers are built from a [`VarBuilder`] of it. A [`Layer`] maps a tensor to a
+//! tensor ([`Layer::forward`]) that candle differentiates like any other. Inside, a network records its operations on a
+//! [`Tape`], which knows what the pass is for (the [`Mode`]) and keeps what gradients need; [`forward`] and
+//! [`forward_no_grad`] run one. Layers compute in f32 and f64. On the CPU they have kernels of their own, with the same
+//! bits for any number of threads; on CUDA and Metal (features `cuda`, `metal`) they are composed of candle's tensor
+//! operations, and no value is read back to the host. Images inside a network are channels last, (B, H, W, C).
 //!
 //! There is no candle-nn here. Its variables come back in random order and its first values from a generator that
 //! cannot be seeded on CPU; its fused layer norm and soft-max cut gradients silently, pooling has no or wrong
 //! gradients, and those of convolution take several times as long as they need (see `docs/candle.md` of the project).
 //! What is left of it would be wrappers.
 
+mod backend;
 mod composed;
 mod error;
 mod kernel;
@@ -19,13 +20,10 @@ mod layer;
 mod layers;
 mod memory;
 mod mode;
-mod op;
-mod params;
-mod pass;
+mod tape;
+mod varmap;
 
-#[cfg(any(test, feature = "composed-tests"))]
-#[doc(hidden)]
-pub use composed::testing;
+pub use backend::{Backend, Composed, Cpu};
 pub use error::{Error, Result};
 pub use layer::{Layer, Sequential};
 pub use layers::{
@@ -36,8 +34,8 @@ pub use layers::{
 };
 pub use memory::keep_freed_memory;
 pub use mode::Mode;
-pub use params::{Init, Parameter, Params, Path};
-pub use pass::{Gradients, Pass, Source, Value, backward, differentiable, infer, rehearse};
+pub use tape::{Gradients, Node, NodeId, Tape, backward, forward, forward_no_grad, forward_no_grad_on, forward_on};
+pub use varmap::{Init, Parameter, VarBuilder, VarMap};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -4,11 +4,11 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor};
-use npair_nn::{Conv2d, Conv2dConfig, Layer, Mode, Params};
+use npair_nn::{Conv2d, Conv2dConfig, Layer, Mode, VarMap};
 use npair_testkit::{inputs, threads};
 use proptest::prelude::*;
 use support::convolution::Naive;
-use support::{Planes, bits, check_gradients, gradients, params, values};
+use support::{Planes, bits, check_gradients, gradients, values, varmap};
 
 #[derive(Debug, Clone, Copy)]
 struct Case {
@@ -35,17 +35,17 @@ impl Case {
         inputs::normal(1, 1., (self.batch, self.inputs, self.image.0, self.image.1), dtype).unwrap()
     }
 
-    fn layer(&self, dtype: DType) -> (Conv2d, Params) {
-        let params = params(dtype);
-        let layer = Conv2d::new(&params.root(), self.inputs, self.outputs, self.config).unwrap();
-        if let Some((_, bias)) = params.trainable().iter().find(|(name, _)| name == "bias") {
+    fn layer(&self, dtype: DType) -> (Conv2d, VarMap) {
+        let varmap = varmap(dtype);
+        let layer = Conv2d::new(&varmap.root(), self.inputs, self.outputs, self.config).unwrap();
+        if let Some((_, bias)) = varmap.trainable().iter().find(|(name, _)| name == "bias") {
             bias.set(&inputs::normal(2, 1., self.outputs, dtype).unwrap()).unwrap();
         }
-        (layer, params)
+        (layer, varmap)
     }
 
     /// Output, and gradients by name, by the definition; beside each value the sum of its terms' absolute values.
-    fn oracle(&self, params: &Params, x: &Tensor, grad: &Tensor) -> Vec<(String, Vec<(f64, f64)>)> {
+    fn oracle(&self, varmap: &VarMap, x: &Tensor, grad: &Tensor) -> Vec<(String, Vec<(f64, f64)>)> {
         let map = self.map().unwrap();
         let naive = Naive {
             batch: self.batch,
@@ -55,7 +55,7 @@ impl Case {
             map,
             config: &self.config,
         };
-        let vars = params.trainable();
+        let vars = varmap.trainable();
         let var = |wanted: &str| vars.iter().find(|(name, _)| name == wanted).map(|(_, var)| values(var));
         let (x, grad, w, bias) = (values(x), values(grad), var("weight").unwrap(), var("bias"));
         let mut out = vec![(0., 0.); grad.len()];
@@ -88,17 +88,17 @@ impl Case {
     /// the absolute values, `u` the unit round-off (Higham, Accuracy and Stability, section 3.1).
     fn compare(&self, dtype: DType) {
         let map = self.map().unwrap();
-        let (layer, params) = self.layer(dtype);
+        let (layer, varmap) = self.layer(dtype);
         let x = self.x(dtype);
         let grad = inputs::normal(3, 1., (self.batch, self.outputs, map.0, map.1), dtype).unwrap();
-        let mut got = gradients(&layer, &params, &x, &grad, &Mode::Eval);
+        let mut got = gradients(&layer, &varmap, &x, &grad, &Mode::Eval);
         got.push(("output".to_owned(), values(&layer.planes(&x, &Mode::Eval).unwrap())));
         got.sort_by(|a, b| a.0.cmp(&b.0));
         let unit = if dtype == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON } / 2.;
         // The longest of the sums: patches for the output, their number times the batch for the weight.
         let patch = self.inputs.max(self.outputs) * self.config.kernel.0 * self.config.kernel.1;
         let terms = patch.max(self.batch * map.0 * map.1) as f64;
-        for ((name, got), (other, want)) in got.iter().zip(self.oracle(&params, &x, &grad)) {
+        for ((name, got), (other, want)) in got.iter().zip(self.oracle(&varmap, &x, &grad)) {
             assert_eq!((name, got.len()), (&other, want.len()));
             for (entry, (got, (want, size))) in got.iter().zip(want).enumerate() {
                 let bound = (terms + 2.) * unit * size;
@@ -181,19 +181,19 @@ fn central_differences() {
         Conv2dConfig::square(1).without_bias(),
     ] {
         let case = Case { batch: 2, inputs: 4, outputs: 6, image: (5, 6), config };
-        let (layer, params) = case.layer(DType::F64);
-        check_gradients(&layer, &params, &case.x(DType::F64), &Mode::Eval);
+        let (layer, varmap) = case.layer(DType::F64);
+        check_gradients(&layer, &varmap, &case.x(DType::F64), &Mode::Eval);
     }
 }
 
 #[test]
 fn an_image_without_a_gradient_gets_none() {
     let case = Case { batch: 2, inputs: 2, outputs: 3, image: (5, 5), config: Conv2dConfig::square(3) };
-    let (layer, params) = case.layer(DType::F32);
+    let (layer, varmap) = case.layer(DType::F32);
     let x = case.x(DType::F32);
     let grads = layer.planes(&x, &Mode::Eval).unwrap().sum_all().unwrap().backward().unwrap();
     assert!(grads.get(&x).is_none());
-    assert!(params.trainable().iter().all(|(_, var)| grads.get(var).is_some()));
+    assert!(varmap.trainable().iter().all(|(_, var)| grads.get(var).is_some()));
 }
 
 #[test]
@@ -215,12 +215,12 @@ fn threads_do_not_change_a_bit() {
     ] {
         let case = Case { batch: 37, inputs, outputs: 12, image: (9, 10), config };
         let runs = threads::with_threads(&[1, 2, 3], || {
-            let (layer, params) = case.layer(DType::F32);
+            let (layer, varmap) = case.layer(DType::F32);
             let x = candle_core::Var::from_tensor(&case.x(DType::F32)).unwrap();
             let out = layer.planes(&x, &Mode::Eval).unwrap();
             let grads = out.sqr().unwrap().sum_all().unwrap().backward().unwrap();
             let mut all = vec![bits(&out), bits(grads.get(&x).unwrap())];
-            all.extend(params.trainable().iter().map(|(_, var)| bits(grads.get(var).unwrap())));
+            all.extend(varmap.trainable().iter().map(|(_, var)| bits(grads.get(var).unwrap())));
             all
         });
         assert!(runs.windows(2).all(|pair| pair[0] == pair[1]), "{case:?}");
@@ -229,7 +229,7 @@ fn threads_do_not_change_a_bit() {
 
 #[test]
 fn what_does_not_fit_is_said() {
-    let root = params(DType::F32).root().child("stem");
+    let root = varmap(DType::F32).root().pp("stem");
     let layer = Conv2d::new(&root, 3, 8, Conv2dConfig::square(7).padding(1)).unwrap();
     let message = |dims: &[usize], dtype: DType| {
         layer.planes(&Tensor::zeros(dims, dtype, &Device::Cpu).unwrap(), &Mode::Eval).unwrap_err().to_string()
@@ -238,10 +238,12 @@ fn what_does_not_fit_is_said() {
     assert!(small.starts_with("stem: the input has shape [2, 4, 20, 3], but kernel (7, 7)"), "{small}");
     assert!(message(&[2, 4, 9, 9], DType::F32).contains("takes 3 channels"));
     let flat = Tensor::zeros((3, 9, 9), DType::F32, &Device::Cpu).unwrap();
-    assert!(layer.infer(&flat).unwrap_err().to_string().contains("(batch, height, width, channels)"));
+    assert!(
+        layer.forward_no_grad(&flat, &Mode::Eval).unwrap_err().to_string().contains("(batch, height, width, channels)")
+    );
     let bytes = Tensor::zeros((2, 9, 9, 3), DType::U8, &Device::Cpu).unwrap();
-    assert!(layer.infer(&bytes).unwrap_err().to_string().contains("use f32 or f64"));
-    let refuse = |inputs, config| Conv2d::new(&params(DType::F32).root(), inputs, 4, config).unwrap_err().to_string();
+    assert!(layer.forward_no_grad(&bytes, &Mode::Eval).unwrap_err().to_string().contains("use f32 or f64"));
+    let refuse = |inputs, config| Conv2d::new(&varmap(DType::F32).root(), inputs, 4, config).unwrap_err().to_string();
     assert!(refuse(3, Conv2dConfig::square(3).groups(2)).contains("2 groups do not divide 3 inputs"));
     assert!(refuse(3, Conv2dConfig::square(0)).contains("only the padding may be 0"));
     assert!(refuse(3, Conv2dConfig::square(3).stride(0)).contains("only the padding may be 0"));

@@ -5,13 +5,13 @@ mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
 use npair_nn::{
-    Activation, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvUnit, Layer, Mode, Params, Pass, Relu, Result,
-    Value, differentiable, infer, sum,
+    Activation, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvUnit, Layer, Mode, Node, Relu, Result, Tape,
+    VarMap, forward, forward_no_grad, sum,
 };
 use npair_testkit::{inputs, threads};
 use npair_types::Streams;
 use proptest::prelude::*;
-use support::{bits, check_gradients, params, values};
+use support::{bits, check_gradients, values, varmap};
 
 fn train() -> Mode {
     Mode::train(Streams::new(1), 0)
@@ -40,18 +40,18 @@ const INPUTS: usize = 5;
 const OUTPUTS: usize = 6;
 
 impl Both {
-    fn new(case: Case, fused: bool, dtype: DType) -> (Self, Params) {
-        let params = params(dtype);
+    fn new(case: Case, fused: bool, dtype: DType) -> (Self, VarMap) {
+        let varmap = varmap(dtype);
         let config = Conv2dConfig { bias: case.bias, ..Conv2dConfig::square(3).padding(1).stride(case.stride) };
-        let conv = Conv2d::new(&params.root().child("conv"), INPUTS, OUTPUTS, config).unwrap();
+        let conv = Conv2d::new(&varmap.root().pp("conv"), INPUTS, OUTPUTS, config).unwrap();
         let norm = case.norm.map(|frozen| {
             let config = BatchNormConfig { frozen, ..Default::default() };
-            BatchNorm2d::new(&params.root().child("norm"), OUTPUTS, config).unwrap()
+            BatchNorm2d::new(&varmap.root().pp("norm"), OUTPUTS, config).unwrap()
         });
         let side = Conv2dConfig::square(1).stride(case.stride).without_bias();
-        let shortcut = Conv2d::new(&params.root().child("shortcut"), INPUTS, OUTPUTS, side).unwrap();
-        params.set_trains("shortcut", case.shortcut);
-        for (seed, (name, var)) in params.trainable().into_iter().chain(params.buffers()).enumerate() {
+        let shortcut = Conv2d::new(&varmap.root().pp("shortcut"), INPUTS, OUTPUTS, side).unwrap();
+        varmap.set_trains("shortcut", case.shortcut);
+        for (seed, (name, var)) in varmap.trainable().into_iter().chain(varmap.buffers()).enumerate() {
             let small = inputs::normal(seed as u64, 0.3, var.shape(), DType::F32).unwrap().to_dtype(dtype).unwrap();
             let value = match name.as_str() {
                 "norm.weight" => (small + 0.4).unwrap(),
@@ -61,45 +61,45 @@ impl Both {
             var.set(&value).unwrap();
         }
         let unit = ConvUnit::new(conv.clone(), norm.clone(), case.activation).unwrap();
-        (Self { case, fused, unit, conv, norm, shortcut }, params)
+        (Self { case, fused, unit, conv, norm, shortcut }, varmap)
     }
 }
 
 impl Layer for Both {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        let shortcut = self.case.shortcut.then(|| self.shortcut.forward(x, pass)).transpose()?;
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        let shortcut = self.case.shortcut.then(|| self.shortcut.record(x, tape)).transpose()?;
         if self.fused {
             return match &shortcut {
-                Some(shortcut) => self.unit.forward_add(x, shortcut, pass),
-                None => self.unit.forward(x, pass),
+                Some(shortcut) => self.unit.record_add(x, shortcut, tape),
+                None => self.unit.record(x, tape),
             };
         }
-        let mut out = self.conv.forward(x, pass)?;
+        let mut out = self.conv.record(x, tape)?;
         if let Some(norm) = &self.norm {
-            out = norm.forward(&out, pass)?;
+            out = norm.record(&out, tape)?;
         }
         if let Some(shortcut) = &shortcut {
-            out = sum(&out, shortcut, pass)?;
+            out = sum(&out, shortcut, tape)?;
         }
-        if self.case.activation == Activation::Relu { Relu.forward(&out, pass) } else { Ok(out) }
+        if self.case.activation == Activation::Relu { Relu.record(&out, tape) } else { Ok(out) }
     }
 }
 
 /// Result, gradients by name, and buffers after the pass; in evaluation also what a pass that records nothing gives.
 fn run(case: Case, fused: bool, dtype: DType, mode: Mode) -> Vec<(String, Vec<f64>)> {
-    let (both, params) = Both::new(case, fused, dtype);
+    let (both, varmap) = Both::new(case, fused, dtype);
     let x = inputs::normal(9, 1., (3, 7, 6, INPUTS), DType::F32).unwrap().to_dtype(dtype).unwrap();
     let x = Var::from_tensor(&x).unwrap();
-    let out = both.apply(x.as_tensor(), &mode).unwrap();
+    let out = both.forward(x.as_tensor(), &mode).unwrap();
     let weights = inputs::normal(3, 1., out.shape(), DType::F32).unwrap().to_dtype(dtype).unwrap();
     let grads = (&out * weights).unwrap().sum_all().unwrap().backward().unwrap();
-    let vars = params.trainable().into_iter().chain([("input".to_owned(), x.clone())]);
+    let vars = varmap.trainable().into_iter().chain([("input".to_owned(), x.clone())]);
     let mut all: Vec<_> = vars.map(|(name, var)| (name, values(grads.get(&var).unwrap()))).collect();
     all.push(("output".to_owned(), values(&out)));
     if mode == Mode::Eval {
-        all.push(("inferred".to_owned(), values(&both.infer(x.as_tensor()).unwrap())));
+        all.push(("inferred".to_owned(), values(&both.forward_no_grad(x.as_tensor(), &Mode::Eval).unwrap())));
     }
-    all.extend(params.buffers().iter().map(|(name, var)| (name.clone(), values(var))));
+    all.extend(varmap.buffers().iter().map(|(name, var)| (name.clone(), values(var))));
     all
 }
 
@@ -116,7 +116,7 @@ proptest! {
     #[test]
     fn a_unit_is_its_layers(case in any_case(), training in any::<bool>()) {
         let mode = if training { train() } else { Mode::Eval };
-        // Normalised values and sums of some hundred terms of order 1.
+        // Normalized values and sums of some hundred terms of order 1.
         for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 2e-4)] {
             let (got, want) = (run(case, true, dtype, mode), run(case, false, DType::F64, mode));
             for ((name, got), (other, want)) in got.iter().zip(&want) {
@@ -139,11 +139,11 @@ fn central_differences() {
         Case { norm: Some(true), shortcut: false, ..case },
         Case { norm: None, shortcut: false, ..case },
     ] {
-        let (both, params) = Both::new(case, true, DType::F64);
+        let (both, varmap) = Both::new(case, true, DType::F64);
         // A bias before a norm of the batch has no effect, and so a gradient of rounding errors: not compared with a
         // difference of rounding errors, which is larger.
         let x = inputs::normal(9, 1., (2, 5, 4, INPUTS), DType::F64).unwrap();
-        check_gradients(&Images(&both), &params, &x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap(), &train());
+        check_gradients(&Images(&both), &varmap, &x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap(), &train());
     }
 }
 
@@ -151,8 +151,8 @@ fn central_differences() {
 struct Images<'a>(&'a Both);
 
 impl Layer for Images<'_> {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        self.0.forward(x, pass)
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        self.0.record(x, tape)
     }
 }
 
@@ -160,13 +160,17 @@ impl Layer for Images<'_> {
 fn threads_do_not_change_a_bit() {
     let case = Case { norm: Some(false), bias: false, activation: Activation::Relu, shortcut: true, stride: 1 };
     let runs = threads::with_threads(&[1, 2, 3], || {
-        let (both, params) = Both::new(case, true, DType::F32);
+        let (both, varmap) = Both::new(case, true, DType::F32);
         let x = Var::from_tensor(&inputs::normal(9, 1., (5, 23, 31, INPUTS), DType::F32).unwrap()).unwrap();
-        let out = both.apply(x.as_tensor(), &train()).unwrap();
+        let out = both.forward(x.as_tensor(), &train()).unwrap();
         let grads = out.sqr().unwrap().sum_all().unwrap().backward().unwrap();
-        let mut all = vec![bits(&out), bits(grads.get(&x).unwrap()), bits(&both.infer(x.as_tensor()).unwrap())];
-        all.extend(params.trainable().iter().map(|(_, var)| bits(grads.get(var).unwrap())));
-        all.extend(params.buffers().iter().map(|(_, var)| bits(var)));
+        let mut all = vec![
+            bits(&out),
+            bits(grads.get(&x).unwrap()),
+            bits(&both.forward_no_grad(x.as_tensor(), &Mode::Eval).unwrap()),
+        ];
+        all.extend(varmap.trainable().iter().map(|(_, var)| bits(grads.get(var).unwrap())));
+        all.extend(varmap.buffers().iter().map(|(_, var)| bits(var)));
         all
     });
     assert!(runs.windows(2).all(|pair| pair[0] == pair[1]));
@@ -175,16 +179,16 @@ fn threads_do_not_change_a_bit() {
 #[test]
 fn frozen_parameters_get_no_gradient_and_nothing_is_kept_for_them() {
     let case = Case { norm: Some(true), bias: true, activation: Activation::Relu, shortcut: false, stride: 1 };
-    let (both, params) = Both::new(case, true, DType::F32);
-    assert_eq!(params.set_trains("conv", false), 2);
+    let (both, varmap) = Both::new(case, true, DType::F32);
+    assert_eq!(varmap.set_trains("conv", false), 2);
     let x = inputs::normal(9, 1., (2, 5, 4, INPUTS), DType::F32).unwrap();
-    let grads = both.apply(&x, &train()).unwrap().sum_all().unwrap().backward().unwrap();
-    assert!(params.frozen().iter().all(|(_, var)| grads.get(var).is_none()));
-    assert_eq!(params.trainable().len(), 2);
-    assert!(params.trainable().iter().all(|(_, var)| grads.get(var).is_some()));
+    let grads = both.forward(&x, &train()).unwrap().sum_all().unwrap().backward().unwrap();
+    assert!(varmap.frozen().iter().all(|(_, var)| grads.get(var).is_none()));
+    assert_eq!(varmap.trainable().len(), 2);
+    assert!(varmap.trainable().iter().all(|(_, var)| grads.get(var).is_some()));
     // With everything frozen and a constant input there is nothing to differentiate.
-    params.set_trains("norm", false);
-    assert!(!both.apply(&x, &train()).unwrap().track_op());
+    varmap.set_trains("norm", false);
+    assert!(!both.forward(&x, &train()).unwrap().track_op());
 }
 
 #[test]
@@ -192,7 +196,7 @@ fn a_pass_is_differentiated_once() {
     let case = Case { norm: None, bias: true, activation: Activation::None, shortcut: false, stride: 1 };
     let (both, _) = Both::new(case, true, DType::F32);
     let x = inputs::normal(9, 1., (2, 5, 4, INPUTS), DType::F32).unwrap();
-    let loss = both.apply(&x, &train()).unwrap().sum_all().unwrap();
+    let loss = both.forward(&x, &train()).unwrap().sum_all().unwrap();
     loss.backward().unwrap();
     let message = loss.backward().unwrap_err().to_string();
     assert!(message.contains("has been differentiated already"), "{message}");
@@ -201,7 +205,7 @@ fn a_pass_is_differentiated_once() {
 #[test]
 fn traces_of_gradients_are_zero() {
     let x = Var::new(&[[1f32, 2., 3.]], &Device::Cpu).unwrap();
-    let out = Relu.apply(x.as_tensor(), &train()).unwrap();
+    let out = Relu.forward(x.as_tensor(), &train()).unwrap();
     // A subnormal number, one that is small, and one that is not.
     let weights = Tensor::new(&[[1e-40f32, -1e-29, 0.5]], &Device::Cpu).unwrap();
     let grads = (out * weights).unwrap().sum_all().unwrap().backward().unwrap();
@@ -211,28 +215,28 @@ fn traces_of_gradients_are_zero() {
 #[test]
 fn a_value_used_twice_gets_both_gradients() {
     let x = Var::new(&[[1f64, -2.]], &Device::Cpu).unwrap();
-    let out = differentiable(x.as_tensor(), &Mode::Eval, |x, pass| {
-        let once = Relu.forward(x, pass)?;
-        sum(&sum(&once, x, pass)?, x, pass)
+    let out = forward(x.as_tensor(), &Mode::Eval, |x, tape| {
+        let once = Relu.record(x, tape)?;
+        sum(&sum(&once, x, tape)?, x, tape)
     })
     .unwrap();
     let grads = out.sum_all().unwrap().backward().unwrap();
     assert_eq!(grads.get(&x).unwrap().to_vec2::<f64>().unwrap(), [[3., 2.]]);
-    assert!(!infer(x.as_tensor(), |x, pass| Relu.forward(x, pass)).unwrap().track_op());
+    assert!(!forward_no_grad(x.as_tensor(), &Mode::Eval, |x, tape| Relu.record(x, tape)).unwrap().track_op());
 }
 
 #[test]
 fn what_does_not_fit_is_said() {
-    let root = params(DType::F32).root();
-    let conv = Conv2d::new(&root.child("a"), 2, 3, Conv2dConfig::square(1)).unwrap();
-    let norm = BatchNorm2d::new(&root.child("b"), 4, BatchNormConfig::default()).unwrap();
+    let root = varmap(DType::F32).root();
+    let conv = Conv2d::new(&root.pp("a"), 2, 3, Conv2dConfig::square(1)).unwrap();
+    let norm = BatchNorm2d::new(&root.pp("b"), 4, BatchNormConfig::default()).unwrap();
     let message = ConvUnit::new(conv.clone(), Some(norm), Activation::None).unwrap_err().to_string();
     assert_eq!(message, "a: a norm of 4 channels follows 3 outputs");
     let unit = ConvUnit::new(conv, None, Activation::Relu).unwrap();
     let x = Tensor::zeros((1, 4, 4, 2), DType::F32, &Device::Cpu).unwrap();
     for mode in [true, false] {
-        let add = |x: &Value, pass: &mut Pass| unit.forward_add(x, x, pass);
-        let got = if mode { differentiable(&x, &train(), add) } else { infer(&x, add) };
+        let add = |x: &Node, tape: &mut Tape| unit.record_add(x, x, tape);
+        let got = if mode { forward(&x, &train(), add) } else { forward_no_grad(&x, &Mode::Eval, add) };
         assert!(got.unwrap_err().to_string().contains("what is added to it has shape [1, 4, 4, 2]"));
     }
 }

@@ -1,4 +1,4 @@
-//! Response normalisation, generalised means, adaptive means.
+//! Response normalization, generalized means, adaptive means.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use npair_nn::{AdaptiveAvgPool2d, GemPool, Layer, LocalResponseNorm, Mode};
 use npair_testkit::{inputs, threads};
 use proptest::prelude::*;
-use support::{bits, check_gradients, params, values};
+use support::{bits, check_gradients, values, varmap};
 
 fn normal(seed: u64, shape: &[usize]) -> Tensor {
     inputs::normal(seed, 1., shape, DType::F64).unwrap()
@@ -40,20 +40,20 @@ proptest! {
                 xs[at] / s.powf(beta)
             })
             .collect();
-        prop_assert!(close(&values(&layer.infer(&x).unwrap()), &want, 40. * f64::EPSILON));
+        prop_assert!(close(&values(&layer.forward_no_grad(&x, &Mode::Eval).unwrap()), &want, 40. * f64::EPSILON));
     }
 
     #[test]
     fn gem_is_the_definition(batch in 0..3usize, side in 1..6usize, channels in 1..9usize, power in 0.5..6f64) {
-        let params = params(DType::F64);
-        let layer = GemPool::new(&params.root(), power, 1e-3).unwrap();
+        let varmap = varmap(DType::F64);
+        let layer = GemPool::new(&varmap.root(), power, 1e-3).unwrap();
         let x = normal(2, &[batch, side, side, channels]);
         let (xs, pixels) = (values(&x), side * side);
         let value = |b: usize, p: usize, c: usize| xs[(b * pixels + p) * channels + c].max(1e-3);
         let mean = |b: usize, c: usize| (0..pixels).map(|p| value(b, p, c).powf(power)).sum::<f64>() / pixels as f64;
         let want: Vec<f64> =
             (0..batch * channels).map(|at| mean(at / channels, at % channels).powf(1. / power)).collect();
-        prop_assert!(close(&values(&layer.infer(&x).unwrap()), &want, 200. * f64::EPSILON));
+        prop_assert!(close(&values(&layer.forward_no_grad(&x, &Mode::Eval).unwrap()), &want, 200. * f64::EPSILON));
     }
 
     #[test]
@@ -72,7 +72,7 @@ proptest! {
             want.push(all.iter().sum::<f64>() / all.len() as f64);
         }
         let layer = AdaptiveAvgPool2d::new(rows, columns).unwrap();
-        prop_assert!(close(&values(&layer.infer(&x).unwrap()), &want, 64. * 4. * f64::EPSILON));
+        prop_assert!(close(&values(&layer.forward_no_grad(&x, &Mode::Eval).unwrap()), &want, 64. * 4. * f64::EPSILON));
     }
 }
 
@@ -82,11 +82,11 @@ fn gradients_are_those_of_difference_quotients() {
     let x = normal(4, &[2, 11, 3, 2]);
     for (size, beta) in [(5, 0.75), (4, 0.5), (1, 1.), (30, 0.75)] {
         let layer = LocalResponseNorm::new(size, 0.9, beta, 1.).unwrap();
-        check_gradients(&layer, &params(DType::F64), &x, &Mode::Eval);
+        check_gradients(&layer, &varmap(DType::F64), &x, &Mode::Eval);
     }
     check_gradients(
         &AdaptiveAvgPool2d::new(2, 3).unwrap(),
-        &params(DType::F64),
+        &varmap(DType::F64),
         &normal(5, &[2, 3, 5, 4]),
         &Mode::Eval,
     );
@@ -94,9 +94,9 @@ fn gradients_are_those_of_difference_quotients() {
     let x = normal(6, &[2, 5, 3, 4]);
     assert!(values(&x).iter().all(|v| (v - 0.1).abs() > 1e-4));
     for power in [1., 3., 4.5] {
-        let params = params(DType::F64);
-        let layer = GemPool::new(&params.root(), power, 0.1).unwrap();
-        check_gradients(&layer, &params, &x, &Mode::Eval);
+        let varmap = varmap(DType::F64);
+        let layer = GemPool::new(&varmap.root(), power, 0.1).unwrap();
+        check_gradients(&layer, &varmap, &x, &Mode::Eval);
     }
 }
 
@@ -105,7 +105,12 @@ fn the_response_norm_of_pytorch() {
     // torch.nn.LocalResponseNorm(5, 1e-4, 0.75)(torch.tensor([100., -200., 300., 50., -400., 10.]).view(1, 6, 1, 1))
     const WANT: [f64; 6] = [36.7419585, -72.7669963, 69.3392942, 11.8061144, -103.665871, 3.37718661];
     let x = Tensor::new(&[[[[100f32, -200., 300., 50., -400., 10.]]]], &Device::Cpu).unwrap();
-    let y = LocalResponseNorm::new(5, 1e-4, 0.75, 1.).unwrap().infer(&x).unwrap().flatten_all().unwrap();
+    let y = LocalResponseNorm::new(5, 1e-4, 0.75, 1.)
+        .unwrap()
+        .forward_no_grad(&x, &Mode::Eval)
+        .unwrap()
+        .flatten_all()
+        .unwrap();
     for (got, want) in values(&y).into_iter().zip(WANT) {
         assert!((got - want).abs() <= 8. * f64::from(f32::EPSILON) * want.abs(), "{got} {want}");
     }
@@ -113,30 +118,30 @@ fn the_response_norm_of_pytorch() {
 
 #[test]
 fn powers_do_not_overflow() {
-    let params = params(DType::F32);
-    let layer = GemPool::new(&params.root(), 30., 1e-6).unwrap();
+    let varmap = varmap(DType::F32);
+    let layer = GemPool::new(&varmap.root(), 30., 1e-6).unwrap();
     let x = Tensor::new(&[[[[1e30f32], [1e30]]]], &Device::Cpu).unwrap();
-    let y = layer.infer(&x).unwrap().to_vec2::<f32>().unwrap()[0][0];
+    let y = layer.forward_no_grad(&x, &Mode::Eval).unwrap().to_vec2::<f32>().unwrap()[0][0];
     assert!((y / 1e30 - 1.).abs() < 1e-6, "{y}");
     let x = Tensor::new(&[[[[f32::NAN], [1.], [2.]]]], &Device::Cpu).unwrap();
-    assert!(layer.infer(&x).unwrap().to_vec2::<f32>().unwrap()[0][0].is_nan());
+    assert!(layer.forward_no_grad(&x, &Mode::Eval).unwrap().to_vec2::<f32>().unwrap()[0][0].is_nan());
 }
 
 #[test]
 fn the_same_bits_for_any_number_of_threads() {
     let x = normal(7, &[5, 12, 13, 70]).to_dtype(DType::F32).unwrap();
     let runs = threads::with_threads(&[1, 2, 3], || {
-        let params = params(DType::F32);
+        let varmap = varmap(DType::F32);
         let layers: Vec<Box<dyn Layer>> = vec![
             Box::new(LocalResponseNorm::new(5, 1e-2, 0.75, 1.).unwrap()),
-            Box::new(GemPool::new(&params.root(), 3., 1e-6).unwrap()),
+            Box::new(GemPool::new(&varmap.root(), 3., 1e-6).unwrap()),
             Box::new(AdaptiveAvgPool2d::new(4, 4).unwrap()),
         ];
         let run = |layer: &dyn Layer| {
             let x = candle_core::Var::from_tensor(&x).unwrap();
-            let out = layer.apply(&x, &Mode::Eval).unwrap();
+            let out = layer.forward(&x, &Mode::Eval).unwrap();
             let grads = out.sqr().unwrap().sum_all().unwrap().backward().unwrap();
-            let power = params.trainable()[0].1.clone();
+            let power = varmap.trainable()[0].1.clone();
             (bits(&out), bits(grads.get(&x).unwrap()), grads.get(&power).map(bits))
         };
         layers.iter().map(|layer| run(layer.as_ref())).collect::<Vec<_>>()
@@ -151,14 +156,19 @@ fn what_does_not_fit_is_refused_by_name() {
         let message = LocalResponseNorm::new(size, alpha, beta, k).unwrap_err().to_string();
         assert!(message.starts_with("local_response_norm: "), "{message}");
     }
-    let params = params(DType::F32);
-    let root = params.root();
-    assert!(GemPool::new(&root.child("a"), 0., 1e-6).is_err() && GemPool::new(&root.child("b"), 3., 0.).is_err());
+    let varmap = varmap(DType::F32);
+    let root = varmap.root();
+    assert!(GemPool::new(&root.pp("a"), 0., 1e-6).is_err() && GemPool::new(&root.pp("b"), 3., 0.).is_err());
     assert!(AdaptiveAvgPool2d::new(0, 1).is_err());
-    let pool = GemPool::new(&root.child("pool"), 3., 1e-6).unwrap();
+    let pool = GemPool::new(&root.pp("pool"), 3., 1e-6).unwrap();
     let flat = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
-    assert!(pool.infer(&flat).unwrap_err().to_string().starts_with("pool: the input has shape [2, 3]"));
-    params.trainable()[0].1.set(&Tensor::new(&[-1f32], &Device::Cpu).unwrap()).unwrap();
+    assert!(
+        pool.forward_no_grad(&flat, &Mode::Eval)
+            .unwrap_err()
+            .to_string()
+            .starts_with("pool: the input has shape [2, 3]")
+    );
+    varmap.trainable()[0].1.set(&Tensor::new(&[-1f32], &Device::Cpu).unwrap()).unwrap();
     let x = Tensor::zeros((1, 2, 2, 1), DType::F32, &Device::Cpu).unwrap();
-    assert!(pool.infer(&x).unwrap_err().to_string().contains("the exponent has become -1"));
+    assert!(pool.forward_no_grad(&x, &Mode::Eval).unwrap_err().to_string().contains("the exponent has become -1"));
 }

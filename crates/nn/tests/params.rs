@@ -4,26 +4,26 @@
 mod support;
 
 use candle_core::{DType, Device, Tensor};
-use npair_nn::{Error, Init, Params};
+use npair_nn::{Error, Init, VarMap};
 use npair_types::Streams;
 use std::collections::HashMap;
 use support::values;
 
-fn build(names: &[&str], seed: u64) -> Params {
-    let params = Params::new(Streams::new(seed), DType::F32, &Device::Cpu);
+fn build(names: &[&str], seed: u64) -> VarMap {
+    let varmap = VarMap::new(Streams::new(seed), DType::F32, &Device::Cpu);
     for name in names {
-        params.root().child(name).trainable("weight", (2, 3), Init::KaimingNormal).unwrap();
+        varmap.root().pp(name).trainable("weight", (2, 3), Init::KaimingNormal).unwrap();
     }
-    params.root().child("norm").buffer("running_mean", 4, 0.5).unwrap();
-    params
+    varmap.root().pp("norm").buffer("running_mean", 4, 0.5).unwrap();
+    varmap
 }
 
-fn snapshot(params: &Params) -> Vec<(String, Vec<f64>)> {
-    params.tensors().unwrap().iter().map(|(name, t)| (name.clone(), values(t))).collect()
+fn snapshot(varmap: &VarMap) -> Vec<(String, Vec<f64>)> {
+    varmap.tensors().unwrap().iter().map(|(name, t)| (name.clone(), values(t))).collect()
 }
 
-fn loadable(params: &Params) -> HashMap<String, Tensor> {
-    params.tensors().unwrap().into_iter().collect()
+fn loadable(varmap: &VarMap) -> HashMap<String, Tensor> {
+    varmap.tensors().unwrap().into_iter().collect()
 }
 
 #[test]
@@ -43,30 +43,30 @@ fn values_depend_on_seed_and_name_alone() {
 
 #[test]
 fn a_snapshot_does_not_follow_the_variables() {
-    let params = build(&["a"], 1);
-    let before = params.tensors().unwrap();
-    let (_, var) = &params.trainable()[0];
+    let varmap = build(&["a"], 1);
+    let before = varmap.tensors().unwrap();
+    let (_, var) = &varmap.trainable()[0];
     var.set(&Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap()).unwrap();
     assert_ne!(values(&before["a.weight"]), values(var));
-    params.load(&before.into_iter().collect()).unwrap();
-    assert_eq!(snapshot(&params), snapshot(&build(&["a"], 1)));
+    varmap.load(&before.into_iter().collect()).unwrap();
+    assert_eq!(snapshot(&varmap), snapshot(&build(&["a"], 1)));
     // From its own, shared memory too.
-    let shared = params.trainable().into_iter().chain(params.buffers()).map(|(n, v)| (n, v.as_tensor().clone()));
-    params.load(&shared.collect()).unwrap();
-    assert_eq!(snapshot(&params), snapshot(&build(&["a"], 1)));
+    let shared = varmap.trainable().into_iter().chain(varmap.buffers()).map(|(n, v)| (n, v.as_tensor().clone()));
+    varmap.load(&shared.collect()).unwrap();
+    assert_eq!(snapshot(&varmap), snapshot(&build(&["a"], 1)));
 }
 
 #[test]
 fn loading_is_strict_and_changes_all_or_nothing() {
-    let params = build(&["a", "b", "c", "d", "e"], 1);
+    let varmap = build(&["a", "b", "c", "d", "e"], 1);
     let good = loadable(&build(&["a", "b", "c", "d", "e"], 2));
-    let before = snapshot(&params);
+    let before = snapshot(&varmap);
     let refuse = |change: &dyn Fn(&mut HashMap<String, Tensor>)| {
         let mut tensors = good.clone();
         change(&mut tensors);
-        let error = params.load(&tensors).unwrap_err();
+        let error = varmap.load(&tensors).unwrap_err();
         assert!(matches!(error, Error::Mismatch(_)));
-        assert_eq!(snapshot(&params), before);
+        assert_eq!(snapshot(&varmap), before);
         error.to_string()
     };
     let missing = refuse(&|t| t.retain(|name, _| !name.ends_with("weight")));
@@ -79,13 +79,13 @@ fn loading_is_strict_and_changes_all_or_nothing() {
     let integers =
         refuse(&|t| drop(t.insert("e.weight".to_owned(), Tensor::zeros((2, 3), DType::U32, &Device::Cpu).unwrap())));
     assert!(integers.contains("1 no floats (e.weight has U32)"), "{integers}");
-    params.load(&good).unwrap();
-    assert_eq!(snapshot(&params), snapshot(&build(&["a", "b", "c", "d", "e"], 2)));
+    varmap.load(&good).unwrap();
+    assert_eq!(snapshot(&varmap), snapshot(&build(&["a", "b", "c", "d", "e"], 2)));
 }
 
 #[test]
 fn a_name_is_taken_once() {
     let root = build(&["a"], 1).root();
-    let again = root.child("a").buffer("weight", 1, 0.).unwrap_err().to_string();
+    let again = root.pp("a").buffer("weight", 1, 0.).unwrap_err().to_string();
     assert_eq!(again, "parameter a.weight exists already; give every layer a name of its own");
 }

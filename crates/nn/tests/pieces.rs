@@ -1,4 +1,4 @@
-//! A batch in pieces: what dropout does to a row, and passes that are rehearsed without a tape.
+//! A batch in pieces: what dropout does to a row, and passes without gradients.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -6,11 +6,11 @@ mod support;
 use candle_core::{DType, Tensor};
 use npair_nn::{
     Activation, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvUnit, DropPath, Dropout, Layer, MaxPool2d,
-    Mode, PoolConfig, Sequential, rehearse,
+    Mode, PoolConfig, Sequential, forward_no_grad,
 };
 use npair_testkit::inputs;
 use npair_types::Streams;
-use support::{bits, params};
+use support::{bits, varmap};
 
 fn train() -> Mode {
     Mode::train(Streams::new(1), 7)
@@ -18,17 +18,17 @@ fn train() -> Mode {
 
 #[test]
 fn a_piece_drops_what_the_whole_batch_drops_there() {
-    let root = params(DType::F32).root();
-    let dropout = Dropout::new(&root.child("dropout"), 0.4).unwrap();
-    let path = DropPath::new(&root.child("path"), 0.4).unwrap();
+    let root = varmap(DType::F32).root();
+    let dropout = Dropout::new(&root.pp("dropout"), 0.4).unwrap();
+    let path = DropPath::new(&root.pp("path"), 0.4).unwrap();
     for shape in [&[11, 5][..], &[11, 3, 2], &[11]] {
         let x = inputs::normal(1, 1., shape, DType::F32).unwrap();
         for layer in [&dropout as &dyn Layer, &path] {
-            let whole = bits(&layer.apply(&x, &train()).unwrap());
+            let whole = bits(&layer.forward(&x, &train()).unwrap());
             for cuts in [&[0, 4, 8, 11][..], &[0, 1, 11], &[0, 7, 11]] {
                 let piece = |w: &[usize]| {
                     let rows = x.narrow(0, w[0], w[1] - w[0]).unwrap();
-                    bits(&layer.apply(&rows, &train().from_row(w[0])).unwrap())
+                    bits(&layer.forward(&rows, &train().from_row(w[0])).unwrap())
                 };
                 assert_eq!(cuts.windows(2).flat_map(piece).collect::<Vec<_>>(), whole, "{shape:?} {cuts:?}");
             }
@@ -36,32 +36,32 @@ fn a_piece_drops_what_the_whole_batch_drops_there() {
     }
     // Another row drops something else.
     let x = Tensor::ones((4, 50), DType::F32, &candle_core::Device::Cpu).unwrap();
-    let at = |row| bits(&dropout.apply(&x, &train().from_row(row)).unwrap());
+    let at = |row| bits(&dropout.forward(&x, &train().from_row(row)).unwrap());
     assert_ne!(at(0), at(4));
     assert_eq!(Mode::Eval.from_row(3), Mode::Eval);
 }
 
 #[test]
-fn a_rehearsal_gives_the_same_bits_and_leaves_no_trace() {
+fn a_pass_without_gradients_gives_the_same_bits_and_leaves_no_trace() {
     for frozen in [false, true] {
-        let params = params(DType::F32);
-        let root = params.root();
+        let varmap = varmap(DType::F32);
+        let root = varmap.root();
         let conv =
-            |name: &str, inputs| Conv2d::new(&root.child(name), inputs, 6, Conv2dConfig::square(3).padding(1)).unwrap();
-        let norm = BatchNorm2d::new(&root.child("norm"), 6, BatchNormConfig { frozen, ..Default::default() }).unwrap();
+            |name: &str, inputs| Conv2d::new(&root.pp(name), inputs, 6, Conv2dConfig::square(3).padding(1)).unwrap();
+        let norm = BatchNorm2d::new(&root.pp("norm"), 6, BatchNormConfig { frozen, ..Default::default() }).unwrap();
         let network = Sequential::new()
             .then(ConvUnit::new(conv("first", 3), Some(norm), Activation::Relu).unwrap())
             .then(MaxPool2d::new(PoolConfig::square(2)).unwrap())
             .then(ConvUnit::new(conv("second", 6), None, Activation::Relu).unwrap())
-            .then(Dropout::new(&root.child("dropout"), 0.3).unwrap());
+            .then(Dropout::new(&root.pp("dropout"), 0.3).unwrap());
         let x = inputs::normal(2, 1., (5, 8, 8, 3), DType::F32).unwrap();
-        let buffers = || -> Vec<Vec<u32>> { params.buffers().iter().map(|(_, var)| bits(var)).collect() };
+        let buffers = || -> Vec<Vec<u32>> { varmap.buffers().iter().map(|(_, var)| bits(var)).collect() };
         let before = buffers();
-        let rehearsed = rehearse(&x, &train(), |x, pass| network.forward(x, pass)).unwrap();
-        assert!(!rehearsed.track_op());
+        let no_grad = forward_no_grad(&x, &train(), |x, tape| network.record(x, tape)).unwrap();
+        assert!(!no_grad.track_op());
         assert_eq!(buffers(), before);
-        assert_eq!(bits(&network.apply(&x, &train()).unwrap()), bits(&rehearsed), "frozen: {frozen}");
-        // The pass with a tape moves what is not frozen, once.
+        assert_eq!(bits(&network.forward(&x, &train()).unwrap()), bits(&no_grad), "frozen: {frozen}");
+        // The pass with gradients moves what is not frozen, once.
         assert_eq!(buffers() == before, frozen);
     }
 }

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use npair_nn::{AvgPool2d, GlobalAvgPool, Layer, MaxPool2d, Mode, PoolConfig};
 use npair_testkit::{inputs, threads};
 use proptest::prelude::*;
-use support::{Planes, bits, check_gradients, gradients, params, values};
+use support::{Planes, bits, check_gradients, gradients, values, varmap};
 
 /// Windows along one axis as PyTorch defines them: (first, end) in padded coordinates.
 fn windows(extent: usize, k: usize, s: usize, p: usize, ceil: bool) -> Vec<(usize, usize)> {
@@ -75,7 +75,7 @@ fn compare(x: &Tensor, layer: &dyn Layer, config: &PoolConfig, kind: Kind) {
     assert_eq!(out.dims(), [b, c, rows, columns], "{config:?} on {h} x {w}");
     let grad = inputs::normal(8, 1., out.shape(), DType::F64).unwrap();
     let want = naive(&values(x), &values(&grad), (h, w), config, kind);
-    let got = gradients(layer, &params(DType::F64), x, &grad, &Mode::Eval);
+    let got = gradients(layer, &varmap(DType::F64), x, &grad, &Mode::Eval);
     for (got, want) in [(&values(&out), &want.out), (&got[0].1, &want.dx)] {
         for (g, w) in got.iter().zip(want) {
             // At most 25 terms of order 1 in a window or over a pixel.
@@ -117,10 +117,10 @@ fn central_differences() {
     for config in
         [PoolConfig::square(2), PoolConfig::square(3).stride(2).padding(1), PoolConfig::square(3).stride(2).ceil()]
     {
-        check_gradients(&MaxPool2d::new(config).unwrap(), &params(DType::F64), &x, &Mode::Eval);
-        check_gradients(&AvgPool2d::new(config).unwrap(), &params(DType::F64), &x, &Mode::Eval);
+        check_gradients(&MaxPool2d::new(config).unwrap(), &varmap(DType::F64), &x, &Mode::Eval);
+        check_gradients(&AvgPool2d::new(config).unwrap(), &varmap(DType::F64), &x, &Mode::Eval);
     }
-    check_gradients(&GlobalAvgPool, &params(DType::F64), &x, &Mode::Eval);
+    check_gradients(&GlobalAvgPool, &varmap(DType::F64), &x, &Mode::Eval);
 }
 
 #[test]

@@ -5,13 +5,13 @@ mod support;
 
 use candle_core::{DType, Device, Tensor};
 use npair_nn::{
-    Attention, ClassToken, DropPath, FirstToken, Gelu, Init, Layer, LayerNorm, LayerScale, Mode, Params, PatchEmbed,
-    Softmax,
+    Attention, ClassToken, DropPath, FirstToken, Gelu, Init, Layer, LayerNorm, LayerScale, Mode, PatchEmbed, Softmax,
+    VarMap,
 };
 use npair_testkit::{inputs, threads};
 use npair_types::Streams;
 use proptest::prelude::*;
-use support::{bits, check_gradients, params, values};
+use support::{bits, check_gradients, values, varmap};
 
 fn train(step: u64) -> Mode {
     Mode::train(Streams::new(1), step)
@@ -22,8 +22,8 @@ fn normal(seed: u64, shape: &[usize]) -> Tensor {
 }
 
 /// All variables of a store, drawn anew: no test should pass because a bias is 0 or a scale 1.
-fn shake(params: &Params) {
-    for (at, (_, var)) in params.trainable().into_iter().enumerate() {
+fn shake(varmap: &VarMap) {
+    for (at, (_, var)) in varmap.trainable().into_iter().enumerate() {
         let noise = inputs::normal(900 + at as u64, 0.3, var.shape(), DType::F64).unwrap();
         var.set(&(var.as_tensor() + noise.to_dtype(var.dtype()).unwrap()).unwrap()).unwrap();
     }
@@ -34,8 +34,8 @@ fn close(got: &[f64], want: &[f64], tolerance: f64) -> bool {
     got.len() == want.len() && got.iter().zip(want).all(|(g, w)| (g - w).abs() <= tolerance)
 }
 
-/// A row normalised, straight from the definition.
-fn normalised(row: &[f64], epsilon: f64) -> Vec<f64> {
+/// A row normalized, straight from the definition.
+fn normalized(row: &[f64], epsilon: f64) -> Vec<f64> {
     let n = row.len() as f64;
     let mean = row.iter().sum::<f64>() / n;
     let variance = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
@@ -67,10 +67,10 @@ fn attended(qkv: &[f64], batch: usize, tokens: usize, heads: usize, width: usize
 }
 
 /// An attention whose linear layers hand on what they get: tokens (B, T, 3 C) of which the queries are the first third.
-fn mixing_alone(heads: usize, width: usize) -> (Params, Attention) {
-    let params = params(DType::F64);
-    let layer = Attention::new(&params.root(), heads * width, heads, Init::Normal(0.4)).unwrap();
-    (params, layer)
+fn mixing_alone(heads: usize, width: usize) -> (VarMap, Attention) {
+    let varmap = varmap(DType::F64);
+    let layer = Attention::new(&varmap.root(), heads * width, heads, Init::Normal(0.4)).unwrap();
+    (varmap, layer)
 }
 
 proptest! {
@@ -78,19 +78,19 @@ proptest! {
 
     #[test]
     fn layer_norm_is_the_definition(rows in 0..70usize, width in 1..50usize) {
-        let params = params(DType::F64);
-        let layer = LayerNorm::new(&params.root(), width, 1e-3).unwrap();
-        shake(&params);
+        let varmap = varmap(DType::F64);
+        let layer = LayerNorm::new(&varmap.root(), width, 1e-3).unwrap();
+        shake(&varmap);
         let x = normal(2, &[rows, width]);
-        let [bias, weight] = [0, 1].map(|at| values(&params.trainable()[at].1));
+        let [bias, weight] = [0, 1].map(|at| values(&varmap.trainable()[at].1));
         let want: Vec<f64> = values(&x)
             .chunks(width)
-            .flat_map(|row| normalised(row, 1e-3))
+            .flat_map(|row| normalized(row, 1e-3))
             .enumerate()
             .map(|(at, v)| v * weight[at % width] + bias[at % width])
             .collect();
         // Up to 50 terms; a variance near 0 magnifies by 1 / sqrt(epsilon) = 32.
-        prop_assert!(close(&values(&layer.infer(&x).unwrap()), &want, 50. * 32. * f64::EPSILON * 8.));
+        prop_assert!(close(&values(&layer.forward_no_grad(&x, &Mode::Eval).unwrap()), &want, 50. * 32. * f64::EPSILON * 8.));
     }
 
     #[test]
@@ -101,16 +101,16 @@ proptest! {
             row.iter().map(|v| v.exp() / total).collect::<Vec<_>>()
         };
         let want: Vec<f64> = values(&x).chunks(width).flat_map(row).collect();
-        prop_assert!(close(&values(&Softmax.infer(&x).unwrap()), &want, 60. * f64::EPSILON));
+        prop_assert!(close(&values(&Softmax.forward_no_grad(&x, &Mode::Eval).unwrap()), &want, 60. * f64::EPSILON));
     }
 
     #[test]
     fn attention_is_the_definition(batch in 0..3usize, tokens in 1..150usize, heads in 1..4usize, width in 1..9usize) {
-        let (params, layer) = mixing_alone(heads, width);
-        shake(&params);
+        let (varmap, layer) = mixing_alone(heads, width);
+        shake(&varmap);
         let channels = heads * width;
         let x = normal(4, &[batch, tokens, channels]);
-        let (xs, stored) = (values(&x), params.tensors().unwrap());
+        let (xs, stored) = (values(&x), varmap.tensors().unwrap());
         let linear = |x: &[f64], name: &str, outputs: usize| -> Vec<f64> {
             let (w, b) = (values(&stored[&format!("{name}.weight")]), values(&stored[&format!("{name}.bias")]));
             let entry = |row: &[f64], o: usize| {
@@ -122,36 +122,36 @@ proptest! {
         let mixed = attended(&linear(&xs, "qkv", 3 * channels), batch, tokens, heads, width);
         let want = linear(&mixed, "proj", channels);
         // Logits of order 10, over which exp magnifies rounding; sums of up to 150 terms of order 10.
-        prop_assert!(close(&values(&layer.infer(&x).unwrap()), &want, 1500. * 10. * f64::EPSILON));
+        prop_assert!(close(&values(&layer.forward_no_grad(&x, &Mode::Eval).unwrap()), &want, 1500. * 10. * f64::EPSILON));
     }
 
     #[test]
     fn class_token_is_the_definition(batch in 0..3usize, width in 1..6usize, grid in 1..5usize) {
-        let params = params(DType::F64);
-        let layer = ClassToken::new(&params.root(), width, grid, grid).unwrap();
-        let (patches, stored) = (grid * grid, params.tensors().unwrap());
+        let varmap = varmap(DType::F64);
+        let layer = ClassToken::new(&varmap.root(), width, grid, grid).unwrap();
+        let (patches, stored) = (grid * grid, varmap.tensors().unwrap());
         let x = normal(5, &[batch, patches, width]);
         let class = stored["cls_token"].broadcast_as((batch, 1, width)).unwrap();
         let want = Tensor::cat(&[&class, &x], 1).unwrap().broadcast_add(&stored["pos_embed"]).unwrap();
-        let got = layer.infer(&x).unwrap();
+        let got = layer.forward_no_grad(&x, &Mode::Eval).unwrap();
         prop_assert_eq!(values(&got), values(&want));
-        prop_assert_eq!(values(&FirstToken.infer(&got).unwrap()), values(&want.narrow(1, 0, 1).unwrap()));
+        prop_assert_eq!(values(&FirstToken.forward_no_grad(&got, &Mode::Eval).unwrap()), values(&want.narrow(1, 0, 1).unwrap()));
     }
 }
 
 #[test]
 fn gradients_are_those_of_difference_quotients() {
     let mode = Mode::Eval;
-    check_gradients(&Gelu, &params(DType::F64), &normal(1, &[3, 40]), &mode);
-    check_gradients(&Softmax, &params(DType::F64), &normal(2, &[5, 19]), &mode);
-    check_gradients(&FirstToken, &params(DType::F64), &normal(2, &[3, 4, 5]), &mode);
+    check_gradients(&Gelu, &varmap(DType::F64), &normal(1, &[3, 40]), &mode);
+    check_gradients(&Softmax, &varmap(DType::F64), &normal(2, &[5, 19]), &mode);
+    check_gradients(&FirstToken, &varmap(DType::F64), &normal(2, &[3, 4, 5]), &mode);
 
-    let store = params(DType::F64);
+    let store = varmap(DType::F64);
     let layer = LayerNorm::new(&store.root(), 19, 1e-5).unwrap();
     shake(&store);
     check_gradients(&layer, &store, &normal(3, &[2, 35, 19]), &mode);
 
-    let store = params(DType::F64);
+    let store = varmap(DType::F64);
     let layer = LayerScale::new(&store.root(), 5, 0.1).unwrap();
     check_gradients(&layer, &store, &normal(3, &[40, 5]), &mode);
 
@@ -161,23 +161,23 @@ fn gradients_are_those_of_difference_quotients() {
         check_gradients(&layer, &store, &normal(4, &[2, tokens, 6]), &mode);
     }
     for stored in [3, 2, 5] {
-        let store = params(DType::F64);
+        let store = varmap(DType::F64);
         let layer = ClassToken::new(&store.root(), 4, 3, stored).unwrap();
         check_gradients(&layer, &store, &normal(5, &[2, 9, 4]), &mode);
     }
-    let store = params(DType::F64);
+    let store = varmap(DType::F64);
     let layer = PatchEmbed::new(&store.root(), 3, 5, 2, Init::Normal(0.5)).unwrap();
     shake(&store);
     check_gradients(&layer, &store, &normal(6, &[2, 3, 4, 6]), &mode);
 
-    let layer = DropPath::new(&params(DType::F64).root().child("path"), 0.4).unwrap();
-    check_gradients(&layer, &params(DType::F64), &normal(7, &[9, 2, 3]), &train(2));
+    let layer = DropPath::new(&varmap(DType::F64).root().pp("path"), 0.4).unwrap();
+    check_gradients(&layer, &varmap(DType::F64), &normal(7, &[9, 2, 3]), &train(2));
 }
 
 #[test]
 fn large_logits_do_not_overflow() {
     let x = Tensor::new(&[[1000f32, 0., -1000.], [-1e30, -1e30, -1e30]], &Device::Cpu).unwrap();
-    let y = Softmax.infer(&x).unwrap().to_vec2::<f32>().unwrap();
+    let y = Softmax.forward_no_grad(&x, &Mode::Eval).unwrap().to_vec2::<f32>().unwrap();
     assert_eq!(y[0], [1., 0., 0.]);
     assert!(y[1].iter().all(|p| (p - 1. / 3.).abs() < 1e-7));
 }
@@ -185,20 +185,20 @@ fn large_logits_do_not_overflow() {
 #[test]
 fn far_from_zero_layer_norm_keeps_its_precision() {
     // Deviations of 1 on top of 10,000: E[x^2] - E[x]^2 in f32 would have nothing left.
-    let params = params(DType::F32);
-    let layer = LayerNorm::new(&params.root(), 64, 1e-5).unwrap();
+    let varmap = varmap(DType::F32);
+    let layer = LayerNorm::new(&varmap.root(), 64, 1e-5).unwrap();
     let row: Vec<f64> = (0..64).map(|i| 10_000. + f64::from(i % 3)).collect();
     let x = Tensor::new(row.clone(), &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
     // The mean is a number of f32: within 2^-11 of the row's, and so is every result.
-    assert!(close(&values(&layer.infer(&x).unwrap()), &normalised(&row, 1e-5), 1e-3));
+    assert!(close(&values(&layer.forward_no_grad(&x, &Mode::Eval).unwrap()), &normalized(&row, 1e-5), 1e-3));
 }
 
 #[test]
 fn stochastic_depth_leaves_out_whole_images() {
-    let root = params(DType::F32).root();
-    let (a, b) = (DropPath::new(&root.child("a"), 0.25).unwrap(), DropPath::new(&root.child("b"), 0.25).unwrap());
+    let root = varmap(DType::F32).root();
+    let (a, b) = (DropPath::new(&root.pp("a"), 0.25).unwrap(), DropPath::new(&root.pp("b"), 0.25).unwrap());
     let x = Tensor::ones((4_000, 3), DType::F32, &Device::Cpu).unwrap();
-    let run = |layer: &DropPath, mode: Mode| values(&layer.apply(&x, &mode).unwrap());
+    let run = |layer: &DropPath, mode: Mode| values(&layer.forward(&x, &mode).unwrap());
     assert_eq!(run(&a, train(3)), run(&a, train(3)));
     assert_ne!(run(&a, train(3)), run(&a, train(4)));
     assert_ne!(run(&a, train(3)), run(&b, train(3)));
@@ -219,23 +219,23 @@ fn stochastic_depth_leaves_out_whole_images() {
 #[test]
 fn the_same_bits_for_any_number_of_threads() {
     let runs = threads::with_threads(&[1, 2, 3], || {
-        let params = params(DType::F32);
-        let root = params.root();
+        let varmap = varmap(DType::F32);
+        let root = varmap.root();
         let layers: Vec<Box<dyn Layer>> = vec![
-            Box::new(LayerNorm::new(&root.child("norm"), 24, 1e-6).unwrap()),
-            Box::new(Attention::new(&root.child("attention"), 24, 3, Init::Normal(0.3)).unwrap()),
-            Box::new(LayerScale::new(&root.child("scale"), 24, 0.1).unwrap()),
+            Box::new(LayerNorm::new(&root.pp("norm"), 24, 1e-6).unwrap()),
+            Box::new(Attention::new(&root.pp("attention"), 24, 3, Init::Normal(0.3)).unwrap()),
+            Box::new(LayerScale::new(&root.pp("scale"), 24, 0.1).unwrap()),
             Box::new(Gelu),
             Box::new(Softmax),
-            Box::new(ClassToken::new(&root.child("tokens"), 24, 10, 7).unwrap()),
+            Box::new(ClassToken::new(&root.pp("tokens"), 24, 10, 7).unwrap()),
         ];
         let x = normal(8, &[5, 100, 24]).to_dtype(DType::F32).unwrap();
         let mut all = Vec::new();
         for layer in &layers {
-            let out = layer.apply(&x, &Mode::Eval).unwrap();
+            let out = layer.forward(&x, &Mode::Eval).unwrap();
             let grads = out.sqr().unwrap().sum_all().unwrap().backward().unwrap();
             all.push(bits(&out));
-            all.extend(params.trainable().iter().filter_map(|(_, v)| grads.get(v)).map(bits));
+            all.extend(varmap.trainable().iter().filter_map(|(_, v)| grads.get(v)).map(bits));
         }
         all
     });
@@ -245,31 +245,30 @@ fn the_same_bits_for_any_number_of_threads() {
 
 #[test]
 fn what_does_not_fit_is_refused_by_name() {
-    let params = params(DType::F32);
-    let root = params.root().child("block");
+    let varmap = varmap(DType::F32);
+    let root = varmap.root().pp("block");
     let x = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
-    let message = |layer: &dyn Layer, shape: &[usize]| layer.infer(&x(shape)).unwrap_err().to_string();
-    let norm = LayerNorm::new(&root.child("norm"), 4, 1e-5).unwrap();
+    let message =
+        |layer: &dyn Layer, shape: &[usize]| layer.forward_no_grad(&x(shape), &Mode::Eval).unwrap_err().to_string();
+    let norm = LayerNorm::new(&root.pp("norm"), 4, 1e-5).unwrap();
     assert_eq!(
         message(&norm, &[2, 3]),
         "block.norm: the input has shape [2, 3], but the layer takes 4 channels in the last place"
     );
-    let attention = Attention::new(&root.child("attn"), 4, 2, Init::Zeros).unwrap();
+    let attention = Attention::new(&root.pp("attn"), 4, 2, Init::Zeros).unwrap();
     assert!(message(&attention, &[2, 4]).starts_with("block.attn: "));
     assert!(message(&attention, &[2, 3, 5]).contains("at least one token of 4 channels"));
     let tokens = ClassToken::new(&root, 4, 2, 2).unwrap();
     assert!(message(&tokens, &[1, 5, 4]).contains("takes 4 tokens of 4 channels"));
-    let patches = PatchEmbed::new(&root.child("patch"), 1, 4, 3, Init::Zeros).unwrap();
+    let patches = PatchEmbed::new(&root.pp("patch"), 1, 4, 3, Init::Zeros).unwrap();
     assert!(message(&patches, &[1, 4, 3, 1]).contains("multiples of the patch's 3 pixels"));
     assert!(message(&FirstToken, &[1, 0, 4]).contains("at least one token"));
     assert!(message(&Softmax, &[2, 0]).contains("at least one entry"));
-    assert!(
-        LayerNorm::new(&root.child("a"), 0, 1e-5).is_err() && LayerNorm::new(&root.child("b"), 1, f64::NAN).is_err()
-    );
-    assert!(LayerScale::new(&root.child("c"), 1, f64::INFINITY).is_err());
-    let uneven = Attention::new(&root.child("d"), 5, 2, Init::Zeros).unwrap_err().to_string();
+    assert!(LayerNorm::new(&root.pp("a"), 0, 1e-5).is_err() && LayerNorm::new(&root.pp("b"), 1, f64::NAN).is_err());
+    assert!(LayerScale::new(&root.pp("c"), 1, f64::INFINITY).is_err());
+    let uneven = Attention::new(&root.pp("d"), 5, 2, Init::Zeros).unwrap_err().to_string();
     assert!(uneven.contains("2 heads over 5 channels"), "{uneven}");
-    assert!(ClassToken::new(&root.child("e"), 4, 0, 2).is_err());
+    assert!(ClassToken::new(&root.pp("e"), 4, 0, 2).is_err());
     let whole = Tensor::zeros((1, 4), DType::U32, &Device::Cpu).unwrap();
-    assert!(Gelu.infer(&whole).unwrap_err().to_string().contains("gelu: cannot compute in U32"));
+    assert!(Gelu.forward_no_grad(&whole, &Mode::Eval).unwrap_err().to_string().contains("gelu: cannot compute in U32"));
 }

@@ -1,7 +1,7 @@
 //! Weights that a run starts from, and what they say about pictures.
 
 use crate::{Config, Error, Result};
-use npair_backbones::{BackboneConfig, EmbeddingNet, Hub, Interpolation, Pictures, Preprocess, Weights};
+use npair_backbones::{BackboneConfig, EmbeddingNet, Hub, Interpolation, Preprocess, PretrainedPreprocess, Weights};
 use npair_data::{AugmentConfig, Channels, Filter, PipelineConfig, Resize};
 use std::env;
 use std::path::PathBuf;
@@ -37,13 +37,13 @@ pub(crate) fn hub() -> Hub {
 /// Takes `[images]` over from the weights where the configuration leaves it open; else says where the two differ.
 pub(crate) fn take_images(config: &mut Config, backbone: &BackboneConfig, notes: &mut Vec<String>) -> Result<()> {
     let Some(weights) = weights(config)? else { return Ok(()) };
-    let Some(pictures) = npair_backbones::preprocess(&weights, &hub(), backbone)? else { return Ok(()) };
-    let told = match pictures {
-        Pictures::Own(value) => serde_json::from_value(value).map_err(|e| Error::Setting {
+    let Some(preprocess) = npair_backbones::pretrained_preprocess(&weights, &hub(), backbone)? else { return Ok(()) };
+    let told = match preprocess {
+        PretrainedPreprocess::Own(value) => serde_json::from_value(value).map_err(|e| Error::Setting {
             setting: "model.pretrained",
             why: format!("the config.json of {weights} says how pictures are made into pixels in a way that is not known ({e}); give [images]"),
         })?,
-        Pictures::Described(told) => pipeline(&told),
+        PretrainedPreprocess::Described(told) => pipeline(&told),
     };
     match &config.images {
         None => config.images = Some(told),

@@ -134,7 +134,7 @@ impl Network {
             };
             return Ok(Self::Vectors(Arc::new(VectorNet::new(vectors, streams, DType::F32, device)?)));
         }
-        let mut model = npair_backbones::ModelConfig::new(backbone(config)?, m.embedding);
+        let mut model = npair_backbones::EmbeddingNetConfig::new(backbone(config)?, m.embedding);
         model.dropout = m.dropout;
         model.output = m.output;
         model.preprocess = serde_json::to_value(config.images())

@@ -3,7 +3,9 @@
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
-use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, ModelConfig, Output, ResNetConfig, VitConfig};
+use npair_backbones::{
+    BackboneConfig, ConvNetConfig, EmbeddingNet, EmbeddingNetConfig, Output, ResNetConfig, VitConfig,
+};
 use npair_losses::{Batch, CrossBatchMemory, Loss, LossContext, NPairMc, ProxyAnchor, WeightedSum};
 use npair_nn::{Mode, backward};
 use npair_testkit::{inputs, threads};
@@ -15,7 +17,7 @@ const SIZE: usize = 32;
 
 /// A network with dropout whose batch norm, if any, is frozen.
 fn net(backbone: BackboneConfig, dtype: DType, output: Output) -> EmbeddingNet {
-    let mut config = ModelConfig::new(backbone, 8);
+    let mut config = EmbeddingNetConfig::new(backbone, 8);
     config.dropout = 0.3;
     config.output = output;
     EmbeddingNet::new(config, Streams::new(3), dtype, &Device::Cpu).unwrap()
@@ -54,7 +56,7 @@ struct Sums {
 
 impl Sums {
     fn new(net: &EmbeddingNet, loss: &dyn Loss) -> Self {
-        let vars = [net.params().trainable(), loss.variables()].concat();
+        let vars = [net.varmap().trainable(), loss.variables()].concat();
         let grads = vec![None; vars.len()];
         Self { vars, grads }
     }
@@ -163,7 +165,7 @@ fn batch_norm_sees_pieces_and_moves_once_for_each() {
     let [cached, plain] = [(); 2].map(|()| net(backbone, DType::F32, Output::Raw));
     let pixels = pixels(DType::F32);
     let buffers = |net: &EmbeddingNet| -> Vec<Vec<f32>> {
-        net.params().buffers().iter().map(|(_, var)| var.flatten_all().unwrap().to_vec1().unwrap()).collect()
+        net.varmap().buffers().iter().map(|(_, var)| var.flatten_all().unwrap().to_vec1().unwrap()).collect()
     };
     let first = buffers(&cached);
     let of = |rows: std::ops::Range<usize>| Ok(pixels.narrow(0, rows.start, rows.len())?);

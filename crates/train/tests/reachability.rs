@@ -51,11 +51,11 @@ fn every_variable_of_every_backbone_has_a_gradient_under_every_kind_of_loss() {
     let labels = Labels::new([0, 0, 1, 1, 2, 2, 3, 3]).unwrap();
     for backbone in BackboneConfig::all().map(small) {
         let name = backbone.architecture();
-        let config = ModelConfig { dropout: 0.2, ..ModelConfig::new(backbone, WIDTH) };
+        let config = EmbeddingNetConfig { dropout: 0.2, ..EmbeddingNetConfig::new(backbone, WIDTH) };
         let net = EmbeddingNet::new(config, Streams::new(7), DType::F32, &Device::Cpu).unwrap();
         let InputSpec { channels, size } = net.input();
         let pixels = inputs::normal(8, 1., (labels.len(), channels, size, size), DType::F32).unwrap();
-        let vars = net.params().trainable();
+        let vars = net.varmap().trainable();
         for (step, (loss_name, loss)) in losses(&labels).into_iter().enumerate() {
             let embeddings = net.forward(&pixels, &Mode::train(Streams::new(7), step as u64)).unwrap();
             let value = loss.forward(&Batch::new(&embeddings, &labels).unwrap()).unwrap().value;

@@ -5,7 +5,7 @@ mod families;
 
 use crate::{Backbone, Error, InputSpec, Result};
 use candle_core::{DType, Device, Tensor};
-use npair_nn::{Layer, Pass, ToChannelsFirst, Value};
+use npair_nn::{Layer, Mode, Node, Tape, ToChannelsFirst};
 
 /// From images (B, C, H, W) to features (B, F).
 type Run = dyn Fn(&Tensor) -> candle_core::Result<Tensor> + Send + Sync;
@@ -91,11 +91,11 @@ impl FrozenExtractor {
 }
 
 impl Backbone for FrozenExtractor {
-    fn forward(&self, pixels: &Value, _: &mut Pass) -> Result<Value> {
+    fn record(&self, pixels: &Node, _: &mut Tape) -> Result<Node> {
         self.input.check(pixels)?;
         // A pass of its own, that keeps nothing.
-        let images = ToChannelsFirst.infer(pixels.tensor())?;
-        Ok(Value::constant(&self.extract(&images)?)?)
+        let images = ToChannelsFirst.forward_no_grad(pixels.tensor(), &Mode::Eval)?;
+        Ok(Node::constant(&self.extract(&images)?)?)
     }
 
     fn features(&self) -> usize {

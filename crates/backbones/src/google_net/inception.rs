@@ -2,8 +2,8 @@
 
 use crate::Result;
 use npair_nn::{
-    Activation, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvUnit, Layer, MaxPool2d, Pass, Path, PoolConfig,
-    Value, concat,
+    Activation, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvUnit, Layer, MaxPool2d, Node, PoolConfig, Tape,
+    VarBuilder, concat,
 };
 
 /// What sets the published networks apart.
@@ -16,26 +16,26 @@ pub(super) struct Flavour {
 }
 
 impl Flavour {
-    /// Convolution, norm, ReLU: `conv.*` and `bn.*` below `path`.
-    pub(super) fn unit(self, path: &Path, inputs: usize, outputs: usize, config: Conv2dConfig) -> Result<ConvUnit> {
+    /// Convolution, norm, ReLU: `conv.*` and `bn.*` below `vb`.
+    pub(super) fn unit(self, vb: &VarBuilder, inputs: usize, outputs: usize, config: Conv2dConfig) -> Result<ConvUnit> {
         let config = if self.norm.is_some() { config.without_bias() } else { config };
-        let conv = Conv2d::new(&path.child("conv"), inputs, outputs, config)?;
-        let norm = self.norm.map(|norm| BatchNorm2d::new(&path.child("bn"), outputs, norm)).transpose()?;
+        let conv = Conv2d::new(&vb.pp("conv"), inputs, outputs, config)?;
+        let norm = self.norm.map(|norm| BatchNorm2d::new(&vb.pp("bn"), outputs, norm)).transpose()?;
         Ok(ConvUnit::new(conv, norm, Activation::Relu)?)
     }
 
     /// The trunk up to the second pool: `conv1`, `conv2`, `conv3`.
-    pub(super) fn stem(self, path: &Path) -> Result<[ConvUnit; 3]> {
+    pub(super) fn stem(self, vb: &VarBuilder) -> Result<[ConvUnit; 3]> {
         Ok([
-            self.unit(&path.child("conv1"), 3, 64, Conv2dConfig::square(7).stride(2).padding(3))?,
-            self.unit(&path.child("conv2"), 64, 64, Conv2dConfig::square(1))?,
-            self.unit(&path.child("conv3"), 64, 192, Conv2dConfig::square(3).padding(1))?,
+            self.unit(&vb.pp("conv1"), 3, 64, Conv2dConfig::square(7).stride(2).padding(3))?,
+            self.unit(&vb.pp("conv2"), 64, 64, Conv2dConfig::square(1))?,
+            self.unit(&vb.pp("conv3"), 64, 192, Conv2dConfig::square(3).padding(1))?,
         ])
     }
 
     /// The nine modules: `inception3a` to `inception5b`.
-    pub(super) fn modules(self, path: &Path) -> Result<Vec<Inception>> {
-        WIDTHS.iter().map(|(name, widths)| Inception::new(&path.child(name), *widths, self)).collect()
+    pub(super) fn modules(self, vb: &VarBuilder) -> Result<Vec<Inception>> {
+        WIDTHS.iter().map(|(name, widths)| Inception::new(&vb.pp(name), *widths, self)).collect()
     }
 }
 
@@ -69,11 +69,11 @@ pub(super) struct Inception {
 }
 
 impl Inception {
-    fn new(path: &Path, widths: [usize; 7], flavour: Flavour) -> Result<Self> {
+    fn new(vb: &VarBuilder, widths: [usize; 7], flavour: Flavour) -> Result<Self> {
         let [inputs, single, reduced, middle, squeezed, large, pooled] = widths;
         let one = Conv2dConfig::square(1);
         let same = |size: usize| Conv2dConfig::square(size).padding(size / 2);
-        let unit = |branch: &str, inputs, outputs, config| flavour.unit(&path.child(branch), inputs, outputs, config);
+        let unit = |branch: &str, inputs, outputs, config| flavour.unit(&vb.pp(branch), inputs, outputs, config);
         Ok(Self {
             single: unit("branch1", inputs, single, one)?,
             middle: [unit("branch2.0", inputs, reduced, one)?, unit("branch2.1", reduced, middle, same(3))?],
@@ -86,11 +86,11 @@ impl Inception {
         })
     }
 
-    pub(super) fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        let single = self.single.forward(x, pass)?;
-        let middle = self.middle[1].forward(&self.middle[0].forward(x, pass)?, pass)?;
-        let large = self.large[1].forward(&self.large[0].forward(x, pass)?, pass)?;
-        let pooled = self.pooled.forward(&self.pool.forward(x, pass)?, pass)?;
-        Ok(concat(&[&single, &middle, &large, &pooled], pass)?)
+    pub(super) fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        let single = self.single.record(x, tape)?;
+        let middle = self.middle[1].record(&self.middle[0].record(x, tape)?, tape)?;
+        let large = self.large[1].record(&self.large[0].record(x, tape)?, tape)?;
+        let pooled = self.pooled.record(&self.pool.record(x, tape)?, tape)?;
+        Ok(concat(&[&single, &middle, &large, &pooled], tape)?)
     }
 }

@@ -9,7 +9,7 @@ use crate::pooling::{Pool, Pooling};
 use crate::{Backbone, InputSpec, Result, size};
 use candle_core::Tensor;
 use inception::{FEATURES, Flavour, Inception, POOLED};
-use npair_nn::{BatchNormConfig, ConvUnit, Layer, MaxPool2d, Pass, Path, PoolConfig, Value};
+use npair_nn::{BatchNormConfig, ConvUnit, Layer, MaxPool2d, Node, PoolConfig, Tape, VarBuilder};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`GoogLeNet`].
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub struct GoogLeNetConfig {
     /// Height and width of an image in pixels, 32 to 4,096; 224.
     pub size: usize,
-    /// Whether pixels that were normalised with ImageNet's means and deviations (0.485, 0.456, 0.406; 0.229, 0.224,
+    /// Whether pixels that were normalized with ImageNet's means and deviations (0.485, 0.456, 0.406; 0.229, 0.224,
     /// 0.225) are turned into those with 0.5 and 0.5, which torchvision's pretrained weights want; no.
     pub transform_input: bool,
     /// Whether batch norms keep their running statistics in training, too: for fine-tuning on small batches; no.
@@ -36,7 +36,7 @@ impl Default for GoogLeNetConfig {
 /// GoogLeNet with batch norm, as torchvision has it.
 ///
 /// It is not quite the published network: every convolution is followed by a batch norm (epsilon 0.001) instead of
-/// having a bias, there is no response normalisation, the branches "5 x 5" have 3 x 3 kernels, and the last pool is 2 x
+/// having a bias, there is no response normalization, the branches "5 x 5" have 3 x 3 kernels, and the last pool is 2 x
 /// 2. The auxiliary classifiers are left out. [`GoogLeNetOriginal`] is the network of 2014.
 ///
 /// # Shapes
@@ -47,11 +47,11 @@ impl Default for GoogLeNetConfig {
 /// Szegedy et al., CVPR 2015, table 1; batch norm: Ioffe and Szegedy, ICML 2015.
 ///
 /// ```
-/// # use npair_backbones::{Backbone, GoogLeNet, GoogLeNetConfig}; use npair_nn::Params; use npair_types::Streams;
+/// # use npair_backbones::{Backbone, GoogLeNet, GoogLeNetConfig}; use npair_nn::VarMap; use npair_types::Streams;
 /// # use candle_core::{DType, Device};
-/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
-/// let net = GoogLeNet::new(&params.root(), GoogLeNetConfig::default())?;
-/// assert_eq!((net.features(), params.count()), (1024, 5_599_904));
+/// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let net = GoogLeNet::new(&varmap.root(), GoogLeNetConfig::default())?;
+/// assert_eq!((net.features(), varmap.count()), (1024, 5_599_904));
 /// # Ok::<(), npair_backbones::Error>(())
 /// ```
 #[derive(Debug)]
@@ -65,26 +65,26 @@ pub struct GoogLeNet {
 }
 
 impl GoogLeNet {
-    /// A network below `path`.
+    /// A network below `vb`.
     ///
     /// # Errors
     /// [`crate::Error::Setting`] if the size is out of range.
-    pub fn new(path: &Path, config: GoogLeNetConfig) -> Result<Self> {
+    pub fn new(vb: &VarBuilder, config: GoogLeNetConfig) -> Result<Self> {
         size::check("size", config.size, 32, 1)?;
         let norm = BatchNormConfig { epsilon: 1e-3, frozen: config.frozen_norms, ..Default::default() };
         let flavour = Flavour { norm: Some(norm), large: 3 };
         Ok(Self {
             config,
-            stem: flavour.stem(path)?,
-            modules: flavour.modules(path)?,
+            stem: flavour.stem(vb)?,
+            modules: flavour.modules(vb)?,
             halve: MaxPool2d::new(PoolConfig::square(3).stride(2).ceil())?,
             last_halve: MaxPool2d::new(PoolConfig::square(2).ceil())?,
-            pool: Pool::new(path, config.pooling)?,
+            pool: Pool::new(vb, config.pooling)?,
         })
     }
 }
 
-/// From pixels normalised with ImageNet's statistics to (x - 0.5) / 0.5.
+/// From pixels normalized with ImageNet's statistics to (x - 0.5) / 0.5.
 fn transform(pixels: &Tensor) -> candle_core::Result<Tensor> {
     const MEAN: [f64; 3] = [0.485, 0.456, 0.406];
     const DEVIATION: [f64; 3] = [0.229, 0.224, 0.225];
@@ -94,25 +94,25 @@ fn transform(pixels: &Tensor) -> candle_core::Result<Tensor> {
 }
 
 impl Backbone for GoogLeNet {
-    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, pixels: &Node, tape: &mut Tape) -> Result<Node> {
         self.input().check(pixels)?;
         let transformed = match self.config.transform_input {
-            true => pass.candle(pixels, transform)?,
+            true => tape.candle(pixels, transform)?,
             false => pixels.clone(),
         };
         let [first, second, third] = &self.stem;
-        let x = self.halve.forward(&first.forward(&transformed, pass)?, pass)?;
-        let x = third.forward(&second.forward(&x, pass)?, pass)?;
-        let mut x = self.halve.forward(&x, pass)?;
+        let x = self.halve.record(&first.record(&transformed, tape)?, tape)?;
+        let x = third.record(&second.record(&x, tape)?, tape)?;
+        let mut x = self.halve.record(&x, tape)?;
         for (at, module) in self.modules.iter().enumerate() {
             if at == POOLED[0] {
-                x = self.halve.forward(&x, pass)?;
+                x = self.halve.record(&x, tape)?;
             } else if at == POOLED[1] {
-                x = self.last_halve.forward(&x, pass)?;
+                x = self.last_halve.record(&x, tape)?;
             }
-            x = module.forward(&x, pass)?;
+            x = module.record(&x, tape)?;
         }
-        self.pool.forward(&x, pass)
+        self.pool.record(&x, tape)
     }
 
     fn features(&self) -> usize {

@@ -1,6 +1,6 @@
 use super::inception::{FEATURES, Flavour, Inception, POOLED};
 use crate::{Backbone, InputSpec, Result, size};
-use npair_nn::{ConvUnit, GlobalAvgPool, Layer, LocalResponseNorm, MaxPool2d, Pass, Path, PoolConfig, Value};
+use npair_nn::{ConvUnit, GlobalAvgPool, Layer, LocalResponseNorm, MaxPool2d, Node, PoolConfig, Tape, VarBuilder};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`GoogLeNetOriginal`].
@@ -18,10 +18,10 @@ impl Default for GoogLeNetOriginalConfig {
 }
 
 /// GoogLeNet as it was published and as the N-pair paper began from it: convolutions with biases and no batch norm,
-/// response normalisation (5 channels, alpha 1e-4, beta 3/4) behind the first pool and the third convolution, 5 x 5
+/// response normalization (5 channels, alpha 1e-4, beta 3/4) behind the first pool and the third convolution, 5 x 5
 /// kernels.
 ///
-/// Its response normalisation was made for pixels of 0 to 255 from which a mean was taken: pixels of order 1 it leaves
+/// Its response normalization was made for pixels of 0 to 255 from which a mean was taken: pixels of order 1 it leaves
 /// as they are. Without norms, training it from scratch takes patience; [`crate::GoogLeNet`] is easier.
 ///
 /// # Shapes
@@ -32,11 +32,11 @@ impl Default for GoogLeNetOriginalConfig {
 /// Szegedy et al., CVPR 2015, table 1; Sohn, NIPS 2016, section 4.
 ///
 /// ```
-/// # use npair_backbones::{Backbone, GoogLeNetOriginal, GoogLeNetOriginalConfig}; use npair_nn::Params;
+/// # use npair_backbones::{Backbone, GoogLeNetOriginal, GoogLeNetOriginalConfig}; use npair_nn::VarMap;
 /// # use npair_types::Streams; use candle_core::{DType, Device};
-/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
-/// let net = GoogLeNetOriginal::new(&params.root(), GoogLeNetOriginalConfig::default())?;
-/// assert_eq!((net.features(), params.count()), (1024, 5_973_552));
+/// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let net = GoogLeNetOriginal::new(&varmap.root(), GoogLeNetOriginalConfig::default())?;
+/// assert_eq!((net.features(), varmap.count()), (1024, 5_973_552));
 /// # Ok::<(), npair_backbones::Error>(())
 /// ```
 #[derive(Debug)]
@@ -49,17 +49,17 @@ pub struct GoogLeNetOriginal {
 }
 
 impl GoogLeNetOriginal {
-    /// A network below `path`.
+    /// A network below `vb`.
     ///
     /// # Errors
     /// [`crate::Error::Setting`] if the size is out of range.
-    pub fn new(path: &Path, config: GoogLeNetOriginalConfig) -> Result<Self> {
+    pub fn new(vb: &VarBuilder, config: GoogLeNetOriginalConfig) -> Result<Self> {
         size::check("size", config.size, 48, 1)?;
         let flavour = Flavour { norm: None, large: 5 };
         Ok(Self {
             config,
-            stem: flavour.stem(path)?,
-            modules: flavour.modules(path)?,
+            stem: flavour.stem(vb)?,
+            modules: flavour.modules(vb)?,
             halve: MaxPool2d::new(PoolConfig::square(3).stride(2).ceil())?,
             response: LocalResponseNorm::new(5, 1e-4, 0.75, 1.)?,
         })
@@ -67,20 +67,20 @@ impl GoogLeNetOriginal {
 }
 
 impl Backbone for GoogLeNetOriginal {
-    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, pixels: &Node, tape: &mut Tape) -> Result<Node> {
         self.input().check(pixels)?;
         let [first, second, third] = &self.stem;
-        let x = self.halve.forward(&first.forward(pixels, pass)?, pass)?;
-        let x = second.forward(&self.response.forward(&x, pass)?, pass)?;
-        let x = self.response.forward(&third.forward(&x, pass)?, pass)?;
-        let mut x = self.halve.forward(&x, pass)?;
+        let x = self.halve.record(&first.record(pixels, tape)?, tape)?;
+        let x = second.record(&self.response.record(&x, tape)?, tape)?;
+        let x = self.response.record(&third.record(&x, tape)?, tape)?;
+        let mut x = self.halve.record(&x, tape)?;
         for (at, module) in self.modules.iter().enumerate() {
             if POOLED.contains(&at) {
-                x = self.halve.forward(&x, pass)?;
+                x = self.halve.record(&x, tape)?;
             }
-            x = module.forward(&x, pass)?;
+            x = module.record(&x, tape)?;
         }
-        Ok(GlobalAvgPool.forward(&x, pass)?)
+        Ok(GlobalAvgPool.record(&x, tape)?)
     }
 
     fn features(&self) -> usize {

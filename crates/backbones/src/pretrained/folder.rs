@@ -1,7 +1,7 @@
 //! Networks in folders: `config.json` and `model.safetensors`, as the Hub keeps them.
 
 use super::weights_file::{self, CONFIG, one_line};
-use crate::{EmbeddingNet, Error, ModelConfig, Result};
+use crate::{EmbeddingNet, EmbeddingNetConfig, Error, Result};
 use candle_core::{DType, Device};
 use npair_types::Streams;
 use std::path::Path;
@@ -15,7 +15,7 @@ impl EmbeddingNet {
     /// [`Error::File`] if a file cannot be written.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<()> {
         let dir = dir.as_ref();
-        weights_file::write(dir, &self.params().tensors()?)?;
+        weights_file::write(dir, &self.varmap().tensors()?)?;
         let Some(config) = self.config() else { return Ok(()) };
         weights_file::write_config(dir, config)
     }
@@ -27,14 +27,14 @@ impl EmbeddingNet {
     /// another architecture than `config.json` says.
     pub fn load(dir: impl AsRef<Path>, dtype: DType, device: &Device) -> Result<Self> {
         let dir = dir.as_ref();
-        let config: ModelConfig = weights_file::read_config(dir)?;
+        let config: EmbeddingNetConfig = weights_file::read_config(dir)?;
         // First values do not matter: all are replaced.
         let net = Self::new(config, Streams::new(0), dtype, device).map_err(|e| Error::Content {
             path: dir.join(CONFIG),
             cause: one_line(&e),
             cure: "correct the setting",
         })?;
-        weights_file::load_into(dir, |weights| Ok(net.params().load(weights)?))?;
+        weights_file::load_into(dir, |weights| Ok(net.varmap().load(weights)?))?;
         Ok(net)
     }
 }
@@ -43,6 +43,6 @@ impl EmbeddingNet {
 ///
 /// # Errors
 /// Those of [`EmbeddingNet::load`] that concern the file.
-pub fn load_config(dir: impl AsRef<Path>) -> Result<ModelConfig> {
+pub fn load_config(dir: impl AsRef<Path>) -> Result<EmbeddingNetConfig> {
     weights_file::read_config(dir.as_ref())
 }

@@ -29,7 +29,7 @@ impl EmbeddingNet {
     pub fn load_pretrained(&self, weights: &Weights, hub: &Hub) -> Result<LoadReport> {
         let (tensors, ignored) = read(&locate(weights, hub)?)?;
         let fail = |cause, cure: &str| Error::Weights { weights: weights.to_string(), cause, cure: cure.to_owned() };
-        let own = self.params().tensors()?;
+        let own = self.varmap().tensors()?;
         let (mut all, mut report) = assign(&own, tensors).map_err(|cause| {
             fail(cause, "choose the architecture, width and channels that the weights were trained with")
         })?;
@@ -41,7 +41,7 @@ impl EmbeddingNet {
         for (name, tensor) in own {
             all.entry(name).or_insert(tensor);
         }
-        self.params()
+        self.varmap()
             .load(&all)
             .map_err(|e| fail(weights_file::one_line(&e), "report this with the name of the weights"))?;
         Ok(report)
@@ -50,7 +50,7 @@ impl EmbeddingNet {
 
 /// How pictures became pixels.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Pictures {
+pub enum PretrainedPreprocess {
     /// In npair's own words: `preprocess` of its `config.json`.
     Own(serde_json::Value),
     /// In those of the field.
@@ -62,7 +62,11 @@ pub enum Pictures {
 ///
 /// # Errors
 /// Those of [`EmbeddingNet::load_pretrained`] that concern the file.
-pub fn preprocess(weights: &Weights, hub: &Hub, backbone: &BackboneConfig) -> Result<Option<Pictures>> {
+pub fn pretrained_preprocess(
+    weights: &Weights,
+    hub: &Hub,
+    backbone: &BackboneConfig,
+) -> Result<Option<PretrainedPreprocess>> {
     let config = match weights {
         Weights::Folder(dir) => Some(dir.join(weights_file::CONFIG)).filter(|path| path.is_file()),
         Weights::Safetensors(path) | Weights::Pth(path) => {
@@ -75,15 +79,15 @@ pub fn preprocess(weights: &Weights, hub: &Hub, backbone: &BackboneConfig) -> Re
         let text = fs::read(&path).map_err(weights_file::unreadable(&path))?;
         let config: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
         if let (Some(_), Some(own)) = (config.get("format"), config.get("preprocess").filter(|own| own.is_object())) {
-            return Ok(Some(Pictures::Own(own.clone())));
+            return Ok(Some(PretrainedPreprocess::Own(own.clone())));
         }
         if let Some(described) = Preprocess::of_config(&config) {
-            return Ok(Some(Pictures::Described(described)));
+            return Ok(Some(PretrainedPreprocess::Described(described)));
         }
     }
     let described = serde_json::to_value(backbone).unwrap_or_default();
     let architecture = described["architecture"].as_str().unwrap_or_default();
-    Ok((backbone.input().channels == 3).then(|| Pictures::Described(Preprocess::torchvision(architecture))))
+    Ok((backbone.input().channels == 3).then(|| PretrainedPreprocess::Described(Preprocess::torchvision(architecture))))
 }
 
 /// The file on this machine.

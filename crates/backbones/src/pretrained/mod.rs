@@ -12,7 +12,7 @@ pub(crate) mod weights_file;
 
 pub use folder::load_config;
 pub use hub::Hub;
-pub use load::{Pictures, preprocess};
+pub use load::{PretrainedPreprocess, pretrained_preprocess};
 pub use preprocess::{Interpolation, Preprocess};
 pub use report::LoadReport;
 pub use source::Weights;

@@ -1,7 +1,9 @@
 //! The two residual blocks.
 
 use crate::Result;
-use npair_nn::{Activation, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvUnit, Layer, Pass, Path, Value};
+use npair_nn::{
+    Activation, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvUnit, Layer, Node, Tape, VarBuilder,
+};
 
 /// What a block makes of what.
 #[derive(Debug, Clone, Copy)]
@@ -24,11 +26,11 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn new(path: &Path, extents: Extents, norm: BatchNormConfig) -> Result<Self> {
+    pub(super) fn new(vb: &VarBuilder, extents: Extents, norm: BatchNormConfig) -> Result<Self> {
         let Extents { inputs, width, stride, expansion } = extents;
         let outputs = width * expansion;
         let numbered = |n: usize, inputs, outputs, config, activation| {
-            unit(path, [&format!("conv{n}"), &format!("bn{n}")], [inputs, outputs], config, activation, norm)
+            unit(vb, [&format!("conv{n}"), &format!("bn{n}")], [inputs, outputs], config, activation, norm)
         };
         let (one, three, relu) = (Conv2dConfig::square(1), Conv2dConfig::square(3).padding(1), Activation::Relu);
         let (first, last) = if expansion == 1 {
@@ -42,34 +44,34 @@ impl Block {
         let changes = stride != 1 || inputs != outputs;
         let names = ["downsample.0", "downsample.1"];
         let shortcut = changes
-            .then(|| unit(path, names, [inputs, outputs], one.stride(stride), Activation::None, norm))
+            .then(|| unit(vb, names, [inputs, outputs], one.stride(stride), Activation::None, norm))
             .transpose()?;
         Ok(Self { first, last, shortcut })
     }
 
-    pub(super) fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    pub(super) fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let shortcut = match &self.shortcut {
-            Some(unit) => unit.forward(x, pass)?,
+            Some(unit) => unit.record(x, tape)?,
             None => x.clone(),
         };
         let mut inner = x.clone();
         for unit in &self.first {
-            inner = unit.forward(&inner, pass)?;
+            inner = unit.record(&inner, tape)?;
         }
-        Ok(self.last.forward_add(&inner, &shortcut, pass)?)
+        Ok(self.last.record_add(&inner, &shortcut, tape)?)
     }
 }
 
 /// Convolution without a bias, norm, activation.
 pub(super) fn unit(
-    path: &Path,
+    vb: &VarBuilder,
     [conv, norm]: [&str; 2],
     [inputs, outputs]: [usize; 2],
     config: Conv2dConfig,
     activation: Activation,
     norms: BatchNormConfig,
 ) -> Result<ConvUnit> {
-    let conv = Conv2d::new(&path.child(conv), inputs, outputs, config.without_bias())?;
-    let norm = BatchNorm2d::new(&path.child(norm), outputs, norms)?;
+    let conv = Conv2d::new(&vb.pp(conv), inputs, outputs, config.without_bias())?;
+    let norm = BatchNorm2d::new(&vb.pp(norm), outputs, norms)?;
     Ok(ConvUnit::new(conv, Some(norm), activation)?)
 }

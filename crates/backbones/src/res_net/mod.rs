@@ -5,7 +5,9 @@ mod block;
 use crate::pooling::{Pool, Pooling};
 use crate::{Backbone, InputSpec, Result, size};
 use block::{Block, Extents, unit};
-use npair_nn::{Activation, BatchNormConfig, Conv2dConfig, ConvUnit, Layer, MaxPool2d, Pass, Path, PoolConfig, Value};
+use npair_nn::{
+    Activation, BatchNormConfig, Conv2dConfig, ConvUnit, Layer, MaxPool2d, Node, PoolConfig, Tape, VarBuilder,
+};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`ResNet`].
@@ -59,12 +61,12 @@ impl ResNetDepth {
 /// He et al., CVPR 2016, table 1; the stride: Goyal et al., 2017.
 ///
 /// ```
-/// # use npair_backbones::{Backbone, ResNet, ResNetConfig, ResNetDepth}; use npair_nn::Params;
+/// # use npair_backbones::{Backbone, ResNet, ResNetConfig, ResNetDepth}; use npair_nn::VarMap;
 /// # use npair_types::Streams; use candle_core::{DType, Device};
-/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
-/// let net = ResNet::new(&params.root(), ResNetDepth::L18, ResNetConfig::default())?;
+/// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let net = ResNet::new(&varmap.root(), ResNetDepth::L18, ResNetConfig::default())?;
 /// // torchvision's 11,689,512 without the classifier's 513,000.
-/// assert_eq!((net.features(), params.count()), (512, 11_176_512));
+/// assert_eq!((net.features(), varmap.count()), (512, 11_176_512));
 /// # Ok::<(), npair_backbones::Error>(())
 /// ```
 #[derive(Debug)]
@@ -78,11 +80,11 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    /// A network below `path`.
+    /// A network below `vb`.
     ///
     /// # Errors
     /// [`crate::Error::Setting`] if the size is out of range.
-    pub fn new(path: &Path, depth: ResNetDepth, config: ResNetConfig) -> Result<Self> {
+    pub fn new(vb: &VarBuilder, depth: ResNetDepth, config: ResNetConfig) -> Result<Self> {
         size::check("size", config.size, 32, 1)?;
         let norm = BatchNormConfig { frozen: config.frozen_norms, ..Default::default() };
         let seven = Conv2dConfig::square(7).stride(2).padding(3);
@@ -92,30 +94,30 @@ impl ResNet {
             let width = 64 << stage;
             for number in 0..count {
                 let stride = if number == 0 && stage > 0 { 2 } else { 1 };
-                let path = path.child(format_args!("layer{}.{number}", stage + 1));
-                blocks.push(Block::new(&path, Extents { inputs, width, stride, expansion }, norm)?);
+                let vb = vb.pp(format_args!("layer{}.{number}", stage + 1));
+                blocks.push(Block::new(&vb, Extents { inputs, width, stride, expansion }, norm)?);
                 inputs = width * expansion;
             }
         }
         Ok(Self {
             config,
             features: inputs,
-            stem: unit(path, ["conv1", "bn1"], [3, 64], seven, Activation::Relu, norm)?,
+            stem: unit(vb, ["conv1", "bn1"], [3, 64], seven, Activation::Relu, norm)?,
             halve: MaxPool2d::new(PoolConfig::square(3).stride(2).padding(1))?,
             blocks,
-            pool: Pool::new(path, config.pooling)?,
+            pool: Pool::new(vb, config.pooling)?,
         })
     }
 }
 
 impl Backbone for ResNet {
-    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, pixels: &Node, tape: &mut Tape) -> Result<Node> {
         self.input().check(pixels)?;
-        let mut x = self.halve.forward(&self.stem.forward(pixels, pass)?, pass)?;
+        let mut x = self.halve.record(&self.stem.record(pixels, tape)?, tape)?;
         for block in &self.blocks {
-            x = block.forward(&x, pass)?;
+            x = block.record(&x, tape)?;
         }
-        self.pool.forward(&x, pass)
+        self.pool.record(&x, tape)
     }
 
     fn features(&self) -> usize {

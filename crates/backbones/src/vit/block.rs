@@ -1,7 +1,7 @@
 //! A transformer's block, and its two-layer perceptron.
 
 use crate::Result;
-use npair_nn::{Attention, DropPath, Gelu, Init, Layer, LayerNorm, LayerScale, Linear, Pass, Path, Value, sum};
+use npair_nn::{Attention, DropPath, Gelu, Init, Layer, LayerNorm, LayerScale, Linear, Node, Tape, VarBuilder, sum};
 
 /// How weights of linear layers are drawn.
 pub(crate) const INIT: Init = Init::Normal(0.02);
@@ -18,16 +18,16 @@ pub(crate) struct Perceptron {
 
 impl Perceptron {
     /// Four times as wide inside.
-    pub(crate) fn new(path: &Path, width: usize) -> Result<Self> {
+    pub(crate) fn new(vb: &VarBuilder, width: usize) -> Result<Self> {
         Ok(Self {
-            wide: Linear::with_init(&path.child("fc1"), width, 4 * width, true, INIT)?,
-            narrow: Linear::with_init(&path.child("fc2"), 4 * width, width, true, INIT)?,
+            wide: Linear::with_init(&vb.pp("fc1"), width, 4 * width, true, INIT)?,
+            narrow: Linear::with_init(&vb.pp("fc2"), 4 * width, width, true, INIT)?,
         })
     }
 
-    pub(crate) fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        let wide = Gelu.forward(&self.wide.forward(x, pass)?, pass)?;
-        Ok(self.narrow.forward(&wide, pass)?)
+    pub(crate) fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        let wide = Gelu.record(&self.wide.record(x, tape)?, tape)?;
+        Ok(self.narrow.record(&wide, tape)?)
     }
 }
 
@@ -42,36 +42,33 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// A block below `path`, with layer scale if it has a first factor.
-    pub(super) fn new(path: &Path, width: usize, heads: usize, scale: Option<f64>, drop: f64) -> Result<Self> {
-        let scaled = |name: &str, first: f64| LayerScale::new(&path.child(name), width, first);
+    /// A block below `vb`, with layer scale if it has a first factor.
+    pub(super) fn new(vb: &VarBuilder, width: usize, heads: usize, scale: Option<f64>, drop: f64) -> Result<Self> {
+        let scaled = |name: &str, first: f64| LayerScale::new(&vb.pp(name), width, first);
         Ok(Self {
-            norms: [
-                LayerNorm::new(&path.child("norm1"), width, EPSILON)?,
-                LayerNorm::new(&path.child("norm2"), width, EPSILON)?,
-            ],
-            attention: Attention::new(&path.child("attn"), width, heads, INIT)?,
-            perceptron: Perceptron::new(&path.child("mlp"), width)?,
+            norms: [LayerNorm::new(&vb.pp("norm1"), width, EPSILON)?, LayerNorm::new(&vb.pp("norm2"), width, EPSILON)?],
+            attention: Attention::new(&vb.pp("attn"), width, heads, INIT)?,
+            perceptron: Perceptron::new(&vb.pp("mlp"), width)?,
             scales: scale
                 .map(|first| Ok::<_, crate::Error>([scaled("ls1", first)?, scaled("ls2", first)?]))
                 .transpose()?,
-            drops: [DropPath::new(&path.child("drop_path1"), drop)?, DropPath::new(&path.child("drop_path2"), drop)?],
+            drops: [DropPath::new(&vb.pp("drop_path1"), drop)?, DropPath::new(&vb.pp("drop_path2"), drop)?],
         })
     }
 
-    pub(super) fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        let attended = self.attention.forward(&self.norms[0].forward(x, pass)?, pass)?;
-        let x = self.joined(0, x, attended, pass)?;
-        let made = self.perceptron.forward(&self.norms[1].forward(&x, pass)?, pass)?;
-        self.joined(1, &x, made, pass)
+    pub(super) fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        let attended = self.attention.record(&self.norms[0].record(x, tape)?, tape)?;
+        let x = self.joined(0, x, attended, tape)?;
+        let made = self.perceptron.record(&self.norms[1].record(&x, tape)?, tape)?;
+        self.joined(1, &x, made, tape)
     }
 
     /// The branch, scaled and perhaps left out, added to `x`.
-    fn joined(&self, number: usize, x: &Value, branch: Value, pass: &mut Pass) -> Result<Value> {
+    fn joined(&self, number: usize, x: &Node, branch: Node, tape: &mut Tape) -> Result<Node> {
         let scaled = match &self.scales {
-            Some(scales) => scales[number].forward(&branch, pass)?,
+            Some(scales) => scales[number].record(&branch, tape)?,
             None => branch,
         };
-        Ok(sum(x, &self.drops[number].forward(&scaled, pass)?, pass)?)
+        Ok(sum(x, &self.drops[number].record(&scaled, tape)?, tape)?)
     }
 }

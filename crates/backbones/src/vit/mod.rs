@@ -6,7 +6,7 @@ pub(crate) use block::{EPSILON, INIT, Perceptron};
 
 use crate::{Backbone, Error, InputSpec, Result, size};
 use block::Block;
-use npair_nn::{ClassToken, FirstToken, Layer, LayerNorm, Pass, PatchEmbed, Path, Value};
+use npair_nn::{ClassToken, FirstToken, Layer, LayerNorm, Node, PatchEmbed, Tape, VarBuilder};
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`Vit`].
@@ -80,12 +80,12 @@ impl VitKind {
 /// Dosovitskiy et al., ICLR 2021; Touvron et al., ICML 2021 (the small one); Oquab et al., 2023 (DINOv2).
 ///
 /// ```
-/// # use npair_backbones::{Backbone, Vit, VitConfig, VitKind}; use npair_nn::Params; use npair_types::Streams;
+/// # use npair_backbones::{Backbone, Vit, VitConfig, VitKind}; use npair_nn::VarMap; use npair_types::Streams;
 /// # use candle_core::{DType, Device};
-/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
-/// let net = Vit::new(&params.root(), VitKind::S16, VitConfig::default())?;
+/// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let net = Vit::new(&varmap.root(), VitKind::S16, VitConfig::default())?;
 /// // timm's 22,050,664 without the classifier's 385,000.
-/// assert_eq!((net.features(), params.count()), (384, 21_665_664));
+/// assert_eq!((net.features(), varmap.count()), (384, 21_665_664));
 /// # Ok::<(), npair_backbones::Error>(())
 /// ```
 #[derive(Debug)]
@@ -98,11 +98,11 @@ pub struct Vit {
 }
 
 impl Vit {
-    /// A network below `path`.
+    /// A network below `vb`.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is out of range.
-    pub fn new(path: &Path, kind: VitKind, config: VitConfig) -> Result<Self> {
+    pub fn new(vb: &VarBuilder, kind: VitKind, config: VitConfig) -> Result<Self> {
         let (patch, width) = (kind.patch(), VitKind::WIDTH);
         let stored = config.position_size.unwrap_or(kind.published_size());
         size::check("size", config.size, patch, patch)?;
@@ -113,29 +113,29 @@ impl Vit {
         }
         let block = |number: usize| {
             let drop = config.drop_path * number as f64 / (VitKind::BLOCKS - 1) as f64;
-            let path = path.child(format_args!("blocks.{number}"));
-            Block::new(&path, width, VitKind::HEADS, kind.first_scale(), drop)
+            let vb = vb.pp(format_args!("blocks.{number}"));
+            Block::new(&vb, width, VitKind::HEADS, kind.first_scale(), drop)
         };
         Ok(Self {
             config,
-            patches: PatchEmbed::new(&path.child("patch_embed"), 3, width, patch, INIT)?,
-            tokens: ClassToken::new(path, width, config.size / patch, stored / patch)?,
+            patches: PatchEmbed::new(&vb.pp("patch_embed"), 3, width, patch, INIT)?,
+            tokens: ClassToken::new(vb, width, config.size / patch, stored / patch)?,
             blocks: (0..VitKind::BLOCKS).map(block).collect::<Result<_>>()?,
-            norm: LayerNorm::new(&path.child("norm"), width, EPSILON)?,
+            norm: LayerNorm::new(&vb.pp("norm"), width, EPSILON)?,
         })
     }
 }
 
 impl Backbone for Vit {
-    fn forward(&self, pixels: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, pixels: &Node, tape: &mut Tape) -> Result<Node> {
         self.input().check(pixels)?;
-        let mut x = self.tokens.forward(&self.patches.forward(pixels, pass)?, pass)?;
+        let mut x = self.tokens.record(&self.patches.record(pixels, tape)?, tape)?;
         for block in &self.blocks {
-            x = block.forward(&x, pass)?;
+            x = block.record(&x, tape)?;
         }
         // The norm works token by token: only the class token's is needed.
-        let class = FirstToken.forward(&x, pass)?;
-        Ok(self.norm.forward(&class, pass)?)
+        let class = FirstToken.record(&x, tape)?;
+        Ok(self.norm.record(&class, tape)?)
     }
 
     fn features(&self) -> usize {

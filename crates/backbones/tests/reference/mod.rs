@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Tensor, Var};
 use npair_backbones::{BackboneConfig, ResNetConfig, VitConfig};
-use npair_nn::{Layer, Mode, Params, Pass, ToChannelsLast, Value, differentiable, infer};
+use npair_nn::{Layer, Mode, Node, Tape, ToChannelsLast, VarMap, forward, forward_no_grad};
 use npair_testkit::golden::{Golden, relative_error};
 use npair_types::Streams;
 use serde_json::Value as Json;
@@ -39,8 +39,8 @@ fn values(key: &str, dims: &[usize], t: u32, salt: u32) -> Vec<f64> {
 }
 
 /// Sets all values to the formula's. The reference numbers its tensors with those of a classifier that we leave out.
-fn fill(params: &Params, row: &Json, salt: u32) {
-    let own = params.tensors().unwrap();
+fn fill(varmap: &VarMap, row: &Json, salt: u32) {
+    let own = varmap.tensors().unwrap();
     let mut keys: Vec<String> = own.keys().cloned().collect();
     if row["tensors"].as_u64() == Some(keys.len() as u64 + 2) {
         keys.extend(["fc.bias".to_owned(), "fc.weight".to_owned()]);
@@ -56,7 +56,7 @@ fn fill(params: &Params, row: &Json, salt: u32) {
         Some((key.clone(), Tensor::from_vec(values, dims, &Device::Cpu).unwrap()))
     };
     let tensors: HashMap<String, Tensor> = keys.iter().enumerate().filter_map(tensor).collect();
-    params.load(&tensors).unwrap();
+    varmap.load(&tensors).unwrap();
 }
 
 /// The network of a row; none if it is not built yet.
@@ -112,27 +112,27 @@ impl Found {
     /// What our network finds.
     fn ours(row: &Json, config: BackboneConfig, dtype: DType) -> Self {
         let salt = row["salt"].as_u64().unwrap() as u32;
-        let params = Params::new(Streams::new(0), dtype, &Device::Cpu);
-        let net = config.build(&params.root()).unwrap();
-        fill(&params, row, salt);
+        let varmap = VarMap::new(Streams::new(0), dtype, &Device::Cpu);
+        let net = config.build(&varmap.root()).unwrap();
+        fill(&varmap, row, salt);
         let shape: Vec<usize> = serde_json::from_value(row["input"].clone()).unwrap();
         let scale = row["input_scale"].as_f64().unwrap_or(1.);
         let pixel = |u: f64| scale * f64::from((2. * u - 1.) as f32);
         let pixels: Vec<f64> = uniform(1_000_000, salt, shape.iter().product()).map(pixel).collect();
         let pixels = Tensor::from_vec(pixels, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
-        let run = |x: &Value, pass: &mut Pass| {
-            let images = ToChannelsLast.forward(x, pass)?;
-            Ok(net.forward(&images, pass).map_err(candle_core::Error::from)?)
+        let run = |x: &Node, tape: &mut Tape| {
+            let images = ToChannelsLast.record(x, tape)?;
+            Ok(net.record(&images, tape).map_err(candle_core::Error::from)?)
         };
-        let eval = infer(&pixels, run).unwrap();
-        let train = differentiable(&pixels, &Mode::train(Streams::new(0), 0), run).unwrap();
+        let eval = forward_no_grad(&pixels, &Mode::Eval, run).unwrap();
+        let train = forward(&pixels, &Mode::train(Streams::new(0), 0), run).unwrap();
         let grads = train.sqr().unwrap().mean_all().unwrap().backward().unwrap();
         let norm = |(name, var): (String, Var)| {
             let grad = grads.get(&var).unwrap_or_else(|| panic!("{}: no gradient reaches {name}", Golden::case(row)));
             let square = grad.to_dtype(DType::F64).unwrap().sqr().unwrap().sum_all().unwrap();
             (name, square.to_scalar::<f64>().unwrap().sqrt())
         };
-        Self { eval, train: train.detach(), norms: params.trainable().into_iter().map(norm).collect() }
+        Self { eval, train: train.detach(), norms: varmap.trainable().into_iter().map(norm).collect() }
     }
 
     fn errors(&self, want: &Self) -> Errors {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor, Var};
-use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, ModelConfig, ResNetConfig};
+use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, EmbeddingNetConfig, ResNetConfig};
 use npair_nn::Mode;
 use npair_similarity::{Exclude, Mask, Precision, Similarity};
 use npair_types::{Labels, Measure, Purpose, Streams};
@@ -136,14 +136,14 @@ fn networks(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
     ];
     for (name, backbone, shape) in nets {
         let pixels = random(shape[0] * shape[1], shape[2] * shape[3], 4, dtype)?.reshape(&shape[..])?;
-        let config = ModelConfig::new(backbone, 32);
+        let config = EmbeddingNetConfig::new(backbone, 32);
         let run = |device: &Device| -> Result<Vec<f64>> {
             let net = EmbeddingNet::new(config.clone(), Streams::new(1), dtype, device)?;
             let embeddings = net.forward(&pixels.to_device(device)?, &Mode::train(Streams::new(2), 0))?;
             let loss = embeddings.sqr()?.mean_all()?;
             let gradients = npair_nn::backward(&loss)?;
             let mut out = values(&embeddings)?;
-            for (_, var) in net.params().trainable() {
+            for (_, var) in net.varmap().trainable() {
                 out.extend(gradients.get(&var).map_or(Ok(Vec::new()), values)?);
             }
             Ok(out)

@@ -1,23 +1,13 @@
 //! Convolution: windows are gathered into a matrix, one gather and one product for each of the results.
 
-use super::{column_sums, matrix, pointwise, taps};
+use super::{pointwise, taps};
+use crate::backend::Epilogue;
 use crate::kernel::conv::Geometry;
 use candle_core::{Result, Tensor};
 
 /// Values that a matrix of windows has at most: a batch is cut into images for that. candle's kernels count in 32 bits, and
 /// half a gigabyte of windows keeps any device busy.
 const MOST: usize = if cfg!(test) { 1 << 12 } else { 1 << 27 };
-
-/// What follows the sums of a forward pass, per output channel.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct After<'a> {
-    /// Factor of the weights, if not 1.
-    pub scale: Option<&'a Tensor>,
-    pub bias: Option<&'a Tensor>,
-    /// Maps that are added.
-    pub plus: Option<&'a Tensor>,
-    pub relu: bool,
-}
 
 /// Groups of images (first, number) whose windows, `each` values an image, fit.
 fn pieces(batch: usize, each: usize) -> impl Iterator<Item = (usize, usize)> {
@@ -72,7 +62,7 @@ fn flat(x: &Tensor, pixels: usize, channels: usize) -> Result<Tensor> {
 }
 
 /// Output maps (B, H', W', O).
-pub(crate) fn forward(g: &Geometry, x: &Tensor, w: &Tensor, after: After) -> Result<Tensor> {
+pub(crate) fn forward(g: &Geometry, x: &Tensor, w: &Tensor, after: Epilogue) -> Result<Tensor> {
     let w = w.detach();
     let scaled = match after.scale {
         Some(scale) => w.broadcast_mul(&scale.detach().reshape((g.outputs, 1, 1, 1))?)?,
@@ -115,11 +105,6 @@ pub(crate) fn weight_gradient(g: &Geometry, x: &Tensor, grad: &Tensor) -> Result
     let Some(sum) = sum else { return Tensor::zeros(shape, x.dtype(), x.device()) };
     let taps = g.kernel.0 * g.kernel.1;
     sum.reshape((g.groups, taps, g.group_inputs(), g.group_outputs()))?.permute((0, 3, 2, 1))?.reshape(shape)
-}
-
-/// Gradient of a bias per channel, the last axis.
-pub(crate) fn bias_gradient(grad: &Tensor) -> Result<Tensor> {
-    column_sums(&matrix(grad)?)?.squeeze(0)
 }
 
 /// Gradient of the input from that of the maps, (B, H, W, C).

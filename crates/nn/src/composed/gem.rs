@@ -1,6 +1,7 @@
-//! Generalised mean of the pixels of every channel. The exponent stays on the device: one that has become 0 or less gives
+//! Generalized mean of the pixels of every channel. The exponent stays on the device: one that has become 0 or less gives
 //! NaN instead of an error.
 
+use crate::backend::GemVjp;
 use candle_core::{Result, Tensor};
 
 /// What the way back needs.
@@ -13,6 +14,8 @@ pub(crate) struct Means {
     sums: Tensor,
     power: Tensor,
     out: Tensor,
+    /// Extents of the input.
+    image: Vec<usize>,
 }
 
 /// `a^b` for a above 0.
@@ -22,7 +25,7 @@ fn pow(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// `mean(max(x, least)^p)^(1/p)` of images (B, H, W, C): (B, C).
 pub(crate) fn forward(x: &Tensor, power: &Tensor, least: f64) -> Result<(Tensor, Means)> {
-    let (b, h, w, c) = x.dims4()?;
+    let ((b, h, w, c), image) = (x.dims4()?, x.dims().to_vec());
     let x = x.reshape((b, h * w, c))?;
     // The logarithm has no value below 0, and none times 0 at 0.
     let power = power.detach();
@@ -36,20 +39,20 @@ pub(crate) fn forward(x: &Tensor, power: &Tensor, least: f64) -> Result<(Tensor,
     let sums = powers.sum_keepdim(1)?;
     let means = sums.affine(1. / (h * w) as f64, 0.)?;
     let out = max.mul(&pow(&means, &power.recip()?)?)?;
-    Ok((out.reshape((b, c))?, Means { lifted, kept, powers, sums, power, out }))
+    Ok((out.reshape((b, c))?, Means { lifted, kept, powers, sums, power, out, image }))
 }
 
-impl Means {
-    /// `dx = g / n (x / y)^(p - 1)`, and 0 where x was lifted; (B, H, W, C) like `like`.
-    pub(crate) fn input_gradient(&self, grad: &Tensor, like: &Tensor) -> Result<Tensor> {
+impl GemVjp for Means {
+    /// `dx = g / n (x / y)^(p - 1)`, and 0 where x was lifted; (B, H, W, C).
+    fn input(&self, grad: &Tensor) -> Result<Tensor> {
         let (b, pixels, c) = self.lifted.dims3()?;
         let ratio = self.lifted.broadcast_div(&self.out)?;
         let slope = pow(&ratio, &self.power.affine(1., -1.)?)?.affine(1. / pixels as f64, 0.)?;
-        slope.broadcast_mul(&grad.reshape((b, 1, c))?)?.mul(&self.kept)?.reshape(like.shape())
+        slope.broadcast_mul(&grad.reshape((b, 1, c))?)?.mul(&self.kept)?.reshape(&*self.image)
     }
 
     /// `dp = sum g y / p (sum(u ln v) / sum(u) - ln y)` with the powers u of the lifted values v: (1).
-    pub(crate) fn power_gradient(&self, grad: &Tensor) -> Result<Tensor> {
+    fn power(&self, grad: &Tensor) -> Result<Tensor> {
         let (b, _, c) = self.lifted.dims3()?;
         let logs = self.powers.mul(&self.lifted.log()?)?.sum_keepdim(1)?.div(&self.sums)?;
         let slope = self.out.broadcast_div(&self.power)?.mul(&logs.sub(&self.out.log()?)?)?;

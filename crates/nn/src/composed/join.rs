@@ -14,7 +14,7 @@ pub(crate) fn part(x: &Tensor, from: usize, width: usize) -> Result<Tensor> {
 }
 
 /// The transpose of every one of the matrices (rows, columns) that stand one after the other, in the given shape.
-pub(crate) fn turn(x: &Tensor, (rows, columns): (usize, usize), shape: &[usize]) -> Result<Tensor> {
+pub(crate) fn transpose(x: &Tensor, (rows, columns): (usize, usize), shape: &[usize]) -> Result<Tensor> {
     let many = x.elem_count() / (rows * columns).max(1);
     x.reshape((many, rows, columns))?.transpose(1, 2)?.reshape(shape)
 }

@@ -3,13 +3,22 @@
 use super::{column_sums, matrix};
 use candle_core::{Result, Tensor};
 
+/// The extents of `x` with another last one.
+fn with_width(x: &Tensor, width: usize) -> Vec<usize> {
+    let mut dims = x.dims().to_vec();
+    if let Some(last) = dims.last_mut() {
+        *last = width;
+    }
+    dims
+}
+
 /// `x W^T + b`.
-pub(crate) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: &[usize]) -> Result<Tensor> {
+pub(crate) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let mut out = matrix(x)?.matmul(&weight.detach().t()?)?;
     if let Some(bias) = bias {
         out = out.broadcast_add(&bias.detach())?;
     }
-    out.reshape(shape)
+    out.reshape(with_width(x, weight.dim(0)?))
 }
 
 /// `G^T x`.
@@ -22,7 +31,7 @@ pub(crate) fn bias_gradient(grad: &Tensor) -> Result<Tensor> {
     column_sums(&matrix(grad)?)?.squeeze(0)
 }
 
-/// `G W`, in the shape of `like`.
-pub(crate) fn input_gradient(weight: &Tensor, grad: &Tensor, like: &Tensor) -> Result<Tensor> {
-    matrix(grad)?.matmul(&weight.detach())?.reshape(like.shape())
+/// `G W`.
+pub(crate) fn input_gradient(weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    matrix(grad)?.matmul(&weight.detach())?.reshape(with_width(grad, weight.dim(1)?))
 }

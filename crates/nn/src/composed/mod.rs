@@ -1,5 +1,6 @@
 //! The layers as compositions of candle's own tensor operations: what runs where there is no kernel of ours, on CUDA and
-//! Metal. Values go in and come out as in `kernel`, gradients are written by hand, and nothing is read back to the host.
+//! Metal, behind [`Composed`](crate::Composed). Values go in and come out as in `kernel`, gradients are written by hand,
+//! and nothing is read back to the host.
 //!
 //! Parameters are detached first: a result that candle could differentiate would keep everything it was made of.
 //!
@@ -22,24 +23,7 @@ mod taps;
 mod tests;
 pub(crate) mod tokens;
 
-#[cfg(any(test, feature = "composed-tests"))]
-pub mod testing;
-
-use candle_core::{DType, Device, Result, Shape, Tensor};
-
-/// Whether a layer computes with this tensor in composed operations.
-pub(crate) fn wanted(tensor: &Tensor) -> bool {
-    #[cfg(any(test, feature = "composed-tests"))]
-    if testing::forced() {
-        return true;
-    }
-    !tensor.device().is_cpu()
-}
-
-/// Numbers made on the host, on their way to a device. They get their number type first: not every device has f64.
-pub(crate) fn upload(values: Vec<f64>, shape: impl Into<Shape>, dtype: DType, device: &Device) -> Result<Tensor> {
-    Tensor::from_vec(values, shape.into(), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)
-}
+use candle_core::{Result, Tensor};
 
 /// All axes but the last as rows.
 fn matrix(x: &Tensor) -> Result<Tensor> {

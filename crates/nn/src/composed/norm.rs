@@ -1,18 +1,19 @@
-//! Batch normalisation of rows of channels; statistics stay on the device.
+//! Batch normalization of rows of channels; statistics stay on the device.
 
-use super::{column_sums, matrix};
+use super::{column_sums, matrix, pointwise};
+use crate::backend::{BatchNorm, BatchNormCall, BatchNormGradients, BatchNormVjp};
 use candle_core::{Result, Tensor};
 
 /// What the way back needs, and the statistics of the batch.
-pub(crate) struct Normalised {
+struct Normalized {
     /// Rows less a first mean.
-    centred: Tensor,
+    centered: Tensor,
     /// What the first mean lacks, (1, C); none where the mean is a constant.
     rest: Option<Tensor>,
     /// `1 / sqrt(variance + epsilon)`, (1, C).
     inverse: Tensor,
     /// Of the batch: mean and variance (divided by n), (C).
-    pub moments: Option<(Tensor, Tensor)>,
+    moments: Option<(Tensor, Tensor)>,
 }
 
 fn row(t: &Tensor) -> Result<Tensor> {
@@ -21,19 +22,19 @@ fn row(t: &Tensor) -> Result<Tensor> {
 
 /// `(x - mean) / sqrt(variance + epsilon) gamma + beta` per channel, in the shape of `x`; with the given mean and variance,
 /// or else those of the batch.
-pub(crate) fn normalise(
+fn normalize(
     x: &Tensor,
     given: Option<(&Tensor, &Tensor)>,
     gamma: &Tensor,
     beta: &Tensor,
     epsilon: f64,
-) -> Result<(Tensor, Normalised)> {
+) -> Result<(Tensor, Normalized)> {
     let rows = matrix(x)?;
     let share = 1. / rows.dim(0)? as f64;
     let inverse = |variance: &Tensor| variance.affine(1., epsilon)?.sqrt()?.recip();
     let made = match given {
-        Some((mean, variance)) => Normalised {
-            centred: rows.broadcast_sub(&row(mean)?)?,
+        Some((mean, variance)) => Normalized {
+            centered: rows.broadcast_sub(&row(mean)?)?,
             rest: None,
             inverse: inverse(&row(variance)?)?,
             moments: None,
@@ -41,12 +42,12 @@ pub(crate) fn normalise(
         None => {
             // Relative to a first mean, so that nothing cancels.
             let first = column_sums(&rows)?.affine(share, 0.)?;
-            let centred = rows.broadcast_sub(&first)?;
-            let rest = column_sums(&centred)?.affine(share, 0.)?;
-            let variance = column_sums(&centred.sqr()?)?.affine(share, 0.)?.sub(&rest.sqr()?)?;
+            let centered = rows.broadcast_sub(&first)?;
+            let rest = column_sums(&centered)?.affine(share, 0.)?;
+            let variance = column_sums(&centered.sqr()?)?.affine(share, 0.)?.sub(&rest.sqr()?)?;
             let variance = variance.maximum(&variance.zeros_like()?)?;
             let moments = Some((first.add(&rest)?.squeeze(0)?, variance.squeeze(0)?));
-            Normalised { centred, inverse: inverse(&variance)?, rest: Some(rest), moments }
+            Normalized { centered, inverse: inverse(&variance)?, rest: Some(rest), moments }
         }
     };
     let scale = made.inverse.mul(&row(gamma)?)?;
@@ -54,24 +55,24 @@ pub(crate) fn normalise(
     if let Some(rest) = &made.rest {
         shift = shift.sub(&rest.mul(&scale)?)?;
     }
-    let out = made.centred.broadcast_mul(&scale)?.broadcast_add(&shift)?.reshape(x.shape())?;
+    let out = made.centered.broadcast_mul(&scale)?.broadcast_add(&shift)?.reshape(x.shape())?;
     Ok((out, made))
 }
 
 /// Gradients of input, gamma and beta.
-pub(crate) struct Gradient {
-    pub gamma: Tensor,
-    pub beta: Tensor,
-    pub input: Option<Tensor>,
+struct Gradient {
+    gamma: Tensor,
+    beta: Tensor,
+    input: Option<Tensor>,
 }
 
-impl Normalised {
-    /// The gradients from that behind the normalisation; that of the input if it is `wanted`.
-    pub(crate) fn back(&self, gamma: &Tensor, grad: &Tensor, wanted: bool) -> Result<Gradient> {
+impl Normalized {
+    /// The gradients from that behind the normalization; that of the input if it is `wanted`.
+    fn back(&self, gamma: &Tensor, grad: &Tensor, wanted: bool) -> Result<Gradient> {
         let rows = matrix(grad)?;
         let share = 1. / rows.dim(0)? as f64;
         let beta = column_sums(&rows)?;
-        let mut along = column_sums(&rows.mul(&self.centred)?)?;
+        let mut along = column_sums(&rows.mul(&self.centered)?)?;
         if let Some(rest) = &self.rest {
             along = along.sub(&rest.mul(&beta)?)?;
         }
@@ -79,14 +80,58 @@ impl Normalised {
         let scale = self.inverse.mul(&row(gamma)?)?;
         let input = || -> Result<Tensor> {
             let direct = rows.broadcast_mul(&scale)?;
-            // scale (g - mean g - (centred - rest) inverse^2 mean(g (centred - rest))); the means vanish for constants.
+            // scale (g - mean g - (centered - rest) inverse^2 mean(g (centered - rest))); the means vanish for constants.
             let Some(rest) = &self.rest else { return direct.reshape(grad.shape()) };
             let slope = of_gamma.mul(&self.inverse)?.mul(&scale)?.affine(-share, 0.)?;
             let constant = scale.mul(&beta)?.affine(-share, 0.)?.sub(&rest.mul(&slope)?)?;
-            let sum = direct.add(&self.centred.broadcast_mul(&slope)?)?;
+            let sum = direct.add(&self.centered.broadcast_mul(&slope)?)?;
             sum.broadcast_add(&constant)?.reshape(grad.shape())
         };
         let input = if wanted { Some(input()?) } else { None };
         Ok(Gradient { gamma: of_gamma.squeeze(0)?, beta: beta.squeeze(0)?, input })
     }
+}
+
+pub(crate) fn batch_norm(x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> Result<(Tensor, BatchNormVjp)> {
+    let BatchNormCall { batch, shortcut, relu } = call;
+    let given = batch.is_none().then(|| (norm.mean.as_detached_tensor(), norm.variance.as_detached_tensor()));
+    let given = given.as_ref().map(|(mean, variance)| (mean, variance));
+    let (gamma, beta) = (norm.weight.detach(), norm.bias.detach());
+    let (mut out, rows) = normalize(x, given, &gamma, &beta, norm.epsilon)?;
+    if let Some(other) = shortcut {
+        out = out.add(other)?;
+    }
+    if relu {
+        out = pointwise::relu(&out)?;
+    }
+    let momentum = batch.and_then(|batch| batch.momentum);
+    if let (Some((mean, variance)), Some(momentum)) = (&rows.moments, momentum) {
+        let n = (x.elem_count() / gamma.elem_count()) as f64;
+        for (var, new, factor) in [(norm.mean, mean, 1.), (norm.variance, variance, n / (n - 1.))] {
+            let moved = var.as_detached_tensor().affine(1. - momentum, 0.)?.add(&new.affine(momentum * factor, 0.)?)?;
+            var.set(&moved)?;
+        }
+    }
+    let result = relu.then(|| out.clone());
+    let vjp = move |grad: Tensor, wants_input: bool| {
+        let grad = match result {
+            Some(out) => pointwise::relu_back(&out, &grad)?,
+            None => grad,
+        };
+        let found = rows.back(&gamma, &grad, wants_input)?;
+        Ok(BatchNormGradients { shortcut: grad, weight: found.gamma, bias: found.beta, input: found.input })
+    };
+    Ok((out, Box::new(vjp)))
+}
+
+/// Scale and shift per channel that do what a norm does in evaluation behind a convolution with this bias.
+pub(crate) fn fold(norm: &BatchNorm, bias: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+    let deviation = norm.variance.affine(1., norm.epsilon)?.sqrt()?;
+    let scale = norm.weight.div(&deviation)?;
+    let center = match bias {
+        Some(bias) => norm.mean.sub(bias)?,
+        None => norm.mean.as_tensor().clone(),
+    };
+    let shift = norm.bias.sub(&center.mul(&scale)?)?;
+    Ok((scale.detach(), shift.detach()))
 }

@@ -46,5 +46,5 @@ pub(crate) fn column_products(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 pub(crate) fn scale_images(x: &Tensor, factors: &[f64]) -> Result<Tensor> {
     let mut shape = vec![1; x.rank()];
     shape[0] = factors.len();
-    x.broadcast_mul(&super::upload(factors.to_vec(), shape, x.dtype(), x.device())?)
+    x.broadcast_mul(&crate::backend::upload(factors.to_vec(), shape, x.dtype(), x.device())?)
 }

@@ -1,4 +1,4 @@
-//! Local response normalisation: sums over neighbouring channels are a product with a band of ones.
+//! Local response normalization: sums over neighbouring channels are a product with a band of ones.
 
 use super::matrix;
 use super::table::{Key, weights};

@@ -1,6 +1,7 @@
-//! Soft-max and layer normalisation of rows.
+//! Soft-max and layer normalization of rows.
 
 use super::{column_sums, matrix};
+use crate::backend::LayerNormVjp;
 use candle_core::{Result, Tensor};
 
 /// Soft-max over the last axis.
@@ -16,29 +17,30 @@ pub(crate) fn softmax_back(out: &Tensor, grad: &Tensor) -> Result<Tensor> {
     out.mul(&grad.broadcast_sub(&mean)?)
 }
 
-/// What the way back of a layer norm needs: normalised rows, and the inverse deviation of each.
-pub(crate) struct Normalised {
+/// What the way back of a layer norm needs: normalized rows, the inverse deviation of each, and the scale.
+pub(crate) struct Normalized {
     rows: Tensor,
     inverse: Tensor,
+    gamma: Tensor,
 }
 
 /// `(x - mean) / sqrt(variance + epsilon) gamma + beta` of every row.
-pub(crate) fn normalise(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64) -> Result<(Tensor, Normalised)> {
+pub(crate) fn normalize(x: &Tensor, gamma: &Tensor, beta: &Tensor, epsilon: f64) -> Result<(Tensor, Normalized)> {
     let (last, share) = (x.rank() - 1, 1. / gamma.elem_count() as f64);
     let mean = |t: &Tensor| t.sum_keepdim(last)?.affine(share, 0.);
     // Relative to a first mean, so that nothing cancels.
-    let centred = x.broadcast_sub(&mean(x)?)?;
-    let rest = mean(&centred)?;
-    let centred = centred.broadcast_sub(&rest)?;
-    let inverse = mean(&centred.sqr()?)?.affine(1., epsilon)?.sqrt()?.recip()?;
-    let rows = centred.broadcast_mul(&inverse)?;
+    let centered = x.broadcast_sub(&mean(x)?)?;
+    let rest = mean(&centered)?;
+    let centered = centered.broadcast_sub(&rest)?;
+    let inverse = mean(&centered.sqr()?)?.affine(1., epsilon)?.sqrt()?.recip()?;
+    let rows = centered.broadcast_mul(&inverse)?;
     let out = rows.broadcast_mul(&gamma.detach())?.broadcast_add(&beta.detach())?;
-    Ok((out, Normalised { rows, inverse }))
+    Ok((out, Normalized { rows, inverse, gamma: gamma.clone() }))
 }
 
-impl Normalised {
-    /// The gradient to the input.
-    pub(crate) fn back(&self, gamma: &Tensor, grad: &Tensor) -> Result<Tensor> {
+impl LayerNormVjp for Normalized {
+    fn input(&self, grad: &Tensor) -> Result<Tensor> {
+        let gamma = &self.gamma;
         let (last, share) = (self.rows.rank() - 1, 1. / gamma.elem_count() as f64);
         let mean = |t: &Tensor| t.sum_keepdim(last)?.affine(share, 0.);
         let grad = grad.broadcast_mul(&gamma.detach())?;
@@ -46,8 +48,7 @@ impl Normalised {
         grad.broadcast_sub(&mean(&grad)?)?.sub(&along)?.broadcast_mul(&self.inverse)
     }
 
-    /// The gradient to the scale.
-    pub(crate) fn scale_back(&self, grad: &Tensor) -> Result<Tensor> {
+    fn weight(&self, grad: &Tensor) -> Result<Tensor> {
         column_sums(&matrix(&grad.mul(&self.rows)?)?)?.squeeze(0)
     }
 }

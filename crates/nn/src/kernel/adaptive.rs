@@ -6,7 +6,7 @@ use std::ops::Range;
 
 /// Extents: images, height and width of an image and of the map, channels.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Adaptive {
+pub struct Adaptive {
     pub batch: usize,
     pub image: (usize, usize),
     pub map: (usize, usize),

@@ -11,7 +11,7 @@ const ROWS: usize = 64;
 
 /// Extents: images, tokens of one, heads, width of one.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Heads {
+pub struct Heads {
     pub batch: usize,
     pub tokens: usize,
     pub heads: usize,

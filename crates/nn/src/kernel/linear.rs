@@ -42,8 +42,4 @@ impl Affine {
     pub(crate) fn weight_gradient<T: Element>(&self, x: &[T], grad: &[T]) -> Vec<T> {
         conv::weight_gradient(&self.geometry(), x, grad)
     }
-
-    pub(crate) fn bias_gradient<T: Element>(&self, grad: &[T]) -> Vec<T> {
-        super::column_sums(self.outputs, grad)
-    }
 }

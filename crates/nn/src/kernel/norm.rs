@@ -1,4 +1,4 @@
-//! Batch normalisation of rows of channels.
+//! Batch normalization of rows of channels.
 
 use super::Element;
 use npair_simd::vectorised;
@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 
 /// Mean and variance (divided by n) of every channel.
 #[derive(Debug, Clone)]
-pub(crate) struct Moments {
+pub struct Moments {
     pub mean: Vec<f64>,
     pub variance: Vec<f64>,
 }
@@ -30,7 +30,7 @@ fn block(channels: usize) -> usize {
     (BLOCK / channels).max(16)
 }
 
-/// Moments of every channel, in one pass over memory: each block of rows gives its own means and centred sums of
+/// Moments of every channel, in one pass over memory: each block of rows gives its own means and centered sums of
 /// squares while it is in the cache, and blocks are joined in f64 (Chan, Golub and LeVeque, 1983), so nothing cancels.
 pub(crate) fn moments<T: Element>(channels: usize, x: &[T]) -> Moments {
     join(channels, x.par_chunks(channels * block(channels) * BLOCKS).map(|rows| part(channels, rows)).collect())
@@ -40,34 +40,34 @@ vectorised! {
     /// What is needed of some rows.
     pub(crate) fn part<T: Element>(channels: usize, x: &[T]) -> Join {
         let rows = block(channels);
-        let mut centre = vec![T::ZERO; channels];
-        let (mut rest, mut square) = (centre.clone(), centre.clone());
+        let mut center = vec![T::ZERO; channels];
+        let (mut rest, mut square) = (center.clone(), center.clone());
         let (mut mean, mut squares) = (vec![0f64; channels], vec![0f64; channels]);
         let mut all = Join::new(channels);
         for block in x.chunks(channels * rows) {
             let n = (block.len() / channels) as f64;
             let share = T::from_f64(1. / n);
-            centre.fill(T::ZERO);
+            center.fill(T::ZERO);
             rest.fill(T::ZERO);
             square.fill(T::ZERO);
             for row in block.chunks_exact(channels) {
-                for (m, &v) in centre.iter_mut().zip(row) {
+                for (m, &v) in center.iter_mut().zip(row) {
                     *m += v;
                 }
             }
             // A first mean, rounded as sums in T are; everything else is relative to it, so it need not be exact.
-            for m in &mut centre {
+            for m in &mut center {
                 *m *= share;
             }
             for row in block.chunks_exact(channels) {
-                for (((r, s), &m), &v) in rest.iter_mut().zip(&mut square).zip(&centre).zip(row) {
+                for (((r, s), &m), &v) in rest.iter_mut().zip(&mut square).zip(&center).zip(row) {
                     *r += v - m;
                     *s += (v - m) * (v - m);
                 }
             }
             for c in 0..channels {
                 let rest = rest[c].to_f64();
-                mean[c] = centre[c].to_f64() + rest / n;
+                mean[c] = center[c].to_f64() + rest / n;
                 squares[c] = (square[c].to_f64() - rest * rest / n).max(0.);
             }
             all.add(n, &mean, &squares);
@@ -86,7 +86,7 @@ pub(crate) fn join(channels: usize, parts: Vec<Join>) -> Moments {
     Moments { mean: all.mean, variance: all.squares.into_iter().map(|s| s / n).collect() }
 }
 
-/// Counts, means and centred sums of squares of what was seen so far.
+/// Counts, means and centered sums of squares of what was seen so far.
 pub(crate) struct Join {
     n: f64,
     mean: Vec<f64>,
@@ -112,30 +112,30 @@ impl Join {
     }
 }
 
-/// `(x - centre) * scale + shift` per channel.
+/// `(x - center) * scale + shift` per channel.
 #[derive(Debug, Clone)]
 pub(crate) struct Affine<T> {
-    pub centre: Vec<T>,
-    /// What rounding added to the centre.
+    pub center: Vec<T>,
+    /// What rounding added to the center.
     rounded: Vec<f64>,
     pub scale: Vec<T>,
     pub shift: Vec<T>,
 }
 
 impl<T: Element> Affine<T> {
-    /// Normalises with `moments`, then scales by `gamma` and adds `beta`.
+    /// Normalizes with `moments`, then scales by `gamma` and adds `beta`.
     pub(crate) fn new(moments: &Moments, epsilon: f64, gamma: &[T], beta: &[T]) -> Self {
         let inverse = moments.inverse_deviation(epsilon);
-        let centre: Vec<T> = moments.mean.iter().map(|&m| T::from_f64(m)).collect();
+        let center: Vec<T> = moments.mean.iter().map(|&m| T::from_f64(m)).collect();
         let scale: Vec<f64> = inverse.iter().zip(gamma).map(|(&i, g)| i * g.to_f64()).collect();
-        // What rounding the centre took is given back by the shift.
-        let rounded: Vec<f64> = moments.mean.iter().zip(&centre).map(|(m, c)| c.to_f64() - m).collect();
+        // What rounding the center took is given back by the shift.
+        let rounded: Vec<f64> = moments.mean.iter().zip(&center).map(|(m, c)| c.to_f64() - m).collect();
         let shift = beta.iter().zip(&scale).zip(&rounded).map(|((b, s), r)| T::from_f64(b.to_f64() + s * r)).collect();
-        Self { centre, rounded, scale: scale.into_iter().map(T::from_f64).collect(), shift }
+        Self { center, rounded, scale: scale.into_iter().map(T::from_f64).collect(), shift }
     }
 }
 
-/// What follows a normalisation.
+/// What follows a normalization.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct After<'a, T> {
     /// Rows that are added.
@@ -149,15 +149,15 @@ fn rectify<T: Element>(v: T) -> T {
     if v < T::ZERO { T::ZERO } else { v }
 }
 
-/// Normalises rows.
+/// Normalizes rows.
 pub(crate) fn apply<T: Element>(channels: usize, x: &[T], affine: &Affine<T>, after: After<T>) -> Vec<T> {
     let size = channels * block(channels);
     assert!(x.len().is_multiple_of(channels) && after.shortcut.is_none_or(|s| s.len() == x.len()));
     let write = |at: usize, out: &mut [MaybeUninit<T>]| {
         let x = &x[at..at + out.len()];
         match after.shortcut {
-            None => normalise(channels, x, affine, after.relu, out),
-            Some(shortcut) => normalise_and_add(channels, x, affine, &shortcut[at..at + out.len()], after.relu, out),
+            None => normalize(channels, x, affine, after.relu, out),
+            Some(shortcut) => normalize_and_add(channels, x, affine, &shortcut[at..at + out.len()], after.relu, out),
         }
     };
     // SAFETY: chunks are whole rows (asserted above), and every value of a row is written.
@@ -165,14 +165,14 @@ pub(crate) fn apply<T: Element>(channels: usize, x: &[T], affine: &Affine<T>, af
 }
 
 vectorised! {
-    fn normalise<T: Element>(
+    fn normalize<T: Element>(
         channels: usize,
         x: &[T],
         affine: &Affine<T>,
         relu: bool,
         out: &mut [MaybeUninit<T>],
     ) {
-        let (a, s, b) = (&affine.centre[..channels], &affine.scale[..channels], &affine.shift[..channels]);
+        let (a, s, b) = (&affine.center[..channels], &affine.scale[..channels], &affine.shift[..channels]);
         for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
             for c in 0..channels {
                 let y = (x[c] - a[c]) * s[c] + b[c];
@@ -181,7 +181,7 @@ vectorised! {
         }
     }
 
-    fn normalise_and_add<T: Element>(
+    fn normalize_and_add<T: Element>(
         channels: usize,
         x: &[T],
         affine: &Affine<T>,
@@ -189,7 +189,7 @@ vectorised! {
         relu: bool,
         out: &mut [MaybeUninit<T>],
     ) {
-        let (a, s, b) = (&affine.centre[..channels], &affine.scale[..channels], &affine.shift[..channels]);
+        let (a, s, b) = (&affine.center[..channels], &affine.scale[..channels], &affine.shift[..channels]);
         let shortcut = shortcut.chunks_exact(channels);
         for ((out, x), add) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(shortcut) {
             for c in 0..channels {
@@ -199,10 +199,10 @@ vectorised! {
         }
     }
 
-    /// Sums of the gradient and of the gradient times the centred input, per channel.
+    /// Sums of the gradient and of the gradient times the centered input, per channel.
     fn gradient_sums<T: Element>(channels: usize, x: &[T], grad: &[T], affine: &Affine<T>, mask: Mask) -> Vec<f64> {
         let size = channels * block(channels);
-        let (a, s, b) = (&affine.centre[..channels], &affine.scale[..channels], &affine.shift[..channels]);
+        let (a, s, b) = (&affine.center[..channels], &affine.scale[..channels], &affine.shift[..channels]);
         let mut total = vec![0f64; 2 * channels];
         let (mut plain, mut scaled) = (vec![T::ZERO; channels], vec![T::ZERO; channels]);
         for (x, grad) in x.chunks(size).zip(grad.chunks(size)) {
@@ -224,7 +224,7 @@ vectorised! {
         total
     }
 
-    /// `scale (g - mean - (x - centre) slope)`.
+    /// `scale (g - mean - (x - center) slope)`.
     fn input_gradient<T: Element>(
         channels: usize,
         x: &[T],
@@ -235,7 +235,7 @@ vectorised! {
         slope: &[T],
         out: &mut [MaybeUninit<T>],
     ) {
-        let (a, s, b) = (&affine.centre[..channels], &affine.scale[..channels], &affine.shift[..channels]);
+        let (a, s, b) = (&affine.center[..channels], &affine.scale[..channels], &affine.shift[..channels]);
         let (mean, slope) = (&mean[..channels], &slope[..channels]);
         let rows = out.chunks_exact_mut(channels).zip(x.chunks_exact(channels).zip(grad.chunks_exact(channels)));
         for (out, (x, grad)) in rows {
@@ -249,23 +249,23 @@ vectorised! {
 
 /// The gradient, or 0 where the ReLU stops it.
 #[inline(always)]
-fn stopped<T: Element>(mask: Mask, x: T, g: T, [centre, scale, shift]: [T; 3]) -> T {
+fn stopped<T: Element>(mask: Mask, x: T, g: T, [center, scale, shift]: [T; 3]) -> T {
     match mask {
-        Mask::Normalised if (x - centre) * scale + shift <= T::ZERO => T::ZERO,
+        Mask::Normalized if (x - center) * scale + shift <= T::ZERO => T::ZERO,
         _ => g,
     }
 }
 
-/// Where a gradient stops at a ReLU behind the normalisation.
+/// Where a gradient stops at a ReLU behind the normalization.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mask {
     /// Nowhere: there is none, or the gradient has been stopped already.
     Nowhere,
-    /// Where the normalised value, made again from the input, is not above 0.
-    Normalised,
+    /// Where the normalized value, made again from the input, is not above 0.
+    Normalized,
 }
 
-/// Gradients of input, gamma and beta, from the gradient behind the normalisation.
+/// Gradients of input, gamma and beta, from the gradient behind the normalization.
 pub(crate) struct Gradient<T> {
     pub gamma: Vec<T>,
     pub beta: Vec<T>,
@@ -293,12 +293,12 @@ pub(crate) fn gradient<T: Element>(
         }
     }
     let (plain, scaled) = total.split_at_mut(channels);
-    // The sums were taken around the rounded centre.
+    // The sums were taken around the rounded center.
     for ((s, p), r) in scaled.iter_mut().zip(&*plain).zip(&affine.rounded) {
         *s += p * r;
     }
     let n = if batch { (x.len() / channels) as f64 } else { f64::INFINITY };
-    // dx = scale (g - mean g - (x - centre) inverse^2 mean(g (x - centre))): the means vanish for constant moments.
+    // dx = scale (g - mean g - (x - center) inverse^2 mean(g (x - center))): the means vanish for constant moments.
     let slope: Vec<f64> = scaled.iter().zip(inverse).map(|(v, i)| v * i * i / n).collect();
     let mean = plain.iter().zip(&slope).zip(&affine.rounded).map(|((v, s), r)| T::from_f64(v / n + s * r));
     let (mean, slope): (Vec<T>, Vec<T>) = (mean.collect(), slope.iter().map(|&s| T::from_f64(s)).collect());

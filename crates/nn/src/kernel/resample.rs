@@ -28,10 +28,10 @@ impl<T: Element> Resample<T> {
         let stretch = scale.max(1.);
         let mut weights = vec![T::ZERO; to * from];
         for (at, weights) in weights.chunks_exact_mut(from).enumerate() {
-            let centre = scale * (at as f64 + 0.5);
-            let first = (centre - 2. * stretch + 0.5).max(0.) as usize;
-            let last = ((centre + 2. * stretch + 0.5) as usize).min(from);
-            let near = |place: usize| cubic((place as f64 - centre + 0.5) / stretch);
+            let center = scale * (at as f64 + 0.5);
+            let first = (center - 2. * stretch + 0.5).max(0.) as usize;
+            let last = ((center + 2. * stretch + 0.5) as usize).min(from);
+            let near = |place: usize| cubic((place as f64 - center + 0.5) / stretch);
             let total: f64 = (first..last).map(near).sum();
             (first..last).for_each(|place| weights[place] = T::from_f64(near(place) / total));
         }

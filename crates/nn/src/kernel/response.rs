@@ -1,4 +1,4 @@
-//! Local response normalisation of (pixels, channels), across channels.
+//! Local response normalization of (pixels, channels), across channels.
 
 use super::Element;
 use npair_simd::vectorised;
@@ -9,7 +9,7 @@ const PIXELS: usize = 64;
 
 /// `y_c = x_c / s_c^beta` with `s_c = k + alpha / n sum x_j^2` over the n channels around c.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Response {
+pub struct Response {
     pub size: usize,
     pub alpha: f64,
     pub beta: f64,

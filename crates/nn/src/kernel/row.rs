@@ -1,4 +1,4 @@
-//! Rows of a matrix: sums, layer normalisation, soft-max.
+//! Rows of a matrix: sums, layer normalization, soft-max.
 
 use super::Element;
 use npair_simd::vectorised;
@@ -50,31 +50,31 @@ pub(crate) struct Moments<T> {
 }
 
 /// `(x - mean) / sqrt(variance + epsilon) gamma + beta` of every row, and the moments.
-pub(crate) fn normalise<T: Element>(x: &[T], gamma: &[T], beta: &[T], epsilon: f64) -> (Vec<T>, Vec<Moments<T>>) {
+pub(crate) fn normalize<T: Element>(x: &[T], gamma: &[T], beta: &[T], epsilon: f64) -> (Vec<T>, Vec<Moments<T>>) {
     let width = gamma.len();
     let mut out = vec![T::ZERO; x.len()];
     let mut moments = vec![Moments { mean: T::ZERO, inverse: T::ZERO }; x.len() / width];
     let tasks = out.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).zip(moments.par_chunks_mut(ROWS));
     tasks.for_each(|((out, x), moments)| {
-        normalise_rows(x, gamma, beta, epsilon, out, moments);
+        normalize_rows(x, gamma, beta, epsilon, out, moments);
     });
     (out, moments)
 }
 
-/// The gradient of [`normalise`] to its input.
-pub(crate) fn normalise_back<T: Element>(x: &[T], gamma: &[T], moments: &[Moments<T>], grad: &[T]) -> Vec<T> {
+/// The gradient of [`normalize`] to its input.
+pub(crate) fn normalize_back<T: Element>(x: &[T], gamma: &[T], moments: &[Moments<T>], grad: &[T]) -> Vec<T> {
     let width = gamma.len();
     let mut dx = vec![T::ZERO; x.len()];
     let block = ROWS * width;
     let tasks = dx.par_chunks_mut(block).zip(x.par_chunks(block)).zip(grad.par_chunks(block));
     tasks.zip(moments.par_chunks(ROWS)).for_each(|(((dx, x), grad), moments)| {
-        normalise_rows_back(x, gamma, moments, grad, dx);
+        normalize_rows_back(x, gamma, moments, grad, dx);
     });
     dx
 }
 
-/// The gradient of [`normalise`] to its scale; that to its shift is the sum of the rows of `grad`.
-pub(crate) fn normalise_scale_back<T: Element>(x: &[T], width: usize, moments: &[Moments<T>], grad: &[T]) -> Vec<T> {
+/// The gradient of [`normalize`] to its scale; that to its shift is the sum of the rows of `grad`.
+pub(crate) fn normalize_scale_back<T: Element>(x: &[T], width: usize, moments: &[Moments<T>], grad: &[T]) -> Vec<T> {
     down(moments.len(), width, |row, sums| {
         let (x, grad, m) = (&x[row * width..][..width], &grad[row * width..][..width], moments[row]);
         for ((s, &x), &g) in sums.iter_mut().zip(x).zip(grad) {
@@ -158,15 +158,15 @@ vectorised! {
         rows.for_each(|row| add(row, sums));
     }
 
-    fn normalise_rows<T: Element>(x: &[T], gamma: &[T], beta: &[T], epsilon: f64, out: &mut [T], moments: &mut [Moments<T>]) {
+    fn normalize_rows<T: Element>(x: &[T], gamma: &[T], beta: &[T], epsilon: f64, out: &mut [T], moments: &mut [Moments<T>]) {
         let width = gamma.len();
         for ((out, x), found) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(moments) {
             let n = width as f64;
             // A first mean, rounded as sums in T are; the rest is relative to it, so that nothing cancels.
-            let centre = T::from_f64(sum(x, x, |v, _| v) / n);
-            let rest = sum(x, x, |v, _| v - centre) / n;
-            let variance = (sum(x, x, |v, _| (v - centre) * (v - centre)) / n - rest * rest).max(0.);
-            let mean = T::from_f64(centre.to_f64() + rest);
+            let center = T::from_f64(sum(x, x, |v, _| v) / n);
+            let rest = sum(x, x, |v, _| v - center) / n;
+            let variance = (sum(x, x, |v, _| (v - center) * (v - center)) / n - rest * rest).max(0.);
+            let mean = T::from_f64(center.to_f64() + rest);
             let inverse = T::from_f64((variance + epsilon).sqrt().recip());
             *found = Moments { mean, inverse };
             for (((o, &x), &g), &b) in out.iter_mut().zip(x).zip(gamma).zip(beta) {
@@ -175,7 +175,7 @@ vectorised! {
         }
     }
 
-    fn normalise_rows_back<T: Element>(x: &[T], gamma: &[T], moments: &[Moments<T>], grad: &[T], dx: &mut [T]) {
+    fn normalize_rows_back<T: Element>(x: &[T], gamma: &[T], moments: &[Moments<T>], grad: &[T], dx: &mut [T]) {
         let width = gamma.len();
         let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(grad.chunks_exact(width));
         for (((dx, x), grad), m) in rows.zip(moments) {
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn worked_by_hand() {
         // Mean 2, variance 1 of (1, 3): -1 and 1.
-        let (out, _) = normalise(&[1f64, 3.], &[1., 2.], &[0., 1.], 0.);
+        let (out, _) = normalize(&[1f64, 3.], &[1., 2.], &[0., 1.], 0.);
         assert_eq!(out, [-1., 3.]);
         let p = softmax(&[0f64, 2f64.ln(), 4f64.ln()], 3);
         for (p, want) in p.iter().zip([1. / 7., 2. / 7., 4. / 7.]) {

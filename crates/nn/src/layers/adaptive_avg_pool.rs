@@ -1,8 +1,6 @@
 use super::input;
 use crate::kernel::adaptive::Adaptive;
-use crate::kernel::by_dtype;
-use crate::op::{shaped, tensor, with};
-use crate::{Error, Layer, Pass, Result, Value, composed};
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// Means over windows that are laid so that the map has a given extent, whatever that of the image.
 ///
@@ -19,10 +17,10 @@ use crate::{Error, Layer, Pass, Result, Value, composed};
 /// [`Error::Input`] if the input are no images.
 ///
 /// ```
-/// # use npair_nn::{AdaptiveAvgPool2d, Layer}; use candle_core::{Device, Tensor};
+/// # use npair_nn::{AdaptiveAvgPool2d, Layer, Mode}; use candle_core::{Device, Tensor};
 /// let x = Tensor::new(&[[[[1f32], [2.], [6.]]]], &Device::Cpu)?;
 /// // Pixels 1 and 2, and 2 and 3.
-/// let y = AdaptiveAvgPool2d::new(1, 2)?.infer(&x)?.flatten_all()?.to_vec1::<f32>()?;
+/// let y = AdaptiveAvgPool2d::new(1, 2)?.forward(&x, &Mode::Eval)?.flatten_all()?.to_vec1::<f32>()?;
 /// assert_eq!(y, [1.5, 4.]);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
@@ -48,23 +46,11 @@ impl AdaptiveAvgPool2d {
 }
 
 impl Layer for AdaptiveAvgPool2d {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let [batch, h, w, channels] = input::images(Self::NAME, x, None)?;
         let pool = Adaptive { batch, image: (h, w), map: self.map, channels };
-        let (kept, source) = (x.tensor().clone(), x.source());
-        if composed::wanted(&kept) {
-            let mean = composed::pool::Mean::adaptive(&pool, &kept)?;
-            return Ok(pass.record(mean.of(&kept)?, &[x], &[], move |grad, to| {
-                to.value(source, || Ok(mean.back(&grad, batch, channels)?))
-            }));
-        }
-        let out = by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| {
-            tensor(pool.forward(v), (batch, pool.map.0, pool.map.1, channels))
-        }))?;
-        Ok(pass.record(out, &[x], &[], move |grad, to| {
-            to.value(source, || {
-                Ok(by_dtype!(grad.dtype(), Self::NAME, T => with(&grad, |g: &[T]| shaped(pool.backward(g), &kept)))?)
-            })
-        }))
+        let (backend, id) = (tape.backend(), x.id());
+        let out = backend.adaptive_pool(&pool, x.tensor())?;
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(backend.adaptive_pool_vjp(&pool, &grad)?))))
     }
 }

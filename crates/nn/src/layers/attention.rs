@@ -1,9 +1,7 @@
 use super::{Linear, input};
 use crate::kernel::attention::Heads;
-use crate::kernel::by_dtype;
-use crate::op::{shaped, tensor, with};
-use crate::params::{Init, Path};
-use crate::{Error, Layer, Pass, Result, Value, composed};
+use crate::varmap::{Init, VarBuilder};
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// Multi-head self-attention.
 ///
@@ -38,24 +36,24 @@ pub struct Attention {
 
 impl Attention {
     /// A layer with `heads` heads over `channels` channels: `qkv.weight` (3 C, C), `qkv.bias`, `proj.weight`,
-    /// `proj.bias` below `path`.
+    /// `proj.bias` below `vb`.
     ///
     /// # Errors
     /// [`Error::Setting`] unless the heads divide the channels, [`Error::Duplicate`] if the names are taken.
-    pub fn new(path: &Path, channels: usize, heads: usize, init: Init) -> Result<Self> {
-        let name = input::label(path.name(), "attention");
+    pub fn new(vb: &VarBuilder, channels: usize, heads: usize, init: Init) -> Result<Self> {
+        let name = input::label(vb.prefix(), "attention");
         if channels * heads == 0 || !channels.is_multiple_of(heads) {
             let what = format!("{heads} heads over {channels} channels: the heads have to divide the channels");
             return Err(Error::Setting { layer: name, what });
         }
-        let qkv = Linear::with_init(&path.child("qkv"), channels, 3 * channels, true, init)?;
-        let projection = Linear::with_init(&path.child("proj"), channels, channels, true, init)?;
+        let qkv = Linear::with_init(&vb.pp("qkv"), channels, 3 * channels, true, init)?;
+        let projection = Linear::with_init(&vb.pp("proj"), channels, channels, true, init)?;
         Ok(Self { name, channels, heads, qkv, projection })
     }
 }
 
 impl Layer for Attention {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let &[batch, tokens, channels] = x.dims() else {
             return Err(input::wrong(&self.name, x, "tokens are (batch, tokens, channels)"));
         };
@@ -64,31 +62,15 @@ impl Layer for Attention {
             return Err(input::wrong(&self.name, x, want));
         }
         let heads = Heads { batch, tokens, heads: self.heads, width: channels / self.heads };
-        let qkv = self.qkv.forward(x, pass)?;
-        let mixed = attend(heads, &qkv, &self.name, pass)?;
-        self.projection.forward(&mixed, pass)
+        let qkv = self.qkv.record(x, tape)?;
+        let mixed = attend(heads, &qkv, tape)?;
+        self.projection.record(&mixed, tape)
     }
 }
 
 /// The mixing of tokens: (B, T, 3 C) to (B, T, C).
-fn attend(heads: Heads, qkv: &Value, name: &str, pass: &mut Pass) -> Result<Value> {
-    let shape = (heads.batch, heads.tokens, heads.heads * heads.width);
-    let (kept, source, name) = (qkv.tensor().clone(), qkv.source(), name.to_owned());
-    if composed::wanted(&kept) {
-        let (out, attended) = composed::attention::attend(heads, &kept)?;
-        return Ok(pass.record(out, &[qkv], &[], move |grad, to| to.value(source, || Ok(attended.back(&grad)?))));
-    }
-    let mixed: candle_core::Result<Value> = by_dtype!(kept.dtype(), &name, T => {
-        let (out, rows) = with(&kept, |v: &[T]| Ok(heads.attend(v)))?;
-        let out = tensor(out, shape)?;
-        let result = out.clone();
-        Ok(pass.record(out, &[qkv], &[], move |grad, to| {
-            to.value(source, || {
-                Ok(with(&kept, |v: &[T]| with(&result, |y| with(&grad, |g| {
-                    shaped(heads.attend_back(v, y, &rows, g), &kept)
-                })))?)
-            })
-        }))
-    });
-    Ok(mixed?)
+fn attend(heads: Heads, qkv: &Node, tape: &mut Tape) -> Result<Node> {
+    let (out, vjp) = tape.backend().attention(heads, qkv.tensor())?;
+    let id = qkv.id();
+    Ok(tape.push(out, &[qkv], &[], move |grad, grads| grads.add(id, || Ok(vjp(&grad)?))))
 }

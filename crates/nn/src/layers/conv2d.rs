@@ -1,10 +1,8 @@
 use super::input;
-use crate::kernel::conv::{self, Affine, Geometry};
-use crate::kernel::norm::{self, Moments};
-use crate::kernel::{by_dtype, column_sums};
-use crate::op::{shaped, tensor, with};
-use crate::params::{Init, Parameter, Path};
-use crate::{Error, Gradients, Layer, Pass, Result, Source, Value, composed, op};
+use crate::backend::{Backend, Epilogue};
+use crate::kernel::conv::Geometry;
+use crate::varmap::{Init, Parameter, VarBuilder};
+use crate::{Error, Gradients, Layer, Node, NodeId, Result, Tape};
 use candle_core::Tensor;
 
 /// Settings of a convolution, along (height, width).
@@ -79,14 +77,14 @@ impl Conv2dConfig {
 /// [`Error::Input`] if the channels differ or the kernel is larger than the padded input.
 ///
 /// ```
-/// # use npair_nn::{Conv2d, Conv2dConfig, Init, Layer, Params}; use npair_types::Streams;
+/// # use npair_nn::{Conv2d, Conv2dConfig, Init, Layer, Mode, VarMap}; use npair_types::Streams;
 /// # use candle_core::{DType, Device, Tensor};
-/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
 /// let config = Conv2dConfig::square(2).without_bias();
-/// let layer = Conv2d::with_init(&params.root(), 1, 1, config, Init::Ones)?;
+/// let layer = Conv2d::with_init(&varmap.root(), 1, 1, config, Init::Ones)?;
 /// // Sums of the 2 x 2 windows.
 /// let x = Tensor::new(&[[1f32, 2., 3.], [4., 5., 6.]], &Device::Cpu)?.reshape((1, 2, 3, 1))?;
-/// assert_eq!(layer.infer(&x)?.flatten_all()?.to_vec1::<f32>()?, [12., 16.]);
+/// assert_eq!(layer.forward(&x, &Mode::Eval)?.flatten_all()?.to_vec1::<f32>()?, [12., 16.]);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -98,21 +96,21 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// A layer with weights from [`Init::KaimingNormal`] and biases of 0: `weight` and `bias` below `path`.
+    /// A layer with weights from [`Init::KaimingNormal`] and biases of 0: `weight` and `bias` below `vb`.
     ///
     /// # Errors
     /// [`Error::Setting`] if an extent, stride or dilation is 0 or the groups do not divide the channels,
     /// [`Error::Duplicate`] if the names are taken.
-    pub fn new(path: &Path, inputs: usize, outputs: usize, config: Conv2dConfig) -> Result<Self> {
-        Self::with_init(path, inputs, outputs, config, Init::KaimingNormal)
+    pub fn new(vb: &VarBuilder, inputs: usize, outputs: usize, config: Conv2dConfig) -> Result<Self> {
+        Self::with_init(vb, inputs, outputs, config, Init::KaimingNormal)
     }
 
     /// The same with weights from `init`.
     ///
     /// # Errors
     /// Those of [`Self::new`].
-    pub fn with_init(path: &Path, inputs: usize, outputs: usize, config: Conv2dConfig, init: Init) -> Result<Self> {
-        let name = input::label(path.name(), "conv2d");
+    pub fn with_init(vb: &VarBuilder, inputs: usize, outputs: usize, config: Conv2dConfig, init: Init) -> Result<Self> {
+        let name = input::label(vb.prefix(), "conv2d");
         let Conv2dConfig { kernel, stride, dilation, groups, .. } = config;
         let refuse = |what: String| Err(Error::Setting { layer: name.clone(), what });
         let extents = [inputs, outputs, kernel.0, kernel.1, stride.0, stride.1, dilation.0, dilation.1, groups];
@@ -122,13 +120,13 @@ impl Conv2d {
         if !inputs.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
             return refuse(format!("{groups} groups do not divide {inputs} inputs and {outputs} outputs"));
         }
-        let weight = path.trainable("weight", (outputs, inputs / groups, kernel.0, kernel.1), init)?;
-        let bias = config.bias.then(|| path.trainable("bias", outputs, Init::Zeros)).transpose()?;
+        let weight = vb.trainable("weight", (outputs, inputs / groups, kernel.0, kernel.1), init)?;
+        let bias = config.bias.then(|| vb.trainable("bias", outputs, Init::Zeros)).transpose()?;
         Ok(Self { name, config, weight, bias })
     }
 
     /// Extents for an input.
-    pub(super) fn geometry(&self, x: &Value) -> Result<Geometry> {
+    pub(super) fn geometry(&self, x: &Node) -> Result<Geometry> {
         let inputs = self.weight.tensor().dim(1)? * self.config.groups;
         let [batch, h, w, inputs] = input::images(&self.name, x, Some(inputs))?;
         let Conv2dConfig { kernel, stride, padding, dilation, groups, .. } = self.config;
@@ -162,114 +160,45 @@ impl Conv2d {
         self.bias.as_ref().map(Parameter::tensor)
     }
 
-    /// The bias on the host.
-    pub(super) fn bias_values(&self) -> Result<Option<Vec<f64>>> {
-        Ok(self.bias().map(op::values).transpose()?)
-    }
-
     /// Weight and bias.
     pub(super) fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         std::iter::once(&self.weight).chain(&self.bias)
     }
 
-    /// The maps of `x`: the weights times `scale` and then, per channel, `shift` (or else the layer's own bias), what is
-    /// added, and perhaps a ReLU.
-    pub(super) fn compute(
-        &self,
-        g: &Geometry,
-        x: &Tensor,
-        folded: Option<(&Tensor, &Tensor)>,
-        added: Option<&Tensor>,
-        relu: bool,
-    ) -> Result<Tensor> {
-        let name = &self.name;
-        let shape = (g.batch, g.map.0, g.map.1, g.outputs);
-        let bias = self.bias();
-        if composed::wanted(x) {
-            let (scale, bias) = (folded.map(|f| f.0), folded.map(|f| f.1).or(bias));
-            let after = composed::conv::After { scale, bias, plus: added, relu };
-            return Ok(composed::conv::forward(g, x, self.weight.tensor(), after)?);
-        }
-        Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(self.weight.tensor(), |w| {
-            let run = |scale: Option<&[T]>, bias: Option<&[T]>| match added {
-                None => Ok(conv::forward(g, x, w, Affine { scale, bias, plus: None, relu })),
-                Some(added) => with(added, |plus| {
-                    Ok(conv::forward(g, x, w, Affine { scale, bias, plus: Some(plus), relu }))
-                }),
-            };
-            let out = match (folded, bias) {
-                (Some((scale, shift)), _) => with(scale, |a| with(shift, |b| run(Some(a), Some(b)))),
-                (None, Some(bias)) => with(bias, |b| run(None, Some(b))),
-                (None, None) => run(None, None),
-            };
-            tensor(out?, shape)
-        })))?)
+    /// The weights.
+    pub(super) fn weight(&self) -> &Tensor {
+        self.weight.tensor()
     }
 
-    /// The maps of `x` and the moments of their channels.
-    pub(super) fn compute_with_moments(&self, g: &Geometry, x: &Tensor) -> Result<(Tensor, Moments)> {
-        let (name, bias) = (&self.name, self.bias());
-        Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(self.weight.tensor(), |w| {
-            let run = |bias: Option<&[T]>| {
-                conv::forward_with_moments(g, x, w, Affine { scale: None, bias, plus: None, relu: false }, true)
-            };
-            let (out, moments) = match bias {
-                Some(bias) => with(bias, |b| Ok(run(Some(b))))?,
-                None => run(None),
-            };
-            let moments = moments.unwrap_or_else(|| norm::moments(g.outputs, &out));
-            Ok((tensor(out, (g.batch, g.map.0, g.map.1, g.outputs))?, moments))
-        })))?)
-    }
-
-    /// A pass whose maps are `out`.
-    pub(super) fn record(&self, g: Geometry, x: &Value, out: Tensor, pass: &mut Pass) -> Value {
-        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
+    /// The node of a convolution whose maps are `out`.
+    pub(super) fn push(&self, g: Geometry, x: &Node, out: Tensor, tape: &mut Tape) -> Node {
+        let (layer, kept, id, backend) = (self.clone(), x.tensor().clone(), x.id(), tape.backend());
         let parameters: Vec<_> = self.parameters().collect();
-        pass.record(out, &[x], &parameters, move |grad, to| layer.backward(&g, &kept, source, &grad, to))
+        tape.push(out, &[x], &parameters, move |grad, grads| layer.backward(&g, (&kept, id), &grad, backend, grads))
     }
 
     /// Gradients from that of the maps.
     pub(super) fn backward(
         &self,
         g: &Geometry,
-        x: &Tensor,
-        source: Source,
+        (x, id): (&Tensor, NodeId),
         grad: &Tensor,
-        to: &mut Gradients,
+        backend: &dyn Backend,
+        grads: &mut Gradients,
     ) -> Result<()> {
-        let (name, weight) = (&self.name, self.weight.tensor());
-        if composed::wanted(x) {
-            to.parameter(&self.weight, || Ok(composed::conv::weight_gradient(g, x, grad)?))?;
-            if let Some(bias) = &self.bias {
-                to.parameter(bias, || Ok(composed::conv::bias_gradient(grad)?))?;
-            }
-            return to.value(source, || Ok(composed::conv::input_gradient(g, weight, grad)?));
-        }
-        to.parameter(&self.weight, || {
-            Ok(by_dtype!(x.dtype(), name, T => with(x, |x: &[T]| with(grad, |d| {
-                shaped(conv::weight_gradient(g, x, d), weight)
-            })))?)
-        })?;
+        grads.add_parameter(&self.weight, || Ok(backend.conv_weight_vjp(g, x, grad)?))?;
         if let Some(bias) = &self.bias {
-            to.parameter(bias, || {
-                Ok(by_dtype!(x.dtype(), name, T => with(grad, |d: &[T]| {
-                    shaped(column_sums(g.outputs, d), bias.tensor())
-                }))?)
-            })?;
+            grads.add_parameter(bias, || Ok(backend.sum_rows(grad)?))?;
         }
-        to.value(source, || {
-            Ok(by_dtype!(x.dtype(), name, T => with(weight, |w: &[T]| with(grad, |d| {
-                shaped(conv::input_gradient(g, w, d), x)
-            })))?)
-        })
+        grads.add(id, || Ok(backend.conv_input_vjp(g, self.weight.tensor(), grad)?))
     }
 }
 
 impl Layer for Conv2d {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let g = self.geometry(x)?;
-        let out = self.compute(&g, x.tensor(), None, None, false)?;
-        Ok(self.record(g, x, out, pass))
+        let after = Epilogue { bias: self.bias(), ..Epilogue::default() };
+        let out = tape.backend().conv(&g, x.tensor(), self.weight(), after)?;
+        Ok(self.push(g, x, out, tape))
     }
 }

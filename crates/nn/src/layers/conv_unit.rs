@@ -1,6 +1,6 @@
 use super::{BatchNorm2d, Conv2d, Relu, join};
-use crate::{Error, Layer, Pass, Result, Value, composed};
-use candle_core::Tensor;
+use crate::backend::Epilogue;
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// What follows a convolution or its norm.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,65 +47,52 @@ impl ConvUnit {
     ///
     /// # Errors
     /// Those of the layers, and [`Error::Input`] if the shortcut has another shape than the result.
-    pub fn forward_add(&self, x: &Value, shortcut: &Value, pass: &mut Pass) -> Result<Value> {
-        self.run(x, Some(shortcut), pass)
+    pub fn record_add(&self, x: &Node, shortcut: &Node, tape: &mut Tape) -> Result<Node> {
+        self.run(x, Some(shortcut), tape)
     }
 
-    fn run(&self, x: &Value, shortcut: Option<&Value>, pass: &mut Pass) -> Result<Value> {
+    fn run(&self, x: &Node, shortcut: Option<&Node>, tape: &mut Tape) -> Result<Node> {
         let relu = self.activation == Activation::Relu;
-        // A rehearsal has to give the bits of the pass that it rehearses.
-        let folds =
-            !pass.records() && !pass.mode().is_train() && self.norm.as_ref().is_none_or(|norm| !norm.follows(pass));
+        // Without gradients a training pass has to give the bits of the one with them.
+        let folds = !tape.is_recording()
+            && !tape.mode().is_train()
+            && self.norm.as_ref().is_none_or(|norm| !norm.follows(tape));
         if folds {
-            return self.folded(x, shortcut, relu);
+            return self.folded(x, shortcut, relu, tape);
         }
         match (&self.norm, shortcut) {
-            (Some(norm), _) if norm.follows(pass) && !composed::wanted(x.tensor()) => {
-                let g = self.conv.geometry(x)?;
-                let (maps, moments) = self.conv.compute_with_moments(&g, x.tensor())?;
-                let maps = self.conv.record(g, x, maps, pass);
-                norm.normalise(&maps, Some(moments), shortcut, relu, pass)
+            (Some(norm), _) if norm.follows(tape) => {
+                let (g, conv) = (self.conv.geometry(x)?, &self.conv);
+                let (maps, moments) = tape.backend().conv_with_moments(&g, x.tensor(), conv.weight(), conv.bias())?;
+                let maps = conv.push(g, x, maps, tape);
+                norm.normalize(&maps, moments, shortcut, relu, tape)
             }
-            (Some(norm), _) => norm.normalise(&self.conv.forward(x, pass)?, None, shortcut, relu, pass),
-            (None, None) if relu => self.rectified(x, pass),
-            (None, None) => self.conv.forward(x, pass),
+            (Some(norm), _) => norm.normalize(&self.conv.record(x, tape)?, None, shortcut, relu, tape),
+            (None, None) if relu => self.rectified(x, tape),
+            (None, None) => self.conv.record(x, tape),
             (None, Some(other)) => {
-                let sum = join::sum(&self.conv.forward(x, pass)?, other, pass)?;
-                if relu { Relu.forward(&sum, pass) } else { Ok(sum) }
+                let sum = join::sum(&self.conv.record(x, tape)?, other, tape)?;
+                if relu { Relu.record(&sum, tape) } else { Ok(sum) }
             }
         }
     }
 
     /// Convolution, bias and ReLU in one.
-    fn rectified(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn rectified(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let g = self.conv.geometry(x)?;
-        let out = self.conv.compute(&g, x.tensor(), None, None, true)?;
-        let (conv, kept, result, source) = (self.conv.clone(), x.tensor().clone(), out.clone(), x.source());
+        let (backend, after) = (tape.backend(), Epilogue { bias: self.conv.bias(), relu: true, ..Epilogue::default() });
+        let out = backend.conv(&g, x.tensor(), self.conv.weight(), after)?;
+        let (conv, kept, result, id) = (self.conv.clone(), x.tensor().clone(), out.clone(), x.id());
         let parameters: Vec<_> = self.conv.parameters().collect();
-        Ok(pass.record(out, &[x], &parameters, move |grad, to| {
-            let grad = super::relu::stopped(&result, &grad)?;
-            conv.backward(&g, &kept, source, &grad, to)
+        Ok(tape.push(out, &[x], &parameters, move |grad, grads| {
+            let grad = backend.relu_vjp(&result, &grad)?;
+            conv.backward(&g, (&kept, id), &grad, backend, grads)
         }))
     }
 
-    fn folded(&self, x: &Value, shortcut: Option<&Value>, relu: bool) -> Result<Value> {
-        let g = self.conv.geometry(x)?;
-        let dtype = x.tensor().dtype();
-        let fold = |norm: &BatchNorm2d| -> Result<(Tensor, Tensor)> {
-            if composed::wanted(x.tensor()) {
-                return norm.folded_in_place(self.conv.bias());
-            }
-            let (scale, mut shift) = norm.folded()?;
-            if let Some(bias) = self.conv.bias_values()? {
-                for ((s, b), f) in shift.iter_mut().zip(bias).zip(&scale) {
-                    *s += b * f;
-                }
-            }
-            let row = |v: Vec<f64>| Tensor::new(v, x.tensor().device())?.to_dtype(dtype);
-            Ok((row(scale)?, row(shift)?))
-        };
-        let folded = self.norm.as_ref().map(fold).transpose()?;
-        let rows = folded.as_ref().map(|(scale, shift)| (scale, shift));
+    /// Norm, sum and activation in one with the convolution.
+    fn folded(&self, x: &Node, shortcut: Option<&Node>, relu: bool, tape: &Tape) -> Result<Node> {
+        let (g, backend) = (self.conv.geometry(x)?, tape.backend());
         let wanted = [g.batch, g.map.0, g.map.1, g.outputs];
         if let Some(other) = shortcut.filter(|other| other.dims() != wanted) {
             return Err(Error::Input {
@@ -114,12 +101,21 @@ impl ConvUnit {
                 want: format!("what is added to it has shape {:?}", other.dims()),
             });
         }
-        Value::constant(&self.conv.compute(&g, x.tensor(), rows, shortcut.map(Value::tensor), relu)?)
+        let bias = self.conv.bias();
+        let fold = |norm: &BatchNorm2d| backend.fold(&norm.parts(), bias, x.tensor());
+        let folded = self.norm.as_ref().map(fold).transpose()?;
+        let after = Epilogue {
+            scale: folded.as_ref().map(|(scale, _)| scale),
+            bias: folded.as_ref().map(|(_, shift)| shift).or(bias),
+            plus: shortcut.map(Node::tensor),
+            relu,
+        };
+        Node::constant(&backend.conv(&g, x.tensor(), self.conv.weight(), after)?)
     }
 }
 
 impl Layer for ConvUnit {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        self.run(x, None, pass)
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        self.run(x, None, tape)
     }
 }

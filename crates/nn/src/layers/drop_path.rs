@@ -1,7 +1,5 @@
-use crate::kernel::{by_dtype, row};
-use crate::op::{shaped, with};
-use crate::params::Path;
-use crate::{Error, Layer, Pass, Result, Value, composed};
+use crate::varmap::VarBuilder;
+use crate::{Error, Layer, Node, Result, Tape};
 use rand::Rng;
 
 /// Stochastic depth: in training, a residual branch is left out for an image with probability p, and else divided by 1
@@ -25,23 +23,23 @@ pub struct DropPath {
 }
 
 impl DropPath {
-    /// Stochastic depth with probability `probability`, its draws keyed by the name of `path`.
+    /// Stochastic depth with probability `probability`, its draws keyed by the prefix of `vb`.
     ///
     /// # Errors
     /// [`Error::Setting`] unless the probability lies in [0, 1).
-    pub fn new(path: &Path, probability: f64) -> Result<Self> {
-        let name = super::input::label(path.name(), "drop_path");
+    pub fn new(vb: &VarBuilder, probability: f64) -> Result<Self> {
+        let name = super::input::label(vb.prefix(), "drop_path");
         if !(0. ..1.).contains(&probability) {
             let what = format!("probability {probability} does not lie in [0, 1)");
             return Err(Error::Setting { layer: name, what });
         }
-        Ok(Self { name, probability, key: path.key() })
+        Ok(Self { name, probability, key: vb.key() })
     }
 }
 
 impl Layer for DropPath {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        let rng = pass.mode().dropout(self.key, 1).filter(|_| self.probability > 0.);
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        let rng = tape.mode().dropout(self.key, 1).filter(|_| self.probability > 0.);
         let Some(mut rng) = rng else { return Ok(x.clone()) };
         super::input::check(&self.name, x)?;
         let Some(&batch) = x.dims().first() else {
@@ -50,21 +48,8 @@ impl Layer for DropPath {
         let kept = 1. / (1. - self.probability);
         let factors: Vec<f64> =
             (0..batch).map(|_| if rng.random::<f64>() < self.probability { 0. } else { kept }).collect();
-        let (name, like, source) = (self.name.clone(), x.tensor().clone(), x.source());
-        if composed::wanted(&like) {
-            let out = composed::pointwise::scale_images(&like, &factors)?;
-            return Ok(pass.record(out, &[x], &[], move |grad, to| {
-                to.value(source, || Ok(composed::pointwise::scale_images(&grad, &factors)?))
-            }));
-        }
-        let out =
-            by_dtype!(like.dtype(), &name, T => with(&like, |v: &[T]| shaped(row::scale_rows(v, &factors), &like)))?;
-        Ok(pass.record(out, &[x], &[], move |grad, to| {
-            to.value(source, || {
-                Ok(by_dtype!(grad.dtype(), &name, T => with(&grad, |g: &[T]| {
-                    shaped(row::scale_rows(g, &factors), &grad)
-                }))?)
-            })
-        }))
+        let (backend, id) = (tape.backend(), x.id());
+        let out = backend.scale_images(x.tensor(), &factors)?;
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(backend.scale_images(&grad, &factors)?))))
     }
 }

@@ -1,5 +1,6 @@
-use crate::params::Path;
-use crate::{Error, Layer, Pass, Result, Value, composed};
+use crate::backend::upload;
+use crate::varmap::VarBuilder;
+use crate::{Error, Layer, Node, Result, Tape};
 use rand::Rng;
 
 /// Dropout: in training, every entry is 0 with probability p and else divided by 1 - p; in evaluation, the identity.
@@ -21,31 +22,31 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Dropout with probability `probability`, its mask keyed by the name of `path`.
+    /// Dropout with probability `probability`, its mask keyed by the prefix of `vb`.
     ///
     /// # Errors
     /// [`Error::Setting`] unless the probability lies in [0, 1).
-    pub fn new(path: &Path, probability: f64) -> Result<Self> {
+    pub fn new(vb: &VarBuilder, probability: f64) -> Result<Self> {
         if !(0. ..1.).contains(&probability) {
             let what = format!("dropout probability {probability} does not lie in [0, 1)");
-            return Err(Error::Setting { layer: path.name().to_owned(), what });
+            return Err(Error::Setting { layer: vb.prefix().to_owned(), what });
         }
-        Ok(Self { probability, key: path.key() })
+        Ok(Self { probability, key: vb.key() })
     }
 }
 
 impl Layer for Dropout {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let count = x.tensor().elem_count();
         let per_row = count / x.dims().first().copied().unwrap_or(1).max(1);
-        let rng = pass.mode().dropout(self.key, per_row).filter(|_| self.probability > 0.);
+        let rng = tape.mode().dropout(self.key, per_row).filter(|_| self.probability > 0.);
         let Some(mut rng) = rng else { return Ok(x.clone()) };
         let kept = 1. / (1. - self.probability);
         let mask: Vec<f64> =
             (0..count).map(|_| if rng.random::<f64>() < self.probability { 0. } else { kept }).collect();
         // Drawn on the host, the same everywhere; it goes to the device while that computes.
-        let mask = composed::upload(mask, x.dims(), x.tensor().dtype(), x.tensor().device())?;
-        let (out, source) = (x.tensor().mul(&mask)?, x.source());
-        Ok(pass.record(out, &[x], &[], move |grad, to| to.value(source, || Ok(grad.mul(&mask)?))))
+        let mask = upload(mask, x.dims(), x.tensor().dtype(), x.tensor().device())?;
+        let (out, id) = (x.tensor().mul(&mask)?, x.id());
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(grad.mul(&mask)?))))
     }
 }

@@ -1,7 +1,5 @@
 use super::input;
-use crate::kernel::{by_dtype, gelu};
-use crate::op::{shaped, with};
-use crate::{Layer, Pass, Result, Value, composed};
+use crate::{Layer, Node, Result, Tape};
 
 /// Gaussian error linear unit.
 ///
@@ -23,9 +21,9 @@ use crate::{Layer, Pass, Result, Value, composed};
 /// Hendrycks and Gimpel, 2016, section 2.
 ///
 /// ```
-/// # use npair_nn::{Gelu, Layer}; use candle_core::{Device, Tensor};
+/// # use npair_nn::{Gelu, Layer, Mode}; use candle_core::{Device, Tensor};
 /// let x = Tensor::new(&[-1f64, 0., 1.], &Device::Cpu)?;
-/// let y = Gelu.infer(&x)?.to_vec1::<f64>()?;
+/// let y = Gelu.forward(&x, &Mode::Eval)?.to_vec1::<f64>()?;
 /// // Phi(1) = 0.8413447460685429
 /// assert!((y[0] + 0.1586552539314571).abs() < 1e-15 && y[1] == 0. && (y[2] - 0.8413447460685429).abs() < 1e-15);
 /// # Ok::<(), npair_nn::Error>(())
@@ -38,23 +36,10 @@ impl Gelu {
 }
 
 impl Layer for Gelu {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         input::check(Self::NAME, x)?;
-        let kept = x.tensor().clone();
-        if composed::wanted(&kept) {
-            let (out, source) = (composed::pointwise::gelu(&kept)?, x.source());
-            return Ok(pass.record(out, &[x], &[], move |grad, to| {
-                to.value(source, || Ok(composed::pointwise::gelu_back(&kept, &grad)?))
-            }));
-        }
-        let out = by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| shaped(gelu::gelu(v), &kept)))?;
-        let source = x.source();
-        Ok(pass.record(out, &[x], &[], move |grad, to| {
-            to.value(source, || {
-                Ok(by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| with(&grad, |g| {
-                    shaped(gelu::gelu_back(v, g), &kept)
-                })))?)
-            })
-        }))
+        let (backend, kept, id) = (tape.backend(), x.tensor().clone(), x.id());
+        let out = backend.gelu(&kept)?;
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(backend.gelu_vjp(&kept, &grad)?))))
     }
 }

@@ -1,8 +1,8 @@
-use crate::{Error, Result, Value};
+use crate::{Error, Node, Result};
 use candle_core::DType;
 
 /// That a layer can compute with a value: f32, or f64 where the device has it.
-pub(super) fn check(layer: &str, x: &Value) -> Result<()> {
+pub(super) fn check(layer: &str, x: &Node) -> Result<()> {
     let (dtype, device) = (x.tensor().dtype(), x.tensor().device());
     match dtype {
         DType::F32 => Ok(()),
@@ -13,12 +13,12 @@ pub(super) fn check(layer: &str, x: &Value) -> Result<()> {
 }
 
 /// That an input does not fit.
-pub(super) fn wrong(layer: &str, x: &Value, want: impl Into<String>) -> Error {
+pub(super) fn wrong(layer: &str, x: &Node, want: impl Into<String>) -> Error {
     Error::Input { layer: layer.to_owned(), got: x.dims().to_vec(), want: want.into() }
 }
 
 /// Extents (B, H, W, C) of images without an empty extent but the batch; with `channels` channels if that is given.
-pub(super) fn images(layer: &str, x: &Value, channels: Option<usize>) -> Result<[usize; 4]> {
+pub(super) fn images(layer: &str, x: &Node, channels: Option<usize>) -> Result<[usize; 4]> {
     let &[b, h, w, c] = x.dims() else {
         return Err(wrong(layer, x, "images are (batch, height, width, channels)"));
     };
@@ -30,7 +30,7 @@ pub(super) fn images(layer: &str, x: &Value, channels: Option<usize>) -> Result<
 }
 
 /// The last extent, which has to be `channels`.
-pub(super) fn last(layer: &str, x: &Value, channels: usize) -> Result<usize> {
+pub(super) fn last(layer: &str, x: &Node, channels: usize) -> Result<usize> {
     match x.dims().last() {
         Some(&last) if last == channels => check(layer, x).map(|()| channels),
         _ => Err(wrong(layer, x, format!("the layer takes {channels} channels in the last place"))),

@@ -1,10 +1,8 @@
 use super::input;
-use crate::kernel::{by_dtype, column_sums, row};
-use crate::op::{shaped, with};
-use crate::params::{Init, Parameter, Path};
-use crate::{Error, Layer, Pass, Result, Value, composed};
+use crate::varmap::{Init, Parameter, VarBuilder};
+use crate::{Error, Layer, Node, Result, Tape};
 
-/// Layer normalisation over the last axis: features of a token, channels of a pixel.
+/// Layer normalization over the last axis: features of a token, channels of a pixel.
 ///
 /// ```text
 /// y = (x - mean) / sqrt(variance + epsilon) * weight + bias        per row
@@ -26,11 +24,11 @@ use crate::{Error, Layer, Pass, Result, Value, composed};
 /// Ba, Kiros and Hinton, 2016, equation 4.
 ///
 /// ```
-/// # use npair_nn::{Layer, LayerNorm, Params}; use npair_types::Streams;
+/// # use npair_nn::{Layer, LayerNorm, Mode, VarMap}; use npair_types::Streams;
 /// # use candle_core::{DType, Device, Tensor};
-/// let params = Params::new(Streams::new(1), DType::F64, &Device::Cpu);
-/// let norm = LayerNorm::new(&params.root(), 2, 1e-12)?;
-/// let y = norm.infer(&Tensor::new(&[[1f64, 3.]], &Device::Cpu)?)?.to_vec2::<f64>()?;
+/// let varmap = VarMap::new(Streams::new(1), DType::F64, &Device::Cpu);
+/// let norm = LayerNorm::new(&varmap.root(), 2, 1e-12)?;
+/// let y = norm.forward(&Tensor::new(&[[1f64, 3.]], &Device::Cpu)?, &Mode::Eval)?.to_vec2::<f64>()?;
 /// assert!((y[0][0] + 1.).abs() < 1e-9 && (y[0][1] - 1.).abs() < 1e-9);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
@@ -43,56 +41,32 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// A layer for `channels` channels: `weight` (1) and `bias` (0) below `path`.
+    /// A layer for `channels` channels: `weight` (1) and `bias` (0) below `vb`.
     ///
     /// # Errors
     /// [`Error::Setting`] if there are no channels or `epsilon` is not above 0, [`Error::Duplicate`] if the
     /// names are taken.
-    pub fn new(path: &Path, channels: usize, epsilon: f64) -> Result<Self> {
-        let name = input::label(path.name(), "layer_norm");
+    pub fn new(vb: &VarBuilder, channels: usize, epsilon: f64) -> Result<Self> {
+        let name = input::label(vb.prefix(), "layer_norm");
         if channels == 0 || epsilon.is_nan() || epsilon <= 0. {
             let what = format!("{channels} channels and epsilon {epsilon}: both need to be above 0");
             return Err(Error::Setting { layer: name, what });
         }
-        let weight = path.trainable("weight", channels, Init::Ones)?;
-        Ok(Self { name, epsilon, weight, bias: path.trainable("bias", channels, Init::Zeros)? })
+        let weight = vb.trainable("weight", channels, Init::Ones)?;
+        Ok(Self { name, epsilon, weight, bias: vb.trainable("bias", channels, Init::Zeros)? })
     }
 }
 
 impl Layer for LayerNorm {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        let width = input::last(&self.name, x, self.weight.dims()[0])?;
-        let (weight, bias) = (self.weight.tensor(), self.bias.tensor());
-        if composed::wanted(x.tensor()) {
-            let (out, rows) = composed::rows::normalise(x.tensor(), weight, bias, self.epsilon)?;
-            let (layer, source) = (self.clone(), x.source());
-            return Ok(pass.record(out, &[x], &[&self.weight, &self.bias], move |grad, to| {
-                to.parameter(&layer.weight, || Ok(rows.scale_back(&grad)?))?;
-                to.parameter(&layer.bias, || Ok(composed::linear::bias_gradient(&grad)?))?;
-                to.value(source, || Ok(rows.back(layer.weight.tensor(), &grad)?))
-            }));
-        }
-        by_dtype!(x.tensor().dtype(), &self.name, T => {
-            let (out, moments) = with(x.tensor(), |v: &[T]| with(weight, |w| with(bias, |b| {
-                let (out, moments) = row::normalise(v, w, b, self.epsilon);
-                Ok((shaped(out, x.tensor())?, moments))
-            })))?;
-            let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
-            Ok(pass.record(out, &[x], &[&self.weight, &self.bias], move |grad, to| {
-                let (weight, bias) = (layer.weight.tensor(), layer.bias.tensor());
-                to.parameter(&layer.weight, || {
-                    Ok(with(&kept, |v: &[T]| with(&grad, |g| {
-                        shaped(row::normalise_scale_back(v, width, &moments, g), weight)
-                    }))?)
-                })?;
-                to.parameter(&layer.bias, || Ok(with(&grad, |g: &[T]| shaped(column_sums(width, g), bias))?))?;
-                to.value(source, || {
-                    Ok(with(&kept, |v: &[T]| with(weight, |w| with(&grad, |g| {
-                        shaped(row::normalise_back(v, w, &moments, g), &kept)
-                    })))?)
-                })
-            }))
-        })
-        .map_err(|e: candle_core::Error| e.into())
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        input::last(&self.name, x, self.weight.dims()[0])?;
+        let backend = tape.backend();
+        let (out, vjp) = backend.layer_norm(x.tensor(), self.weight.tensor(), self.bias.tensor(), self.epsilon)?;
+        let (layer, id) = (self.clone(), x.id());
+        Ok(tape.push(out, &[x], &[&self.weight, &self.bias], move |grad, grads| {
+            grads.add_parameter(&layer.weight, || Ok(vjp.weight(&grad)?))?;
+            grads.add_parameter(&layer.bias, || Ok(backend.sum_rows(&grad)?))?;
+            grads.add(id, || Ok(vjp.input(&grad)?))
+        }))
     }
 }

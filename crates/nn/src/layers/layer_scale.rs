@@ -1,8 +1,6 @@
 use super::input;
-use crate::kernel::{by_dtype, row};
-use crate::op::{shaped, with};
-use crate::params::{Init, Parameter, Path};
-use crate::{Error, Layer, Pass, Result, Value, composed};
+use crate::varmap::{Init, Parameter, VarBuilder};
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// A learned factor for every channel, small at first, so that a deep residual network starts near the identity.
 ///
@@ -28,48 +26,28 @@ pub struct LayerScale {
 }
 
 impl LayerScale {
-    /// A layer for `channels` channels with all factors `first`: `gamma` below `path`.
+    /// A layer for `channels` channels with all factors `first`: `gamma` below `vb`.
     ///
     /// # Errors
     /// [`Error::Setting`] if there are no channels or `first` is not finite, [`Error::Duplicate`] if the name is taken.
-    pub fn new(path: &Path, channels: usize, first: f64) -> Result<Self> {
-        let name = input::label(path.name(), "layer_scale");
+    pub fn new(vb: &VarBuilder, channels: usize, first: f64) -> Result<Self> {
+        let name = input::label(vb.prefix(), "layer_scale");
         if channels == 0 || !first.is_finite() {
             let what = format!("{channels} channels, first factor {first}: at least one channel and a finite factor");
             return Err(Error::Setting { layer: name, what });
         }
-        Ok(Self { gamma: path.trainable("gamma", channels, Init::Const(first))?, name })
+        Ok(Self { gamma: vb.trainable("gamma", channels, Init::Const(first))?, name })
     }
 }
 
 impl Layer for LayerScale {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        let width = input::last(&self.name, x, self.gamma.dims()[0])?;
-        let (dtype, gamma) = (x.tensor().dtype(), self.gamma.tensor());
-        if composed::wanted(x.tensor()) {
-            let out = composed::pointwise::scale(x.tensor(), gamma)?;
-            let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
-            return Ok(pass.record(out, &[x], &[&self.gamma], move |grad, to| {
-                to.parameter(&layer.gamma, || Ok(composed::pointwise::column_products(&kept, &grad)?))?;
-                to.value(source, || Ok(composed::pointwise::scale(&grad, layer.gamma.tensor())?))
-            }));
-        }
-        let out = by_dtype!(dtype, &self.name, T => with(x.tensor(), |v: &[T]| with(gamma, |f| {
-            shaped(row::scale(v, f), x.tensor())
-        })))?;
-        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
-        Ok(pass.record(out, &[x], &[&self.gamma], move |grad, to| {
-            let gamma = layer.gamma.tensor();
-            to.parameter(&layer.gamma, || {
-                Ok(by_dtype!(dtype, &layer.name, T => with(&kept, |v: &[T]| with(&grad, |g| {
-                    shaped(row::column_products(v, g, width), gamma)
-                })))?)
-            })?;
-            to.value(source, || {
-                Ok(by_dtype!(dtype, &layer.name, T => with(gamma, |f: &[T]| with(&grad, |g| {
-                    shaped(row::scale(g, f), &kept)
-                })))?)
-            })
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        input::last(&self.name, x, self.gamma.dims()[0])?;
+        let (backend, gamma, kept, id) = (tape.backend(), self.gamma.clone(), x.tensor().clone(), x.id());
+        let out = backend.scale_channels(&kept, gamma.tensor())?;
+        Ok(tape.push(out, &[x], &[&self.gamma], move |grad, grads| {
+            grads.add_parameter(&gamma, || Ok(backend.sum_products(&kept, &grad)?))?;
+            grads.add(id, || Ok(backend.scale_channels(&grad, gamma.tensor())?))
         }))
     }
 }

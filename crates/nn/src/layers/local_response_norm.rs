@@ -1,10 +1,8 @@
 use super::input;
-use crate::kernel::by_dtype;
 use crate::kernel::response::Response;
-use crate::op::{shaped, with};
-use crate::{Error, Layer, Pass, Result, Value, composed};
+use crate::{Error, Layer, Node, Result, Tape};
 
-/// Local response normalisation across channels, as the networks of 2012 to 2014 have it.
+/// Local response normalization across channels, as the networks of 2012 to 2014 have it.
 ///
 /// ```text
 /// y_c = x_c (k + alpha / n sum_{j near c} x_j^2)^(-beta)        the n channels around c
@@ -26,10 +24,10 @@ use crate::{Error, Layer, Pass, Result, Value, composed};
 /// Krizhevsky, Sutskever and Hinton, NIPS 2012, section 3.3.
 ///
 /// ```
-/// # use npair_nn::{Layer, LocalResponseNorm}; use candle_core::{Device, Tensor};
+/// # use npair_nn::{Layer, LocalResponseNorm, Mode}; use candle_core::{Device, Tensor};
 /// let x = Tensor::new(&[[[[1f64, 1.]]]], &Device::Cpu)?;
 /// // Of three channels around each, two are there: 1 + 3 / 3 (1 + 1) = 3.
-/// let y = LocalResponseNorm::new(3, 3., 1., 1.)?.infer(&x)?.flatten_all()?.to_vec1::<f64>()?;
+/// let y = LocalResponseNorm::new(3, 3., 1., 1.)?.forward(&x, &Mode::Eval)?.flatten_all()?.to_vec1::<f64>()?;
 /// assert!((y[0] - 1. / 3.).abs() < 1e-15);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
@@ -55,24 +53,12 @@ impl LocalResponseNorm {
 }
 
 impl Layer for LocalResponseNorm {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        let [.., channels] = input::images(Self::NAME, x, None)?;
-        let (response, kept, source) = (self.0, x.tensor().clone(), x.source());
-        if composed::wanted(&kept) {
-            let out = composed::response::forward(response, &kept)?;
-            return Ok(pass.record(out, &[x], &[], move |grad, to| {
-                to.value(source, || Ok(composed::response::backward(response, &kept, &grad)?))
-            }));
-        }
-        let out = by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| {
-            shaped(response.forward(v, channels), &kept)
-        }))?;
-        Ok(pass.record(out, &[x], &[], move |grad, to| {
-            to.value(source, || {
-                Ok(by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |v: &[T]| with(&grad, |g| {
-                    shaped(response.backward(v, channels, g), &kept)
-                })))?)
-            })
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        input::images(Self::NAME, x, None)?;
+        let (backend, norm, kept, id) = (tape.backend(), self.0, x.tensor().clone(), x.id());
+        let out = backend.response_norm(norm, &kept)?;
+        Ok(tape.push(out, &[x], &[], move |grad, grads| {
+            grads.add(id, || Ok(backend.response_norm_vjp(norm, &kept, &grad)?))
         }))
     }
 }

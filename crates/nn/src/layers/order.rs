@@ -1,7 +1,5 @@
 use super::input;
-use crate::kernel::{by_dtype, columns};
-use crate::op::{tensor, with};
-use crate::{Layer, Pass, Result, Value, composed};
+use crate::{Layer, Node, Result, Tape};
 
 /// Images (B, C, H, W), as candle and PyTorch have them, to (B, H, W, C), as the layers take them.
 ///
@@ -15,43 +13,29 @@ pub struct ToChannelsLast;
 pub struct ToChannelsFirst;
 
 impl Layer for ToChannelsLast {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let &[b, c, h, w] = x.dims() else {
             return Err(input::wrong("to_channels_last", x, "images are (batch, channels, height, width)"));
         };
-        turn(x, (c, h * w), [b, h, w, c], pass)
+        transpose(x, (c, h * w), [b, h, w, c], tape)
     }
 }
 
 impl Layer for ToChannelsFirst {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let &[b, h, w, c] = x.dims() else {
             return Err(input::wrong("to_channels_first", x, "images are (batch, height, width, channels)"));
         };
-        turn(x, (h * w, c), [b, c, h, w], pass)
+        transpose(x, (h * w, c), [b, c, h, w], tape)
     }
 }
 
-fn turn(x: &Value, (rows, columns): (usize, usize), shape: [usize; 4], pass: &mut Pass) -> Result<Value> {
-    const NAME: &str = "order of channels";
-    input::check(NAME, x)?;
-    if composed::wanted(x.tensor()) {
-        let out = composed::join::turn(x.tensor(), (rows, columns), &shape)?;
-        let (source, shape) = (x.source(), x.dims().to_vec());
-        return Ok(pass.record(out, &[x], &[], move |grad, to| {
-            to.value(source, || Ok(composed::join::turn(&grad, (columns, rows), &shape)?))
-        }));
-    }
-    let out = by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
-        tensor(columns::transpose(x, rows, columns), &shape)
-    }))?;
-    let (source, shape) = (x.source(), x.tensor().shape().clone());
-    Ok(pass.record(out, &[x], &[], move |grad, to| {
-        to.value(source, || {
-            Ok(by_dtype!(grad.dtype(), NAME, T => with(&grad, |g: &[T]| {
-                tensor(columns::transpose(g, columns, rows), shape)
-            }))?)
-        })
+fn transpose(x: &Node, (rows, columns): (usize, usize), shape: [usize; 4], tape: &mut Tape) -> Result<Node> {
+    input::check("order of channels", x)?;
+    let (backend, id, dims) = (tape.backend(), x.id(), x.dims().to_vec());
+    let out = backend.transpose(x.tensor(), (rows, columns), &shape)?;
+    Ok(tape.push(out, &[x], &[], move |grad, grads| {
+        grads.add(id, || Ok(backend.transpose(&grad, (columns, rows), &dims)?))
     }))
 }
 
@@ -63,13 +47,13 @@ fn turn(x: &Value, (rows, columns): (usize, usize), shape: [usize; 4], pass: &mu
 pub struct Flatten;
 
 impl Layer for Flatten {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let Some(&batch) = x.dims().first() else {
             return Err(input::wrong("flatten", x, "a scalar has no first axis"));
         };
         let features = x.dims()[1..].iter().product::<usize>();
         let out = x.tensor().reshape((batch, features))?;
-        let (source, shape) = (x.source(), x.tensor().shape().clone());
-        Ok(pass.record(out, &[x], &[], move |grad, to| to.value(source, || Ok(grad.reshape(shape)?))))
+        let (id, shape) = (x.id(), x.tensor().shape().clone());
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(grad.reshape(shape)?))))
     }
 }

@@ -1,6 +1,6 @@
 use super::{Conv2d, Conv2dConfig, input};
-use crate::params::{Init, Path};
-use crate::{Layer, Pass, Result, Value};
+use crate::varmap::{Init, VarBuilder};
+use crate::{Layer, Node, Result, Tape};
 
 /// Cuts an image into square patches that do not overlap and makes a token of each, with one linear layer for all.
 ///
@@ -24,27 +24,27 @@ pub struct PatchEmbed {
 }
 
 impl PatchEmbed {
-    /// A layer for patches of `patch` x `patch` pixels: `proj.weight` and `proj.bias` below `path`.
+    /// A layer for patches of `patch` x `patch` pixels: `proj.weight` and `proj.bias` below `vb`.
     ///
     /// # Errors
     /// [`crate::Error::Setting`] if an extent is 0, [`crate::Error::Duplicate`] if the names are taken.
-    pub fn new(path: &Path, channels: usize, width: usize, patch: usize, init: Init) -> Result<Self> {
+    pub fn new(vb: &VarBuilder, channels: usize, width: usize, patch: usize, init: Init) -> Result<Self> {
         let config = Conv2dConfig::square(patch).stride(patch);
-        let projection = Conv2d::with_init(&path.child("proj"), channels, width, config, init)?;
-        Ok(Self { name: input::label(path.name(), "patch_embed"), patch, projection })
+        let projection = Conv2d::with_init(&vb.pp("proj"), channels, width, config, init)?;
+        Ok(Self { name: input::label(vb.prefix(), "patch_embed"), patch, projection })
     }
 }
 
 impl Layer for PatchEmbed {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let [_, h, w, _] = input::images(&self.name, x, None)?;
         if !h.is_multiple_of(self.patch) || !w.is_multiple_of(self.patch) {
             let want = format!("height and width have to be multiples of the patch's {} pixels", self.patch);
             return Err(input::wrong(&self.name, x, want));
         }
-        let map = self.projection.forward(x, pass)?;
-        let (shape, source) = (map.tensor().shape().clone(), map.source());
+        let map = self.projection.record(x, tape)?;
+        let (shape, id) = (map.tensor().shape().clone(), map.id());
         let tokens = map.tensor().flatten(1, 2)?;
-        Ok(pass.record(tokens, &[&map], &[], move |grad, to| to.value(source, || Ok(grad.reshape(shape)?))))
+        Ok(tape.push(tokens, &[&map], &[], move |grad, grads| grads.add(id, || Ok(grad.reshape(shape)?))))
     }
 }

@@ -1,8 +1,6 @@
 use super::input;
-use crate::kernel::by_dtype;
-use crate::kernel::pool::{self, Window};
-use crate::op::{tensor, with};
-use crate::{Error, Layer, Pass, Result, Value, composed};
+use crate::kernel::pool::Window;
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// Settings of a pooling, along (height, width).
 ///
@@ -55,7 +53,7 @@ impl PoolConfig {
         Ok(self)
     }
 
-    fn window(&self, layer: &str, x: &Value) -> Result<Window> {
+    fn window(&self, layer: &str, x: &Node) -> Result<Window> {
         let [batch, h, w, channels] = input::images(layer, x, None)?;
         let along = |extent: usize, k: usize, s: usize, p: usize| {
             // Rounding up, a window may hang over by less than a step.
@@ -91,10 +89,10 @@ impl PoolConfig {
 /// [`Error::Input`] if no window fits.
 ///
 /// ```
-/// # use npair_nn::{Layer, MaxPool2d, PoolConfig}; use candle_core::{Device, Tensor};
+/// # use npair_nn::{Layer, MaxPool2d, Mode, PoolConfig}; use candle_core::{Device, Tensor};
 /// let x = Tensor::new(&[[1f32, 2., 3.], [4., 5., 6.]], &Device::Cpu)?.reshape((1, 2, 3, 1))?;
 /// let pool = MaxPool2d::new(PoolConfig::square(2).ceil())?;
-/// assert_eq!(pool.infer(&x)?.flatten_all()?.to_vec1::<f32>()?, [5., 6.]);
+/// assert_eq!(pool.forward(&x, &Mode::Eval)?.flatten_all()?.to_vec1::<f32>()?, [5., 6.]);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -111,35 +109,13 @@ impl MaxPool2d {
 }
 
 impl Layer for MaxPool2d {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         const NAME: &str = "max_pool2d";
         let window = self.0.window(NAME, x)?;
-        let shape = (window.batch, window.map.0, window.map.1, window.channels);
-        if composed::wanted(x.tensor()) {
-            let (out, places) = composed::pool::max(&window, x.tensor(), pass.records())?;
-            let Some(places) = places else { return Value::constant(&out) };
-            let source = x.source();
-            return Ok(pass.record(out, &[x], &[], move |grad, to| {
-                to.value(source, || Ok(composed::pool::max_gradient(&window, &places, &grad)?))
-            }));
-        }
-        if !pass.records() {
-            return Value::constant(&by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
-                tensor(pool::max_values(&window, x), shape)
-            }))?);
-        }
-        let (out, places) = by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
-            let (out, places) = pool::max(&window, x);
-            Ok((tensor(out, shape)?, places))
-        }))?;
-        let (source, shape) = (x.source(), x.tensor().shape().clone());
-        Ok(pass.record(out, &[x], &[], move |grad, to| {
-            to.value(source, || {
-                Ok(by_dtype!(grad.dtype(), NAME, T => with(&grad, |g: &[T]| {
-                    tensor(pool::max_gradient(&window, &places, g), shape)
-                }))?)
-            })
-        }))
+        let (out, vjp) = tape.backend().max_pool(&window, x.tensor(), tape.is_recording())?;
+        let Some(vjp) = vjp else { return Node::constant(&out) };
+        let id = x.id();
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(vjp(&grad)?))))
     }
 }
 
@@ -158,10 +134,10 @@ impl Layer for MaxPool2d {
 /// [`Error::Input`] if no window fits.
 ///
 /// ```
-/// # use npair_nn::{AvgPool2d, Layer, PoolConfig}; use candle_core::{Device, Tensor};
+/// # use npair_nn::{AvgPool2d, Layer, Mode, PoolConfig}; use candle_core::{Device, Tensor};
 /// let x = Tensor::new(&[[1f32, 2.], [4., 5.]], &Device::Cpu)?.reshape((1, 2, 2, 1))?;
 /// let pool = AvgPool2d::new(PoolConfig::square(2))?;
-/// assert_eq!(pool.infer(&x)?.flatten_all()?.to_vec1::<f32>()?, [3.]);
+/// assert_eq!(pool.forward(&x, &Mode::Eval)?.flatten_all()?.to_vec1::<f32>()?, [3.]);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -186,9 +162,9 @@ impl AvgPool2d {
 }
 
 impl Layer for AvgPool2d {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let window = self.config.window("avg_pool2d", x)?;
-        mean(x, window, self.count_padding, &[window.batch, window.map.0, window.map.1, window.channels], pass)
+        mean(x, window, self.count_padding, &[window.batch, window.map.0, window.map.1, window.channels], tape)
     }
 }
 
@@ -203,32 +179,18 @@ impl Layer for AvgPool2d {
 pub struct GlobalAvgPool;
 
 impl Layer for GlobalAvgPool {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let [batch, h, w, channels] = input::images("global_avg_pool", x, None)?;
         let (image, kernel) = ((h, w), (h, w));
         let window = Window { batch, channels, image, kernel, stride: (1, 1), padding: (0, 0), map: (1, 1) };
-        mean(x, window, false, &[batch, channels], pass)
+        mean(x, window, false, &[batch, channels], tape)
     }
 }
 
-fn mean(x: &Value, window: Window, count_padding: bool, shape: &[usize], pass: &mut Pass) -> Result<Value> {
-    const NAME: &str = "avg_pool2d";
-    if composed::wanted(x.tensor()) {
-        let mean = composed::pool::Mean::over_windows(&window, count_padding, x.tensor())?;
-        let (out, source) = (mean.of(x.tensor())?.reshape(shape)?, x.source());
-        return Ok(pass.record(out, &[x], &[], move |grad, to| {
-            to.value(source, || Ok(mean.back(&grad, window.batch, window.channels)?))
-        }));
-    }
-    let out = by_dtype!(x.tensor().dtype(), NAME, T => with(x.tensor(), |x: &[T]| {
-        tensor(pool::mean(&window, x, count_padding), shape)
-    }))?;
-    let (source, shape) = (x.source(), x.tensor().shape().clone());
-    Ok(pass.record(out, &[x], &[], move |grad, to| {
-        to.value(source, || {
-            Ok(by_dtype!(grad.dtype(), NAME, T => with(&grad, |g: &[T]| {
-                tensor(pool::mean_gradient(&window, g, count_padding), shape)
-            }))?)
-        })
+fn mean(x: &Node, window: Window, count_padding: bool, shape: &[usize], tape: &mut Tape) -> Result<Node> {
+    let (backend, id) = (tape.backend(), x.id());
+    let out = backend.mean_pool(&window, count_padding, x.tensor(), shape)?;
+    Ok(tape.push(out, &[x], &[], move |grad, grads| {
+        grads.add(id, || Ok(backend.mean_pool_vjp(&window, count_padding, &grad)?))
     }))
 }

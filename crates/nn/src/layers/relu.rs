@@ -1,7 +1,5 @@
 use super::input;
-use crate::kernel::{self, by_dtype};
-use crate::op::{shaped, with};
-use crate::{Layer, Pass, Result, Value, composed};
+use crate::{Layer, Node, Result, Tape};
 
 /// Rectified linear unit.
 ///
@@ -25,30 +23,11 @@ impl Relu {
 }
 
 impl Layer for Relu {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         input::check(Self::NAME, x)?;
-        let tensor = x.tensor();
-        let out = if composed::wanted(tensor) {
-            composed::pointwise::relu(tensor)?
-        } else {
-            by_dtype!(tensor.dtype(), Self::NAME, T => with(tensor, |v: &[T]| {
-                shaped(kernel::zip(v, v, |v, _| if v < 0. { 0. } else { v }), tensor)
-            }))?
-        };
-        let (kept, source) = (out.clone(), x.source());
-        Ok(pass.record(out, &[x], &[], move |grad, to| to.value(source, || Ok(stopped(&kept, &grad)?))))
+        let (backend, id) = (tape.backend(), x.id());
+        let out = backend.relu(x.tensor())?;
+        let kept = out.clone();
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(backend.relu_vjp(&kept, &grad)?))))
     }
-}
-
-/// The gradient where the result of a ReLU is above 0, and 0 elsewhere.
-pub(super) fn stopped(
-    out: &candle_core::Tensor,
-    grad: &candle_core::Tensor,
-) -> candle_core::Result<candle_core::Tensor> {
-    if composed::wanted(out) {
-        return composed::pointwise::relu_back(out, grad);
-    }
-    by_dtype!(out.dtype(), Relu::NAME, T => with(out, |o: &[T]| with(grad, |g| {
-        shaped(kernel::zip(o, g, |o, g| if o <= 0. { 0. } else { g }), out)
-    })))
 }

@@ -1,7 +1,5 @@
 use super::input;
-use crate::kernel::{by_dtype, row};
-use crate::op::{shaped, with};
-use crate::{Layer, Pass, Result, Value, composed};
+use crate::{Layer, Node, Result, Tape};
 
 /// Soft-max over the last axis.
 ///
@@ -22,9 +20,9 @@ use crate::{Layer, Pass, Result, Value, composed};
 /// [`crate::Error::Input`] if there is no last axis or it is empty.
 ///
 /// ```
-/// # use npair_nn::{Layer, Softmax}; use candle_core::{Device, Tensor};
+/// # use npair_nn::{Layer, Mode, Softmax}; use candle_core::{Device, Tensor};
 /// let x = Tensor::new(&[0f64, 3f64.ln()], &Device::Cpu)?;
-/// let y = Softmax.infer(&x)?.to_vec1::<f64>()?;
+/// let y = Softmax.forward(&x, &Mode::Eval)?.to_vec1::<f64>()?;
 /// assert!((y[0] - 0.25).abs() < 1e-15 && (y[1] - 0.75).abs() < 1e-15);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
@@ -36,28 +34,14 @@ impl Softmax {
 }
 
 impl Layer for Softmax {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         input::check(Self::NAME, x)?;
-        let Some(&width) = x.dims().last().filter(|w| **w > 0) else {
+        if x.dims().last().is_none_or(|width| *width == 0) {
             return Err(input::wrong(Self::NAME, x, "a last axis with at least one entry is needed"));
-        };
-        if composed::wanted(x.tensor()) {
-            let (out, source) = (composed::rows::softmax(x.tensor())?, x.source());
-            let kept = out.clone();
-            return Ok(pass.record(out, &[x], &[], move |grad, to| {
-                to.value(source, || Ok(composed::rows::softmax_back(&kept, &grad)?))
-            }));
         }
-        let out = by_dtype!(x.tensor().dtype(), Self::NAME, T => with(x.tensor(), |v: &[T]| {
-            shaped(row::softmax(v, width), x.tensor())
-        }))?;
-        let (kept, source) = (out.clone(), x.source());
-        Ok(pass.record(out, &[x], &[], move |grad, to| {
-            to.value(source, || {
-                Ok(by_dtype!(kept.dtype(), Self::NAME, T => with(&kept, |p: &[T]| with(&grad, |g| {
-                    shaped(row::softmax_back(p, width, g), &kept)
-                })))?)
-            })
-        }))
+        let (backend, id) = (tape.backend(), x.id());
+        let out = backend.softmax(x.tensor())?;
+        let kept = out.clone();
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(backend.softmax_vjp(&kept, &grad)?))))
     }
 }

@@ -1,9 +1,7 @@
 use super::input;
-use crate::kernel::resample::Resample;
-use crate::kernel::{Element, by_dtype, column_sums, tokens};
-use crate::op::{shaped, tensor, with};
-use crate::params::{Init, Parameter, Path};
-use crate::{Error, Layer, Pass, Result, Value, composed};
+use crate::backend::Grids;
+use crate::varmap::{Init, Parameter, VarBuilder};
+use crate::{Error, Layer, Node, Result, Tape};
 
 /// Puts a learned class token before the tokens of every image and adds a learned embedding of their places.
 ///
@@ -39,87 +37,42 @@ pub struct ClassToken {
 
 impl ClassToken {
     /// A layer for `grid` x `grid` patches with the embedding of `stored` x `stored`: `cls_token` and `pos_embed` below
-    /// `path`, normal with standard deviation 0.02.
+    /// `vb`, normal with standard deviation 0.02.
     ///
     /// # Errors
     /// [`Error::Setting`] if an extent is 0, [`Error::Duplicate`] if the names are taken.
-    pub fn new(path: &Path, width: usize, grid: usize, stored: usize) -> Result<Self> {
-        let name = input::label(path.name(), "class_token");
+    pub fn new(vb: &VarBuilder, width: usize, grid: usize, stored: usize) -> Result<Self> {
+        let name = input::label(vb.prefix(), "class_token");
         if width * grid * stored == 0 {
             let what = format!("width {width}, grids {grid} and {stored}: all need to be at least 1");
             return Err(Error::Setting { layer: name, what });
         }
-        let class = path.trainable("cls_token", (1, 1, width), Init::Normal(0.02))?;
-        let places = path.trainable("pos_embed", (1, 1 + stored * stored, width), Init::Normal(0.02))?;
+        let class = vb.trainable("cls_token", (1, 1, width), Init::Normal(0.02))?;
+        let places = vb.trainable("pos_embed", (1, 1 + stored * stored, width), Init::Normal(0.02))?;
         Ok(Self { name, width, grid, stored, class, places })
-    }
-
-    /// From the stored embedding to the image's grid; none if they are the same.
-    fn resample<T: Element>(&self) -> Option<Resample<T>> {
-        (self.grid != self.stored).then(|| Resample::new(self.stored, self.grid))
-    }
-}
-
-impl ClassToken {
-    fn composed(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
-        use composed::tokens;
-        let (stored, grid) = (self.stored, self.grid);
-        let out = tokens::prepend(x.tensor(), self.class.tensor(), self.places.tensor(), stored, grid)?;
-        let (layer, source) = (self.clone(), x.source());
-        Ok(pass.record(out, &[x], &[&self.class, &self.places], move |grad, to| {
-            let sum = tokens::sum_of_images(&grad)?;
-            to.parameter(&layer.class, || Ok(sum.narrow(1, 0, 1)?.contiguous()?))?;
-            to.parameter(&layer.places, || Ok(tokens::places_back(&sum, stored, grid)?))?;
-            to.value(source, || Ok(grad.narrow(1, 1, grid * grid)?.contiguous()?))
-        }))
     }
 }
 
 impl Layer for ClassToken {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         input::check(&self.name, x)?;
         let (patches, width) = (self.grid * self.grid, self.width);
-        let &[batch, t, c] = x.dims() else {
+        let &[_, t, c] = x.dims() else {
             return Err(input::wrong(&self.name, x, "tokens are (batch, tokens, channels)"));
         };
         if (t, c) != (patches, width) {
             return Err(input::wrong(&self.name, x, format!("the layer takes {patches} tokens of {width} channels")));
         }
-        let (dtype, shape) = (x.tensor().dtype(), (batch, 1 + patches, width));
-        let (class, places) = (self.class.tensor(), self.places.tensor());
-        if composed::wanted(x.tensor()) {
-            return self.composed(x, pass);
-        }
-        let out = by_dtype!(dtype, &self.name, T => with(x.tensor(), |x: &[T]| with(class, |class: &[T]| with(places, |places| {
-            let (of_class, of_patches) = places.split_at(width);
-            let resampled = self.resample().map(|r| r.forward(of_patches, width));
-            let head: Vec<T> = class.iter().zip(of_class).map(|(&c, &p)| c + p).collect();
-            tensor(tokens::prepend(x, &head, resampled.as_deref().unwrap_or(of_patches)), shape)
-        }))))?;
-        let (layer, kept, source) = (self.clone(), x.tensor().clone(), x.source());
-        Ok(pass.record(out, &[x], &[&self.class, &self.places], move |grad, to| {
-            let (name, line) = (&layer.name, (1 + patches) * width);
-            let (class, places) = (layer.class.tensor(), layer.places.tensor());
-            to.parameter(&layer.class, || {
-                Ok(by_dtype!(dtype, name, T => with(&grad, |g: &[T]| {
-                    let mut sums = column_sums(line, g);
-                    sums.truncate(width);
-                    shaped(sums, class)
-                }))?)
-            })?;
-            to.parameter(&layer.places, || {
-                Ok(by_dtype!(dtype, name, T => with(&grad, |g: &[T]| {
-                    let sums = column_sums(line, g);
-                    let (of_class, of_patches) = sums.split_at(width);
-                    match layer.resample() {
-                        None => shaped(sums, places),
-                        Some(r) => shaped([of_class, &r.backward(of_patches, width)].concat(), places),
-                    }
-                }))?)
-            })?;
-            to.value(source, || {
-                Ok(by_dtype!(dtype, name, T => with(&grad, |g: &[T]| shaped(tokens::tail(g, width, line), &kept)))?)
-            })
+        let (backend, id, grids) = (tape.backend(), x.id(), Grids { stored: self.stored, image: self.grid });
+        let out = backend.class_token(grids, x.tensor(), self.class.tensor(), self.places.tensor())?;
+        let (class, places) = (self.class.clone(), self.places.clone());
+        Ok(tape.push(out, &[x], &[&self.class, &self.places], move |grad, grads| {
+            if class.trains() || places.trains() {
+                let sum = backend.sum_images(&grad)?;
+                grads.add_parameter(&class, || Ok(sum.narrow(1, 0, 1)?.force_contiguous()?))?;
+                grads.add_parameter(&places, || Ok(backend.places_vjp(grids, &sum)?))?;
+            }
+            grads.add(id, || Ok(backend.rest(&grad)?))
         }))
     }
 }
@@ -138,30 +91,17 @@ impl Layer for ClassToken {
 pub struct FirstToken;
 
 impl Layer for FirstToken {
-    fn forward(&self, x: &Value, pass: &mut Pass) -> Result<Value> {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         const NAME: &str = "first_token";
         input::check(NAME, x)?;
-        let &[batch, t, width] = x.dims() else {
+        let &[_, t, _] = x.dims() else {
             return Err(input::wrong(NAME, x, "tokens are (batch, tokens, channels)"));
         };
         if t == 0 {
             return Err(input::wrong(NAME, x, "at least one token is needed"));
         }
-        let (kept, source) = (x.tensor().clone(), x.source());
-        if composed::wanted(&kept) {
-            return Ok(pass.record(composed::tokens::first(&kept)?, &[x], &[], move |grad, to| {
-                to.value(source, || Ok(composed::tokens::first_back(&grad, t)?))
-            }));
-        }
-        let out = by_dtype!(kept.dtype(), NAME, T => with(&kept, |x: &[T]| {
-            tensor(tokens::heads(x, width, t * width), (batch, width))
-        }))?;
-        Ok(pass.record(out, &[x], &[], move |grad, to| {
-            to.value(source, || {
-                Ok(by_dtype!(grad.dtype(), NAME, T => with(&grad, |g: &[T]| {
-                    shaped(tokens::heads_back(g, width, t * width), &kept)
-                }))?)
-            })
-        }))
+        let (backend, id) = (tape.backend(), x.id());
+        let out = backend.first(x.tensor())?;
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(backend.first_vjp(&grad, t)?))))
     }
 }

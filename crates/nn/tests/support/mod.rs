@@ -4,7 +4,7 @@
 pub mod convolution;
 
 use candle_core::{DType, Device, Tensor, Var};
-use npair_nn::{Layer, Mode, Params, ToChannelsFirst, ToChannelsLast, differentiable};
+use npair_nn::{Layer, Mode, ToChannelsFirst, ToChannelsLast, VarMap, forward};
 use npair_testkit::{gradient, inputs};
 use npair_types::Streams;
 
@@ -12,8 +12,8 @@ use npair_types::Streams;
 const STEP: f64 = 1e-5;
 
 /// An empty store with a fixed seed.
-pub fn params(dtype: DType) -> Params {
-    Params::new(Streams::new(5), dtype, &Device::Cpu)
+pub fn varmap(dtype: DType) -> VarMap {
+    VarMap::new(Streams::new(5), dtype, &Device::Cpu)
 }
 
 /// The values in row-major order, as f64.
@@ -35,23 +35,23 @@ pub trait Planes {
 impl<L: Layer + ?Sized> Planes for L {
     fn planes(&self, x: &Tensor, mode: &Mode) -> npair_nn::Result<Tensor> {
         if x.rank() != 4 {
-            return self.apply(x, mode);
+            return self.forward(x, mode);
         }
-        differentiable(x, mode, |x, pass| {
-            let out = self.forward(&ToChannelsLast.forward(x, pass)?, pass)?;
-            if out.dims().len() == 4 { ToChannelsFirst.forward(&out, pass) } else { Ok(out) }
+        forward(x, mode, |x, tape| {
+            let out = self.record(&ToChannelsLast.record(x, tape)?, tape)?;
+            if out.dims().len() == 4 { ToChannelsFirst.record(&out, tape) } else { Ok(out) }
         })
     }
 }
 
 /// Compares the gradients of `sum(weights * layer(x))` to the input and to all variables with central differences.
-pub fn check_gradients(layer: &dyn Layer, params: &Params, x: &Tensor, mode: &Mode) {
+pub fn check_gradients(layer: &dyn Layer, varmap: &VarMap, x: &Tensor, mode: &Mode) {
     let input = Var::from_tensor(x).unwrap();
     let shape = layer.planes(x, mode).unwrap().shape().clone();
     let weights = inputs::normal(77, 1., shape, DType::F64).unwrap();
     let loss = || (layer.planes(&input, mode).unwrap() * &weights).unwrap().sum_all().unwrap();
     let grads = loss().backward().unwrap();
-    let vars = params.trainable().into_iter().chain([("input".to_owned(), input.clone())]);
+    let vars = varmap.trainable().into_iter().chain([("input".to_owned(), input.clone())]);
     for (name, var) in vars {
         let analytic = grads.get(&var).unwrap_or_else(|| panic!("no gradient reaches {name}"));
         assert_eq!(analytic.shape(), var.shape(), "{name}");
@@ -76,7 +76,7 @@ pub fn check_gradients(layer: &dyn Layer, params: &Params, x: &Tensor, mode: &Mo
 /// Gradient of `sum(grad * layer(x))` to input and variables, by name, as values.
 pub fn gradients(
     layer: &dyn Layer,
-    params: &Params,
+    varmap: &VarMap,
     x: &Tensor,
     grad: &Tensor,
     mode: &Mode,
@@ -84,6 +84,6 @@ pub fn gradients(
     let input = Var::from_tensor(x).unwrap();
     let out = layer.planes(&input, mode).unwrap();
     let grads = (out * grad).unwrap().sum_all().unwrap().backward().unwrap();
-    let vars = params.trainable().into_iter().chain([("input".to_owned(), input)]);
+    let vars = varmap.trainable().into_iter().chain([("input".to_owned(), input)]);
     vars.map(|(name, var)| (name, values(grads.get(&var).unwrap()))).collect()
 }

@@ -3,7 +3,7 @@
 use super::{Bench, Timed, Work};
 use anyhow::Result;
 use candle_core::{DType, Device};
-use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, GoogLeNetConfig, ModelConfig};
+use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, EmbeddingNetConfig, GoogLeNetConfig};
 use npair_losses::{Batch, Loss, NPairMc};
 use npair_nn::Mode;
 use npair_train::{Adam, AdamSettings, Updater};
@@ -32,7 +32,7 @@ pub fn run<E: FnMut(&Timed)>(bench: &mut Bench<'_, E>) -> Result<()> {
 type Shape = [usize; 4];
 
 fn net(backbone: BackboneConfig, device: &Device) -> Result<EmbeddingNet> {
-    Ok(EmbeddingNet::new(ModelConfig::new(backbone, EMBEDDING), Streams::new(1), DType::F32, device)?)
+    Ok(EmbeddingNet::new(EmbeddingNetConfig::new(backbone, EMBEDDING), Streams::new(1), DType::F32, device)?)
 }
 
 fn pixels(shape: Shape, device: &Device) -> Result<candle_core::Tensor> {
@@ -43,7 +43,7 @@ fn pixels(shape: Shape, device: &Device) -> Result<candle_core::Tensor> {
 /// Forward, N-pair-mc of neighbouring rows, backward, Adam.
 fn step(backbone: BackboneConfig, shape: Shape, device: &Device) -> Result<impl FnMut() -> Result<()> + use<>> {
     let (net, pixels) = (net(backbone, device)?, pixels(shape, device)?);
-    let mut updater = Updater::new(net.params().trainable(), Adam::new(AdamSettings::default())?)?;
+    let mut updater = Updater::new(net.varmap().trainable(), Adam::new(AdamSettings::default())?)?;
     let labels = Labels::new((0..shape[0] as u32).map(|row| row / 2))?;
     let mut steps = 0;
     Ok(move || {

@@ -2,7 +2,7 @@ use super::windows::{Places, Windows};
 
 /// Extents and steps of a convolution, along (height, width) where there are two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Geometry {
+pub struct Geometry {
     pub batch: usize,
     pub inputs: usize,
     pub outputs: usize,

@@ -1,6 +1,6 @@
 /// Windows over images (B, H, W, C).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Window {
+pub struct Window {
     pub batch: usize,
     pub channels: usize,
     pub image: (usize, usize),

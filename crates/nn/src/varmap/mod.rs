@@ -4,11 +4,11 @@ mod init;
 mod load;
 pub(crate) mod name;
 mod parameter;
-mod path;
+mod var_builder;
 
 pub use init::Init;
 pub use parameter::Parameter;
-pub use path::Path;
+pub use var_builder::VarBuilder;
 
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, Var};
@@ -22,16 +22,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// built, and adding a layer leaves all others as they were. Clones are handles to the same store.
 ///
 /// ```
-/// # use npair_nn::{Init, Params}; use npair_types::Streams; use candle_core::{DType, Device};
-/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
-/// params.root().child("head").trainable("weight", (64, 10), Init::KaimingNormal)?;
-/// params.root().child("norm").buffer("running_mean", 64, 0.)?;
-/// assert_eq!(params.trainable()[0].0, "head.weight");
-/// assert_eq!(params.buffers()[0].0, "norm.running_mean");
+/// # use npair_nn::{Init, VarMap}; use npair_types::Streams; use candle_core::{DType, Device};
+/// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// varmap.root().pp("head").trainable("weight", (64, 10), Init::KaimingNormal)?;
+/// varmap.root().pp("norm").buffer("running_mean", 64, 0.)?;
+/// assert_eq!(varmap.trainable()[0].0, "head.weight");
+/// assert_eq!(varmap.buffers()[0].0, "norm.running_mean");
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Params(Arc<Store>);
+pub struct VarMap(Arc<Store>);
 
 #[derive(Debug)]
 struct Store {
@@ -54,15 +54,15 @@ impl Entry {
     }
 }
 
-impl Params {
+impl VarMap {
     /// An empty store; `streams` give the first values.
     pub fn new(streams: Streams, dtype: DType, device: &Device) -> Self {
         Self(Arc::new(Store { streams, dtype, device: device.clone(), entries: Mutex::default() }))
     }
 
-    /// The place of the whole network: names below it have no prefix.
-    pub fn root(&self) -> Path {
-        Path::root(self.clone())
+    /// The builder of the whole network: without a prefix.
+    pub fn root(&self) -> VarBuilder {
+        VarBuilder::root(self.clone())
     }
 
     /// Number type of the parameters.
@@ -94,12 +94,12 @@ impl Params {
     /// says how many they are. No gradient is computed for a frozen variable.
     ///
     /// ```
-    /// # use npair_nn::{Init, Params}; use npair_types::Streams; use candle_core::{DType, Device};
-    /// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
-    /// params.root().child("stem").trainable("weight", 3, Init::Ones)?;
-    /// params.root().child("stem2").trainable("weight", 3, Init::Ones)?;
-    /// assert_eq!(params.set_trains("stem", false), 1);
-    /// assert_eq!(params.trainable()[0].0, "stem2.weight");
+    /// # use npair_nn::{Init, VarMap}; use npair_types::Streams; use candle_core::{DType, Device};
+    /// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+    /// varmap.root().pp("stem").trainable("weight", 3, Init::Ones)?;
+    /// varmap.root().pp("stem2").trainable("weight", 3, Init::Ones)?;
+    /// assert_eq!(varmap.set_trains("stem", false), 1);
+    /// assert_eq!(varmap.trainable()[0].0, "stem2.weight");
     /// # Ok::<(), npair_nn::Error>(())
     /// ```
     pub fn set_trains(&self, prefix: &str, trains: bool) -> usize {

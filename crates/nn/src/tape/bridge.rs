@@ -1,8 +1,9 @@
 //! Between a tape and candle's graph.
 
-use super::gradients::{Gradients, Node};
-use super::{Pass, Source, Tape, Value};
-use crate::{Mode, Result, op};
+use super::gradients::{Gradients, Operation};
+use super::{Node, NodeId, Recording, Tape};
+use crate::backend::{self, Backend};
+use crate::{Mode, Result};
 use candle_core::backend::BackendStorage;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, MetalStorage, Shape, Tensor, TensorId};
@@ -10,43 +11,37 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Runs `f` and keeps nothing for gradients: the result cannot be differentiated.
-///
-/// # Errors
-/// Those of `f`.
-pub fn infer(x: &Tensor, f: impl FnOnce(&Value, &mut Pass) -> Result<Value>) -> Result<Tensor> {
-    let mut pass = Pass { mode: Mode::Eval, tape: None };
-    Ok(f(&Value::constant(x)?, &mut pass)?.tensor)
-}
-
-/// Runs `f` as [`differentiable`] does, dropout and statistics of the batch included, and gives the same bits, but keeps
-/// nothing for gradients and leaves the running statistics as they are: for a pass that is run again with a tape.
-///
-/// # Errors
-/// Those of `f`.
-pub fn rehearse(x: &Tensor, mode: &Mode, f: impl FnOnce(&Value, &mut Pass) -> Result<Value>) -> Result<Tensor> {
-    let mut pass = Pass { mode: *mode, tape: None };
-    Ok(f(&Value::constant(x)?, &mut pass)?.tensor)
-}
-
 /// Runs `f` and gives a tensor that candle can differentiate, once, with respect to `x` and all parameters that `f`
 /// met: `loss.backward()` has them all.
 ///
 /// # Errors
 /// Those of `f`. Asking for a second backward pass through the result is an error of that pass: what it needs has been
 /// freed by the first.
-pub fn differentiable(x: &Tensor, mode: &Mode, f: impl FnOnce(&Value, &mut Pass) -> Result<Value>) -> Result<Tensor> {
-    let mut tape = Tape::default();
-    let mut input = Value::constant(x)?;
+pub fn forward(x: &Tensor, mode: &Mode, f: impl FnOnce(&Node, &mut Tape) -> Result<Node>) -> Result<Tensor> {
+    forward_on(backend::of(x.device()), x, mode, f)
+}
+
+/// The same with a given backend.
+///
+/// # Errors
+/// Those of [`forward`].
+pub fn forward_on(
+    backend: &'static dyn Backend,
+    x: &Tensor,
+    mode: &Mode,
+    f: impl FnOnce(&Node, &mut Tape) -> Result<Node>,
+) -> Result<Tensor> {
+    let mut recording = Recording::default();
+    let mut input = Node::constant(x)?;
     if x.track_op() {
-        tape.nodes.push(None);
-        input.source = Source::node(0);
+        recording.operations.push(None);
+        input.id = NodeId::at(0);
     }
-    let mut pass = Pass { mode: *mode, tape: Some(tape) };
-    let out = f(&input, &mut pass)?;
-    let (Some(tape), true) = (pass.tape, out.source.wants()) else { return Ok(out.tensor) };
-    let parameters = tape.parameters;
-    let rest = Rest(Arc::new(Mutex::new(State::Waiting { nodes: tape.nodes, end: out.source })));
+    let mut tape = Tape { mode: *mode, backend, recording: Some(recording) };
+    let out = f(&input, &mut tape)?;
+    let (Some(recording), true) = (tape.recording, out.id.wants_grad()) else { return Ok(out.tensor) };
+    let parameters = recording.parameters;
+    let rest = Rest(Arc::new(Mutex::new(State::Waiting { operations: recording.operations, end: out.id, backend })));
     // Every link hands the result on and has up to two tensors of its own; the last one made is asked first for its
     // gradients, walks the tape and leaves the others theirs.
     let mut end = unshared(out.tensor)?;
@@ -66,6 +61,30 @@ pub fn differentiable(x: &Tensor, mode: &Mode, f: impl FnOnce(&Value, &mut Pass)
     Ok(end)
 }
 
+/// Runs `f` as [`forward`] does, dropout and statistics of the batch included, and gives the same bits in training, but
+/// keeps nothing for gradients and leaves the running statistics as they are: for evaluation, and for a pass that is run
+/// again with a recording.
+///
+/// # Errors
+/// Those of `f`.
+pub fn forward_no_grad(x: &Tensor, mode: &Mode, f: impl FnOnce(&Node, &mut Tape) -> Result<Node>) -> Result<Tensor> {
+    forward_no_grad_on(backend::of(x.device()), x, mode, f)
+}
+
+/// The same with a given backend.
+///
+/// # Errors
+/// Those of [`forward_no_grad`].
+pub fn forward_no_grad_on(
+    backend: &'static dyn Backend,
+    x: &Tensor,
+    mode: &Mode,
+    f: impl FnOnce(&Node, &mut Tape) -> Result<Node>,
+) -> Result<Tensor> {
+    let mut tape = Tape { mode: *mode, backend, recording: None };
+    Ok(f(&Node::constant(x)?, &mut tape)?.tensor)
+}
+
 /// The tensor, alone in its storage: a link hands a copy of all of the storage on.
 fn unshared(tensor: Tensor) -> Result<Tensor> {
     let whole = {
@@ -83,13 +102,13 @@ fn unshared(tensor: Tensor) -> Result<Tensor> {
 /// Those of candle's backward pass.
 ///
 /// ```
-/// # use npair_nn::{Init, Layer, Linear, Mode, Params, backward}; use npair_types::Streams;
+/// # use npair_nn::{Init, Layer, Linear, Mode, VarMap, backward}; use npair_types::Streams;
 /// # use candle_core::{DType, Device, Tensor};
-/// let params = Params::new(Streams::new(1), DType::F32, &Device::Cpu);
-/// let layer = Linear::with_init(&params.root(), 2, 1, false, Init::Ones)?;
+/// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let layer = Linear::with_init(&varmap.root(), 2, 1, false, Init::Ones)?;
 /// let x = Tensor::new(&[[1f32, 2.]], &Device::Cpu)?;
-/// let gradients = backward(&layer.apply(&x, &Mode::Eval)?.sum_all()?)?;
-/// assert_eq!(gradients.get(&params.trainable()[0].1).unwrap().to_vec2::<f32>()?, [[1., 2.]]);
+/// let gradients = backward(&layer.forward(&x, &Mode::Eval)?.sum_all()?)?;
+/// assert_eq!(gradients.get(&varmap.trainable()[0].1).unwrap().to_vec2::<f32>()?, [[1., 2.]]);
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
 pub fn backward(loss: &Tensor) -> Result<GradStore> {
@@ -101,7 +120,7 @@ pub fn backward(loss: &Tensor) -> Result<GradStore> {
         // A parameter met in several passes, or by candle itself.
         let sum = match gradients.remove(&parameter) {
             None => gradient,
-            Some(other) => op::add(&other, &gradient)?,
+            Some(other) => backend::of(other.device()).add(&other, &gradient)?,
         };
         gradients.insert(&parameter, sum);
     }
@@ -125,7 +144,7 @@ fn hand_over(parameter: &Tensor, gradient: Option<Tensor>) -> Option<Tensor> {
 }
 
 enum State {
-    Waiting { nodes: Vec<Node>, end: Source },
+    Waiting { operations: Vec<Operation>, end: NodeId, backend: &'static dyn Backend },
     Done(Gradients),
     Failed,
 }
@@ -138,9 +157,9 @@ impl Rest {
     fn gradient<R>(&self, grad: &Tensor, take: impl FnOnce(&mut Gradients) -> R) -> candle_core::Result<R> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Waiting { .. } = &*state
-            && let State::Waiting { nodes, end } = std::mem::replace(&mut *state, State::Failed)
+            && let State::Waiting { operations, end, backend } = std::mem::replace(&mut *state, State::Failed)
         {
-            *state = State::Done(Gradients::walk(nodes, end, grad.clone())?);
+            *state = State::Done(Gradients::walk(operations, end, grad.clone(), backend)?);
         }
         match &mut *state {
             State::Done(gradients) => Ok(take(gradients)),

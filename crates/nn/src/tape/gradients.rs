@@ -1,55 +1,56 @@
-use crate::params::Parameter;
-use crate::{Result, op};
+use crate::Result;
+use crate::backend::Backend;
+use crate::varmap::Parameter;
 use candle_core::{Tensor, TensorId};
 use std::collections::HashMap;
 
 /// The backward half of an operation; none once it has run, or for the input of the pass.
-pub(super) type Node = Option<Backward>;
+pub(super) type Operation = Option<Backward>;
 type Backward = Box<dyn FnOnce(Tensor, &mut Gradients) -> Result<()> + Send>;
 
 impl std::fmt::Debug for Gradients {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Gradients of {} values and {} parameters", self.values.len(), self.parameters.len())
+        write!(f, "Gradients of {} nodes and {} parameters", self.nodes.len(), self.parameters.len())
     }
 }
 
-/// Where the gradient of a value goes: nowhere, or to the operation that made it.
+/// The place of a node on its tape, where its gradient goes; none for a constant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Source(Option<usize>);
+pub struct NodeId(Option<usize>);
 
-impl Source {
+impl NodeId {
     pub(super) const NONE: Self = Self(None);
 
-    pub(super) fn node(at: usize) -> Self {
+    pub(super) fn at(at: usize) -> Self {
         Self(Some(at))
     }
 
     /// Whether a gradient is wanted.
-    pub fn wants(self) -> bool {
+    pub fn wants_grad(self) -> bool {
         self.0.is_some()
     }
 }
 
 /// The gradients that a backward pass has found so far.
-#[derive(Default)]
 pub struct Gradients {
-    values: Vec<Option<Tensor>>,
+    backend: &'static dyn Backend,
+    nodes: Vec<Option<Tensor>>,
     parameters: HashMap<TensorId, Tensor>,
 }
 
 impl Gradients {
-    /// Adds the gradient that `find` computes to that of a value; `find` is called only if the value wants one.
+    /// Adds the gradient that `find` computes to that of a node; `find` is called only if the node wants one.
     ///
     /// # Errors
     /// Those of `find`.
-    pub fn value(&mut self, source: Source, find: impl FnOnce() -> Result<Tensor>) -> Result<()> {
-        let Source(Some(at)) = source else { return Ok(()) };
+    pub fn add(&mut self, id: NodeId, find: impl FnOnce() -> Result<Tensor>) -> Result<()> {
+        let NodeId(Some(at)) = id else { return Ok(()) };
         let grad = find()?;
         debug_assert!(!grad.track_op(), "a gradient that keeps what it was made of");
-        let slot = &mut self.values[at];
+        let slot = &mut self.nodes[at];
         *slot = Some(match slot.take() {
             None => grad,
-            Some(sum) => op::add(&sum, &grad)?,
+            Some(sum) => self.backend.add(&sum, &grad)?,
         });
         Ok(())
     }
@@ -58,7 +59,7 @@ impl Gradients {
     ///
     /// # Errors
     /// Those of `find`.
-    pub fn parameter(&mut self, parameter: &Parameter, find: impl FnOnce() -> Result<Tensor>) -> Result<()> {
+    pub fn add_parameter(&mut self, parameter: &Parameter, find: impl FnOnce() -> Result<Tensor>) -> Result<()> {
         if !parameter.trains() {
             return Ok(());
         }
@@ -66,7 +67,7 @@ impl Gradients {
         debug_assert!(!grad.track_op(), "a gradient that keeps what it was made of");
         let sum = match self.parameters.remove(&parameter.id()) {
             None => grad,
-            Some(sum) => op::add(&sum, &grad)?,
+            Some(sum) => self.backend.add(&sum, &grad)?,
         };
         self.parameters.insert(parameter.id(), sum);
         Ok(())
@@ -79,17 +80,23 @@ impl Gradients {
 
     /// Takes the gradient of the first node: the pass's input.
     pub(super) fn take_input(&mut self) -> Option<Tensor> {
-        self.values.first_mut().and_then(Option::take)
+        self.nodes.first_mut().and_then(Option::take)
     }
 
-    /// Walks the tape from its end, from gradients without traces; what an operation kept is freed as soon as its gradients are found.
-    pub(super) fn walk(mut nodes: Vec<Node>, end: Source, grad: Tensor) -> Result<Self> {
-        let mut all = Self { values: vec![None; nodes.len()], parameters: HashMap::new() };
-        all.value(end, || op::without_traces(&grad))?;
-        while let Some(node) = nodes.pop() {
-            let at = nodes.len();
+    /// Walks the tape from its end, from a gradient without tiny entries; what an operation kept is freed as soon as its
+    /// gradients are found.
+    pub(super) fn walk(
+        mut operations: Vec<Operation>,
+        end: NodeId,
+        grad: Tensor,
+        backend: &'static dyn Backend,
+    ) -> Result<Self> {
+        let mut all = Self { backend, nodes: vec![None; operations.len()], parameters: HashMap::new() };
+        all.add(end, || Ok(backend.flush_to_zero(&grad)?))?;
+        while let Some(node) = operations.pop() {
+            let at = operations.len();
             let Some(backward) = node else { continue };
-            if let Some(grad) = all.values[at].take() {
+            if let Some(grad) = all.nodes[at].take() {
                 backward(grad, &mut all)?;
             }
         }

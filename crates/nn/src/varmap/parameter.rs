@@ -14,7 +14,7 @@ impl Parameter {
         Self { var, trains: Arc::new(AtomicBool::new(true)) }
     }
 
-    /// The values; they change with every step of an optimiser.
+    /// The values; they change with every step of an optimizer.
     pub fn tensor(&self) -> &Tensor {
         self.var.as_tensor()
     }

@@ -1,0 +1,187 @@
+use super::*;
+use crate::composed::{attention, conv, gem, join, linear, norm, pointwise, pool, response, rows, tokens};
+
+/// Candle's own tensor operations, for CUDA and Metal (and, for tests, for the CPU). No value is read back to the host.
+#[derive(Debug, Clone, Copy)]
+pub struct Composed;
+
+impl Backend for Composed {
+    fn add(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        a.add(b)
+    }
+
+    fn flush_to_zero(&self, grad: &Tensor) -> Result<Tensor> {
+        grad.contiguous()
+    }
+
+    fn relu(&self, x: &Tensor) -> Result<Tensor> {
+        pointwise::relu(x)
+    }
+
+    fn relu_vjp(&self, out: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        pointwise::relu_back(out, grad)
+    }
+
+    fn gelu(&self, x: &Tensor) -> Result<Tensor> {
+        pointwise::gelu(x)
+    }
+
+    fn gelu_vjp(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        pointwise::gelu_back(x, grad)
+    }
+
+    fn softmax(&self, x: &Tensor) -> Result<Tensor> {
+        rows::softmax(x)
+    }
+
+    fn softmax_vjp(&self, out: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        rows::softmax_back(out, grad)
+    }
+
+    fn sum_rows(&self, x: &Tensor) -> Result<Tensor> {
+        linear::bias_gradient(x)
+    }
+
+    fn sum_products(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        pointwise::column_products(a, b)
+    }
+
+    fn scale_channels(&self, x: &Tensor, factors: &Tensor) -> Result<Tensor> {
+        pointwise::scale(x, factors)
+    }
+
+    fn scale_images(&self, x: &Tensor, factors: &[f64]) -> Result<Tensor> {
+        pointwise::scale_images(x, factors)
+    }
+
+    fn linear(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        linear::forward(x, weight, bias)
+    }
+
+    fn linear_weight_vjp(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        linear::weight_gradient(x, grad)
+    }
+
+    fn linear_input_vjp(&self, weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        linear::input_gradient(weight, grad)
+    }
+
+    fn conv(&self, g: &Geometry, x: &Tensor, weight: &Tensor, after: Epilogue) -> Result<Tensor> {
+        conv::forward(g, x, weight, after)
+    }
+
+    /// A product has no moments on the way: the norm finds them.
+    fn conv_with_moments(
+        &self,
+        g: &Geometry,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<(Tensor, Option<Moments>)> {
+        Ok((conv::forward(g, x, weight, Epilogue { bias, ..Epilogue::default() })?, None))
+    }
+
+    fn conv_weight_vjp(&self, g: &Geometry, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        conv::weight_gradient(g, x, grad)
+    }
+
+    fn conv_input_vjp(&self, g: &Geometry, weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        conv::input_gradient(g, weight, grad)
+    }
+
+    fn batch_norm(&self, x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> Result<(Tensor, BatchNormVjp)> {
+        norm::batch_norm(x, norm, call)
+    }
+
+    fn fold(&self, norm: &BatchNorm, bias: Option<&Tensor>, _: &Tensor) -> Result<(Tensor, Tensor)> {
+        norm::fold(norm, bias)
+    }
+
+    fn layer_norm(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        epsilon: f64,
+    ) -> Result<(Tensor, Box<dyn LayerNormVjp>)> {
+        let (out, kept) = rows::normalize(x, weight, bias, epsilon)?;
+        Ok((out, Box::new(kept)))
+    }
+
+    fn response_norm(&self, norm: Response, x: &Tensor) -> Result<Tensor> {
+        response::forward(norm, x)
+    }
+
+    fn response_norm_vjp(&self, norm: Response, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        response::backward(norm, x, grad)
+    }
+
+    fn max_pool(&self, w: &Window, x: &Tensor, wanted: bool) -> Result<(Tensor, Option<Vjp>)> {
+        let window = *w;
+        let (out, places) = pool::max(w, x, wanted)?;
+        let vjp = |places: Tensor| -> Vjp { Box::new(move |grad| pool::max_gradient(&window, &places, grad)) };
+        Ok((out, places.map(vjp)))
+    }
+
+    fn mean_pool(&self, w: &Window, count_padding: bool, x: &Tensor, shape: &[usize]) -> Result<Tensor> {
+        pool::Mean::over_windows(w, count_padding, x)?.of(x)?.reshape(shape)
+    }
+
+    fn mean_pool_vjp(&self, w: &Window, count_padding: bool, grad: &Tensor) -> Result<Tensor> {
+        pool::Mean::over_windows(w, count_padding, grad)?.back(grad, w.batch, w.channels)
+    }
+
+    fn adaptive_pool(&self, pool: &Adaptive, x: &Tensor) -> Result<Tensor> {
+        pool::Mean::adaptive(pool, x)?.of(x)
+    }
+
+    fn adaptive_pool_vjp(&self, pool: &Adaptive, grad: &Tensor) -> Result<Tensor> {
+        pool::Mean::adaptive(pool, grad)?.back(grad, pool.batch, pool.channels)
+    }
+
+    fn gem(&self, _: &str, x: &Tensor, power: &Tensor, epsilon: f64) -> crate::Result<(Tensor, Box<dyn GemVjp>)> {
+        let (out, means) = gem::forward(x, power, epsilon)?;
+        Ok((out, Box::new(means)))
+    }
+
+    fn concat(&self, parts: &[&Tensor]) -> Result<Tensor> {
+        join::concat(parts)
+    }
+
+    fn columns(&self, x: &Tensor, from: usize, width: usize) -> Result<Tensor> {
+        join::part(x, from, width)
+    }
+
+    fn transpose(&self, x: &Tensor, extents: (usize, usize), shape: &[usize]) -> Result<Tensor> {
+        join::transpose(x, extents, shape)
+    }
+
+    fn attention(&self, heads: Heads, qkv: &Tensor) -> Result<(Tensor, Vjp)> {
+        let (out, attended) = attention::attend(heads, qkv)?;
+        Ok((out, Box::new(move |grad| attended.back(grad))))
+    }
+
+    fn class_token(&self, grids: Grids, x: &Tensor, class: &Tensor, places: &Tensor) -> Result<Tensor> {
+        tokens::prepend(x, class, places, grids.stored, grids.image)
+    }
+
+    fn sum_images(&self, grad: &Tensor) -> Result<Tensor> {
+        tokens::sum_of_images(grad)
+    }
+
+    fn places_vjp(&self, grids: Grids, sum: &Tensor) -> Result<Tensor> {
+        tokens::places_back(sum, grids.stored, grids.image)
+    }
+
+    fn rest(&self, x: &Tensor) -> Result<Tensor> {
+        x.narrow(1, 1, x.dim(1)? - 1)?.contiguous()
+    }
+
+    fn first(&self, x: &Tensor) -> Result<Tensor> {
+        tokens::first(x)
+    }
+
+    fn first_vjp(&self, grad: &Tensor, tokens: usize) -> Result<Tensor> {
+        tokens::first_back(grad, tokens)
+    }
+}
