@@ -115,6 +115,48 @@ def check_reductions(chip, inputs, emulated, precisions=tuple(PRECISIONS), wave=
         yield f"{precision}: {len(used)} reductions with gradients, at most {max(used):.2f} of what is allowed"
 
 
+def check_pieces(chip, inputs, precision, wave, shape):
+    """Each of a wave's products beside that of all GPUs, with the same factors; yields a line that says where they differ."""
+    rows, columns, width = shape
+    dtype = PRECISIONS[precision]
+    q, g = (inputs.side(n, width, dtype).reshape(-1) for n in (rows, columns))
+    tiles, lines, stride = plan.over(columns, plan.COLUMNS), plan.up(rows, plan.ROWS), width
+    line, down, parts = tiles * plan.COLUMNS, lines // plan.ROWS, min(2, tiles)
+    fields = dict(rows=rows, columns=columns, width=width, stride=stride, line=line, tiles=tiles, mask=1, kind=0, parts=parts, share=1.0)
+    found = {}
+    for way in (plan.Wave, wave):
+        launches = way(chip, "log_sum_exp", Mask("off_diagonal"), (q, g), precision, fields, None)
+        room = lambda *size: chip.room(torch.float32, torch.Size(size).numel())
+        entries, exponents, terms = chip.room(dtype, lines * line), room(tiles, lines), room(tiles, lines)
+        launches.matrix([entries, exponents, terms, room(1)], 0, down)
+        raised = torch.exp2(exponents.view(tiles, lines, 1).double())
+        whole = entries.view(lines, tiles, plan.COLUMNS).transpose(0, 1).double() * raised.nan_to_num(0.0, 0.0, 0.0)
+        sums = terms.view(tiles, lines).double() * raised[..., 0].nan_to_num(0.0, 0.0, 0.0)
+        # The gradients of the same entries, each way; the last tile of columns on another scale for some rows.
+        common = found.setdefault("common", (inputs.normal(lines * line).to(dtype), torch.ones(tiles, lines, device=chip.device)))
+        common[1][-1, 3::5] = 0.25
+        of_queries, of_gallery = room(parts, lines, stride), room(columns, stride)
+        launches.of_queries(of_queries, common[0], common[1].view(-1), down, fields)
+        scaled = inputs.whole(rows, stride, dtype).reshape(-1) if "scaled" not in found else found["scaled"]
+        found["scaled"] = scaled
+        launches.of_gallery(of_gallery, common[0], common[1].view(-1), scaled, dict(fields, flags=plan.BEGINS))
+        launches.of_gallery(of_gallery, common[0], common[1].view(-1), scaled, dict(fields, flags=0))
+        found[way] = dict(entries=whole[:, :rows], terms=sums[:, :rows], of_queries=of_queries.view(parts, lines, stride), of_gallery=of_gallery.view(columns, stride))
+    chip.check_fences()
+    for name, right in found[plan.Wave].items():
+        got = found[wave][name].double()
+        right = right.double()
+        apart = (got - right).abs() > 2e-2 * right.abs() + 2e-2 * right.square().mean().sqrt()
+        apart |= ~got.isfinite()
+        line = f"{precision} {shape} {name}: apart by {((got - right).norm() / right.norm()).item():.1e}, {apart.double().mean().item():.4f} of the values differ"
+        if bool(apart.any()):
+            first = [tuple(at.tolist()) for at in apart.nonzero()[:3]]
+            where = [sorted({int(x) // 64 for x in apart.nonzero()[:, d].unique().tolist()})[:12] for d in range(apart.dim())]
+            values = [(got[at].item(), right[at].item()) for at in first]
+            line += f"; first {first} {values}; blocks of 64 {where}"
+        yield not bool(apart.any()), line
+
+
 def check_mean(chip, inputs):
     results = inputs.normal(inputs.between(2, 5000))
     got, want = plan.mean_of(chip, results).item(), results.double().mean().item()

@@ -21,13 +21,24 @@ SOURCES = ["soft", "search", "hopper"]
 FENCE = 256
 
 
-def fingerprint(folders, words):
-    """A number of all files in the folders and of the compiler's words."""
+def fingerprint(files, words):
+    """A number of files and of the compiler's words."""
     digest = hashlib.sha256(" ".join(words).encode())
-    for folder in folders:
-        for file in sorted(p for p in folder.iterdir() if p.is_file()):
-            digest.update(file.name.encode() + file.read_bytes())
+    for file in sorted(files):
+        digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def files_of(*folders):
+    return {file for folder in folders for file in folder.iterdir() if file.is_file()}
+
+
+def included(file):
+    """A source and what it includes of the folder around it."""
+    found = {file}
+    for name in re.findall(r'^#include "([^"]+)"', file.read_text(), re.MULTILINE):
+        found |= included(file.parent / name)
+    return found
 
 
 class Chip:
@@ -84,7 +95,7 @@ class Emulated(Chip):
         self.reverse = reverse
         words = ["-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas",
                  "-Wno-unused-parameter", *(f"-D{define}" for define in defines)]  # fmt: skip
-        file = pathlib.Path(cache) / f"emulated-{fingerprint([KERNELS, EMULATION, WORDS], words)}.so"
+        file = pathlib.Path(cache) / f"emulated-{fingerprint(files_of(KERNELS, EMULATION, WORDS), words)}.so"
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
             part = file.with_suffix(f".{os.getpid()}.part")
@@ -181,8 +192,9 @@ def compiled(source, capability, cache, defines=()):
     """The cubin of a source for that GPU, by nvcc, unless the cache has it."""
     number = f"{capability[0]}{capability[1]}" + ("a" if capability[0] == 9 else "")
     words = ["-std=c++17", "-O3", "-cubin", "-gencode", f"arch=compute_{number},code=sm_{number}"]
-    words += [f"-D{define}" for define in defines]
-    file = pathlib.Path(cache) / f"{source}-{fingerprint([KERNELS], words)}.cubin"
+    if source == "hopper":  # the others know no such words, and take a minute each
+        words += [f"-D{define}" for define in defines]
+    file = pathlib.Path(cache) / f"{source}-{fingerprint(included(KERNELS / f'{source}.cu'), words)}.cubin"
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(f".{os.getpid()}.part")

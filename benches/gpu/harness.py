@@ -34,7 +34,7 @@ class Bench:
     def __init__(self, chip, args, report):
         self.chip, self.report, self.emulated, self.args = chip, report, args.emulated, args
         self.inputs = checks.Inputs(chip, args.seed)
-        self.width = 24 if self.emulated else WIDTH
+        self.width = 136 if self.emulated else WIDTH
 
     def waves(self, precision):
         """Ways to make a wave's launches, by name."""
@@ -101,6 +101,16 @@ def correctness(bench):
     if missing and not bench.args.way:
         report.failed(f"kernels that no check has started: {missing}")
     report.note("kernels checked", len(chip.launched))
+
+
+def pieces(bench):
+    """Every product of a wave beside that of all GPUs: what a new kernel is looked at with first."""
+    bench.chip.poisons = True
+    for precision in ("bf16", "f16"):
+        for shape in [(128, 256, 256), (300, 300, 136)] if bench.emulated else [(128, 256, 256), (300, 517, 136), (1030, 2100, 512)]:
+            for holds, line in checks.check_pieces(bench.chip, bench.inputs, precision, hopper.Wave, shape):
+                bench.report.note("piece", line) if holds else bench.report.failed(line)
+    bench.chip.poisons = False
 
 
 def n_pair_mc(bench, n, precision, seconds, others):
@@ -233,13 +243,13 @@ def sweep(bench):
 
 
 SECTIONS = [machine, rates, correctness, matrices, searches, hardest, masked, slow_peers]
-BY_NAME = {section.__name__: section for section in [*SECTIONS, profile, sweep]}
+BY_NAME = {section.__name__: section for section in [*SECTIONS, pieces, profile, sweep]}
 
 
 def open_chip(args, defines=()):
     if args.emulated:
-        return chips.Emulated(args.cache, reverse=args.reverse, defines=defines)
-    return chips.Gpu(args.cache, defines=defines)
+        return chips.Emulated(args.cache, reverse=args.reverse, defines=(*defines, *args.define))
+    return chips.Gpu(args.cache, defines=(*defines, *args.define))
 
 
 def main():
@@ -256,6 +266,7 @@ def main():
     parser.add_argument("--kept", type=lambda s: [int(n) << 20 for n in s.split(",")], default=[plan.KEPT], help="MiB of the matrix at a time")
     parser.add_argument("--way", default="", help="only ways whose name has this: mma.sync, wgmma")
     parser.add_argument("--leave-out", default="", help="precisions that are not timed")
+    parser.add_argument("--define", action="append", default=[], help="a word for the kernels' compiler, NAME=VALUE")
     args = parser.parse_args()
     report = Report(args.out)
     if args.out:

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "peers"))
 
-# The largest matrix that is written out whole, in values.
-MATRIX = 5_000_000_000
+# Bytes that a matrix, its logarithms and their gradients may have together, and of one chunk of it where they have more.
+ROOM, CHUNK = 60e9, 2.5e9
 
 
 def n_pair_mc(anchors, positives, first, count):
@@ -26,7 +26,8 @@ def tensor_cores(precision):
 def n_pair_mc_step(loss, sides, precision):
     """Value and gradients, rows in chunks where the matrix does not fit."""
     n = len(sides[0][0])
-    chunk = n if n * n <= MATRIX else max(1, MATRIX // 4 // n)
+    size = sides[0][0].element_size()
+    chunk = n if 4 * n * n * size <= ROOM else max(1, int(CHUNK / n / size))
 
     def step(i):
         tensor_cores(precision)

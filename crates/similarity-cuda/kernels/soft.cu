@@ -125,7 +125,7 @@ extern "C" __global__ void __launch_bounds__(128) npair_rows(float *results, flo
                                                              const float *upstream, const Params p) {
     const uint32_t row = blockIdx.x * blockDim.x + threadIdx.x, line = gridDim.x * blockDim.x;
     if (row >= p.rows) { // the padding of the last tile
-        for (uint32_t t = 0; t < p.tiles; t++) exponents[(size_t)t * line + row] = 0.f;
+        for (uint32_t t = 0; t < p.tiles; t++) exponents[(size_t)t * line + row] = 1.f;
         factors[row] = 0.f;
         return;
     }
@@ -139,7 +139,9 @@ extern "C" __global__ void __launch_bounds__(128) npair_rows(float *results, flo
     double sum = 0., weight = 0.;
     for (uint32_t t = 0; t < p.tiles; t++) {
         const size_t at = (size_t)t * line + row;
-        const float shift = p.kind == SOFTPLUS_SUM ? 1.f : most == -INFINITY ? 0.f : exp2f(exponents[at] - most);
+        // Entries of a tile in which none takes part are zeros, on any scale; 1 spares the gradients a multiplication.
+        const bool none = exponents[at] == -INFINITY;
+        const float shift = p.kind == SOFTPLUS_SUM || none ? 1.f : exp2f(exponents[at] - most);
         sum += (double)shift * terms[at];
         weight += p.kind == SOFTPLUS_SUM ? weights[at] : 0.;
         exponents[at] = shift;

@@ -20,25 +20,32 @@ pub fn make(place: &Path, toolkit: &Toolkit, anew: bool) -> Result<Quick> {
     if anew {
         let _ = fs::remove_dir_all(&kept); // the same
     }
+    mirror(toolkit.home(), &home, &["bin", "lib", "lib64"])?;
     let bin = home.join("bin");
-    fs::create_dir_all(&bin).with_context(|| format!("{} cannot be made", bin.display()))?;
-    let folder = |path: &Path| fs::read_dir(path).with_context(|| format!("{} cannot be read", path.display()));
-    for entry in folder(toolkit.home())? {
-        let entry = entry?;
-        if entry.file_name() != "bin" {
-            super::stubs::link(&entry.path(), &home.join(entry.file_name()))?;
-        }
-    }
-    for entry in folder(&toolkit.home().join("bin"))? {
-        let entry = entry?;
-        if entry.file_name() != "nvcc" {
-            super::stubs::link(&entry.path(), &bin.join(entry.file_name()))?;
+    mirror(&toolkit.home().join("bin"), &bin, &["nvcc"])?;
+    for name in ["lib", "lib64"] {
+        let real = toolkit.home().join(name);
+        if real.is_dir() {
+            // Whatever a toolkit has to link against in place of a driver: ours are enough, and two kinds do not mix.
+            mirror(&real, &home.join(name), &["stubs"])?;
         }
     }
     let nvcc = bin.join("nvcc");
     fs::write(&nvcc, include_str!("nvcc.sh")).with_context(|| format!("{} cannot be written", nvcc.display()))?;
     executable(&nvcc)?;
     Ok(Quick { toolkit: Toolkit::at(home), kept })
+}
+
+/// A folder whose entries are those of another one, but for some.
+fn mirror(real: &Path, folder: &Path, without: &[&str]) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    for entry in fs::read_dir(real).with_context(|| format!("{} cannot be read", real.display()))? {
+        let name = entry?.file_name();
+        if !without.iter().any(|w| name == *w) {
+            super::stubs::link(&real.join(&name), &folder.join(&name))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(unix)]
