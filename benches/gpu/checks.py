@@ -83,10 +83,11 @@ def check_soft(chip, inputs, kind, mask_name, shape, precision, reference, per_r
     return used
 
 
-def soft_cases(inputs, emulated, precision):
+def soft_cases(inputs, emulated, least):
     """Kinds and masks at odd sizes, references and upstreams in turn; then what is special."""
     small = (lambda: inputs.between(1, 140)) if emulated else (lambda: inputs.between(1, 900))
-    wide = (lambda: inputs.between(1, 70)) if emulated else (lambda: inputs.random.choice([inputs.between(1, 600), 64, 128, 256, 512]))
+    widths = lambda: [inputs.between(least, least + 70)] if emulated else [inputs.between(least, 600), inputs.between(least, 600), 64, 128, 256, 512]
+    wide = lambda: inputs.random.choice(widths())
     turns = itertools.cycle([(None, True), ("diagonal", False), ("given", True)])
     pairs = list(itertools.product(KINDS, MASKS))
     # Emulated products are slow: every kind and every mask once is enough there.
@@ -110,8 +111,10 @@ def soft_cases(inputs, emulated, precision):
 
 def check_reductions(chip, inputs, emulated, precisions=tuple(PRECISIONS), wave=plan.Wave):
     """All reductions of every precision; yields a line for each."""
+    # Sides of at most 128 are left to mma.sync.
+    least = 1 if wave is plan.Wave else plan.NARROW + 1
     for precision in precisions:
-        used = [check_soft(chip, inputs, precision=precision, wave=wave, **case) for case in soft_cases(inputs, emulated, precision)]
+        used = [check_soft(chip, inputs, precision=precision, wave=wave, **case) for case in soft_cases(inputs, emulated, least)]
         yield f"{precision}: {len(used)} reductions with gradients, at most {max(used):.2f} of what is allowed"
 
 
@@ -155,6 +158,24 @@ def check_pieces(chip, inputs, precision, wave, shape):
             values = [(got[at].item(), right[at].item()) for at in first]
             line += f"; first {first} {values}; blocks of 64 {where}"
         yield not bool(apart.any()), line
+
+
+def pieces(chip, inputs, precision, wave, shape):
+    """A wave's products by name, each as something to call."""
+    rows, columns, width = shape
+    dtype = PRECISIONS[precision]
+    make = lambda n: (torch.randn(n, device=chip.device) * width**-0.25).to(dtype)
+    q, g = make(rows * width), make(columns * width)
+    tiles, lines = plan.over(columns, plan.COLUMNS), plan.up(rows, plan.ROWS)
+    line, down, parts = tiles * plan.COLUMNS, lines // plan.ROWS, plan.cut_of(rows, columns, width, 2).parts
+    fields = dict(rows=rows, columns=columns, width=width, stride=width, line=line, tiles=tiles, mask=1, kind=0, parts=parts, share=1.0)
+    launches = wave(chip, "log_sum_exp", Mask("off_diagonal"), (q, g), precision, fields, None)
+    room = lambda n: chip.room(torch.float32, n)
+    entries, exponents, terms = chip.room(dtype, lines * line), room(tiles * lines), room(tiles * lines)
+    of_queries, of_gallery, ones = room(parts * lines * width), room(columns * width), torch.ones(tiles * lines, device=chip.device)
+    yield "matrix", lambda: launches.matrix([entries, exponents, terms, terms], 0, down)
+    yield "of queries", lambda: launches.of_queries(of_queries, entries, ones, down, fields)
+    yield "of gallery", lambda: launches.of_gallery(of_gallery, entries, ones, q, dict(fields, flags=0))
 
 
 def check_mean(chip, inputs):

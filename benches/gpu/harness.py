@@ -218,6 +218,14 @@ def slow_peers(bench):
         bench.args.way = way
 
 
+def parts(bench):
+    """Every product of a wave on its own, each way."""
+    rows, columns, precision = (128, 300, "bf16") if bench.emulated else (4096, 65_536, "bf16")
+    for who, wave in bench.waves(precision):
+        for name, step in checks.pieces(bench.chip, bench.inputs, precision, wave, (rows, columns, bench.width)):
+            bench.time(f"{name} of a wave, {rows} x {columns} x {bench.width}, {precision}", who, lambda: lambda i: step(), 2 * rows * columns * bench.width, 0.2)
+
+
 def profile(bench):
     """One reduction of every way, for a profiler around this program."""
     sides = bench.sets_of_sides(8192, 8192, "bf16")[0]
@@ -228,22 +236,20 @@ def profile(bench):
 
 def sweep(bench):
     """Variants of the kernels, each compiled with words of its own."""
-    for defines in hopper.VARIANTS if not bench.emulated else hopper.VARIANTS[:1]:
-        chip = bench.chip
+    way, chip, bench.args.way = bench.args.way, bench.chip, "wgmma"
+    for defines in hopper.VARIANTS:
         try:
             bench.chip = open_chip(bench.args, defines)
+            bench.inputs.chip = bench.chip
             bench.report.note("variant", " ".join(defines) or "as it is")
-            n = 150 if bench.emulated else 65_536
-            sides = bench.sets_of_sides(n, n, "bf16")
-            name = f"N-pair-mc, N = {n}, {' '.join(defines)}"
-            bench.time(name, "npair wgmma", lambda: lambda i: plan.n_pair_mc(bench.chip, *sides[i % len(sides)], "bf16", wave=hopper.Wave), 6 * n * n * bench.width, 0.5)
+            parts(bench)
         except Exception as why:
             bench.report.failed(f"variant {defines}: {type(why).__name__}: {why}")
-        bench.chip = chip
+    bench.args.way, bench.chip, bench.inputs.chip = way, chip, chip
 
 
 SECTIONS = [machine, rates, correctness, matrices, searches, hardest, masked, slow_peers]
-BY_NAME = {section.__name__: section for section in [*SECTIONS, pieces, profile, sweep]}
+BY_NAME = {section.__name__: section for section in [*SECTIONS, pieces, parts, profile, sweep]}
 
 
 def open_chip(args, defines=()):

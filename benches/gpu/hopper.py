@@ -8,7 +8,7 @@ from params import PRECISIONS
 # hopper.cu
 THREADS, STAGE_BYTES, STAGES, SUGGESTS = 384, 48 << 10, 4, 4
 # Words for the compiler that are tried.
-VARIANTS = [(), ("NPAIR_HOPPER_STAGES=3",)]
+VARIANTS = [(f"NPAIR_HOPPER_BEHIND={n}",) for n in (0, 1, 2, 3)]
 
 
 def takes(chip, precision):

@@ -10,7 +10,8 @@ from params import KINDS, PRECISIONS, TYPE_NAMES, Mask
 ROWS, COLUMNS, NARROW, WIDE, THREADS, SHARED = 128, 256, 128, 256, 256, 96 << 10
 CANDIDATES = 11_776
 # mod.rs, soft.rs, search.rs
-ALIGNED, KEPT, BUSY, ROWS_THREADS = 8, 512 << 20, 264, 32
+ALIGNED, KEPT, BUSY = 8, 512 << 20, 264
+ROWS_OF_A_BLOCK, SLICES = 32, 8
 SEARCH_COLUMNS, SEARCH_KEPT = 4096, 512 << 20
 BEGINS, FARTHEST = 1, 1
 
@@ -144,7 +145,7 @@ def soft(chip, kind, mask, queries, gallery, precision, reference=None, upstream
         launches.matrix([entries, exponents, terms, weights], first, down)
         here["first_row"] = first
         chip.launch(
-            "npair_rows", (down * ROWS // ROWS_THREADS, 1, 1), ROWS_THREADS, 0, [results, factors, below, exponents],
+            "npair_rows", (down * ROWS // ROWS_OF_A_BLOCK, 1, 1), ROWS_OF_A_BLOCK * SLICES, ROWS_OF_A_BLOCK * SLICES * 20, [results, factors, below, exponents],
             [terms, weights, None if reference is None else reference[first:], ups], **here,
         )  # fmt: skip
         if of_queries is not None:

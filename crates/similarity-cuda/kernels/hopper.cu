@@ -9,6 +9,12 @@
 #define NPAIR_HOPPER_STAGES 4
 #endif
 
+// How many blocks of steps the second group stays behind the first one in the matrix, so that one takes its exponentials while
+// the other multiplies.
+#ifndef NPAIR_HOPPER_BEHIND
+#define NPAIR_HOPPER_BEHIND 2
+#endif
+
 namespace hopper {
 
 constexpr uint32_t TILE_ROWS = 128, TILE_COLUMNS = 256;
@@ -74,14 +80,24 @@ template <class T> static __device__ __forceinline__ void scale_lines(unsigned c
     group_barrier(number);
 }
 
+// Barriers by number: 1 and 2 are the groups' own.
+constexpr uint32_t AHEAD = 3;
+
 // A group: its rows of all tiles of this block.
 template <class T, class Work> static __device__ __forceinline__ void multiply_all(const Work &work, Ring ring) {
     const uint32_t group = threadIdx.x / GROUP - 1, thread = threadIdx.x % GROUP;
     for (uint32_t tile = blockIdx.x; tile < work.tiles; tile += gridDim.x) {
         const typename Work::Place at = work.place(tile);
+        if (at.from == at.to) {
+            work.nothing(at, group);
+            continue;
+        }
         float sums[128];
         float mine = Work::SCALES ? work.scale(at, at.from, 64 * group + thread % 64) : 1.f;
         uint32_t before = STAGES; // the stage of the products that still run
+        // It cannot be further ahead than there are stages, and one is to be copied meanwhile.
+        const uint32_t behind = Work::STAGGERS ? min((uint32_t)NPAIR_HOPPER_BEHIND, at.to - at.from - 1) : 0;
+        if (Work::STAGGERS && behind && group == 1) pair_barrier_wait(AHEAD);
         for (uint32_t block = at.from; block < at.to; block++) {
             float upcoming = 1.f;
             if (Work::SCALES && block + 1 < at.to) upcoming = work.scale(at, block + 1, 64 * group + thread % 64);
@@ -100,6 +116,7 @@ template <class T, class Work> static __device__ __forceinline__ void multiply_a
                                                                              block > at.from || k > 0);
             }
             products_end();
+            if (Work::STAGGERS && behind && group == 0 && block - at.from + 1 == behind) pair_barrier_arrive(AHEAD);
             products_wait<1>();
             if (thread == 0 && before < STAGES) barrier_arrive(ring.empty + before);
             before = ring.stage;
@@ -139,7 +156,7 @@ template <class T> struct Room { static constexpr float ABOVE = 60.f, BELOW = 60
 template <> struct Room<f16> { static constexpr float ABOVE = 0.f, BELOW = 6.f, RAISED = 3.f; };
 
 template <class T> struct Matrix {
-    static constexpr bool LEFT_BY_STEPS = false, RIGHT_BY_STEPS = false, SCALES = false;
+    static constexpr bool LEFT_BY_STEPS = false, RIGHT_BY_STEPS = false, SCALES = false, STAGGERS = true;
     struct Place { uint32_t row0, column, from, to; };
     T *entries;
     float *exponents, *terms;
@@ -158,27 +175,38 @@ template <class T> struct Matrix {
         copy_box(right, gallery, full, block * STEPS, at.column * TILE_COLUMNS);
     }
     __device__ __forceinline__ float scale(const Place &, uint32_t, uint32_t) const { return 1.f; }
+    __device__ __forceinline__ void nothing(const Place &, uint32_t) const {}
 
-    // Which of a row's 64 entries of this thread take part: bit 2 j + c.
-    __device__ __forceinline__ uint64_t takes_part(uint32_t row, uint32_t column0) const {
-        const bool classes = of_classes(p.mask), off_diagonal = p.mask == OFF_DIAGONAL || p.mask == SAME_CLASS_OFF_DIAGONAL;
-        if (row >= p.rows) return 0;
-        if (p.flags & SUGGESTS) {
-            uint64_t bits = 0;
-#pragma unroll 1
-            for (uint32_t n = 0; n < 64; n++) bits |= (uint64_t)(column0 + column_of(n / 2) + n % 2 < p.columns) << n;
-            return bits;
+    // Which of a thread's 64 entries of its two rows take part: bit 2 j + c. Everything but classes is known without a loop.
+    __device__ __forceinline__ void takes_part(uint64_t (&bits)[2], uint32_t row0, uint32_t column0) const {
+        const bool suggests = p.flags & SUGGESTS, classes = of_classes(p.mask) && !suggests;
+        const bool off_diagonal = (p.mask == OFF_DIAGONAL || p.mask == SAME_CLASS_OFF_DIAGONAL) && !suggests;
+        const uint32_t first = column_of(0);
+        const uint64_t inside = spread(column0, first) | spread(column0, first + 1) << 1;
+#pragma unroll
+        for (uint32_t h = 0; h < 2; h++) {
+            const uint32_t row = row0 + row_of(h), own = p.first_row + row - column0;
+            bits[h] = row < p.rows ? inside : 0;
+            if (off_diagonal && own < TILE_COLUMNS && own % 8 / 2 * 2 == first) bits[h] &= ~(1ull << (own / 8 * 2 + own % 2));
         }
-        const uint32_t of_row = classes ? row_classes[p.first_row + row] : 0;
-        uint64_t bits = 0;
-#pragma unroll 1
+        if (!classes) return;
+        const uint32_t above = row0 + row_of(0), below = row0 + row_of(1);
+        const uint32_t of_above = above < p.rows ? row_classes[p.first_row + above] : 0;
+        const uint32_t of_below = below < p.rows ? row_classes[p.first_row + below] : 0;
+        uint64_t same[2] = {0, 0};
+#pragma unroll 4
         for (uint32_t n = 0; n < 64; n++) {
-            const uint32_t column = column0 + column_of(n / 2) + n % 2;
-            if (column >= p.columns) continue;
-            const bool fits = !classes || (of_row == column_classes[column]) == (p.mask != OTHER_CLASS);
-            bits |= (uint64_t)(fits && !(off_diagonal && p.first_row + row == column)) << n;
+            const uint32_t of_column = inside >> n & 1 ? column_classes[column0 + column_of(n / 2) + n % 2] : 0;
+            same[0] = same[0] >> 1 | (uint64_t)(of_column == of_above) << 63;
+            same[1] = same[1] >> 1 | (uint64_t)(of_column == of_below) << 63;
         }
-        return bits;
+#pragma unroll
+        for (uint32_t h = 0; h < 2; h++) bits[h] &= p.mask == OTHER_CLASS ? ~same[h] : same[h];
+    }
+    // Bit 2 j for every column column0 + 8 j + from that there is.
+    __device__ __forceinline__ uint64_t spread(uint32_t column0, uint32_t from) const {
+        const uint32_t rest = p.columns > column0 + from ? p.columns - column0 - from : 0, count = min((rest + 7) / 8, 32u);
+        return count ? 0x5555555555555555ull >> (64 - 2 * count) : 0;
     }
 
     __device__ __forceinline__ void finish(float (&sums)[128], const Place &at, uint32_t group) const {
@@ -187,45 +215,48 @@ template <class T> struct Matrix {
         const bool crosses = query0 < column0 + TILE_COLUMNS && column0 < query0 + 64;
         const bool off_diagonal = p.mask == OFF_DIAGONAL || p.mask == SAME_CLASS_OFF_DIAGONAL;
         const bool whole = row0 + 64 <= p.rows && column0 + TILE_COLUMNS <= p.columns;
-        const bool all = whole && ((p.flags & SUGGESTS) || (!of_classes(p.mask) && !(off_diagonal && crosses)));
+        if (!whole || (!(p.flags & SUGGESTS) && (of_classes(p.mask) || (off_diagonal && crosses)))) {
+            uint64_t bits[2];
+            takes_part(bits, row0, column0);
+#pragma unroll
+            for (uint32_t n = 0; n < 128; n++) sums[n] = bits[n / 2 % 2] >> (n / 4 * 2 + n % 2) & 1 ? sums[n] : -INFINITY;
+        }
+        // Of the thread's two rows, each in two chains.
+        float most[2][2];
+#pragma unroll
+        for (uint32_t n = 0; n < 4; n++) most[n / 2][n % 2] = sums[n];
+#pragma unroll
+        for (uint32_t n = 4; n < 128; n++) most[n / 2 % 2][n % 2] = fmaxf(most[n / 2 % 2][n % 2], sums[n]);
+        float exponent[2], sum[2][2] = {{0.f, 0.f}, {0.f, 0.f}};
+        bool none[2];
 #pragma unroll
         for (uint32_t h = 0; h < 2; h++) {
+            const float largest = largest_of_four(fmaxf(most[h][0], most[h][1]));
+            none[h] = largest == -INFINITY;
+            const float own = none[h] ? 0.f : ceilf(largest * LOG2E);
             const uint32_t row = row0 + row_of(h);
-            if (!all) {
-                const uint64_t bits = takes_part(row, column0);
-#pragma unroll
-                for (uint32_t n = 0; n < 64; n++) {
-                    float &s = sums[n / 2 * 4 + 2 * h + n % 2];
-                    s = bits >> n & 1 ? s : -INFINITY;
-                }
-            }
-            float most = -INFINITY;
-#pragma unroll
-            for (uint32_t n = 0; n < 64; n++) most = fmaxf(most, sums[n / 2 * 4 + 2 * h + n % 2]);
-            most = largest_of_four(most);
-            const bool none = most == -INFINITY;
-            most = none ? 0.f : most;
-            // The largest in powers of two, log2 e as two numbers: soft.cu.
-            const float high = most * LOG2E;
-            float whole_number = ceilf(high);
             if (p.flags & SUGGESTS) {
-                if (threadIdx.x % 4 == 0) exponents[row] = none ? 0.f : whole_number + Room<T>::RAISED;
+                if (threadIdx.x % 4 == 0) exponents[row] = own + Room<T>::RAISED;
                 continue;
             }
             const float other = suggested[row];
-            if (whole_number - other <= Room<T>::ABOVE && other - whole_number <= Room<T>::BELOW) whole_number = other;
-            const float offset = high - whole_number + (fmaf(most, LOG2E, -high) + most * LOG2E_REST);
-            float sum = 0.f;
+            exponent[h] = own - other <= Room<T>::ABOVE && other - own <= Room<T>::BELOW ? other : own;
+        }
+        if (p.flags & SUGGESTS) return;
+        // One rounding of s log2 e - exponent, and the rest of log2 e: 2e-8 s of an entry, far below what it is rounded to.
 #pragma unroll
-            for (uint32_t n = 0; n < 64; n++) {
-                float &s = sums[n / 2 * 4 + 2 * h + n % 2];
-                s = exp2_fast(fmaf(s - most, LOG2E, offset));
-                sum += s;
-            }
-            sum = sum_of_four(sum);
+        for (uint32_t n = 0; n < 128; n++) {
+            const uint32_t h = n / 2 % 2;
+            sums[n] = exp2_fast(fmaf(sums[n], LOG2E, -exponent[h]));
+            sum[h][n % 2] += sums[n];
+        }
+#pragma unroll
+        for (uint32_t h = 0; h < 2; h++) {
+            const uint32_t row = row0 + row_of(h);
+            const float all = sum_of_four(sum[h][0] + sum[h][1]);
             if (threadIdx.x % 4 == 0) {
-                exponents[(size_t)at.column * lines + row] = none ? -INFINITY : whole_number;
-                terms[(size_t)at.column * lines + row] = sum;
+                exponents[(size_t)at.column * lines + row] = none[h] ? -INFINITY : exponent[h];
+                terms[(size_t)at.column * lines + row] = all;
             }
             write(sums, h, entries + (size_t)row * p.line + column0);
         }
@@ -259,7 +290,7 @@ template <class T> struct Matrix {
 
 // The entries of 128 rows times the gallery; tiles of the width first, then rows, then parts.
 template <class T> struct OfQueries {
-    static constexpr bool LEFT_BY_STEPS = false, RIGHT_BY_STEPS = true, SCALES = true;
+    static constexpr bool LEFT_BY_STEPS = false, RIGHT_BY_STEPS = true, SCALES = true, STAGGERS = false;
     struct Place { uint32_t row0, column0, part, from, to; };
     float *parts;
     const float *scales;
@@ -281,6 +312,13 @@ template <class T> struct OfQueries {
     __device__ __forceinline__ float scale(const Place &at, uint32_t block, uint32_t line) const {
         return scales[(size_t)(block * STEPS / TILE_COLUMNS) * (down * TILE_ROWS) + at.row0 + line];
     }
+    // More parts than tiles: zeros.
+    __device__ __forceinline__ void nothing(const Place &at, uint32_t group) const {
+        for (uint32_t n = threadIdx.x % GROUP; n < 64 * TILE_COLUMNS; n += GROUP) {
+            const uint32_t row = at.row0 + 64 * group + n / TILE_COLUMNS, column = at.column0 + n % TILE_COLUMNS;
+            if (column < p.stride) parts[((size_t)at.part * (down * TILE_ROWS) + row) * p.stride + column] = 0.f;
+        }
+    }
     __device__ __forceinline__ void finish(float (&sums)[128], const Place &at, uint32_t group) const {
 #pragma unroll
         for (uint32_t h = 0; h < 2; h++) {
@@ -297,7 +335,7 @@ constexpr uint32_t BEGINS = 1;
 
 // 128 columns of the entries, transposed, times the wave's queries, which carry the rows' factors.
 template <class T> struct OfGallery {
-    static constexpr bool LEFT_BY_STEPS = true, RIGHT_BY_STEPS = true, SCALES = true;
+    static constexpr bool LEFT_BY_STEPS = true, RIGHT_BY_STEPS = true, SCALES = true, STAGGERS = false;
     struct Place { uint32_t row0, column0, from, to; };
     float *all;
     const float *scales;
@@ -314,6 +352,7 @@ template <class T> struct OfGallery {
 #pragma unroll
         for (uint32_t b = 0; b < TILE_COLUMNS / 64; b++) copy_box(right + b * BOX_BYTES, queries, full, at.column0 + 64 * b, block * STEPS);
     }
+    __device__ __forceinline__ void nothing(const Place &, uint32_t) const {}
     // Lines are steps, the same for both groups.
     __device__ __forceinline__ float scale(const Place &at, uint32_t block, uint32_t line) const {
         return scales[(size_t)(at.row0 / TILE_COLUMNS) * (down * TILE_ROWS) + block * STEPS + line % 64];

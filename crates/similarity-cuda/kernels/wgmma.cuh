@@ -37,6 +37,8 @@ typedef uint64_t Barrier;
 struct BarrierState { uint16_t expected, pending; uint16_t phase, unused; };
 // The bytes of a phase are there as soon as they are announced: copies are done at once.
 static inline void barrier_step(BarrierState *b) {
+    // Shared memory that nothing was made in is full of ones.
+    if (b->expected == 0xffff || !b->pending) fprintf(stderr, "an arrival at what is no barrier\n"), abort();
     emulated::moved();
     if (--b->pending) return;
     b->pending = b->expected;
@@ -126,6 +128,22 @@ static __device__ __forceinline__ bool any_of_group(uint32_t number, bool is) {
 #endif
 }
 
+// One group says that it has come so far, and goes on; the other waits for it.
+static __device__ __forceinline__ void pair_barrier_arrive(uint32_t number) {
+#ifdef NPAIR_EMULATED
+    emulated::named_arrive(number, 2 * GROUP, false);
+#else
+    asm volatile("bar.arrive %0, %1;" ::"r"(number), "n"(2 * GROUP) : "memory");
+#endif
+}
+static __device__ __forceinline__ void pair_barrier_wait(uint32_t number) {
+#ifdef NPAIR_EMULATED
+    emulated::named_barrier(number, 2 * GROUP, false);
+#else
+    asm volatile("bar.sync %0, %1;" ::"r"(number), "n"(2 * GROUP) : "memory");
+#endif
+}
+
 // --- Copies ---------------------------------------------------------------------------------------------------------------
 
 // Lines of 128 bytes have their chunks of 16 in another order in each of eight lines: the same bank for no two rows.
@@ -172,10 +190,6 @@ static __device__ __forceinline__ void written_for_products() {
 // `across` bytes further.
 static __device__ __forceinline__ uint64_t place_of(const void *shared, uint32_t across, uint32_t down) {
     const uint64_t swizzle128 = 1ull << 62;
-#ifdef NPAIR_SWAPPED
-    const uint32_t t = across;
-    across = down, down = t;
-#endif
     return swizzle128 | (uint64_t)(down >> 4) << 32 | (uint64_t)(across >> 4) << 16 | (shared_address(shared) & 0x3ffff) >> 4;
 }
 

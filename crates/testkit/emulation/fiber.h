@@ -88,10 +88,9 @@ inline void yield() {
 // Says that what others wait for may have changed.
 inline void moved() { block->idle = 0; }
 
-// Waits for so many threads at a barrier of this number; whether any of them says so.
-inline bool named_barrier(uint32_t number, uint32_t threads, bool says) {
+// Comes to a barrier of this number for so many threads, and says something there.
+inline void named_arrive(uint32_t number, uint32_t threads, bool says) {
     Block::Named &b = block->named[number];
-    const uint32_t round = b.round;
     b.any = b.any || says;
     moved();
     if (++b.arrived == threads) {
@@ -100,6 +99,12 @@ inline bool named_barrier(uint32_t number, uint32_t threads, bool says) {
         b.arrived = 0;
         b.round++;
     }
+}
+// The same, and waits for all; whether any of them says so.
+inline bool named_barrier(uint32_t number, uint32_t threads, bool says) {
+    Block::Named &b = block->named[number];
+    const uint32_t round = b.round;
+    named_arrive(number, threads, says);
     while (b.round == round) yield();
     return b.last;
 }
