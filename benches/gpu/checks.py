@@ -195,11 +195,11 @@ def search_inputs(inputs, precision, shape, whole):
     return q, g, inputs.random.choice([plan.Terms(), plan.Terms(2.0, *squares)])
 
 
-def check_nearest(chip, inputs, precision, shape, k, mask_name, whole, cut=None):
+def check_nearest(chip, inputs, precision, shape, k, mask_name, whole, cut=None, scan=plan.Scan):
     q, g, terms = search_inputs(inputs, precision, shape, whole)
     mask = inputs.mask(mask_name, *shape[:2])
-    what = f"top {k} {mask_name} {shape} {precision} whole {whole} {cut}"
-    near, places, status = plan.nearest(chip, q, g, k, precision, mask, terms, cut)
+    what = f"top {k} {mask_name} {shape} {precision} whole {whole} {cut} {scan.__module__}"
+    near, places, status = plan.nearest(chip, q, g, k, precision, mask, terms, cut, scan)
     chip.check_fences()
     expect(status.item() == 0, f"{what}: status {status.item()}")
     matrix = truth.closeness(q, g, mask, terms)
@@ -219,23 +219,23 @@ def check_nearest(chip, inputs, precision, shape, k, mask_name, whole, cut=None)
     expect(bool((sorted_places[:, 1:] != sorted_places[:, :-1]).all()), f"{what}: a place twice")
 
 
-def check_refusal(chip, inputs, precision):
+def check_refusal(chip, inputs, precision, width, scan):
     """A query with a NaN is refused by both searches."""
-    q, g = (inputs.side(n, 24, PRECISIONS[precision]) for n in (140, 300))
+    q, g = (inputs.side(n, width, PRECISIONS[precision]) for n in (140, 300))
     q[133, 5] = torch.nan
-    _, _, status = plan.nearest(chip, q, g, 3, precision)
+    _, _, status = plan.nearest(chip, q, g, 3, precision, scan=scan)
     expect(status.item() == 134, f"{precision}: a NaN gives status {status.item()}")
-    near, places = plan.extremes(chip, q, g, precision)
+    near, places = plan.extremes(chip, q, g, precision, scan=scan)
     chip.check_fences()
     expect(bool(near[133].isnan()) and places[133].item() == -1, f"{precision}: a NaN is found near")
     expect(int(near.isnan().sum()) == 1, f"{precision}: a NaN is seen in other rows")
 
 
-def check_extremes(chip, inputs, precision, shape, mask_name, farthest, whole):
+def check_extremes(chip, inputs, precision, shape, mask_name, farthest, whole, scan=plan.Scan):
     q, g, terms = search_inputs(inputs, precision, shape, whole)
     mask = inputs.mask(mask_name, *shape[:2])
-    what = f"extremes {mask_name} {shape} {precision} farthest {farthest} whole {whole}"
-    near, places = plan.extremes(chip, q, g, precision, mask, terms, farthest)
+    what = f"extremes {mask_name} {shape} {precision} farthest {farthest} whole {whole} {scan.__module__}"
+    near, places = plan.extremes(chip, q, g, precision, mask, terms, farthest, scan)
     chip.check_fences()
     matrix = truth.closeness(q, g, mask, terms)
     there = (matrix > -torch.inf).any(1)
@@ -252,21 +252,22 @@ def check_extremes(chip, inputs, precision, shape, mask_name, farthest, whole):
         expect(close(own, near.double()), f"{what}: places")
 
 
-def check_searches(chip, inputs, emulated, precisions=tuple(PRECISIONS)):
+def check_searches(chip, inputs, emulated, precisions=tuple(PRECISIONS), scan=plan.Scan):
     """Both searches of every precision; yields a line for each."""
+    least = 1 if scan is plan.Scan else plan.NARROW + 1
     for precision in precisions:
         count = 0
         for whole, (at, mask) in itertools.product((True, False), enumerate(MASKS)):
             if emulated and (at + whole) % 3:
                 continue
-            most = (150, 600, 40) if emulated else (300, 9000, 200)
-            shape = tuple(inputs.between(1, n) for n in most)
+            most = (150, 600) if emulated else (300, 9000)
+            shape = (*(inputs.between(1, n) for n in most), inputs.between(least, least + (40 if emulated else 400)))
             k = inputs.between(1, 60 if emulated else 400)
             small = plan.SearchCut(256, 40, 128) if at % 2 else None
-            check_nearest(chip, inputs, precision, shape, k, mask, whole, small)
-            check_extremes(chip, inputs, precision, shape, mask, bool(at % 2), whole)
+            check_nearest(chip, inputs, precision, shape, k, mask, whole, small, scan)
+            check_extremes(chip, inputs, precision, shape, mask, bool(at % 2), whole, scan)
             count += 2
-        check_refusal(chip, inputs, precision)
+        check_refusal(chip, inputs, precision, least + 23, scan)
         yield f"{precision}: {count} searches, exact where products are exact; a NaN is refused"
 
 

@@ -43,6 +43,13 @@ class Bench:
             found.append(("npair wgmma", hopper.Wave))
         return [way for way in found if self.args.way in way[0]]
 
+    def scans(self, precision):
+        """Ways to search, by name."""
+        found = [("npair mma.sync", plan.Scan)]
+        if hopper.takes(self.chip, precision):
+            found.append(("npair wgmma", hopper.Scan))
+        return [way for way in found if self.args.way in way[0]]
+
     def sets_of_sides(self, rows, columns, precision):
         """Sides in turn, more of them than the cache holds."""
         dtype = PRECISIONS[precision]
@@ -86,7 +93,8 @@ def correctness(bench):
     chip.poisons = True
     parts = [(f"reductions, {p}, {name}", functools.partial(checks.check_reductions, chip, inputs, bench.emulated, (p,), wave))
              for p in PRECISIONS for name, wave in bench.waves(p)]  # fmt: skip
-    parts += [(f"searches, {p}", functools.partial(checks.check_searches, chip, inputs, bench.emulated, (p,))) for p in PRECISIONS]
+    parts += [(f"searches, {p}, {name}", functools.partial(checks.check_searches, chip, inputs, bench.emulated, (p,), scan))
+              for p in PRECISIONS for name, scan in bench.scans(p)]  # fmt: skip
     parts.append(("mean", lambda: [checks.check_mean(chip, inputs) or "mean: right"]))
     for what, check in parts:
         try:
@@ -158,7 +166,8 @@ def searches(bench):
         work, dtype = f"top {k} of {q} in {g} x {bench.width}, {precision}", PRECISIONS[precision]
         queries, gallery = (torch.randn(n, bench.width, device=bench.chip.device).to(dtype) for n in (q, g))
         flops = 2 * q * g * bench.width
-        bench.time(work, "npair mma.sync", lambda: lambda i: plan.nearest(bench.chip, queries, gallery, k, precision), flops, 1.0)
+        for who, scan in bench.scans(precision):
+            bench.time(work, who, lambda: lambda i: plan.nearest(bench.chip, queries, gallery, k, precision, scan=scan), flops, 1.0)
         its = "f32" if precision == "split" else precision
         bench.time(work, "PyTorch chunks", lambda: peers.search_step(queries, gallery, k, its), flops, 1.0)
         for name, step in [("faiss", peers.faiss_step), ("cuvs", peers.cuvs_step)]:
@@ -178,13 +187,14 @@ def hardest(bench):
         other, same = Mask("other_class", classes, classes), Mask("same_class_off_diagonal", classes, classes)
         work = f"hardest pairs, N = {n}, D = {bench.width}, {precision}"
 
-        def step(i):
+        def step(i, scan):
             queries, gallery = sides[i % len(sides)]
-            return [plan.extremes(bench.chip, queries, gallery, precision, other),
-                    plan.extremes(bench.chip, queries, gallery, precision, same, farthest=True)]  # fmt: skip
+            return [plan.extremes(bench.chip, queries, gallery, precision, other, scan=scan),
+                    plan.extremes(bench.chip, queries, gallery, precision, same, farthest=True, scan=scan)]  # fmt: skip
 
         flops = 4 * n * n * bench.width
-        bench.time(work, "npair mma.sync", lambda: step, flops, 0.7)
+        for who, scan in bench.scans(precision):
+            bench.time(work, who, lambda: functools.partial(step, scan=scan), flops, 0.7)
         bench.time(work, "PyTorch chunks", lambda: peers.extremes_step(sides, classes, classes, precision), flops, 0.7)
 
 
@@ -197,9 +207,8 @@ def masked(bench):
         mask, work = Mask(name, classes, classes), f"{kind} under {name}, N = {n}, D = {bench.width}, {precision}"
         flops = 6 * n * n * bench.width
         for who, wave in bench.waves(precision):
-            if hopper.knows(kind) or wave is plan.Wave:
-                step = lambda i: plan.soft(bench.chip, kind, mask, *sides[i % len(sides)], precision, upstream=1 / n, wave=wave)
-                bench.time(work, who, lambda: step, flops, 0.5)
+            step = lambda i: plan.soft(bench.chip, kind, mask, *sides[i % len(sides)], precision, upstream=1 / n, wave=wave)
+            bench.time(work, who, lambda: step, flops, 0.5)
         bench.time(work, "PyTorch eager", lambda: peers.reduction_step(kind, mask, sides, precision), flops, 0.5)
 
 

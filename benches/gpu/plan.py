@@ -204,7 +204,24 @@ def search_cut(k):
     return SearchCut(columns, slack, max(SEARCH_KEPT // ((k + slack + columns) * 8) // ROWS, 1) * ROWS)
 
 
-def nearest(chip, queries, gallery, k, precision, mask=Mask(), terms=Terms(), cut=None):
+class Scan:
+    """A search's launches of products by mma.sync."""
+
+    def __init__(self, chip, mask, q, g, precision, terms):
+        self.chip, self.mask, self.q, self.g, self.precision, self.terms = chip, mask, q, g, precision, terms
+
+    def candidates(self, outs, bars, start, **fields):
+        ins = [bars, self.q[start * fields["stride"] :], self.g, self.terms.rows, self.terms.columns, *self.mask.classes]
+        grid = (over(fields["columns"] - fields["first_column"], COLUMNS), over(fields["rows"], ROWS), 1)
+        self.chip.launch(f"npair_candidates_{self.precision}", grid, THREADS, SHARED, outs, ins, first_row=start, **fields)
+
+    def extremes(self, best, **fields):
+        ins = [self.q, self.g, self.terms.rows, self.terms.columns, *self.mask.classes]
+        grid = (over(fields["columns"], COLUMNS), over(fields["rows"], ROWS), 1)
+        self.chip.launch(f"npair_extremes_{self.precision}", grid, THREADS, SHARED, [best], ins, **fields)
+
+
+def nearest(chip, queries, gallery, k, precision, mask=Mask(), terms=Terms(), cut=None, scan=Scan):
     """Closeness and places of the k nearest of every query, nearest first, and the status."""
     (rows, width), columns = queries.shape, gallery.shape[0]
     stride, cut = up(width, ALIGNED), cut or search_cut(k)
@@ -212,6 +229,7 @@ def nearest(chip, queries, gallery, k, precision, mask=Mask(), terms=Terms(), cu
     if capacity > CANDIDATES:
         raise ValueError(f"{k} neighbours are more than a kernel can count")
     q, g = side(chip, queries), side(chip, gallery)
+    launches = scan(chip, mask, q, g, precision, terms)
     block = min(cut.rows, rows)
     keys, counts = chip.room(torch.int64, block * capacity), chip.room(torch.int32, block)
     bars, status = chip.room(torch.float32, block), chip.room(torch.int32, 1)
@@ -219,26 +237,20 @@ def nearest(chip, queries, gallery, k, precision, mask=Mask(), terms=Terms(), cu
     fill(chip, status, 1, 0)
     for start in range(0, rows, block):
         now = min(block, rows - start)
-        fields = dict(
-            rows=now, width=width, stride=stride, first_row=start, mask=mask.number, k=k, capacity=capacity, scale=terms.scale
-        )
+        fields = dict(rows=now, width=width, stride=stride, mask=mask.number, k=k, capacity=capacity, scale=terms.scale)
         fill(chip, counts, now, 0)
         fill(chip, bars, now, 0xFF80_0000)  # minus infinity
         for first in range(0, columns, cut.columns):
             end = min(columns, first + cut.columns)
-            chip.launch(
-                f"npair_candidates_{precision}", (over(end - first, COLUMNS), over(now, ROWS), 1), THREADS, SHARED,
-                [keys, counts, status], [bars, q[start * stride :], g, terms.rows, terms.columns, *mask.classes],
-                **fields, columns=end, first_column=first, line=k + cut.slack,
-            )  # fmt: skip
+            launches.candidates([keys, counts, status], bars, start, **fields, columns=end, first_column=first, line=k + cut.slack)
             line = k if end == columns else k + cut.slack
-            chip.launch("npair_prune", (now, 1, 1), 256, capacity * 8 + 260 * 4, [keys, counts, bars], [], **fields, line=line)
+            chip.launch("npair_prune", (now, 1, 1), 256, capacity * 8 + 260 * 4, [keys, counts, bars], [], **fields, first_row=start, line=line)
         shared = (1 << max(k - 1, 0).bit_length()) * 8
-        chip.launch("npair_sorted", (now, 1, 1), 256, shared, [near, places], [keys, counts], **fields)
+        chip.launch("npair_sorted", (now, 1, 1), 256, shared, [near, places], [keys, counts], **fields, first_row=start)
     return near.view(rows, k), places.view(rows, k), status
 
 
-def extremes(chip, queries, gallery, precision, mask=Mask(), terms=Terms(), farthest=False):
+def extremes(chip, queries, gallery, precision, mask=Mask(), terms=Terms(), farthest=False, scan=Scan):
     """Closeness and place of every query's nearest under the mask, or of its farthest."""
     (rows, width), columns = queries.shape, gallery.shape[0]
     q, g = side(chip, queries), side(chip, gallery)
@@ -248,9 +260,6 @@ def extremes(chip, queries, gallery, precision, mask=Mask(), terms=Terms(), fart
         rows=rows, columns=columns, width=width, stride=up(width, ALIGNED), mask=mask.number, scale=terms.scale,
         flags=FARTHEST if farthest else 0,
     )  # fmt: skip
-    chip.launch(
-        f"npair_extremes_{precision}", (over(columns, COLUMNS), over(rows, ROWS), 1), THREADS, SHARED, [best],
-        [q, g, terms.rows, terms.columns, *mask.classes], **fields,
-    )  # fmt: skip
+    scan(chip, mask, q, g, precision, terms).extremes(best, **fields)
     chip.launch("npair_of_keys", (over(rows, 256), 1, 1), 256, 0, [near, places], [best], **fields)
     return near, places

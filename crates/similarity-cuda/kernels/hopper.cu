@@ -9,12 +9,6 @@
 #define NPAIR_HOPPER_STAGES 4
 #endif
 
-// How many blocks of steps the second group stays behind the first one in the matrix, so that one takes its exponentials while
-// the other multiplies.
-#ifndef NPAIR_HOPPER_BEHIND
-#define NPAIR_HOPPER_BEHIND 2
-#endif
-
 namespace hopper {
 
 constexpr uint32_t TILE_ROWS = 128, TILE_COLUMNS = 256;
@@ -80,9 +74,6 @@ template <class T> static __device__ __forceinline__ void scale_lines(unsigned c
     group_barrier(number);
 }
 
-// Barriers by number: 1 and 2 are the groups' own.
-constexpr uint32_t AHEAD = 3;
-
 // A group: its rows of all tiles of this block.
 template <class T, class Work> static __device__ __forceinline__ void multiply_all(const Work &work, Ring ring) {
     const uint32_t group = threadIdx.x / GROUP - 1, thread = threadIdx.x % GROUP;
@@ -95,9 +86,6 @@ template <class T, class Work> static __device__ __forceinline__ void multiply_a
         float sums[128];
         float mine = Work::SCALES ? work.scale(at, at.from, 64 * group + thread % 64) : 1.f;
         uint32_t before = STAGES; // the stage of the products that still run
-        // It cannot be further ahead than there are stages, and one is to be copied meanwhile.
-        const uint32_t behind = Work::STAGGERS ? min((uint32_t)NPAIR_HOPPER_BEHIND, at.to - at.from - 1) : 0;
-        if (Work::STAGGERS && behind && group == 1) pair_barrier_wait(AHEAD);
         for (uint32_t block = at.from; block < at.to; block++) {
             float upcoming = 1.f;
             if (Work::SCALES && block + 1 < at.to) upcoming = work.scale(at, block + 1, 64 * group + thread % 64);
@@ -116,7 +104,6 @@ template <class T, class Work> static __device__ __forceinline__ void multiply_a
                                                                              block > at.from || k > 0);
             }
             products_end();
-            if (Work::STAGGERS && behind && group == 0 && block - at.from + 1 == behind) pair_barrier_arrive(AHEAD);
             products_wait<1>();
             if (thread == 0 && before < STAGES) barrier_arrive(ring.empty + before);
             before = ring.stage;
@@ -155,12 +142,10 @@ constexpr uint32_t SUGGESTS = 4;
 template <class T> struct Room { static constexpr float ABOVE = 60.f, BELOW = 60.f, RAISED = 0.f; };
 template <> struct Room<f16> { static constexpr float ABOVE = 0.f, BELOW = 6.f, RAISED = 3.f; };
 
-template <class T> struct Matrix {
-    static constexpr bool LEFT_BY_STEPS = false, RIGHT_BY_STEPS = false, SCALES = false, STAGGERS = true;
+// What all kernels of whole rows have in common: a tile of queries times a tile of the gallery, and who takes part.
+struct Rows {
+    static constexpr bool LEFT_BY_STEPS = false, RIGHT_BY_STEPS = false, SCALES = false;
     struct Place { uint32_t row0, column, from, to; };
-    T *entries;
-    float *exponents, *terms;
-    const float *suggested;
     const TensorMap *queries, *gallery;
     const uint32_t *row_classes, *column_classes;
     const Params &p;
@@ -170,9 +155,10 @@ template <class T> struct Matrix {
     __device__ __forceinline__ Place place(uint32_t tile) const {
         return {tile % down * TILE_ROWS, tile / down, 0, (p.stride + STEPS - 1) / STEPS};
     }
+    __device__ __forceinline__ uint32_t first_column(const Place &at) const { return p.first_column + at.column * TILE_COLUMNS; }
     __device__ __forceinline__ void copy(unsigned char *left, unsigned char *right, Barrier *full, const Place &at, uint32_t block) const {
         copy_box(left, queries, full, block * STEPS, p.first_row + at.row0);
-        copy_box(right, gallery, full, block * STEPS, at.column * TILE_COLUMNS);
+        copy_box(right, gallery, full, block * STEPS, first_column(at));
     }
     __device__ __forceinline__ float scale(const Place &, uint32_t, uint32_t) const { return 1.f; }
     __device__ __forceinline__ void nothing(const Place &, uint32_t) const {}
@@ -208,14 +194,48 @@ template <class T> struct Matrix {
         const uint32_t rest = p.columns > column0 + from ? p.columns - column0 - from : 0, count = min((rest + 7) / 8, 32u);
         return count ? 0x5555555555555555ull >> (64 - 2 * count) : 0;
     }
-
-    __device__ __forceinline__ void finish(float (&sums)[128], const Place &at, uint32_t group) const {
-        const uint32_t row0 = at.row0 + 64 * group, column0 = at.column * TILE_COLUMNS, lines = down * TILE_ROWS;
+    // Whether all entries of a group's 64 rows take part, which is so in most tiles.
+    __device__ __forceinline__ bool all_take_part(uint32_t row0, uint32_t column0) const {
         const uint32_t query0 = p.first_row + row0;
         const bool crosses = query0 < column0 + TILE_COLUMNS && column0 < query0 + 64;
         const bool off_diagonal = p.mask == OFF_DIAGONAL || p.mask == SAME_CLASS_OFF_DIAGONAL;
         const bool whole = row0 + 64 <= p.rows && column0 + TILE_COLUMNS <= p.columns;
-        if (!whole || (!(p.flags & SUGGESTS) && (of_classes(p.mask) || (off_diagonal && crosses)))) {
+        return whole && ((p.flags & SUGGESTS) || (!of_classes(p.mask) && !(off_diagonal && crosses)));
+    }
+};
+
+// The lane that is not `second` gives its second word for the other's first.
+static __device__ __forceinline__ void exchange(uint32_t &first, uint32_t &last, bool second, uint32_t mask) {
+    const uint32_t theirs = __shfl_xor_sync(EVERY, second ? first : last, mask);
+    if (second) first = theirs;
+    else last = theirs;
+}
+
+// A row's entries: four lanes exchange pairs, so that each has eight neighbours to write at once.
+template <class T> static __device__ __forceinline__ void write(const float (&sums)[128], uint32_t h, T *line) {
+    const uint32_t lane = threadIdx.x % 4;
+    const bool odd = lane & 1, upper = lane & 2;
+#pragma unroll
+    for (uint32_t i = 0; i < 8; i++) {
+        uint32_t w[4];
+#pragma unroll
+        for (uint32_t q = 0; q < 4; q++) w[q] = pair<T>(sums[16 * i + 4 * q + 2 * h], sums[16 * i + 4 * q + 2 * h + 1]);
+        exchange(w[0], w[1], odd, 1);
+        exchange(w[2], w[3], odd, 1);
+        exchange(w[0], w[2], upper, 2);
+        exchange(w[1], w[3], upper, 2);
+        *(uint4 *)(line + 32 * i + 8 * lane) = make_uint4(w[0], w[1], w[2], w[3]);
+    }
+}
+
+template <class T> struct Matrix : Rows {
+    T *entries;
+    float *exponents, *terms;
+    const float *suggested;
+
+    __device__ __forceinline__ void finish(float (&sums)[128], const Place &at, uint32_t group) const {
+        const uint32_t row0 = at.row0 + 64 * group, column0 = at.column * TILE_COLUMNS, lines = down * TILE_ROWS;
+        if (!all_take_part(row0, column0)) {
             uint64_t bits[2];
             takes_part(bits, row0, column0);
 #pragma unroll
@@ -261,28 +281,141 @@ template <class T> struct Matrix {
             write(sums, h, entries + (size_t)row * p.line + column0);
         }
     }
+};
 
-    // A row's entries: four lanes exchange pairs, so that each has eight neighbours to write at once.
-    static __device__ __forceinline__ void write(const float (&sums)[128], uint32_t h, T *line) {
-        const uint32_t lane = threadIdx.x % 4;
-        const bool odd = lane & 1, upper = lane & 2;
+// Soft margins: every entry's weight, and of every row and tile the sum of the terms and that of the weights.
+template <class T> struct Margins : Rows {
+    T *entries;
+    float *exponents, *terms, *weights;
+    const float *reference;
+
+    __device__ __forceinline__ void finish(float (&sums)[128], const Place &at, uint32_t group) const {
+        const uint32_t row0 = at.row0 + 64 * group, column0 = at.column * TILE_COLUMNS, lines = down * TILE_ROWS;
+        uint64_t bits[2] = {~0ull, ~0ull};
+        if (!all_take_part(row0, column0)) takes_part(bits, row0, column0);
 #pragma unroll
-        for (uint32_t i = 0; i < 8; i++) {
-            uint32_t w[4];
+        for (uint32_t h = 0; h < 2; h++) {
+            const uint32_t row = row0 + row_of(h);
+            const float above = reference && row < p.rows ? reference[row] : 0.f;
+            float sum = 0.f, weight = 0.f;
 #pragma unroll
-            for (uint32_t q = 0; q < 4; q++) w[q] = pair<T>(sums[16 * i + 4 * q + 2 * h], sums[16 * i + 4 * q + 2 * h + 1]);
-            exchange(w[0], w[1], odd, 1);
-            exchange(w[2], w[3], odd, 1);
-            exchange(w[0], w[2], upper, 2);
-            exchange(w[1], w[3], upper, 2);
-            *(uint4 *)(line + 32 * i + 8 * lane) = make_uint4(w[0], w[1], w[2], w[3]);
+            for (uint32_t n = 0; n < 64; n++) {
+                float &s = sums[n / 2 * 4 + 2 * h + n % 2];
+                const bool does = bits[h] >> n & 1;
+                const float z = s - above, small = exp2_fast(-fabsf(z) * LOG2E), share = reciprocal(1.f + small);
+                sum += does ? fmaxf(z, 0.f) + log1p_fast(small) : 0.f;
+                s = does ? (z > 0.f ? share : small * share) : 0.f;
+                // fmaxf(NaN, 0) is 0, but a NaN has to come out as one.
+                sum += does && z != z ? z : 0.f;
+                weight += s;
+            }
+            sum = sum_of_four(sum), weight = sum_of_four(weight);
+            if (threadIdx.x % 4 == 0) {
+                const size_t at_row = (size_t)at.column * lines + row;
+                exponents[at_row] = 0.f, terms[at_row] = sum, weights[at_row] = weight;
+            }
+            write(sums, h, entries + (size_t)row * p.line + column0);
         }
     }
-    // The lane that is not `second` gives its second word for the other's first.
-    static __device__ __forceinline__ void exchange(uint32_t &first, uint32_t &last, bool second, uint32_t mask) {
-        const uint32_t theirs = __shfl_xor_sync(EVERY, second ? first : last, mask);
-        if (second) first = theirs;
-        else last = theirs;
+};
+
+// --- Searches -------------------------------------------------------------------------------------------------------------
+
+// Closeness of a tile's entries, handed row by row to the search, which says what it does with a row (soft.cu's words: search.cu).
+template <class Visit> struct Closeness : Rows {
+    Visit visit;
+    const float *row_terms, *column_terms;
+
+    __device__ __forceinline__ void finish(float (&sums)[128], const Place &at, uint32_t group) const {
+        const uint32_t row0 = at.row0 + 64 * group, column0 = first_column(at);
+        const bool all = all_take_part(row0, column0);
+        uint64_t bits[2] = {~0ull, ~0ull};
+        if (!all) takes_part(bits, row0, column0);
+        float of_row[2];
+#pragma unroll
+        for (uint32_t h = 0; h < 2; h++) {
+            const uint32_t row = row0 + row_of(h);
+            of_row[h] = row_terms && row < p.rows ? row_terms[p.first_row + row] : 0.f;
+        }
+        // Not a number as soon as an entry is none, or not finite.
+        float fine[2] = {0.f, 0.f};
+#pragma unroll
+        for (uint32_t j = 0; j < 32; j++) {
+            float of_column[2] = {0.f, 0.f};
+            if (column_terms) {
+#pragma unroll
+                for (uint32_t c = 0; c < 2; c++) {
+                    const uint32_t column = column0 + column_of(j) + c;
+                    of_column[c] = column < p.columns ? column_terms[column] : 0.f;
+                }
+            }
+#pragma unroll
+            for (uint32_t n = 0; n < 4; n++) {
+                float &s = sums[4 * j + n];
+                const float near = p.scale * s + (of_row[n / 2] + of_column[n % 2]);
+                const bool does = all || (bits[n / 2] >> (2 * j + n % 2) & 1);
+                fine[n / 2] = does ? fmaf(near, 0.f, fine[n / 2]) : fine[n / 2];
+                s = does ? near : -INFINITY;
+            }
+        }
+#pragma unroll
+        for (uint32_t h = 0; h < 2; h++) visit.row(sums, h, row0 + row_of(h), column0, fine[h] == 0.f, p);
+    }
+};
+
+struct Offer {
+    unsigned long long *keys;
+    uint32_t *counts, *status;
+    const float *bars;
+
+    __device__ __forceinline__ void row(const float (&sums)[128], uint32_t h, uint32_t row, uint32_t column0, bool fine, const Params &p) const {
+        if (row >= p.rows) return;
+        if (!fine) atomicMax(status, p.first_row + row + 1); // one more than the last such query
+        const float bar = bars[row];
+        // Few are not below the bar: eight at a time.
+#pragma unroll
+        for (uint32_t i = 0; i < 8; i++) {
+            float most = -INFINITY;
+#pragma unroll
+            for (uint32_t n = 0; n < 8; n++) most = fmaxf(most, entry(sums, h, 8 * i + n));
+            if (!(most >= bar)) continue;
+#pragma unroll
+            for (uint32_t n = 0; n < 8; n++) {
+                const float near = entry(sums, h, 8 * i + n);
+                // One that takes no part is minus infinity, as a bar may be.
+                if (!(near >= bar) || near == -INFINITY) continue;
+                const uint32_t at = atomicAdd(&counts[row], 1u);
+                if (at < p.capacity) keys[(size_t)row * p.capacity + at] = key_of(near, column0 + column_of(4 * i + n / 2) + n % 2);
+            }
+        }
+    }
+    static __device__ __forceinline__ float entry(const float (&sums)[128], uint32_t h, uint32_t n) { return sums[n / 2 * 4 + 2 * h + n % 2]; }
+};
+
+// The key of a row with an entry that is no finite number: the greatest.
+constexpr unsigned long long REFUSED = ~0ull;
+constexpr uint32_t FARTHEST = 1;
+
+struct Best {
+    unsigned long long *best;
+
+    __device__ __forceinline__ void row(const float (&sums)[128], uint32_t h, uint32_t row, uint32_t column0, bool fine, const Params &p) const {
+        const bool farthest = p.flags & FARTHEST;
+        float most = -INFINITY;
+        uint32_t place = 0;
+#pragma unroll
+        for (uint32_t n = 0; n < 64; n++) {
+            const float near = Offer::entry(sums, h, n), signed_near = farthest && near != -INFINITY ? -near : near;
+            // The first of equally near ones.
+            if (signed_near > most) most = signed_near, place = column_of(n / 2) + n % 2;
+        }
+        unsigned long long key = most == -INFINITY ? 0 : key_of(most, column0 + place);
+        key = fine ? key : REFUSED;
+        for (uint32_t mask = 1; mask <= 2; mask *= 2) {
+            const unsigned long long other = __shfl_xor_sync(EVERY, key, mask);
+            key = other > key ? other : key;
+        }
+        if (row < p.rows && key && threadIdx.x % 4 == 0) atomicMax(&best[row], key);
     }
 };
 
@@ -290,7 +423,7 @@ template <class T> struct Matrix {
 
 // The entries of 128 rows times the gallery; tiles of the width first, then rows, then parts.
 template <class T> struct OfQueries {
-    static constexpr bool LEFT_BY_STEPS = false, RIGHT_BY_STEPS = true, SCALES = true, STAGGERS = false;
+    static constexpr bool LEFT_BY_STEPS = false, RIGHT_BY_STEPS = true, SCALES = true;
     struct Place { uint32_t row0, column0, part, from, to; };
     float *parts;
     const float *scales;
@@ -335,7 +468,7 @@ constexpr uint32_t BEGINS = 1;
 
 // 128 columns of the entries, transposed, times the wave's queries, which carry the rows' factors.
 template <class T> struct OfGallery {
-    static constexpr bool LEFT_BY_STEPS = true, RIGHT_BY_STEPS = true, SCALES = true, STAGGERS = false;
+    static constexpr bool LEFT_BY_STEPS = true, RIGHT_BY_STEPS = true, SCALES = true;
     struct Place { uint32_t row0, column0, from, to; };
     float *all;
     const float *scales;
@@ -382,8 +515,31 @@ template <class T> struct OfGallery {
         T *entries, float *exponents, float *terms, const float *suggested, const uint32_t *row_classes,                           \
         const uint32_t *column_classes, TENSOR_MAP(queries), TENSOR_MAP(gallery), const Params p) {                                \
         const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS, tiles = down * (p.flags & SUGGESTS ? 1 : p.tiles);             \
-        run<T>(Matrix<T>{entries, exponents, terms, suggested, MAP(queries), MAP(gallery), row_classes, column_classes, p, tiles,  \
-                         down});                                                                                                   \
+        const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, tiles, down};                               \
+        run<T>(Matrix<T>{rows, entries, exponents, terms, suggested});                                                             \
+    }                                                                                                                              \
+    extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_margins_##name(                                    \
+        T *entries, float *exponents, float *terms, float *weights, const float *reference, const uint32_t *row_classes,           \
+        const uint32_t *column_classes, TENSOR_MAP(queries), TENSOR_MAP(gallery), const Params p) {                                \
+        const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS;                                                                \
+        const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, down * p.tiles, down};                      \
+        run<T>(Margins<T>{rows, entries, exponents, terms, weights, reference});                                                   \
+    }                                                                                                                              \
+    extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_candidates_##name(                                 \
+        unsigned long long *keys, uint32_t *counts, uint32_t *status, const float *bars, const float *row_terms,                   \
+        const float *column_terms, const uint32_t *row_classes, const uint32_t *column_classes, TENSOR_MAP(queries),               \
+        TENSOR_MAP(gallery), const Params p) {                                                                                     \
+        const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS;                                                                \
+        const uint32_t across = (p.columns - p.first_column + TILE_COLUMNS - 1) / TILE_COLUMNS;                                    \
+        const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, down * across, down};                       \
+        run<T>(Closeness<Offer>{rows, {keys, counts, status, bars}, row_terms, column_terms});                                     \
+    }                                                                                                                              \
+    extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_extremes_##name(                                   \
+        unsigned long long *best, const float *row_terms, const float *column_terms, const uint32_t *row_classes,                  \
+        const uint32_t *column_classes, TENSOR_MAP(queries), TENSOR_MAP(gallery), const Params p) {                                \
+        const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS, across = (p.columns + TILE_COLUMNS - 1) / TILE_COLUMNS;        \
+        const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, down * across, down};                       \
+        run<T>(Closeness<Best>{rows, {best}, row_terms, column_terms});                                                            \
     }                                                                                                                              \
     extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_of_queries_##name(                                 \
         float *parts, const float *scales, TENSOR_MAP(entries), TENSOR_MAP(gallery), const Params p) {                             \

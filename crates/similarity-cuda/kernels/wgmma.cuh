@@ -128,22 +128,6 @@ static __device__ __forceinline__ bool any_of_group(uint32_t number, bool is) {
 #endif
 }
 
-// One group says that it has come so far, and goes on; the other waits for it.
-static __device__ __forceinline__ void pair_barrier_arrive(uint32_t number) {
-#ifdef NPAIR_EMULATED
-    emulated::named_arrive(number, 2 * GROUP, false);
-#else
-    asm volatile("bar.arrive %0, %1;" ::"r"(number), "n"(2 * GROUP) : "memory");
-#endif
-}
-static __device__ __forceinline__ void pair_barrier_wait(uint32_t number) {
-#ifdef NPAIR_EMULATED
-    emulated::named_barrier(number, 2 * GROUP, false);
-#else
-    asm volatile("bar.sync %0, %1;" ::"r"(number), "n"(2 * GROUP) : "memory");
-#endif
-}
-
 // --- Copies ---------------------------------------------------------------------------------------------------------------
 
 // Lines of 128 bytes have their chunks of 16 in another order in each of eight lines: the same bank for no two rows.
