@@ -88,7 +88,7 @@ class TensorMap(ctypes.Structure):
 class Emulated(Chip):
     """Kernels compiled by the C++ compiler, every thread a fiber."""
 
-    name, capability, multiprocessors = "emulated on this processor", (9, 0), 4
+    name, capability, multiprocessors = "emulated on this processor", (9, 0), 3
 
     def __init__(self, cache, reverse=False, defines=()):
         super().__init__("cpu")

@@ -18,9 +18,9 @@ def takes(chip, precision):
 SHARED = STAGES * STAGE_BYTES + 1024 + 128
 
 
-def start(chip, name, precision, pairs, outs, ins, maps, fields):
-    """Pairs of blocks that stay, as many as the chip has room for; `pairs` of tiles below each other."""
-    grid = (2 * min(pairs, chip.multiprocessors // 2), 1, 1)
+def start(chip, name, precision, tiles, outs, ins, maps, fields):
+    """Blocks that stay: as many as the chip has multiprocessors."""
+    grid = (min(tiles, chip.multiprocessors), 1, 1)
     chip.launch(f"npair_wgmma_{name}_{precision}", grid, THREADS, SHARED, outs, ins, maps, **fields)
 
 
@@ -32,21 +32,21 @@ class Scan(plan.Scan):
     """A search's launches by wgmma; narrow sides are left to mma.sync."""
 
     def maps(self, stride):
-        return [map_of(self.chip, self.q, stride, 128), map_of(self.chip, self.g, stride, 128)]
+        return [map_of(self.chip, self.q, stride, 128), map_of(self.chip, self.g, stride, 256)]
 
     def candidates(self, outs, bars, start_row, **fields):
         if fields["width"] <= plan.NARROW:
             return super().candidates(outs, bars, start_row, **fields)
-        pairs = plan.over(fields["rows"], 2 * plan.ROWS) * plan.over(fields["columns"] - fields["first_column"], plan.COLUMNS)
+        tiles = plan.over(fields["rows"], plan.ROWS) * plan.over(fields["columns"] - fields["first_column"], plan.COLUMNS)
         ins = [bars, self.terms.rows, self.terms.columns, *self.mask.classes]
-        start(self.chip, "candidates", self.precision, pairs, outs, ins, self.maps(fields["stride"]), dict(fields, first_row=start_row))
+        start(self.chip, "candidates", self.precision, tiles, outs, ins, self.maps(fields["stride"]), dict(fields, first_row=start_row))
 
     def extremes(self, best, **fields):
         if fields["width"] <= plan.NARROW:
             return super().extremes(best, **fields)
-        pairs = plan.over(fields["rows"], 2 * plan.ROWS) * plan.over(fields["columns"], plan.COLUMNS)
+        tiles = plan.over(fields["rows"], plan.ROWS) * plan.over(fields["columns"], plan.COLUMNS)
         ins = [self.terms.rows, self.terms.columns, *self.mask.classes]
-        start(self.chip, "extremes", self.precision, pairs, [best], ins, self.maps(fields["stride"]), fields)
+        start(self.chip, "extremes", self.precision, tiles, [best], ins, self.maps(fields["stride"]), fields)
 
 
 class Wave(plan.Wave):
@@ -57,23 +57,23 @@ class Wave(plan.Wave):
         self.narrow = fields["width"] <= plan.NARROW
         self.lines, self.stride = plan.up(fields["rows"], plan.ROWS), fields["stride"]
 
-    def start(self, name, pairs, outs, ins, maps, fields):
-        start(self.chip, name, self.precision, pairs, outs, ins, maps, fields)
+    def start(self, name, tiles, outs, ins, maps, fields):
+        start(self.chip, name, self.precision, tiles, outs, ins, maps, fields)
 
     def matrix(self, outs, first, down):
         if self.narrow:
             return super().matrix(outs, first, down)
         entries, exponents, terms, _ = outs
-        fields, half = dict(self.fields, first_row=first), plan.over(down, 2)
-        maps = [map_of(self.chip, self.queries, self.stride, 128), map_of(self.chip, self.gallery, self.stride, 128)]
+        fields = dict(self.fields, first_row=first)
+        maps = [map_of(self.chip, self.queries, self.stride, 128), map_of(self.chip, self.gallery, self.stride, 256)]
         if self.kind == "softplus_sum":
             reference = None if self.reference is None else self.reference[first:]
-            return self.start("margins", half * fields["tiles"], outs, [reference, *self.mask.classes], maps, fields)
+            return self.start("margins", down * fields["tiles"], outs, [reference, *self.mask.classes], maps, fields)
         suggested = self.chip.room(torch.float32, self.lines)
         nothing = [None, None]
-        self.start("matrix", half, [entries, suggested, terms], [None, *nothing], maps, dict(fields, flags=SUGGESTS))
+        self.start("matrix", down, [entries, suggested, terms], [None, *nothing], maps, dict(fields, flags=SUGGESTS))
         ins = [suggested, *self.mask.classes]
-        self.start("matrix", half * fields["tiles"], [entries, exponents, terms], ins, maps, fields)
+        self.start("matrix", down * fields["tiles"], [entries, exponents, terms], ins, maps, fields)
 
     def entries_map(self, entries, box):
         line = self.fields["line"]
@@ -82,13 +82,13 @@ class Wave(plan.Wave):
     def of_queries(self, parts, entries, exponents, down, fields):
         if self.narrow:
             return super().of_queries(parts, entries, exponents, down, fields)
-        pairs = plan.over(self.stride, 256) * plan.over(down, 2) * fields["parts"]
+        tiles = plan.over(self.stride, 256) * down * fields["parts"]
         maps = [self.entries_map(entries, 128), map_of(self.chip, self.gallery, self.stride, 64)]
-        self.start("of_queries", pairs, [parts], [exponents], maps, fields)
+        self.start("of_queries", tiles, [parts], [exponents], maps, fields)
 
     def of_gallery(self, sums, entries, exponents, scaled, fields):
         if self.narrow:
             return super().of_gallery(sums, entries, exponents, scaled, fields)
-        pairs = plan.over(self.stride, 256) * fields["tiles"]
+        tiles = plan.over(self.stride, 256) * plan.over(fields["columns"], plan.ROWS)
         maps = [self.entries_map(entries, 64), self.chip.map(scaled, fields["rows"], self.stride, 64)]
-        self.start("of_gallery", pairs, [sums], [exponents], maps, fields)
+        self.start("of_gallery", tiles, [sums], [exponents], maps, fields)

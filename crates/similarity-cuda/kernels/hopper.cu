@@ -1,7 +1,7 @@
-// The products of a wave, and of searches, for compute capability 9.0; soft.cu and search.cu have them for all GPUs, and what lies
-// between. A block has a group of four warps of which one thread keeps the copy engine busy, and two groups that multiply, each 64 rows
-// of a tile of 128 x 256. It goes on to its next tile while copies already run ahead, and its groups do not wait for each other. Blocks
-// run in pairs with tiles below each other: each copies half of the right factor to both.
+// The three products of a wave for compute capability 9.0 (soft.cu has them for all GPUs, and what lies between): a group of four warps
+// of which one thread keeps the copy engine busy, and two groups that multiply, each 64 rows of a tile of 128 x 256. A block goes on
+// to its next tile while copies already run ahead, and the groups do not wait for each other: one takes its exponentials while the
+// other multiplies.
 #include "params.cuh"
 #include "wgmma.cuh"
 
@@ -41,24 +41,23 @@ static __device__ __forceinline__ Ring ring_in(unsigned char *memory) {
     ring.full = (Barrier *)(ring.stages + STAGES * STAGE_BYTES);
     ring.empty = ring.full + STAGES;
     if (threadIdx.x == 0) {
-        // Two groups of each of the two blocks have to be done with a stage before either block copies to both.
-        for (uint32_t s = 0; s < STAGES; s++) barrier_init(ring.full + s, 1), barrier_init(ring.empty + s, 4);
+        for (uint32_t s = 0; s < STAGES; s++) barrier_init(ring.full + s, 1), barrier_init(ring.empty + s, 2);
         barriers_made();
     }
-    pair_barrier();
+    __syncthreads();
     return ring;
 }
 
 // One thread: the copies of all tiles of this block.
 template <class Work> static __device__ __forceinline__ void copy_all(const Work &work, Ring ring) {
-    const uint32_t rank = rank_in_pair();
-    for (uint32_t pair = blockIdx.x / 2; pair < work.pairs; pair += gridDim.x / 2) {
-        const typename Work::Place at = work.place(pair, rank);
+    for (uint32_t tile = blockIdx.x; tile < work.tiles; tile += gridDim.x) {
+        const typename Work::Place at = work.place(tile);
         for (uint32_t block = at.from; block < at.to; block++) {
             barrier_wait(ring.empty + ring.stage, ring.parity ^ 1);
             Barrier *full = ring.full + ring.stage;
             barrier_announce(full, STAGE_BYTES);
-            work.copy(ring.left(), ring.right(), full, at, block, rank);
+            work.copy(ring.left(), ring.right(), full, at, block);
+            barrier_copied(full);
             ring.next();
         }
     }
@@ -78,9 +77,8 @@ template <class T> static __device__ __forceinline__ void scale_lines(unsigned c
 // A group: its rows of all tiles of this block.
 template <class T, class Work> static __device__ __forceinline__ void multiply_all(const Work &work, Ring ring) {
     const uint32_t group = threadIdx.x / GROUP - 1, thread = threadIdx.x % GROUP;
-    const uint32_t rank = rank_in_pair();
-    for (uint32_t pair = blockIdx.x / 2; pair < work.pairs; pair += gridDim.x / 2) {
-        const typename Work::Place at = work.place(pair, rank);
+    for (uint32_t tile = blockIdx.x; tile < work.tiles; tile += gridDim.x) {
+        const typename Work::Place at = work.place(tile);
         if (at.from == at.to) {
             work.nothing(at, group);
             continue;
@@ -107,13 +105,13 @@ template <class T, class Work> static __device__ __forceinline__ void multiply_a
             }
             products_end();
             products_wait<1>();
-            if (thread < 2 && before < STAGES) barrier_arrive(ring.empty + before, thread);
+            if (thread == 0 && before < STAGES) barrier_arrive(ring.empty + before);
             before = ring.stage;
             ring.next();
         }
         products_wait<0>();
         products_hold(sums);
-        if (thread < 2) barrier_arrive(ring.empty + before, thread);
+        if (thread == 0) barrier_arrive(ring.empty + before);
         work.finish(sums, at, group);
     }
 }
@@ -128,8 +126,6 @@ template <class T, class Work> static __device__ __forceinline__ void run(const 
         registers_more<232>();
         multiply_all<T>(work, ring);
     }
-    // The other block may still copy to this one, and arrive at its barriers.
-    pair_barrier();
 }
 
 // Where a thread's sums lie in its group's 64 rows and the tile's 256 columns: sum 4 j + 2 h + c at (row_of(h), column_of(j) + c).
@@ -153,21 +149,17 @@ struct Rows {
     const TensorMap *queries, *gallery;
     const uint32_t *row_classes, *column_classes;
     const Params &p;
-    uint32_t pairs, down;
+    uint32_t tiles, down;
 
     // Rows first: blocks that run at the same time share columns, and all of the wave's rows stay in the cache.
-    __device__ __forceinline__ Place place(uint32_t pair, uint32_t rank) const {
-        const uint32_t half = (down + 1) / 2;
-        return {(pair % half * 2 + rank) * TILE_ROWS, pair / half, 0, (p.stride + STEPS - 1) / STEPS};
+    __device__ __forceinline__ Place place(uint32_t tile) const {
+        return {tile % down * TILE_ROWS, tile / down, 0, (p.stride + STEPS - 1) / STEPS};
     }
     __device__ __forceinline__ uint32_t first_column(const Place &at) const { return p.first_column + at.column * TILE_COLUMNS; }
-    __device__ __forceinline__ void copy(unsigned char *left, unsigned char *right, Barrier *full, const Place &at, uint32_t block,
-                                         uint32_t rank) const {
+    __device__ __forceinline__ void copy(unsigned char *left, unsigned char *right, Barrier *full, const Place &at, uint32_t block) const {
         copy_box(left, queries, full, block * STEPS, p.first_row + at.row0);
-        copy_box_to_both(right + rank * (RIGHT_BYTES / 2), gallery, full, block * STEPS, first_column(at) + rank * (TILE_COLUMNS / 2));
+        copy_box(right, gallery, full, block * STEPS, first_column(at));
     }
-    // The last pair has one tile where rows have an odd number of them.
-    __device__ __forceinline__ bool is_tile(const Place &at) const { return at.row0 < down * TILE_ROWS; }
     __device__ __forceinline__ float scale(const Place &, uint32_t, uint32_t) const { return 1.f; }
     __device__ __forceinline__ void nothing(const Place &, uint32_t) const {}
 
@@ -243,7 +235,6 @@ template <class T> struct Matrix : Rows {
 
     __device__ __forceinline__ void finish(float (&sums)[128], const Place &at, uint32_t group) const {
         const uint32_t row0 = at.row0 + 64 * group, column0 = at.column * TILE_COLUMNS, lines = down * TILE_ROWS;
-        if (!is_tile(at)) return;
         if (!all_take_part(row0, column0)) {
             uint64_t bits[2];
             takes_part(bits, row0, column0);
@@ -300,7 +291,6 @@ template <class T> struct Margins : Rows {
 
     __device__ __forceinline__ void finish(float (&sums)[128], const Place &at, uint32_t group) const {
         const uint32_t row0 = at.row0 + 64 * group, column0 = at.column * TILE_COLUMNS, lines = down * TILE_ROWS;
-        if (!is_tile(at)) return;
         uint64_t bits[2] = {~0ull, ~0ull};
         if (!all_take_part(row0, column0)) takes_part(bits, row0, column0);
 #pragma unroll
@@ -431,16 +421,6 @@ struct Best {
 
 // --- Gradients ------------------------------------------------------------------------------------------------------------
 
-// A block's half of a right factor that lies by steps.
-static __device__ __forceinline__ void copy_half(unsigned char *right, const TensorMap *map, Barrier *full, uint32_t column0, uint32_t step,
-                                                 uint32_t rank) {
-#pragma unroll
-    for (uint32_t b = 0; b < TILE_COLUMNS / 128; b++) {
-        const uint32_t box = rank * (TILE_COLUMNS / 128) + b;
-        copy_box_to_both(right + box * BOX_BYTES, map, full, column0 + 64 * box, step);
-    }
-}
-
 // The entries of 128 rows times the gallery; tiles of the width first, then rows, then parts.
 template <class T> struct OfQueries {
     static constexpr bool LEFT_BY_STEPS = false, RIGHT_BY_STEPS = true, SCALES = true;
@@ -449,35 +429,30 @@ template <class T> struct OfQueries {
     const float *scales;
     const TensorMap *entries, *gallery;
     const Params &p;
-    uint32_t pairs, down, across;
+    uint32_t tiles, down, across;
 
-    __device__ __forceinline__ Place place(uint32_t pair, uint32_t rank) const {
+    __device__ __forceinline__ Place place(uint32_t tile) const {
         constexpr uint32_t EACH = TILE_COLUMNS / STEPS;
-        const uint32_t half = (down + 1) / 2, part = pair / across / half;
-        return {(pair / across % half * 2 + rank) * TILE_ROWS, pair % across * TILE_COLUMNS, part,
-                (uint32_t)((uint64_t)p.tiles * part / p.parts) * EACH,
+        const uint32_t part = tile / across / down;
+        return {tile / across % down * TILE_ROWS, tile % across * TILE_COLUMNS, part, (uint32_t)((uint64_t)p.tiles * part / p.parts) * EACH,
                 (uint32_t)((uint64_t)p.tiles * (part + 1) / p.parts) * EACH};
     }
-    __device__ __forceinline__ bool is_tile(const Place &at) const { return at.row0 < down * TILE_ROWS; }
-    __device__ __forceinline__ void copy(unsigned char *left, unsigned char *right, Barrier *full, const Place &at, uint32_t block,
-                                         uint32_t rank) const {
+    __device__ __forceinline__ void copy(unsigned char *left, unsigned char *right, Barrier *full, const Place &at, uint32_t block) const {
         copy_box(left, entries, full, block * STEPS, at.row0);
-        copy_half(right, gallery, full, at.column0, block * STEPS, rank);
+#pragma unroll
+        for (uint32_t b = 0; b < TILE_COLUMNS / 64; b++) copy_box(right + b * BOX_BYTES, gallery, full, at.column0 + 64 * b, block * STEPS);
     }
     __device__ __forceinline__ float scale(const Place &at, uint32_t block, uint32_t line) const {
-        if (!is_tile(at)) return 1.f;
         return scales[(size_t)(block * STEPS / TILE_COLUMNS) * (down * TILE_ROWS) + at.row0 + line];
     }
     // More parts than tiles: zeros.
     __device__ __forceinline__ void nothing(const Place &at, uint32_t group) const {
-        if (!is_tile(at)) return;
         for (uint32_t n = threadIdx.x % GROUP; n < 64 * TILE_COLUMNS; n += GROUP) {
             const uint32_t row = at.row0 + 64 * group + n / TILE_COLUMNS, column = at.column0 + n % TILE_COLUMNS;
             if (column < p.stride) parts[((size_t)at.part * (down * TILE_ROWS) + row) * p.stride + column] = 0.f;
         }
     }
     __device__ __forceinline__ void finish(float (&sums)[128], const Place &at, uint32_t group) const {
-        if (!is_tile(at)) return;
 #pragma unroll
         for (uint32_t h = 0; h < 2; h++) {
             const uint32_t row = at.row0 + 64 * group + row_of(h);
@@ -499,17 +474,16 @@ template <class T> struct OfGallery {
     const float *scales;
     const TensorMap *entries, *queries;
     const Params &p;
-    uint32_t pairs, down, across;
+    uint32_t tiles, down, across;
 
-    // Tiles of columns are two in each of the matrix's, so that no pair lacks one.
-    __device__ __forceinline__ Place place(uint32_t pair, uint32_t rank) const {
-        return {(pair / across * 2 + rank) * TILE_ROWS, pair % across * TILE_COLUMNS, 0, down * (TILE_ROWS / STEPS)};
+    __device__ __forceinline__ Place place(uint32_t tile) const {
+        return {tile / across * TILE_ROWS, tile % across * TILE_COLUMNS, 0, down * (TILE_ROWS / STEPS)};
     }
-    __device__ __forceinline__ void copy(unsigned char *left, unsigned char *right, Barrier *full, const Place &at, uint32_t block,
-                                         uint32_t rank) const {
+    __device__ __forceinline__ void copy(unsigned char *left, unsigned char *right, Barrier *full, const Place &at, uint32_t block) const {
 #pragma unroll
         for (uint32_t b = 0; b < TILE_ROWS / 64; b++) copy_box(left + b * BOX_BYTES, entries, full, at.row0 + 64 * b, block * STEPS);
-        copy_half(right, queries, full, at.column0, block * STEPS, rank);
+#pragma unroll
+        for (uint32_t b = 0; b < TILE_COLUMNS / 64; b++) copy_box(right + b * BOX_BYTES, queries, full, at.column0 + 64 * b, block * STEPS);
     }
     __device__ __forceinline__ void nothing(const Place &, uint32_t) const {}
     // Lines are steps, the same for both groups.
@@ -533,61 +507,52 @@ template <class T> struct OfGallery {
     }
 };
 
-// Grid of all: two blocks for each pair of tiles below each other, at most as many as the chip has multiprocessors. Boxes of the maps are
-// 64 values by 128 rows of factors that lie by rows, else by 64.
+// Grid of all three: as many blocks as the chip has multiprocessors, or tiles if they are fewer. `entries`, `queries` and `gallery`
+// of the maps are boxes of 64 values by the lines that the copies above take: 128 or 256 for factors that lie by rows, else 64.
 #undef BY_TYPE
 #define BY_TYPE(name, T)                                                                                                           \
-    extern "C" __global__ void IN_PAIRS __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_matrix_##name(                                     \
+    extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_matrix_##name(                                     \
         T *entries, float *exponents, float *terms, const float *suggested, const uint32_t *row_classes,                           \
         const uint32_t *column_classes, TENSOR_MAP(queries), TENSOR_MAP(gallery), const Params p) {                                \
-        const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS, across = p.flags & SUGGESTS ? 1 : p.tiles;             \
-        const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, (down + 1) / 2 * across, down};                               \
+        const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS, tiles = down * (p.flags & SUGGESTS ? 1 : p.tiles);             \
+        const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, tiles, down};                               \
         run<T>(Matrix<T>{rows, entries, exponents, terms, suggested});                                                             \
     }                                                                                                                              \
-    extern "C" __global__ void IN_PAIRS __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_margins_##name(                                    \
+    extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_margins_##name(                                    \
         T *entries, float *exponents, float *terms, float *weights, const float *reference, const uint32_t *row_classes,           \
         const uint32_t *column_classes, TENSOR_MAP(queries), TENSOR_MAP(gallery), const Params p) {                                \
         const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS;                                                                \
-        const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, (down + 1) / 2 * p.tiles, down};                      \
+        const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, down * p.tiles, down};                      \
         run<T>(Margins<T>{rows, entries, exponents, terms, weights, reference});                                                   \
     }                                                                                                                              \
-    extern "C" __global__ void IN_PAIRS __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_candidates_##name(                                 \
+    extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_candidates_##name(                                 \
         unsigned long long *keys, uint32_t *counts, uint32_t *status, const float *bars, const float *row_terms,                   \
         const float *column_terms, const uint32_t *row_classes, const uint32_t *column_classes, TENSOR_MAP(queries),               \
         TENSOR_MAP(gallery), const Params p) {                                                                                     \
         const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS;                                                                \
         const uint32_t across = (p.columns - p.first_column + TILE_COLUMNS - 1) / TILE_COLUMNS;                                    \
-        const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, (down + 1) / 2 * across, down};                       \
+        const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, down * across, down};                       \
         run<T>(Closeness<Offer>{rows, {keys, counts, status, bars}, row_terms, column_terms});                                     \
     }                                                                                                                              \
-    extern "C" __global__ void IN_PAIRS __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_extremes_##name(                                   \
+    extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_extremes_##name(                                   \
         unsigned long long *best, const float *row_terms, const float *column_terms, const uint32_t *row_classes,                  \
         const uint32_t *column_classes, TENSOR_MAP(queries), TENSOR_MAP(gallery), const Params p) {                                \
         const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS, across = (p.columns + TILE_COLUMNS - 1) / TILE_COLUMNS;        \
-        const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, (down + 1) / 2 * across, down};                       \
+        const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, down * across, down};                       \
         run<T>(Closeness<Best>{rows, {best}, row_terms, column_terms});                                                            \
     }                                                                                                                              \
-    extern "C" __global__ void IN_PAIRS __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_of_queries_##name(                                 \
+    extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_of_queries_##name(                                 \
         float *parts, const float *scales, TENSOR_MAP(entries), TENSOR_MAP(gallery), const Params p) {                             \
         const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS, across = (p.stride + TILE_COLUMNS - 1) / TILE_COLUMNS;         \
-        run<T>(OfQueries<T>{parts, scales, MAP(entries), MAP(gallery), p, across * ((down + 1) / 2) * p.parts, down, across});                 \
+        run<T>(OfQueries<T>{parts, scales, MAP(entries), MAP(gallery), p, across * down * p.parts, down, across});                 \
     }                                                                                                                              \
-    extern "C" __global__ void IN_PAIRS __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_of_gallery_##name(                                 \
+    extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_of_gallery_##name(                                 \
         float *sums, const float *scales, TENSOR_MAP(entries), TENSOR_MAP(queries), const Params p) {                              \
         const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS, across = (p.stride + TILE_COLUMNS - 1) / TILE_COLUMNS;         \
-        const uint32_t pairs = across * p.tiles;                                                 \
-        run<T>(OfGallery<T>{sums, scales, MAP(entries), MAP(queries), p, pairs, down, across});                                    \
+        const uint32_t tiles = across * ((p.columns + TILE_ROWS - 1) / TILE_ROWS);                                                 \
+        run<T>(OfGallery<T>{sums, scales, MAP(entries), MAP(queries), p, tiles, down, across});                                    \
     }
 BY_TYPE(bf16, bf16)
 BY_TYPE(f16, f16)
-#define PAIRS_OF(name)                                                                                                             \
-    ARE_IN_PAIRS(npair_wgmma_matrix_##name);                                                                                       \
-    ARE_IN_PAIRS(npair_wgmma_margins_##name);                                                                                      \
-    ARE_IN_PAIRS(npair_wgmma_candidates_##name);                                                                                   \
-    ARE_IN_PAIRS(npair_wgmma_extremes_##name);                                                                                     \
-    ARE_IN_PAIRS(npair_wgmma_of_queries_##name);                                                                                   \
-    ARE_IN_PAIRS(npair_wgmma_of_gallery_##name)
-PAIRS_OF(bf16);
-PAIRS_OF(f16);
 
 } // namespace hopper

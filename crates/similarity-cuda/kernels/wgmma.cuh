@@ -14,15 +14,10 @@ struct TensorMap {
 };
 #define TENSOR_MAP(name) const TensorMap *name
 #define MAP(name) name
-#define IN_PAIRS
-#define ARE_IN_PAIRS(kernel) static const emulated::InPairs pairs_of_##kernel((void *)kernel)
 #else
 struct alignas(64) TensorMap { uint64_t words[16]; };
 #define TENSOR_MAP(name) const __grid_constant__ TensorMap name
 #define MAP(name) &name
-// Blocks that run two by two and see each other's shared memory.
-#define IN_PAIRS __cluster_dims__(2, 1, 1)
-#define ARE_IN_PAIRS(kernel) static_assert(true, "")
 #endif
 
 static __device__ __forceinline__ uint32_t shared_address(const void *at) {
@@ -39,46 +34,21 @@ static __device__ __forceinline__ uint32_t shared_address(const void *at) {
 typedef uint64_t Barrier;
 
 #ifdef NPAIR_EMULATED
-struct BarrierState { uint8_t expected, pending; uint16_t phase; int32_t bytes; };
-static inline void barrier_step(BarrierState *b, uint32_t arrivals, int32_t bytes) {
+struct BarrierState { uint16_t expected, pending; uint16_t phase, unused; };
+// The bytes of a phase are there as soon as they are announced: copies are done at once.
+static inline void barrier_step(BarrierState *b) {
     // Shared memory that nothing was made in is full of ones.
-    if (b->expected == 0xff || b->pending < arrivals) fprintf(stderr, "an arrival at what is no barrier\n"), abort();
+    if (b->expected == 0xffff || !b->pending) fprintf(stderr, "an arrival at what is no barrier\n"), abort();
     emulated::moved();
-    b->pending -= arrivals;
-    b->bytes += bytes;
-    if (b->pending || b->bytes) return;
+    if (--b->pending) return;
     b->pending = b->expected;
     b->phase ^= 1;
 }
-// What lies at the same place in another block of the cluster.
-template <class T> static inline T *in_block(T *at, uint32_t rank) {
-    return (T *)(emulated::shared_memory_of(rank) + shared_address(at));
-}
 #endif
-
-// This block's number in its pair.
-static __device__ __forceinline__ uint32_t rank_in_pair() {
-#ifdef NPAIR_EMULATED
-    return emulated::block->rank;
-#else
-    uint32_t rank;
-    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-    return rank;
-#endif
-}
-
-// All threads of both blocks.
-static __device__ __forceinline__ void pair_barrier() {
-#ifdef NPAIR_EMULATED
-    emulated::cluster_barrier();
-#else
-    asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
-#endif
-}
 
 static __device__ __forceinline__ void barrier_init(Barrier *barrier, uint32_t arrivals) {
 #ifdef NPAIR_EMULATED
-    *(BarrierState *)barrier = {(uint8_t)arrivals, (uint8_t)arrivals, 0, 0};
+    *(BarrierState *)barrier = {(uint16_t)arrivals, (uint16_t)arrivals, 0, 0};
 #else
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals) : "memory");
 #endif
@@ -92,22 +62,29 @@ static __device__ __forceinline__ void barriers_made() {
 #endif
 }
 
-// Arrives at the barrier at this place of a block of the pair.
-static __device__ __forceinline__ void barrier_arrive(Barrier *barrier, uint32_t rank) {
+static __device__ __forceinline__ void barrier_arrive(Barrier *barrier) {
 #ifdef NPAIR_EMULATED
-    barrier_step((BarrierState *)in_block(barrier, rank), 1, 0);
+    barrier_step((BarrierState *)barrier);
 #else
-    asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\n"
-                 "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n}" ::"r"(shared_address(barrier)), "r"(rank) : "memory");
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
 #endif
 }
 
-// Announces bytes that will be copied, and arrives.
+// Announces bytes, before they are copied, and arrives; in the emulator called after the copies.
 static __device__ __forceinline__ void barrier_announce(Barrier *barrier, uint32_t bytes) {
 #ifdef NPAIR_EMULATED
-    barrier_step((BarrierState *)barrier, 1, (int32_t)bytes);
+    (void)bytes;
+    (void)barrier;
 #else
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)), "r"(bytes) : "memory");
+#endif
+}
+// The end of the copies that were announced.
+static __device__ __forceinline__ void barrier_copied(Barrier *barrier) {
+#ifdef NPAIR_EMULATED
+    barrier_step((BarrierState *)barrier);
+#else
+    (void)barrier;
 #endif
 }
 
@@ -156,8 +133,12 @@ static __device__ __forceinline__ bool any_of_group(uint32_t number, bool is) {
 // Lines of 128 bytes have their chunks of 16 in another order in each of eight lines: the same bank for no two rows.
 static __device__ __forceinline__ uint32_t swizzled(uint32_t address) { return address ^ (address >> 7 & 7) << 4; }
 
+// A box of a factor from (row, column) on: 64 values of a line, as many lines as its map says, zeros outside.
+static __device__ __forceinline__ void copy_box(void *shared, const TensorMap *map, Barrier *barrier, uint32_t column, uint32_t row) {
 #ifdef NPAIR_EMULATED
-static inline void emulated_box(unsigned char *memory, uint32_t base, const TensorMap *map, uint32_t column, uint32_t row) {
+    (void)barrier;
+    unsigned char *memory = emulated::shared_memory();
+    const uint32_t base = shared_address(shared);
     for (uint32_t r = 0; r < map->box_rows; r++)
         for (uint32_t c = 0; c < map->box_width; c++) {
             const bool inside = row + r < map->rows && column + c < map->width;
@@ -165,31 +146,9 @@ static inline void emulated_box(unsigned char *memory, uint32_t base, const Tens
             const uint16_t value = inside ? *from : 0;
             memcpy(memory + swizzled(base + 128 * r + 2 * c), &value, 2);
         }
-}
-static inline int32_t box_bytes(const TensorMap *map) { return (int32_t)(map->box_rows * map->box_width * 2); }
-#endif
-
-// A box of a factor from (row, column) on: 64 values of a line, as many lines as its map says, zeros outside.
-static __device__ __forceinline__ void copy_box(void *shared, const TensorMap *map, Barrier *barrier, uint32_t column, uint32_t row) {
-#ifdef NPAIR_EMULATED
-    emulated_box(emulated::shared_memory(), shared_address(shared), map, column, row);
-    barrier_step((BarrierState *)barrier, 0, -box_bytes(map));
 #else
     asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];"
                  ::"r"(shared_address(shared)), "l"(map), "r"(column), "r"(row), "r"(shared_address(barrier)) : "memory");
-#endif
-}
-
-// The same to this place of both blocks of the pair, each of whose barriers is told.
-static __device__ __forceinline__ void copy_box_to_both(void *shared, const TensorMap *map, Barrier *barrier, uint32_t column, uint32_t row) {
-#ifdef NPAIR_EMULATED
-    for (uint32_t rank = 0; rank < 2; rank++) {
-        emulated_box(emulated::shared_memory_of(rank), shared_address(shared), map, column, row);
-        barrier_step((BarrierState *)in_block(barrier, rank), 0, -box_bytes(map));
-    }
-#else
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;"
-                 ::"r"(shared_address(shared)), "l"(map), "r"(column), "r"(row), "r"(shared_address(barrier)), "h"((uint16_t)3) : "memory");
 #endif
 }
 

@@ -66,23 +66,10 @@ inline __half __float2half_rn(float f) {
     return out;
 }
 
-// Kernels whose blocks run in clusters of two.
-namespace emulated {
-inline std::vector<void *> &in_pairs() {
-    static std::vector<void *> kernels;
-    return kernels;
-}
-struct InPairs {
-    explicit InPairs(void *kernel) { in_pairs().push_back(kernel); }
-};
-} // namespace emulated
-
 // Runs a kernel that takes `count` buffers and a struct of parameters, by its address.
 template <class P>
 int launch(void *kernel, const uint32_t *grid, uint32_t threads, uint32_t shared, void **b, uint32_t count, const P &p, int reverse) {
-    const auto &pairs = emulated::in_pairs();
-    const uint32_t beside = std::find(pairs.begin(), pairs.end(), kernel) == pairs.end() ? 1 : 2;
-    auto run = [&](auto call) { emulated::run({grid[0], grid[1], grid[2]}, threads, shared, reverse != 0, beside, call); };
+    auto run = [&](auto call) { emulated::run({grid[0], grid[1], grid[2]}, threads, shared, reverse != 0, call); };
     typedef void *B;
     switch (count) {
     case 1: run([&] { ((void (*)(B, P))kernel)(b[0], p); }); return 0;

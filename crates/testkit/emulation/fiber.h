@@ -33,22 +33,7 @@ struct Fiber {
 constexpr size_t STACK = 128 << 10;
 constexpr uint32_t LANES = 32, SLOT = 64;
 
-struct Block;
-
-// Who comes to a barrier of a part of the threads: how many, in which round, and whether any of them says so.
-struct Named { uint32_t arrived, round; bool any, last; };
-
-// Blocks that run at the same time and see each other's shared memory.
-struct Cluster {
-    std::vector<Block *> blocks;
-    Named barrier;
-    // Threads that looked and had to wait again since anything moved.
-    uint64_t idle;
-};
-
 struct Block {
-    Cluster *cluster = nullptr;
-    uint32_t rank = 0; // in its cluster
     Place grid, place;
     uint32_t threads = 0;
     std::vector<Fiber> fibers;
@@ -62,7 +47,10 @@ struct Block {
     // Exactly as much as was asked for, so that a sanitizer sees what lies beyond.
     std::unique_ptr<unsigned char[]> shared;
     size_t shared_size = 0;
-    Named named[16]; // by number
+    // Barriers of a part of the threads, by number: who has come, in which round, and what any of them said.
+    struct Named { uint32_t arrived, round; bool any, last; } named[16];
+    // Threads that looked and had to wait again since anything moved.
+    uint64_t idle;
     const void *scheduler_stack = nullptr;
     size_t scheduler_size = 0;
     void *scheduler_fake = nullptr;
@@ -91,18 +79,18 @@ inline void warp_barrier() { to_scheduler(AT_WARP); }
 
 // Lets the others go on, and comes back.
 inline void yield() {
-    if (++block->cluster->idle > 100'000'000) {
+    if (++block->idle > 100'000'000) {
         fprintf(stderr, "threads of block (%u, %u, %u) wait for what never comes\n", block->place.x, block->place.y, block->place.z);
         abort();
     }
     to_scheduler(READY);
 }
 // Says that what others wait for may have changed.
-inline void moved() { block->cluster->idle = 0; }
+inline void moved() { block->idle = 0; }
 
-// Comes to a barrier for so many threads, says something there, and waits for all; whether any of them says so.
-inline bool come_to(Named &b, uint32_t threads, bool says) {
-    const uint32_t round = b.round;
+// Comes to a barrier of this number for so many threads, and says something there.
+inline void named_arrive(uint32_t number, uint32_t threads, bool says) {
+    Block::Named &b = block->named[number];
     b.any = b.any || says;
     moved();
     if (++b.arrived == threads) {
@@ -111,15 +99,15 @@ inline bool come_to(Named &b, uint32_t threads, bool says) {
         b.arrived = 0;
         b.round++;
     }
+}
+// The same, and waits for all; whether any of them says so.
+inline bool named_barrier(uint32_t number, uint32_t threads, bool says) {
+    Block::Named &b = block->named[number];
+    const uint32_t round = b.round;
+    named_arrive(number, threads, says);
     while (b.round == round) yield();
     return b.last;
 }
-inline bool named_barrier(uint32_t number, uint32_t threads, bool says) { return come_to(block->named[number], threads, says); }
-// All threads of all blocks of the cluster.
-inline void cluster_barrier() {
-    come_to(block->cluster->barrier, (uint32_t)block->cluster->blocks.size() * block->threads, false);
-}
-inline unsigned char *shared_memory_of(uint32_t rank) { return block->cluster->blocks[rank]->shared.get(); }
 
 inline void enter() {
 #ifdef __SANITIZE_ADDRESS__
@@ -156,90 +144,61 @@ __attribute__((noinline)) inline void prepare(Fiber &f, uint32_t thread, char *s
     makecontext(&f.context, enter, 0);
 }
 
-inline void begin_block(Block &b, const std::function<void()> &body) {
+inline void run_block(Block &b, const std::function<void()> &body, bool reverse) {
+    block = &b;
     b.body = &body;
+    const uint32_t n = b.threads;
     memset(b.shared.get(), 0xff, b.shared_size);
     memset(b.named, 0, sizeof b.named);
-    for (uint32_t i = 0; i < b.threads; i++) prepare(b.fibers[i], i, b.stacks.get() + i * STACK);
-}
-
-enum Progress { ENDED, GOES_ON, STUCK };
-
-// Lets every thread that can go on do so once, and opens barriers that all have come to.
-inline Progress step_block(Block &b, bool reverse) {
-    block = &b;
-    const uint32_t n = b.threads;
-    for (uint32_t k = 0; k < n; k++) {
-        const uint32_t i = reverse ? n - 1 - k : k;
-        if (b.fibers[i].state == READY) resume(b, b.fibers[i], i);
-    }
-    uint32_t done = 0, at_block = 0, ready = 0;
-    for (Fiber &f : b.fibers) done += f.state == DONE, at_block += f.state == AT_BLOCK, ready += f.state == READY;
-    if (done == n) return ENDED;
-    bool moves = ready > 0;
-    for (uint32_t first = 0; first < n; first += LANES) {
-        const uint32_t end = first + LANES < n ? first + LANES : n;
-        uint32_t waiting = 0, alive = 0;
-        for (uint32_t i = first; i < end; i++) waiting += b.fibers[i].state == AT_WARP, alive += b.fibers[i].state != DONE;
-        if (!waiting || waiting != alive) continue;
-        for (uint32_t i = first; i < end; i++)
-            if (b.fibers[i].state == AT_WARP) b.fibers[i].state = READY;
-        moves = true;
-    }
-    if (moves) return GOES_ON;
-    if (at_block == n) {
-        for (Fiber &f : b.fibers) f.state = READY;
-        return GOES_ON;
-    }
-    fprintf(stderr, "divergent barrier in block (%u, %u, %u): %u of %u threads wait for the block, %u are done\n", b.place.x,
-            b.place.y, b.place.z, at_block, n, done);
-    return STUCK;
-}
-
-inline void run_cluster(Cluster &cluster, const std::function<void()> &body, bool reverse) {
-    cluster.barrier = {};
-    cluster.idle = 0;
-    for (Block *b : cluster.blocks) begin_block(*b, body);
-    for (uint32_t ended = 0; ended < cluster.blocks.size();) {
-        ended = 0;
-        for (Block *b : cluster.blocks) {
-            const Progress progress = step_block(*b, reverse);
-            if (progress == STUCK) abort();
-            ended += progress == ENDED;
+    b.idle = 0;
+    for (uint32_t i = 0; i < n; i++) prepare(b.fibers[i], i, b.stacks.get() + i * STACK);
+    for (;;) {
+        for (uint32_t k = 0; k < n; k++) {
+            const uint32_t i = reverse ? n - 1 - k : k;
+            if (b.fibers[i].state == READY) resume(b, b.fibers[i], i);
         }
+        uint32_t done = 0, at_block = 0;
+        for (Fiber &f : b.fibers) done += f.state == DONE, at_block += f.state == AT_BLOCK;
+        if (done == n) return;
+        bool moved = false;
+        for (uint32_t first = 0; first < n; first += LANES) {
+            const uint32_t end = first + LANES < n ? first + LANES : n;
+            uint32_t waiting = 0, alive = 0;
+            for (uint32_t i = first; i < end; i++) waiting += b.fibers[i].state == AT_WARP, alive += b.fibers[i].state != DONE;
+            if (!waiting || waiting != alive) continue;
+            for (uint32_t i = first; i < end; i++)
+                if (b.fibers[i].state == AT_WARP) b.fibers[i].state = READY;
+            moved = true;
+        }
+        bool ready = false;
+        for (Fiber &f : b.fibers) ready = ready || f.state == READY;
+        if (moved || ready) continue;
+        if (at_block == n) {
+            for (Fiber &f : b.fibers) f.state = READY;
+            continue;
+        }
+        fprintf(stderr, "divergent barrier in block (%u, %u, %u): %u of %u threads wait for the block, %u are done\n", b.place.x,
+                b.place.y, b.place.z, at_block, n, done);
+        abort();
     }
-}
-
-// Blocks one after the other, or so many beside each other along x at a time.
-inline void run(Place grid, uint32_t threads, size_t shared, bool reverse, uint32_t beside, const std::function<void()> &body) {
-    if (grid.x % beside) fprintf(stderr, "%u blocks are no whole clusters of %u\n", grid.x, beside), abort();
-    std::vector<std::unique_ptr<Block>> blocks;
-    Cluster cluster;
-    for (uint32_t rank = 0; rank < beside; rank++) {
-        blocks.emplace_back(new Block);
-        Block &b = *blocks.back();
-        b.cluster = &cluster;
-        b.rank = rank;
-        b.grid = grid;
-        b.threads = threads;
-        b.fibers.resize(threads);
-        b.stacks.reset(new char[STACK * threads]);
-        b.slots.resize((size_t)SLOT * threads);
-        b.shared.reset(new unsigned char[shared ? shared : 1]);
-        b.shared_size = shared;
-        cluster.blocks.push_back(&b);
-    }
-    for (uint32_t z = 0; z < grid.z; z++)
-        for (uint32_t y = 0; y < grid.y; y++)
-            for (uint32_t x = 0; x < grid.x; x += beside) {
-                for (uint32_t rank = 0; rank < beside; rank++) blocks[rank]->place = {x + rank, y, z};
-                run_cluster(cluster, body, reverse);
-            }
-    block = nullptr;
 }
 
 inline void run(Place grid, uint32_t threads, size_t shared, bool reverse, const std::function<void()> &body) {
-    run(grid, threads, shared, reverse, 1, body);
+    Block b;
+    b.grid = grid;
+    b.threads = threads;
+    b.fibers.resize(threads);
+    b.stacks.reset(new char[STACK * threads]);
+    b.slots.resize((size_t)SLOT * threads);
+    b.shared.reset(new unsigned char[shared ? shared : 1]);
+    b.shared_size = shared;
+    for (uint32_t z = 0; z < grid.z; z++)
+        for (uint32_t y = 0; y < grid.y; y++)
+            for (uint32_t x = 0; x < grid.x; x++) {
+                b.place = {x, y, z};
+                run_block(b, body, reverse);
+            }
+    block = nullptr;
 }
 
 // Hands `f` what all lanes of the warp hold.

@@ -205,7 +205,7 @@ struct TensorMap {
 }
 
 /// Multiprocessors of the emulated chip: few, so that a block has several tiles.
-const BLOCKS: usize = 4;
+const BLOCKS: usize = 3;
 
 type Run = unsafe extern "C" fn(*mut c_void, *const u32, u32, u32, *mut *mut c_void, u32, *const Params, i32) -> i32;
 

@@ -59,17 +59,9 @@ impl Search<'_> {
                 let ins = vec![row_terms, column_terms, row_classes, column_classes];
                 let maps = vec![
                     Map::new(queries.from(0), rows, stride, tiles.rows),
-                    Map::new(gallery.from(0), columns, stride, tiles.rows),
+                    Map::new(gallery.from(0), columns, stride, tiles.columns),
                 ];
-                start_groups(
-                    chip,
-                    groups,
-                    ("extremes", variant, across * down.div_ceil(2)),
-                    vec![&mut best],
-                    ins,
-                    maps,
-                    params,
-                )?;
+                start_groups(chip, groups, ("extremes", variant, across * down), vec![&mut best], ins, maps, params)?;
             }
         }
         chip.launch(Launch {

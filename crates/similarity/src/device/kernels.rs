@@ -22,7 +22,7 @@ pub(crate) mod cuda {
     pub(crate) fn groups(dtype: DType, multiprocessors: usize) -> Option<Groups> {
         let stages = 4 * (128 + 256) * 64 * 2;
         let all =
-            Groups { pairs: multiprocessors / 2, threads: 384, shared: stages + 1024 + 128, wide: 256, kept: 2 << 30 };
+            Groups { blocks: multiprocessors, threads: 384, shared: stages + 1024 + 128, wide: 256, kept: 2 << 30 };
         matches!(dtype, DType::BF16 | DType::F16).then_some(all)
     }
 

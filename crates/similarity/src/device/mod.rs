@@ -90,8 +90,8 @@ pub(crate) struct Tiles {
 /// Kernels that take their factors through the chip's copy engine: `npair_wgmma_*`, whose tiles are those of [`Tiles`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Groups {
-    /// Pairs of blocks that run at the same time, and take one pair of tiles after the other.
-    pub(crate) pairs: usize,
+    /// Blocks that run at the same time, and take one tile after the other.
+    pub(crate) blocks: usize,
     pub(crate) threads: u32,
     pub(crate) shared: usize,
     /// Columns of a gradient's tile.
@@ -172,17 +172,17 @@ impl<'a, B> In<'a, B> {
     }
 }
 
-/// Starts one of the kernels with a copy engine: its name, the sides' type, and how many pairs of tiles below each other it has.
+/// Starts one of the kernels with a copy engine: its name, the sides' type and its tiles.
 pub(crate) fn start_groups<C: Chip>(
     chip: &C,
     groups: Groups,
-    (name, variant, pairs): (&str, &str, usize),
+    (name, variant, tiles): (&str, &str, usize),
     outs: Vec<&mut C::Buffer>,
     ins: Vec<In<C::Buffer>>,
     maps: Vec<Map<C::Buffer>>,
     params: Params,
 ) -> Result<()> {
-    let (kernel, grid) = (format!("npair_wgmma_{name}_{variant}"), [2 * groups.pairs.min(pairs), 1, 1]);
+    let (kernel, grid) = (format!("npair_wgmma_{name}_{variant}"), [groups.blocks.min(tiles), 1, 1]);
     chip.launch(Launch { kernel, grid, threads: groups.threads, shared: groups.shared, outs, ins, maps, params })
 }
 

@@ -152,12 +152,12 @@ impl Search<'_> {
                         let ins = vec![bars, row_terms, column_terms, row_classes, column_classes];
                         let maps = vec![
                             Map::new(queries.from(0), rows, stride, tiles.rows),
-                            Map::new(gallery.from(0), columns, stride, tiles.rows),
+                            Map::new(gallery.from(0), columns, stride, tiles.columns),
                         ];
                         start_groups(
                             chip,
                             groups,
-                            ("candidates", variant, across * down.div_ceil(2)),
+                            ("candidates", variant, across * down),
                             outs,
                             ins,
                             maps,

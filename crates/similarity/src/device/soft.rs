@@ -116,7 +116,6 @@ impl Soft<'_> {
         for first in (0..rows).step_by(cut.wave) {
             let now = cut.wave.min(rows - first);
             let down = now.div_ceil(tiles.rows);
-            let pairs = down.div_ceil(2);
             let params = Params {
                 rows: now as u32,
                 columns: columns as u32,
@@ -156,23 +155,23 @@ impl Soft<'_> {
                     let maps = || {
                         vec![
                             Map::new(queries.from(0), rows, stride, tiles.rows),
-                            Map::new(gallery.from(0), columns, stride, tiles.rows),
+                            Map::new(gallery.from(0), columns, stride, tiles.columns),
                         ]
                     };
                     let classes = [row_classes, column_classes];
                     if self.kind == Kind::SoftplusSum {
                         let outs = vec![&mut entries, &mut exponents, &mut terms, &mut weights];
                         let ins = [&[reference.after(first)], &classes[..]].concat();
-                        start_groups(chip, groups, ("margins", variant, across * pairs), outs, ins, maps(), params)?;
+                        start_groups(chip, groups, ("margins", variant, across * down), outs, ins, maps(), params)?;
                     } else {
                         // What exponents the rows are likely to have, from the first columns.
                         let outs = vec![&mut entries, &mut suggested, &mut terms];
                         let ins = vec![In::Nothing; 3];
                         let suggests = Params { flags: SUGGESTS, ..params };
-                        start_groups(chip, groups, ("matrix", variant, pairs), outs, ins, maps(), suggests)?;
+                        start_groups(chip, groups, ("matrix", variant, down), outs, ins, maps(), suggests)?;
                         let outs = vec![&mut entries, &mut exponents, &mut terms];
                         let ins = [&[In::Buffer(&suggested, 0)], &classes[..]].concat();
-                        start_groups(chip, groups, ("matrix", variant, across * pairs), outs, ins, maps(), params)?;
+                        start_groups(chip, groups, ("matrix", variant, across * down), outs, ins, maps(), params)?;
                     }
                 }
             }
@@ -206,7 +205,7 @@ impl Soft<'_> {
                     Some(groups) => start_groups(
                         chip,
                         groups,
-                        ("of_queries", variant, stride.div_ceil(groups.wide) * pairs * cut.parts),
+                        ("of_queries", variant, stride.div_ceil(groups.wide) * down * cut.parts),
                         vec![&mut parts],
                         vec![In::Buffer(&exponents, 0)],
                         vec![
@@ -243,7 +242,7 @@ impl Soft<'_> {
                     Some(groups) => start_groups(
                         chip,
                         groups,
-                        ("of_gallery", variant, stride.div_ceil(groups.wide) * across),
+                        ("of_gallery", variant, stride.div_ceil(groups.wide) * columns.div_ceil(tiles.rows)),
                         vec![sums],
                         vec![In::Buffer(&exponents, 0)],
                         vec![
