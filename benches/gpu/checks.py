@@ -102,6 +102,9 @@ def soft_cases(inputs, emulated, least):
     yield dict(n_pair, shape=(1, 1, 1))
     yield dict(n_pair, shape=(129, 129, 33), size=30.0)
     yield dict(n_pair, shape=(131, 131, 140))
+    # More than a tile of columns, whole ones and a part of one.
+    for kind, mask in [("log_sum_exp", "same_class"), ("softplus_sum", "other_class"), ("log1p_sum_exp", "same_class_off_diagonal")]:
+        yield dict(kind=kind, mask_name=mask, shape=(290, 290, least + 9), reference="given", per_row=True)
     if not emulated:
         yield dict(n_pair, shape=(4097, 4097, 512))
         yield dict(n_pair, shape=(300, 300, 512), size=100.0)

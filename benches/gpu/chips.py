@@ -108,6 +108,10 @@ class Emulated(Chip):
     def map(self, tensor, rows, stride, box_rows, box_width=64):
         return TensorMap(tensor.data_ptr(), stride, rows, stride, box_width, box_rows)
 
+    def woven_map(self, tensor, rows, stride):
+        """The same for boxes of 256 whole lines in the order that the kernels weave; the emulator knows the order itself."""
+        return self.map(tensor, rows, stride, 256)
+
     def start(self, kernel, grid, threads, shared, addresses, maps, params):
         entry = ctypes.cast(getattr(self.library, kernel), ctypes.c_void_p)
         addresses = [*addresses, *(ctypes.addressof(m) for m in maps)]
@@ -158,14 +162,22 @@ class Gpu(Chip):
 
     def map(self, tensor, rows, stride, box_rows, box_width=64):
         """A tensor map of (rows, stride) values of 16 bits, copied in boxes whose lines are swizzled over 128 bytes."""
+        return self.encoded(tensor, [stride, rows], [2 * stride], [box_width, box_rows])
+
+    def woven_map(self, tensor, rows, stride):
+        """The same for boxes of 256 whole lines, of every 32 line 8 q + 2 t + c being row 8 t + 2 q + c."""
+        line = 2 * stride
+        return self.encoded(tensor, [stride, 2, 4, 4, max(rows // 32, 1)], [line, 8 * line, 2 * line, 32 * line], [64, 2, 4, 4, 8])
+
+    def encoded(self, tensor, sizes, strides, box):
         found = (ctypes.c_uint8 * 256)()
         at = (ctypes.addressof(found) + 127) // 128 * 128 - ctypes.addressof(found)
         tensor_map = (ctypes.c_uint8 * 128).from_buffer(found, at)
-        kind = TYPE_BF16 if tensor.dtype == torch.bfloat16 else TYPE_F16
+        kind, rank = TYPE_BF16 if tensor.dtype == torch.bfloat16 else TYPE_F16, len(sizes)
         self.ask(
-            "cuTensorMapEncodeTiled", tensor_map, ctypes.c_int(kind), ctypes.c_uint32(2), ctypes.c_void_p(tensor.data_ptr()),
-            (ctypes.c_uint64 * 2)(stride, rows), (ctypes.c_uint64 * 1)(2 * stride), (ctypes.c_uint32 * 2)(box_width, box_rows),
-            (ctypes.c_uint32 * 2)(1, 1), ctypes.c_int(0), ctypes.c_int(SWIZZLE_128), ctypes.c_int(PROMOTE_L2_256), ctypes.c_int(0),
+            "cuTensorMapEncodeTiled", tensor_map, ctypes.c_int(kind), ctypes.c_uint32(rank), ctypes.c_void_p(tensor.data_ptr()),
+            (ctypes.c_uint64 * rank)(*sizes), (ctypes.c_uint64 * (rank - 1))(*strides), (ctypes.c_uint32 * rank)(*box),
+            (ctypes.c_uint32 * rank)(*[1] * rank), ctypes.c_int(0), ctypes.c_int(SWIZZLE_128), ctypes.c_int(PROMOTE_L2_256), ctypes.c_int(0),
         )  # fmt: skip
         return tensor_map
 

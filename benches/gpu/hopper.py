@@ -8,7 +8,7 @@ from params import PRECISIONS
 # hopper.cu
 THREADS, STAGE_BYTES, STAGES, SUGGESTS = 384, 48 << 10, 4, 4
 # Words for the compiler that are tried.
-VARIANTS = [("NPAIR_HOPPER_STAGES=4",), ("NPAIR_HOPPER_STAGES=3",)]
+VARIANTS = [(f"NPAIR_HOPPER_AHEAD={n}",) for n in (0, 4, 8, 16)]
 
 
 def takes(chip, precision):
@@ -66,6 +66,7 @@ class Wave(plan.Wave):
         entries, exponents, terms, _ = outs
         fields = dict(self.fields, first_row=first)
         maps = [map_of(self.chip, self.queries, self.stride, 128), map_of(self.chip, self.gallery, self.stride, 256)]
+        maps.append(self.chip.woven_map(self.gallery, fields["columns"], self.stride))
         if self.kind == "softplus_sum":
             reference = None if self.reference is None else self.reference[first:]
             return self.start("margins", down * fields["tiles"], outs, [reference, *self.mask.classes], maps, fields)

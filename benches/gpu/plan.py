@@ -12,7 +12,7 @@ CANDIDATES = 11_776
 # mod.rs, soft.rs, search.rs
 ALIGNED, KEPT, BUSY = 8, 512 << 20, 264
 ROWS_OF_A_BLOCK, SLICES = 32, 8
-SEARCH_COLUMNS, SEARCH_KEPT = 4096, 512 << 20
+SEARCH_COLUMNS, SEARCH_KEPT, PRUNING = 4096, 512 << 20, 1024
 BEGINS, FARTHEST = 1, 1
 
 
@@ -244,7 +244,7 @@ def nearest(chip, queries, gallery, k, precision, mask=Mask(), terms=Terms(), cu
             end = min(columns, first + cut.columns)
             launches.candidates([keys, counts, status], bars, start, **fields, columns=end, first_column=first, line=k + cut.slack)
             line = k if end == columns else k + cut.slack
-            chip.launch("npair_prune", (now, 1, 1), 256, capacity * 8 + 260 * 4, [keys, counts, bars], [], **fields, first_row=start, line=line)
+            chip.launch("npair_prune", (min(now, PRUNING), 1, 1), 256, capacity * 8 + 260 * 4, [keys, counts, bars], [], **fields, first_row=start, line=line)
         shared = (1 << max(k - 1, 0).bit_length()) * 8
         chip.launch("npair_sorted", (now, 1, 1), 256, shared, [near, places], [keys, counts], **fields, first_row=start)
     return near.view(rows, k), places.view(rows, k), status

@@ -8,6 +8,10 @@
 #ifndef NPAIR_HOPPER_STAGES
 #define NPAIR_HOPPER_STAGES 4
 #endif
+// How many blocks of steps ahead the entries are asked for: they come from memory, not from the cache.
+#ifndef NPAIR_HOPPER_AHEAD
+#define NPAIR_HOPPER_AHEAD 8
+#endif
 
 namespace hopper {
 
@@ -53,6 +57,7 @@ template <class Work> static __device__ __forceinline__ void copy_all(const Work
     for (uint32_t tile = blockIdx.x; tile < work.tiles; tile += gridDim.x) {
         const typename Work::Place at = work.place(tile);
         for (uint32_t block = at.from; block < at.to; block++) {
+            if (NPAIR_HOPPER_AHEAD && block + NPAIR_HOPPER_AHEAD < at.to) work.fetch(at, block + NPAIR_HOPPER_AHEAD);
             barrier_wait(ring.empty + ring.stage, ring.parity ^ 1);
             Barrier *full = ring.full + ring.stage;
             barrier_announce(full, STAGE_BYTES);
@@ -128,9 +133,12 @@ template <class T, class Work> static __device__ __forceinline__ void run(const 
     }
 }
 
-// Where a thread's sums lie in its group's 64 rows and the tile's 256 columns: sum 4 j + 2 h + c at (row_of(h), column_of(j) + c).
+// Where a thread's sums lie in its group's 64 rows and the tile's 256 columns: sum 4 j + 2 h + c at (row_of(h), column_of(j) + c), or where
+// the right factor was copied woven at (row_of(h), column_of<true>(j) + c).
 static __device__ __forceinline__ uint32_t row_of(uint32_t h) { return threadIdx.x % GROUP / WARP * 16 + threadIdx.x % WARP / 4 + 8 * h; }
-static __device__ __forceinline__ uint32_t column_of(uint32_t j) { return 8 * j + threadIdx.x % 4 * 2; }
+template <bool WOVEN = false> static __device__ __forceinline__ uint32_t column_of(uint32_t j) {
+    return WOVEN ? j / 4 * 32 + threadIdx.x % 4 * 8 + j % 4 * 2 : 8 * j + threadIdx.x % 4 * 2;
+}
 
 // --- The matrix -----------------------------------------------------------------------------------------------------------
 
@@ -162,18 +170,23 @@ struct Rows {
     }
     __device__ __forceinline__ float scale(const Place &, uint32_t, uint32_t) const { return 1.f; }
     __device__ __forceinline__ void nothing(const Place &, uint32_t) const {}
+    __device__ __forceinline__ void fetch(const Place &, uint32_t) const {}
 
     // Which of a thread's 64 entries of its two rows take part: bit 2 j + c. Everything but classes is known without a loop.
+    template <bool WOVEN = false>
     __device__ __forceinline__ void takes_part(uint64_t (&bits)[2], uint32_t row0, uint32_t column0) const {
         const bool suggests = p.flags & SUGGESTS, classes = of_classes(p.mask) && !suggests;
         const bool off_diagonal = (p.mask == OFF_DIAGONAL || p.mask == SAME_CLASS_OFF_DIAGONAL) && !suggests;
-        const uint32_t first = column_of(0);
-        const uint64_t inside = spread(column0, first) | spread(column0, first + 1) << 1;
+        const uint32_t first = column_of<WOVEN>(0);
+        // What is woven has all columns.
+        const uint64_t inside = WOVEN ? ~0ull : spread(column0, first) | spread(column0, first + 1) << 1;
 #pragma unroll
         for (uint32_t h = 0; h < 2; h++) {
             const uint32_t row = row0 + row_of(h), own = p.first_row + row - column0;
             bits[h] = row < p.rows ? inside : 0;
-            if (off_diagonal && own < TILE_COLUMNS && own % 8 / 2 * 2 == first) bits[h] &= ~(1ull << (own / 8 * 2 + own % 2));
+            if (!off_diagonal || own >= TILE_COLUMNS) continue;
+            const uint32_t j = WOVEN ? own / 32 * 4 + own % 8 / 2 : own / 8;
+            if (column_of<WOVEN>(j) == own / 2 * 2) bits[h] &= ~(1ull << (2 * j + own % 2));
         }
         if (!classes) return;
         const uint32_t above = row0 + row_of(0), below = row0 + row_of(1);
@@ -182,7 +195,7 @@ struct Rows {
         uint64_t same[2] = {0, 0};
 #pragma unroll 4
         for (uint32_t n = 0; n < 64; n++) {
-            const uint32_t of_column = inside >> n & 1 ? column_classes[column0 + column_of(n / 2) + n % 2] : 0;
+            const uint32_t of_column = inside >> n & 1 ? column_classes[column0 + column_of<WOVEN>(n / 2) + n % 2] : 0;
             same[0] = same[0] >> 1 | (uint64_t)(of_column == of_above) << 63;
             same[1] = same[1] >> 1 | (uint64_t)(of_column == of_below) << 63;
         }
@@ -211,8 +224,8 @@ static __device__ __forceinline__ void exchange(uint32_t &first, uint32_t &last,
     else last = theirs;
 }
 
-// A row's entries: four lanes exchange pairs, so that each has eight neighbours to write at once.
-template <class T> static __device__ __forceinline__ void write(const float (&sums)[128], uint32_t h, T *line) {
+// A row's entries, eight neighbours at once: a lane has them where columns are woven, else four lanes exchange pairs.
+template <class T, bool WOVEN> static __device__ __forceinline__ void write(const float (&sums)[128], uint32_t h, T *line) {
     const uint32_t lane = threadIdx.x % 4;
     const bool odd = lane & 1, upper = lane & 2;
 #pragma unroll
@@ -220,24 +233,44 @@ template <class T> static __device__ __forceinline__ void write(const float (&su
         uint32_t w[4];
 #pragma unroll
         for (uint32_t q = 0; q < 4; q++) w[q] = pair<T>(sums[16 * i + 4 * q + 2 * h], sums[16 * i + 4 * q + 2 * h + 1]);
-        exchange(w[0], w[1], odd, 1);
-        exchange(w[2], w[3], odd, 1);
-        exchange(w[0], w[2], upper, 2);
-        exchange(w[1], w[3], upper, 2);
+        if (!WOVEN) {
+            exchange(w[0], w[1], odd, 1);
+            exchange(w[2], w[3], odd, 1);
+            exchange(w[0], w[2], upper, 2);
+            exchange(w[1], w[3], upper, 2);
+        }
         *(uint4 *)(line + 32 * i + 8 * lane) = make_uint4(w[0], w[1], w[2], w[3]);
     }
 }
 
-template <class T> struct Matrix : Rows {
+// What is written out: whole tiles of columns are woven.
+struct Written : Rows {
+    const TensorMap *woven;
+
+    __device__ __forceinline__ bool is_woven(const Place &at) const { return (at.column + 1) * TILE_COLUMNS <= p.columns; }
+    __device__ __forceinline__ void copy(unsigned char *left, unsigned char *right, Barrier *full, const Place &at, uint32_t block) const {
+        copy_box(left, queries, full, block * STEPS, p.first_row + at.row0);
+        if (is_woven(at)) copy_woven(right, woven, full, block * STEPS, at.column * (TILE_COLUMNS / 32));
+        else copy_box(right, gallery, full, block * STEPS, at.column * TILE_COLUMNS);
+    }
+};
+
+template <class T> struct Matrix : Written {
     T *entries;
     float *exponents, *terms;
     const float *suggested;
 
     __device__ __forceinline__ void finish(float (&sums)[128], const Place &at, uint32_t group) const {
+        if (is_woven(at)) finish_as<true>(sums, at, group);
+        else finish_as<false>(sums, at, group);
+    }
+
+  private:
+    template <bool WOVEN> __device__ __forceinline__ void finish_as(float (&sums)[128], const Place &at, uint32_t group) const {
         const uint32_t row0 = at.row0 + 64 * group, column0 = at.column * TILE_COLUMNS, lines = down * TILE_ROWS;
         if (!all_take_part(row0, column0)) {
             uint64_t bits[2];
-            takes_part(bits, row0, column0);
+            takes_part<WOVEN>(bits, row0, column0);
 #pragma unroll
             for (uint32_t n = 0; n < 128; n++) sums[n] = bits[n / 2 % 2] >> (n / 4 * 2 + n % 2) & 1 ? sums[n] : -INFINITY;
         }
@@ -278,21 +311,27 @@ template <class T> struct Matrix : Rows {
                 exponents[(size_t)at.column * lines + row] = none[h] ? -INFINITY : exponent[h];
                 terms[(size_t)at.column * lines + row] = all;
             }
-            write(sums, h, entries + (size_t)row * p.line + column0);
+            write<T, WOVEN>(sums, h, entries + (size_t)row * p.line + column0);
         }
     }
 };
 
 // Soft margins: every entry's weight, and of every row and tile the sum of the terms and that of the weights.
-template <class T> struct Margins : Rows {
+template <class T> struct Margins : Written {
     T *entries;
     float *exponents, *terms, *weights;
     const float *reference;
 
     __device__ __forceinline__ void finish(float (&sums)[128], const Place &at, uint32_t group) const {
+        if (is_woven(at)) finish_as<true>(sums, at, group);
+        else finish_as<false>(sums, at, group);
+    }
+
+  private:
+    template <bool WOVEN> __device__ __forceinline__ void finish_as(float (&sums)[128], const Place &at, uint32_t group) const {
         const uint32_t row0 = at.row0 + 64 * group, column0 = at.column * TILE_COLUMNS, lines = down * TILE_ROWS;
         uint64_t bits[2] = {~0ull, ~0ull};
-        if (!all_take_part(row0, column0)) takes_part(bits, row0, column0);
+        if (!all_take_part(row0, column0)) takes_part<WOVEN>(bits, row0, column0);
 #pragma unroll
         for (uint32_t h = 0; h < 2; h++) {
             const uint32_t row = row0 + row_of(h);
@@ -314,7 +353,7 @@ template <class T> struct Margins : Rows {
                 const size_t at_row = (size_t)at.column * lines + row;
                 exponents[at_row] = 0.f, terms[at_row] = sum, weights[at_row] = weight;
             }
-            write(sums, h, entries + (size_t)row * p.line + column0);
+            write<T, WOVEN>(sums, h, entries + (size_t)row * p.line + column0);
         }
     }
 };
@@ -331,14 +370,29 @@ template <class Visit> struct Closeness : Rows {
         const bool all = all_take_part(row0, column0);
         uint64_t bits[2] = {~0ull, ~0ull};
         if (!all) takes_part(bits, row0, column0);
+        // Not a number as soon as an entry is none, or not finite.
+        float fine[2] = {0.f, 0.f};
+        if (all && !row_terms && !column_terms) {
+#pragma unroll
+            for (uint32_t n = 0; n < 128; n++) {
+                sums[n] *= p.scale;
+                fine[n / 2 % 2] = fmaf(sums[n], 0.f, fine[n / 2 % 2]);
+            }
+        } else {
+            with_terms(sums, fine, row0, column0, bits);
+        }
+#pragma unroll
+        for (uint32_t h = 0; h < 2; h++) visit.row(sums, h, row0 + row_of(h), column0, fine[h] == 0.f, p);
+    }
+
+  private:
+    __device__ __forceinline__ void with_terms(float (&sums)[128], float (&fine)[2], uint32_t row0, uint32_t column0, const uint64_t (&bits)[2]) const {
         float of_row[2];
 #pragma unroll
         for (uint32_t h = 0; h < 2; h++) {
             const uint32_t row = row0 + row_of(h);
             of_row[h] = row_terms && row < p.rows ? row_terms[p.first_row + row] : 0.f;
         }
-        // Not a number as soon as an entry is none, or not finite.
-        float fine[2] = {0.f, 0.f};
 #pragma unroll
         for (uint32_t j = 0; j < 32; j++) {
             float of_column[2] = {0.f, 0.f};
@@ -353,13 +407,11 @@ template <class Visit> struct Closeness : Rows {
             for (uint32_t n = 0; n < 4; n++) {
                 float &s = sums[4 * j + n];
                 const float near = p.scale * s + (of_row[n / 2] + of_column[n % 2]);
-                const bool does = all || (bits[n / 2] >> (2 * j + n % 2) & 1);
+                const bool does = (bits[n / 2] >> (2 * j + n % 2) & 1);
                 fine[n / 2] = does ? fmaf(near, 0.f, fine[n / 2]) : fine[n / 2];
                 s = does ? near : -INFINITY;
             }
         }
-#pragma unroll
-        for (uint32_t h = 0; h < 2; h++) visit.row(sums, h, row0 + row_of(h), column0, fine[h] == 0.f, p);
     }
 };
 
@@ -442,6 +494,7 @@ template <class T> struct OfQueries {
 #pragma unroll
         for (uint32_t b = 0; b < TILE_COLUMNS / 64; b++) copy_box(right + b * BOX_BYTES, gallery, full, at.column0 + 64 * b, block * STEPS);
     }
+    __device__ __forceinline__ void fetch(const Place &at, uint32_t block) const { fetch_box(entries, block * STEPS, at.row0); }
     __device__ __forceinline__ float scale(const Place &at, uint32_t block, uint32_t line) const {
         return scales[(size_t)(block * STEPS / TILE_COLUMNS) * (down * TILE_ROWS) + at.row0 + line];
     }
@@ -486,6 +539,10 @@ template <class T> struct OfGallery {
         for (uint32_t b = 0; b < TILE_COLUMNS / 64; b++) copy_box(right + b * BOX_BYTES, queries, full, at.column0 + 64 * b, block * STEPS);
     }
     __device__ __forceinline__ void nothing(const Place &, uint32_t) const {}
+    __device__ __forceinline__ void fetch(const Place &at, uint32_t block) const {
+#pragma unroll
+        for (uint32_t b = 0; b < TILE_ROWS / 64; b++) fetch_box(entries, at.row0 + 64 * b, block * STEPS);
+    }
     // Lines are steps, the same for both groups.
     __device__ __forceinline__ float scale(const Place &at, uint32_t block, uint32_t line) const {
         return scales[(size_t)(at.row0 / TILE_COLUMNS) * (down * TILE_ROWS) + block * STEPS + line % 64];
@@ -513,17 +570,17 @@ template <class T> struct OfGallery {
 #define BY_TYPE(name, T)                                                                                                           \
     extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_matrix_##name(                                     \
         T *entries, float *exponents, float *terms, const float *suggested, const uint32_t *row_classes,                           \
-        const uint32_t *column_classes, TENSOR_MAP(queries), TENSOR_MAP(gallery), const Params p) {                                \
+        const uint32_t *column_classes, TENSOR_MAP(queries), TENSOR_MAP(gallery), TENSOR_MAP(woven), const Params p) {             \
         const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS, tiles = down * (p.flags & SUGGESTS ? 1 : p.tiles);             \
         const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, tiles, down};                               \
-        run<T>(Matrix<T>{rows, entries, exponents, terms, suggested});                                                             \
+        run<T>(Matrix<T>{{rows, MAP(woven)}, entries, exponents, terms, suggested});                                               \
     }                                                                                                                              \
     extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_margins_##name(                                    \
         T *entries, float *exponents, float *terms, float *weights, const float *reference, const uint32_t *row_classes,           \
-        const uint32_t *column_classes, TENSOR_MAP(queries), TENSOR_MAP(gallery), const Params p) {                                \
+        const uint32_t *column_classes, TENSOR_MAP(queries), TENSOR_MAP(gallery), TENSOR_MAP(woven), const Params p) {             \
         const uint32_t down = (p.rows + TILE_ROWS - 1) / TILE_ROWS;                                                                \
         const Rows rows = {MAP(queries), MAP(gallery), row_classes, column_classes, p, down * p.tiles, down};                      \
-        run<T>(Margins<T>{rows, entries, exponents, terms, weights, reference});                                                   \
+        run<T>(Margins<T>{{rows, MAP(woven)}, entries, exponents, terms, weights, reference});                                     \
     }                                                                                                                              \
     extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1) npair_wgmma_candidates_##name(                                 \
         unsigned long long *keys, uint32_t *counts, uint32_t *status, const float *bars, const float *row_terms,                   \

@@ -152,11 +152,32 @@ static __device__ __forceinline__ void copy_box(void *shared, const TensorMap *m
 #endif
 }
 
-static __device__ __forceinline__ void prefetch_map(const TensorMap *map) {
-#ifndef NPAIR_EMULATED
-    asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+// 256 lines from 32 `group` on, every 32 in another order: line 8 q + 2 t + c of them is row 8 t + 2 q + c. A thread of a group then holds
+// eight neighbours of a row in a row. All lines have to be there.
+static __device__ __forceinline__ void copy_woven(void *shared, const TensorMap *map, Barrier *barrier, uint32_t column, uint32_t group) {
+#ifdef NPAIR_EMULATED
+    (void)barrier;
+    unsigned char *memory = emulated::shared_memory();
+    const uint32_t base = shared_address(shared);
+    for (uint32_t r = 0; r < map->box_rows; r++)
+        for (uint32_t c = 0; c < map->box_width; c++) {
+            const size_t row = 32 * group + r / 32 * 32 + r % 8 / 2 * 8 + r % 32 / 8 * 2 + r % 2;
+            const uint16_t *from = (const uint16_t *)map->address + row * map->stride + column + c;
+            const uint16_t value = row < map->rows && column + c < map->width ? *from : 0;
+            memcpy(memory + swizzled(base + 128 * r + 2 * c), &value, 2);
+        }
 #else
-    (void)map;
+    asm volatile("cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %3, %3, %4}], [%5];"
+                 ::"r"(shared_address(shared)), "l"(map), "r"(column), "r"(0), "r"(group), "r"(shared_address(barrier)) : "memory");
+#endif
+}
+
+// Asks for a box to be brought into the chip's cache.
+static __device__ __forceinline__ void fetch_box(const TensorMap *map, uint32_t column, uint32_t row) {
+#ifdef NPAIR_EMULATED
+    (void)map, (void)column, (void)row;
+#else
+    asm volatile("cp.async.bulk.prefetch.tensor.2d.L2.global.tile [%0, {%1, %2}];" ::"l"(map), "r"(column), "r"(row) : "memory");
 #endif
 }
 

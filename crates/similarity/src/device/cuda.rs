@@ -92,23 +92,41 @@ fn address<'a, T>(slice: &'a CudaSlice<T>, stream: &'a Stream, from: usize) -> (
 }
 
 /// Rows of 16-bit values from an address on, swizzled by 128 bytes as they are copied.
-fn tensor_map(at: u64, bf16: bool, (rows, stride, box_rows): (usize, usize, usize)) -> Result<TensorMap> {
+fn tensor_map<B>(map: &Map<'_, B>, at: u64, bf16: bool) -> Result<TensorMap> {
+    let (line, width, rows) = (2 * map.stride as u64, BOX_WIDTH as u32, map.box_rows as u32);
+    if map.woven {
+        // Of every 32 rows: a box has c, t, q, and then the next 32.
+        let sizes = [map.stride as u64, 2, 4, 4, (map.rows as u64 / 32).max(1)];
+        return encoded(at, bf16, sizes, [line, 8 * line, 2 * line, 32 * line], [width, 2, 4, 4, rows / 32]);
+    }
+    encoded(at, bf16, [map.stride as u64, map.rows as u64], [line], [width, rows])
+}
+
+/// A map of `N` dimensions: how long they are, how many bytes apart but for the first, and what a box has of each.
+fn encoded<const N: usize, const LESS: usize>(
+    at: u64,
+    bf16: bool,
+    sizes: [u64; N],
+    apart: [u64; LESS],
+    of_box: [u32; N],
+) -> Result<TensorMap> {
     let mut map = sys::CUtensorMap { opaque: [0; 16] };
     let dtype = match bf16 {
         true => sys::CUtensorMapDataType::CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
         false => sys::CUtensorMapDataType::CU_TENSOR_MAP_DATA_TYPE_FLOAT16,
     };
-    // SAFETY: every pointer is to as many numbers as a factor of two dimensions has, and read before the call returns.
+    let steps = [1; N];
+    // SAFETY: every pointer is to as many numbers as a factor of so many dimensions has, and read before the call returns.
     let status = unsafe {
         sys::cuTensorMapEncodeTiled(
             &mut map,
             dtype,
-            2,
+            N as u32,
             at as *mut std::ffi::c_void,
-            [stride as u64, rows as u64].as_ptr(),
-            [2 * stride as u64].as_ptr(),
-            [BOX_WIDTH as u32, box_rows as u32].as_ptr(),
-            [1, 1].as_ptr(),
+            sizes.as_ptr(),
+            apart.as_ptr(),
+            of_box.as_ptr(),
+            steps.as_ptr(),
             sys::CUtensorMapInterleave::CU_TENSOR_MAP_INTERLEAVE_NONE,
             sys::CUtensorMapSwizzle::CU_TENSOR_MAP_SWIZZLE_128B,
             sys::CUtensorMapL2promotion::CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
@@ -211,10 +229,9 @@ impl Chip for Cuda {
             held.extend(found.map(|f| f.1));
         }
         let factors = addresses.split_off(before + ins.len());
-        let of_map = |(map, at): (&Map<'_, CudaStorage>, u64)| {
-            tensor_map(at, kernel.ends_with("_bf16"), (map.rows, map.stride, map.box_rows))
-        };
-        let tensor_maps = maps.iter().zip(factors).map(of_map).collect::<Result<Vec<_>>>()?;
+        let bf16 = kernel.ends_with("_bf16");
+        let tensor_maps =
+            maps.iter().zip(factors).map(|(map, at)| tensor_map(map, at, bf16)).collect::<Result<Vec<_>>>()?;
         let mut builder = stream.launch_builder(&function);
         for address in &addresses {
             builder.arg(address);

@@ -16,6 +16,7 @@ pub(crate) mod cuda {
         candidates: 11_776,
         beside: usize::MAX,
         slices: 8,
+        pruning: 1024,
     };
 
     /// `npair-similarity-cuda/kernels/hopper.cu`, for compute capability 9.0 with so many multiprocessors.
@@ -57,6 +58,7 @@ pub(crate) mod metal {
         candidates: 3_840,
         beside: 1,
         slices: 1,
+        pruning: usize::MAX,
     };
 
     /// The part of their names for sides of a type; every product is of f32.

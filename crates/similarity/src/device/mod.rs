@@ -85,6 +85,8 @@ pub(crate) struct Tiles {
     pub(crate) beside: usize,
     /// Threads that share a row when the tiles' sums are put together.
     pub(crate) slices: usize,
+    /// Most blocks that prune a search's candidates.
+    pub(crate) pruning: usize,
 }
 
 /// Kernels that take their factors through the chip's copy engine: `npair_wgmma_*`, whose tiles are those of [`Tiles`].
@@ -107,6 +109,9 @@ pub(crate) struct Map<'a, B> {
     pub(crate) rows: usize,
     pub(crate) stride: usize,
     pub(crate) box_rows: usize,
+    /// Whether the rows of a box come in the order in which a thread has eight neighbours: of every 32, row 8 t + 2 q + c is the
+    /// (8 q + 2 t + c)-th. Such boxes have all their rows.
+    pub(crate) woven: bool,
 }
 
 /// Values of a line of a box.
@@ -114,7 +119,7 @@ pub(crate) const BOX_WIDTH: usize = 64;
 
 impl<'a, B> Map<'a, B> {
     pub(crate) fn new(of: In<'a, B>, rows: usize, stride: usize, box_rows: usize) -> Self {
-        Self { of, rows, stride, box_rows }
+        Self { of, rows, stride, box_rows, woven: false }
     }
 }
 

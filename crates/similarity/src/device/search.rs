@@ -128,7 +128,7 @@ impl Search<'_> {
                 let (across, down) = ((to - from).div_ceil(tiles.columns), now.div_ceil(tiles.rows));
                 let params_here = Params { columns: to as u32, first_column: from as u32, ..params };
                 let outs = vec![&mut keys, &mut counts, &mut status];
-                let bars = In::Buffer(&bars, 0);
+                let above = In::Buffer(&bars, 0);
                 match groups {
                     None => chip.launch(Launch {
                         kernel: format!("npair_candidates_{variant}"),
@@ -137,7 +137,7 @@ impl Search<'_> {
                         shared: tiles.shared,
                         outs,
                         ins: vec![
-                            bars,
+                            above,
                             queries.from(start * stride),
                             gallery.from(0),
                             row_terms,
@@ -149,7 +149,7 @@ impl Search<'_> {
                         params: params_here,
                     })?,
                     Some(groups) => {
-                        let ins = vec![bars, row_terms, column_terms, row_classes, column_classes];
+                        let ins = vec![above, row_terms, column_terms, row_classes, column_classes];
                         let maps = vec![
                             Map::new(queries.from(0), rows, stride, tiles.rows),
                             Map::new(gallery.from(0), columns, stride, tiles.columns),
@@ -169,7 +169,7 @@ impl Search<'_> {
                 let line = if to == columns { k } else { k + cut.slack };
                 chip.launch(Launch {
                     kernel: "npair_prune".to_owned(),
-                    grid: [now, 1, 1],
+                    grid: [now.min(tiles.pruning), 1, 1],
                     threads: 256,
                     shared: capacity * 8 + 260 * 4,
                     outs: vec![&mut keys, &mut counts, &mut bars],

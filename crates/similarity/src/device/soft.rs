@@ -156,6 +156,7 @@ impl Soft<'_> {
                         vec![
                             Map::new(queries.from(0), rows, stride, tiles.rows),
                             Map::new(gallery.from(0), columns, stride, tiles.columns),
+                            Map { woven: true, ..Map::new(gallery.from(0), columns, stride, tiles.columns) },
                         ]
                     };
                     let classes = [row_classes, column_classes];
