@@ -82,7 +82,7 @@ class TensorMap(ctypes.Structure):
     """Where the bulk copies of a factor come from: the emulator's, in words; of the GPU, as its driver writes it."""
 
     _fields_ = [("address", ctypes.c_uint64), ("width", ctypes.c_uint64), ("rows", ctypes.c_uint64), ("stride", ctypes.c_uint64),
-                ("box_width", ctypes.c_uint32), ("box_rows", ctypes.c_uint32), ("rest", ctypes.c_uint64 * 11)]  # fmt: skip
+                ("box_width", ctypes.c_uint32), ("box_rows", ctypes.c_uint32), ("woven", ctypes.c_uint64), ("rest", ctypes.c_uint64 * 10)]  # fmt: skip
 
 
 class Emulated(Chip):
@@ -110,7 +110,7 @@ class Emulated(Chip):
 
     def woven_map(self, tensor, rows, stride):
         """The same for boxes of 256 whole lines in the order that the kernels weave; the emulator knows the order itself."""
-        return self.map(tensor, rows, stride, 256)
+        return TensorMap(tensor.data_ptr(), stride, rows, stride, 64, 256, 1)
 
     def start(self, kernel, grid, threads, shared, addresses, maps, params):
         entry = ctypes.cast(getattr(self.library, kernel), ctypes.c_void_p)

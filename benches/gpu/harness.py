@@ -128,7 +128,7 @@ def n_pair_mc(bench, n, precision, seconds, others):
     sides = bench.sets_of_sides(n, n, precision)
     for who, wave in bench.waves(precision):
         for kept in bench.args.kept:
-            note = f"matrix of {kept >> 20} MiB at a time"
+            note = f"matrix of {kept >> 20} MiB at a time" if kept else ""
             bench.time(work, who, lambda: lambda i: plan.n_pair_mc(bench.chip, *sides[i % len(sides)], precision, wave=wave, kept=kept), flops, seconds, note)
     if "eager" in others:
         bench.time(work, "PyTorch eager", lambda: peers.n_pair_mc_step(peers.n_pair_mc, sides, precision), flops, seconds)
@@ -278,7 +278,7 @@ def main():
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**9)
     parser.add_argument("--seconds", type=float, default=230, help="no section begins later than that")
     parser.add_argument("--sizes", type=lambda s: [int(n) for n in s.split(",")], default=[8192, 65_536, 262_144])
-    parser.add_argument("--kept", type=lambda s: [int(n) << 20 for n in s.split(",")], default=[plan.KEPT], help="MiB of the matrix at a time")
+    parser.add_argument("--kept", type=lambda s: [int(n) << 20 for n in s.split(",")], default=[None], help="MiB of the matrix at a time, instead of the plan's")
     parser.add_argument("--way", default="", help="only ways whose name has this: mma.sync, wgmma")
     parser.add_argument("--leave-out", default="", help="precisions that are not timed")
     parser.add_argument("--define", action="append", default=[], help="a word for the kernels' compiler, NAME=VALUE")

@@ -8,7 +8,7 @@ from params import PRECISIONS
 # hopper.cu
 THREADS, STAGE_BYTES, STAGES, SUGGESTS = 384, 48 << 10, 4, 4
 # Words for the compiler that are tried.
-VARIANTS = [(f"NPAIR_HOPPER_AHEAD={n}",) for n in (0, 4, 8, 16)]
+VARIANTS = [(f"NPAIR_HOPPER_STAGES={n}",) for n in (4, 3, 2)]
 
 
 def takes(chip, precision):
@@ -51,6 +51,9 @@ class Scan(plan.Scan):
 
 class Wave(plan.Wave):
     """A wave's launches by wgmma; narrow sides are left to mma.sync."""
+
+    # Bytes of the matrix at a time: the gallery's sums are passed over once a wave.
+    KEPT = 2 << 30
 
     def __init__(self, chip, kind, mask, sides, precision, fields, reference):
         super().__init__(chip, kind, mask, sides, precision, fields, reference)

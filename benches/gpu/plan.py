@@ -78,6 +78,8 @@ def cut_of(rows, columns, width, size, kept=KEPT):
 class Wave:
     """A wave's launches by mma.sync, as soft.rs has them."""
 
+    KEPT = KEPT
+
     def __init__(self, chip, kind, mask, sides, precision, fields, reference):
         self.chip, self.mask, self.reference, self.fields = chip, mask, reference, fields
         self.queries, self.gallery = sides
@@ -103,13 +105,14 @@ class Wave:
         self.chip.launch(self.gradient("gallery"), grid, THREADS, SHARED, [sums], [entries, exponents, scaled], **fields)
 
 
-def soft(chip, kind, mask, queries, gallery, precision, reference=None, upstream=1.0, cut=None, wanted=(True, True), kept=KEPT, wave=Wave):
+def soft(chip, kind, mask, queries, gallery, precision, reference=None, upstream=1.0, cut=None, wanted=(True, True), kept=None, wave=Wave):
     """Soft reductions of the rows of queries gallery^T and the gradients of both sides.
 
     reference: None, numbers per row, or "diagonal"; upstream: a number for every row, or numbers per row.
     """
     (rows, width), columns, dtype = queries.shape, gallery.shape[0], PRECISIONS[precision]
     stride, across = up(width, ALIGNED), max(over(columns, COLUMNS), 1)
+    kept = kept or (wave.KEPT if width > NARROW else KEPT)
     cut = cut or cut_of(rows, columns, width, queries.element_size(), kept)
     lines, line = min(cut.wave, up(rows, ROWS)), across * COLUMNS
     room = lambda values: chip.room(torch.float32, max(values, 1))

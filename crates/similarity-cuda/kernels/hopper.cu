@@ -8,10 +8,6 @@
 #ifndef NPAIR_HOPPER_STAGES
 #define NPAIR_HOPPER_STAGES 4
 #endif
-// How many blocks of steps ahead the entries are asked for: they come from memory, not from the cache.
-#ifndef NPAIR_HOPPER_AHEAD
-#define NPAIR_HOPPER_AHEAD 8
-#endif
 
 namespace hopper {
 
@@ -57,7 +53,6 @@ template <class Work> static __device__ __forceinline__ void copy_all(const Work
     for (uint32_t tile = blockIdx.x; tile < work.tiles; tile += gridDim.x) {
         const typename Work::Place at = work.place(tile);
         for (uint32_t block = at.from; block < at.to; block++) {
-            if (NPAIR_HOPPER_AHEAD && block + NPAIR_HOPPER_AHEAD < at.to) work.fetch(at, block + NPAIR_HOPPER_AHEAD);
             barrier_wait(ring.empty + ring.stage, ring.parity ^ 1);
             Barrier *full = ring.full + ring.stage;
             barrier_announce(full, STAGE_BYTES);
@@ -170,7 +165,6 @@ struct Rows {
     }
     __device__ __forceinline__ float scale(const Place &, uint32_t, uint32_t) const { return 1.f; }
     __device__ __forceinline__ void nothing(const Place &, uint32_t) const {}
-    __device__ __forceinline__ void fetch(const Place &, uint32_t) const {}
 
     // Which of a thread's 64 entries of its two rows take part: bit 2 j + c. Everything but classes is known without a loop.
     template <bool WOVEN = false>
@@ -296,11 +290,11 @@ template <class T> struct Matrix : Written {
             exponent[h] = own - other <= Room<T>::ABOVE && other - own <= Room<T>::BELOW ? other : own;
         }
         if (p.flags & SUGGESTS) return;
-        // One rounding of s log2 e - exponent, and the rest of log2 e: 2e-8 s of an entry, far below what it is rounded to.
+        // log2 e as two numbers, or a large logit would leave no digits of the difference.
 #pragma unroll
         for (uint32_t n = 0; n < 128; n++) {
             const uint32_t h = n / 2 % 2;
-            sums[n] = exp2_fast(fmaf(sums[n], LOG2E, -exponent[h]));
+            sums[n] = exp2_fast(fmaf(sums[n], LOG2E_REST, fmaf(sums[n], LOG2E, -exponent[h])));
             sum[h][n % 2] += sums[n];
         }
 #pragma unroll
@@ -494,7 +488,6 @@ template <class T> struct OfQueries {
 #pragma unroll
         for (uint32_t b = 0; b < TILE_COLUMNS / 64; b++) copy_box(right + b * BOX_BYTES, gallery, full, at.column0 + 64 * b, block * STEPS);
     }
-    __device__ __forceinline__ void fetch(const Place &at, uint32_t block) const { fetch_box(entries, block * STEPS, at.row0); }
     __device__ __forceinline__ float scale(const Place &at, uint32_t block, uint32_t line) const {
         return scales[(size_t)(block * STEPS / TILE_COLUMNS) * (down * TILE_ROWS) + at.row0 + line];
     }
@@ -539,10 +532,6 @@ template <class T> struct OfGallery {
         for (uint32_t b = 0; b < TILE_COLUMNS / 64; b++) copy_box(right + b * BOX_BYTES, queries, full, at.column0 + 64 * b, block * STEPS);
     }
     __device__ __forceinline__ void nothing(const Place &, uint32_t) const {}
-    __device__ __forceinline__ void fetch(const Place &at, uint32_t block) const {
-#pragma unroll
-        for (uint32_t b = 0; b < TILE_ROWS / 64; b++) fetch_box(entries, at.row0 + 64 * b, block * STEPS);
-    }
     // Lines are steps, the same for both groups.
     __device__ __forceinline__ float scale(const Place &at, uint32_t block, uint32_t line) const {
         return scales[(size_t)(at.row0 / TILE_COLUMNS) * (down * TILE_ROWS) + block * STEPS + line % 64];

@@ -10,8 +10,11 @@ constexpr uint32_t GROUP = 128; // threads of a group
 struct TensorMap {
     uint64_t address, width, rows, stride;
     uint32_t box_width, box_rows;
-    uint64_t rest[11];
+    uint64_t woven, rest[10];
 };
+static inline void expect_woven(const TensorMap *map, bool woven) {
+    if ((map->woven != 0) != woven) fprintf(stderr, "a map that is %swoven\n", woven ? "not " : ""), abort();
+}
 #define TENSOR_MAP(name) const TensorMap *name
 #define MAP(name) name
 #else
@@ -137,6 +140,7 @@ static __device__ __forceinline__ uint32_t swizzled(uint32_t address) { return a
 static __device__ __forceinline__ void copy_box(void *shared, const TensorMap *map, Barrier *barrier, uint32_t column, uint32_t row) {
 #ifdef NPAIR_EMULATED
     (void)barrier;
+    expect_woven(map, false);
     unsigned char *memory = emulated::shared_memory();
     const uint32_t base = shared_address(shared);
     for (uint32_t r = 0; r < map->box_rows; r++)
@@ -157,6 +161,7 @@ static __device__ __forceinline__ void copy_box(void *shared, const TensorMap *m
 static __device__ __forceinline__ void copy_woven(void *shared, const TensorMap *map, Barrier *barrier, uint32_t column, uint32_t group) {
 #ifdef NPAIR_EMULATED
     (void)barrier;
+    expect_woven(map, true);
     unsigned char *memory = emulated::shared_memory();
     const uint32_t base = shared_address(shared);
     for (uint32_t r = 0; r < map->box_rows; r++)
@@ -169,15 +174,6 @@ static __device__ __forceinline__ void copy_woven(void *shared, const TensorMap 
 #else
     asm volatile("cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %3, %3, %4}], [%5];"
                  ::"r"(shared_address(shared)), "l"(map), "r"(column), "r"(0), "r"(group), "r"(shared_address(barrier)) : "memory");
-#endif
-}
-
-// Asks for a box to be brought into the chip's cache.
-static __device__ __forceinline__ void fetch_box(const TensorMap *map, uint32_t column, uint32_t row) {
-#ifdef NPAIR_EMULATED
-    (void)map, (void)column, (void)row;
-#else
-    asm volatile("cp.async.bulk.prefetch.tensor.2d.L2.global.tile [%0, {%1, %2}];" ::"l"(map), "r"(column), "r"(row) : "memory");
 #endif
 }
 

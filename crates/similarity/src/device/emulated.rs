@@ -201,7 +201,8 @@ struct TensorMap {
     stride: u64,
     box_width: u32,
     box_rows: u32,
-    rest: [u64; 11],
+    woven: u64,
+    rest: [u64; 10],
 }
 
 /// Multiprocessors of the emulated chip: few, so that a block has several tiles.
@@ -281,7 +282,8 @@ impl Chip for Emulated {
                 stride: map.stride as u64,
                 box_width: BOX_WIDTH as u32,
                 box_rows: map.box_rows as u32,
-                rest: [0; 11],
+                woven: u64::from(map.woven),
+                rest: [0; 10],
             })
             .collect();
         buffers.extend(tensor_maps.iter_mut().map(|map| (map as *mut TensorMap).cast::<c_void>()));
