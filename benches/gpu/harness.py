@@ -214,6 +214,8 @@ def masked(bench):
 
 def slow_peers(bench):
     """What compiles first: compiled PyTorch and Triton."""
+    found, why = peers.library("siglip_kernel")
+    bench.report.not_taken("a loss over all pairs", "siglip-kernel", why or "is there, but its loss is another one: sigmoids of all pairs")
     if bench.emulated:  # there is no compiling for fibers
         return
     for n in bench.args.sizes:
