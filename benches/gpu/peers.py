@@ -13,10 +13,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "peers"))
 ROOM, CHUNK = 60e9, 2.5e9
 
 
-def n_pair_mc(anchors, positives, first, count):
-    """The part of the mean that `anchors` have, rows `first` and on of `count`."""
-    own = torch.arange(first, first + len(anchors), device=anchors.device)
-    return F.cross_entropy(anchors @ positives.T, own, reduction="sum") / count
+def n_pair_mc(anchors, positives, own):
+    """The part of the mean over all positives that `anchors` have, whose own ones are at `own`."""
+    return F.cross_entropy(anchors @ positives.T, own, reduction="sum") / len(positives)
 
 
 def tensor_cores(precision):
@@ -32,8 +31,10 @@ def n_pair_mc_step(loss, sides, precision):
     def step(i):
         tensor_cores(precision)
         anchors, positives = (side.detach().requires_grad_() for side in sides[i % len(sides)])
-        for first in range(0, n, chunk):
-            loss(anchors[first : first + chunk], positives, first, n).backward()
+        # Places as a tensor: a number would have every chunk compiled anew.
+        places = torch.arange(n, device=anchors.device)
+        for part, own in zip(anchors.split(chunk), places.split(chunk)):
+            loss(part, positives, own).backward()
         return anchors.grad, positives.grad
 
     return step

@@ -11,6 +11,7 @@ use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
 use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, DType, Result, Shape, Storage, Tensor, bail};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 // SAFETY: plain numbers without padding, laid out as the kernels' struct.
@@ -26,6 +27,8 @@ unsafe impl DeviceRepr for TensorMap {}
 /// Our kernels in a context.
 struct Modules {
     modules: Vec<Arc<CudaModule>>,
+    /// Those that were started before, and how much shared memory each may ask for: looking them up costs as much as a start.
+    functions: Mutex<HashMap<String, (CudaFunction, usize)>>,
     /// Multiprocessors of a device of compute capability 9.0, which has kernels of its own.
     hopper: Option<usize>,
 }
@@ -42,7 +45,8 @@ impl Modules {
         let images = npair_similarity_cuda::IMAGES.iter();
         let images = images.chain(hopper.iter().map(|_| &npair_similarity_cuda::HOPPER));
         let load = |image: &&[u8]| context.load_module(Ptx::from_binary(image.to_vec())).w();
-        Ok(Self { modules: images.map(load).collect::<Result<Vec<_>>>()?, hopper })
+        let modules = images.map(load).collect::<Result<Vec<_>>>()?;
+        Ok(Self { modules, functions: Mutex::default(), hopper })
     }
 }
 
@@ -74,16 +78,27 @@ impl Cuda {
     }
 
     fn function(&self, name: &str, shared: usize) -> Result<CudaFunction> {
-        let Some(f) = self.modules.modules.iter().find_map(|m| m.load_function(name).ok()) else {
-            bail!("npair: this build has no CUDA kernel {name}")
+        let mut all = self.modules.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        let (function, allowed) = match all.entry(name.to_owned()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(room) => {
+                let Some(f) = self.modules.modules.iter().find_map(|m| m.load_function(name).ok()) else {
+                    bail!("npair: this build has no CUDA kernel {name}")
+                };
+                room.insert((f, WITHOUT_ASKING))
+            }
         };
-        if shared > 48 << 10 {
+        if shared > *allowed {
             let what = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            f.set_attribute(what, shared as i32).w()?;
+            function.set_attribute(what, shared as i32).w()?;
+            *allowed = shared;
         }
-        Ok(f)
+        Ok(function.clone())
     }
 }
+
+/// Shared memory that every kernel may have.
+const WITHOUT_ASKING: usize = 48 << 10;
 
 /// Address of a slice's value, and what has to be held until the kernel was started.
 fn address<'a, T>(slice: &'a CudaSlice<T>, stream: &'a Stream, from: usize) -> (u64, SyncOnDrop<'a>) {
