@@ -2,7 +2,7 @@
 
 use super::params::Params;
 use super::search::{Search, fill};
-use super::{Chip, In, Launch, MaskBuffers, Side};
+use super::{Chip, In, Launch, Map, MaskBuffers, Side, start_groups};
 use candle_core::{DType, Result, Tensor, bail};
 
 /// One entry of every row of the matrix, on the device of its sides.
@@ -43,15 +43,27 @@ impl Search<'_> {
             ..Params::default()
         };
         let ([row_terms, column_terms], [row_classes, column_classes]) = (self.terms.ins(), mask.ins());
-        chip.launch(Launch {
-            kernel: format!("npair_extremes_{variant}"),
-            grid: [columns.div_ceil(tiles.columns).min(tiles.beside), rows.div_ceil(tiles.rows), 1],
-            threads: tiles.threads,
-            shared: tiles.shared,
-            outs: vec![&mut best],
-            ins: vec![queries.from(0), gallery.from(0), row_terms, column_terms, row_classes, column_classes],
-            params,
-        })?;
+        let (across, down) = (columns.div_ceil(tiles.columns), rows.div_ceil(tiles.rows));
+        match chip.groups(dtype, width) {
+            None => chip.launch(Launch {
+                kernel: format!("npair_extremes_{variant}"),
+                grid: [across.min(tiles.beside), down, 1],
+                threads: tiles.threads,
+                shared: tiles.shared,
+                outs: vec![&mut best],
+                ins: vec![queries.from(0), gallery.from(0), row_terms, column_terms, row_classes, column_classes],
+                maps: vec![],
+                params,
+            })?,
+            Some(groups) => {
+                let ins = vec![row_terms, column_terms, row_classes, column_classes];
+                let maps = vec![
+                    Map::new(queries.from(0), rows, stride, tiles.rows),
+                    Map::new(gallery.from(0), columns, stride, tiles.columns),
+                ];
+                start_groups(chip, groups, ("extremes", variant, across * down), vec![&mut best], ins, maps, params)?;
+            }
+        }
         chip.launch(Launch {
             kernel: "npair_of_keys".to_owned(),
             grid: [rows.div_ceil(256), 1, 1],
@@ -59,6 +71,7 @@ impl Search<'_> {
             shared: 0,
             outs: vec![&mut closeness, &mut places],
             ins: vec![In::Buffer(&best, 0)],
+            maps: vec![],
             params,
         })?;
         Ok(Extremes { closeness: chip.tensor(closeness, rows.into())?, places: chip.tensor(places, rows.into())? })
