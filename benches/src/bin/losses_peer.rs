@@ -50,7 +50,7 @@ impl Bench {
             return Ok(Some(Box::new(hard)));
         }
         let Ok(config) = LossConfig::named(name) else { return Ok(None) };
-        let rng = &mut Streams::new(3).open(Purpose::Initialisation, [0, 0]);
+        let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
         let (classes, device) = (self.labels.classes(), &Device::Cpu);
         let mut context = LossContext { classes: &classes, width: self.width, rng, dtype: DType::F32, device };
         Ok(Some(build_loss(&config, &mut context)?))

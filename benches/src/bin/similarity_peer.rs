@@ -33,7 +33,7 @@ enum Work {
     TopK {
         /// Rows
         rows: usize,
-        /// Neighbours of each
+        /// Neighbors of each
         k: usize,
     },
 }

@@ -190,7 +190,7 @@ fn extreme_inputs_give_finite_values_and_gradients() {
 
 #[test]
 fn own_variables_are_reached_and_unknown_classes_refused() {
-    let (rng, t, cpu) = (&mut Streams::new(3).open(Purpose::Initialisation, [0, 0]), DType::F32, &Device::Cpu);
+    let (rng, t, cpu) = (&mut Streams::new(3).open(Purpose::Initialization, [0, 0]), DType::F32, &Device::Cpu);
     let c = &mut LossContext { classes: &CLASSES, width: 4, rng, dtype: t, device: cpu };
     let losses: Vec<(&str, Box<dyn Loss>)> = vec![
         ("weights", Box::new(NormalizedSoftmax::new(c).unwrap())),

@@ -11,10 +11,10 @@ use of_batch::OfBatch;
 
 const CLASSES: [ClassId; 4] = [ClassId(1), ClassId(2), ClassId(3), ClassId(4)];
 
-/// Every loss of the crate that takes labelled batches, at its own settings.
+/// Every loss of the crate that takes labeled batches, at its own settings.
 fn every(dtype: DType) -> Vec<(&'static str, Box<dyn Loss>)> {
     let cpu = &Device::Cpu;
-    let rng = &mut Streams::new(3).open(Purpose::Initialisation, [0, 0]);
+    let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
     let c = &mut LossContext { classes: &CLASSES, width: 2, rng, dtype, device: cpu };
     let sum = WeightedSum::new().and("pairs", 0.5, NPairMc).unwrap().and("all", 2., NcaStyle).unwrap();
     vec![

@@ -13,7 +13,7 @@ pub(crate) fn loss(config: &Config, classes: &[ClassId], device: &Device) -> Res
         let why = "a weighted sum needs at least one [[loss.parts]] with a name and a weight".to_owned();
         return Err(Error::Setting { setting: "loss.parts", why });
     }
-    let mut rng = Streams::new(config.seed).open(Purpose::Initialisation, [u64::MAX, 0]);
+    let mut rng = Streams::new(config.seed).open(Purpose::Initialization, [u64::MAX, 0]);
     let mut context = LossContext { classes, width: config.model.embedding, rng: &mut rng, dtype: DType::F32, device };
     build_loss(&config.loss, &mut context)
 }

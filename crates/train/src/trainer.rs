@@ -37,7 +37,7 @@ impl Validation {
     /// The scores of the model as it is now.
     fn judge(&self, model: &dyn EmbeddingModel) -> Result<Scores> {
         let rows = embed(model, self.inputs.as_ref(), TestTimeAugmentation::none(), &mut |_| ())?;
-        Ok(self.metric.scores(&rows.labelled()?)?)
+        Ok(self.metric.scores(&rows.labeled()?)?)
     }
 
     /// An error unless the metric gives the score that is to be chosen by: tried on the untrained model.

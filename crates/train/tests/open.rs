@@ -219,21 +219,21 @@ fn a_data_set() {
 }
 
 /// Batches of neighbouring classes.
-struct Neighbours(ClassIndex, usize);
+struct Neighbors(ClassIndex, usize);
 
-impl BatchSampler for Neighbours {
+impl BatchSampler for Neighbors {
     fn name(&self) -> &str {
         "neighbours"
     }
     fn kind(&self) -> TupleKind {
-        TupleKind::Labelled
+        TupleKind::Labeled
     }
     fn next_batch(&mut self) -> npair_batch::Result<BatchPlan> {
         let at = |i: usize| (self.1 + i / 2) % self.0.len();
         let ids = (0..8).map(|i| self.0.examples(at(i))[i % 2]).collect();
         let labels = Labels::from_ids((0..8).map(|i| self.0.classes()[at(i)]).collect())?;
         self.1 += 1;
-        Ok(BatchPlan { ids, labels, tuples: Tuples::Labelled })
+        Ok(BatchPlan { ids, labels, tuples: Tuples::Labeled })
     }
     fn batch_size(&self) -> usize {
         8
@@ -255,8 +255,8 @@ impl BatchSampler for Neighbours {
 
 #[test]
 fn a_sampler() {
-    trains_and_resumes(|| usual().sampler(Neighbours(rows().class_index(), 0)));
-    let said = refused(usual().sampler(Neighbours(rows().class_index(), 0)).loss(NTuplet));
+    trains_and_resumes(|| usual().sampler(Neighbors(rows().class_index(), 0)));
+    let said = refused(usual().sampler(Neighbors(rows().class_index(), 0)).loss(NTuplet));
     assert!(said.contains("sampler neighbours") && said.contains("take the tuplet sampler"), "{said}");
 }
 

@@ -8,10 +8,10 @@ use candle_core::{DType, Result, Tensor, bail};
 /// One entry of every row of the matrix, on the device of its sides.
 #[derive(Debug, Clone)]
 pub struct Extremes {
-    /// Its closeness (Q): f32, or f64 for sides of f64; minus infinity where the mask leaves none, a NaN
+    /// Its similarity (Q): f32, or f64 for sides of f64; minus infinity where the mask leaves none, a NaN
     /// where an entry of the row is no finite number.
-    pub closeness: Tensor,
-    /// Its place in the gallery (Q), u32; `u32::MAX` where the closeness is none. The first of equally near ones.
+    pub similarity: Tensor,
+    /// Its place in the gallery (Q), u32; `u32::MAX` where the similarity is none. The first of equally near ones.
     pub places: Tensor,
 }
 
@@ -30,7 +30,7 @@ impl Search<'_> {
         let mask = MaskBuffers::new(chip, self.mask)?;
         let (queries, gallery) = (Side::new(chip, self.queries)?, Side::new(chip, self.gallery)?);
         let mut best = chip.room(DType::I64, rows)?;
-        let (mut closeness, mut places) = (chip.room(DType::F32, rows)?, chip.room(DType::U32, rows)?);
+        let (mut similarity, mut places) = (chip.room(DType::F32, rows)?, chip.room(DType::U32, rows)?);
         fill(chip, &mut best, 2 * rows, 0)?;
         let params = Params {
             rows: rows as u32,
@@ -69,11 +69,11 @@ impl Search<'_> {
             grid: [rows.div_ceil(256), 1, 1],
             threads: 256,
             shared: 0,
-            outs: vec![&mut closeness, &mut places],
+            outs: vec![&mut similarity, &mut places],
             ins: vec![In::Buffer(&best, 0)],
             maps: vec![],
             params,
         })?;
-        Ok(Extremes { closeness: chip.tensor(closeness, rows.into())?, places: chip.tensor(places, rows.into())? })
+        Ok(Extremes { similarity: chip.tensor(similarity, rows.into())?, places: chip.tensor(places, rows.into())? })
     }
 }

@@ -16,13 +16,13 @@ const KEPT: usize = 512 << 20;
 pub(crate) struct Search<'a> {
     pub(crate) queries: &'a Tensor,
     pub(crate) gallery: &'a Tensor,
-    /// Terms that make products closeness.
+    /// Terms that make products similarity.
     pub(crate) terms: &'a Terms,
     pub(crate) mask: &'a Mask,
     pub(crate) precision: Precision,
 }
 
-/// `closeness = scale q.g + row + column`: what a measure adds to products.
+/// `similarity = scale q.g + row + column`: what a measure adds to products.
 pub(crate) struct Terms {
     pub(crate) scale: f32,
     /// (Q) and (G), f32.
@@ -50,7 +50,7 @@ impl Terms {
 /// The k nearest of every query, nearest first.
 pub(crate) struct Found {
     /// (Q, k), f32; minus infinity where fewer were left.
-    pub(crate) closeness: Tensor,
+    pub(crate) similarity: Tensor,
     /// (Q, k), u32; the greatest number where fewer were left.
     pub(crate) places: Tensor,
     /// One more than the last query with an entry that is no finite number; 0 if all are.
@@ -190,7 +190,7 @@ impl Search<'_> {
             })?;
         }
         Ok(Found {
-            closeness: chip.tensor(near, (rows, k).into())?,
+            similarity: chip.tensor(near, (rows, k).into())?,
             places: chip.tensor(places, (rows, k).into())?,
             status: chip.tensor(status, 1.into())?,
         })
