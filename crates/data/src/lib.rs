@@ -52,7 +52,7 @@ pub use omniglot::{Omniglot, Part};
 pub use picture::Picture;
 pub use prefetch::Prefetch;
 pub use rotated::RotatedClasses;
-pub use split::{Amount, Fold, Parts, SplitConfig, folds, split};
+pub use split::{Amount, ClassFold, Parts, SplitConfig, folds, split};
 pub use subset::Subset;
 pub use transform::{AugmentConfig, Channels, Fill, Filter, Pipeline, PipelineConfig, Resize};
 

@@ -76,7 +76,7 @@ pub struct Parts {
 
 /// One fold of a cross-validation.
 #[derive(Debug, Clone)]
-pub struct Fold {
+pub struct ClassFold {
     /// All classes but this fold's.
     pub train: Subset,
     /// This fold's classes.
@@ -116,7 +116,7 @@ pub fn split(dataset: Arc<dyn Dataset>, how: &SplitConfig, streams: Streams) -> 
 ///
 /// # Errors
 /// [`Error::Split`] if `k` is less than 2, or a fold or its rest would have fewer than two classes.
-pub fn folds(dataset: Arc<dyn Dataset>, k: usize, streams: Streams) -> Result<Vec<Fold>> {
+pub fn folds(dataset: Arc<dyn Dataset>, k: usize, streams: Streams) -> Result<Vec<ClassFold>> {
     let mut classes = dataset.labels().classes();
     if k < 2 || classes.len() / 2 < k {
         let why = format!("{k} folds of {} classes: k may be 2 to {}", classes.len(), classes.len() / 2);
@@ -127,7 +127,7 @@ pub fn folds(dataset: Arc<dyn Dataset>, k: usize, streams: Streams) -> Result<Ve
         .map(|fold| {
             let (from, to) = (fold * classes.len() / k, (fold + 1) * classes.len() / k);
             let rest = [&classes[..from], &classes[to..]].concat();
-            Ok(Fold {
+            Ok(ClassFold {
                 train: Subset::of_classes(dataset.clone(), &format!("train {}/{k}", fold + 1), &rest)?,
                 held_out: Subset::of_classes(dataset.clone(), &format!("fold {}/{k}", fold + 1), &classes[from..to])?,
             })

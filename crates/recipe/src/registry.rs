@@ -11,7 +11,7 @@ use npair_types::{Field, Settings};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A part that settings can name.
-pub struct Row<M: 'static> {
+pub struct RegistryRow<M: 'static> {
     /// Its name.
     pub name: &'static str,
     /// Names that it had in earlier releases.
@@ -33,7 +33,7 @@ pub trait Registered: 'static {
     /// The section of the settings that names one.
     const SECTION: &'static str;
     /// All parts of the kind.
-    fn rows() -> &'static [Row<Self::Make>];
+    fn rows() -> &'static [RegistryRow<Self::Make>];
 }
 
 /// Losses; of `[loss]`.
@@ -58,7 +58,7 @@ pub type MakeRegularizer = fn(&toml::Table) -> Result<Box<dyn Regularizer>>;
 impl Registered for Losses {
     type Make = MakeLoss;
     const SECTION: &'static str = "loss";
-    fn rows() -> &'static [Row<MakeLoss>] {
+    fn rows() -> &'static [RegistryRow<MakeLoss>] {
         LOSSES
     }
 }
@@ -66,7 +66,7 @@ impl Registered for Losses {
 impl Registered for Miners {
     type Make = MakeMiner;
     const SECTION: &'static str = "miner";
-    fn rows() -> &'static [Row<MakeMiner>] {
+    fn rows() -> &'static [RegistryRow<MakeMiner>] {
         MINERS
     }
 }
@@ -74,13 +74,13 @@ impl Registered for Miners {
 impl Registered for Regularizers {
     type Make = MakeRegularizer;
     const SECTION: &'static str = "regularizer";
-    fn rows() -> &'static [Row<MakeRegularizer>] {
+    fn rows() -> &'static [RegistryRow<MakeRegularizer>] {
         REGULARIZERS
     }
 }
 
 /// The row of a name, an earlier one too.
-pub(crate) fn find<K: Registered>(name: &str) -> Option<&'static Row<K::Make>> {
+pub(crate) fn find<K: Registered>(name: &str) -> Option<&'static RegistryRow<K::Make>> {
     K::rows().iter().find(|row| row.name == name || row.old.contains(&name))
 }
 
@@ -122,7 +122,7 @@ pub fn build_loss(config: &crate::config::LossConfig, context: &mut LossContext<
 /// A row: how it is made, its name and settings, and names that it had.
 macro_rules! row {
     ($make:ident, $name:literal, $settings:ty $(, $old:literal)*) => {
-        Row {
+        RegistryRow {
             name: $name,
             old: &[$($old),*],
             about: <$settings>::ABOUT,
@@ -133,7 +133,7 @@ macro_rules! row {
     };
 }
 
-static LOSSES: &[Row<MakeLoss>] = &[
+static LOSSES: &[RegistryRow<MakeLoss>] = &[
     row!(loss, "n-pair-mc", NPairMcSettings),
     row!(loss, "n-pair-mc-symmetric", SymmetricNPairMcSettings),
     row!(loss, "n-pair-ovo", NPairOvoSettings),
@@ -174,7 +174,7 @@ static LOSSES: &[Row<MakeLoss>] = &[
     row!(loss, "weighted-sum", SumSettings),
 ];
 
-static MINERS: &[Row<MakeMiner>] = &[
+static MINERS: &[RegistryRow<MakeMiner>] = &[
     row!(miner, "all-triplets", AllTripletsSettings),
     row!(miner, "batch-hard", BatchHardSettings),
     row!(miner, "hardest", HardestSettings),
@@ -185,7 +185,7 @@ static MINERS: &[Row<MakeMiner>] = &[
     row!(miner, "multi-similarity", MultiSimilarityMinerSettings),
 ];
 
-static REGULARIZERS: &[Row<MakeRegularizer>] = &[
+static REGULARIZERS: &[RegistryRow<MakeRegularizer>] = &[
     row!(regularizer, "lp-norm", LpNormSettings),
     row!(regularizer, "center-invariant", CenterInvariantSettings, "centre-invariant"),
     row!(regularizer, "zero-mean", ZeroMeanSettings),

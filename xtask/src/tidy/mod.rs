@@ -5,6 +5,7 @@ mod floors;
 mod gradients;
 mod headings;
 mod names;
+mod one_name;
 mod roles;
 mod rooms;
 mod safety;
@@ -36,7 +37,7 @@ struct Invariant {
     check: fn(&Tree) -> Vec<Finding>,
 }
 
-const INVARIANTS: [Invariant; 12] = [
+const INVARIANTS: [Invariant; 13] = [
     Invariant { mark: "1", rule: "arrows point down, floors do not see each other", check: floors::arrows },
     Invariant { mark: "2", rule: "ready-made layers only in nn, backbones and train", check: floors::layers },
     Invariant {
@@ -53,6 +54,7 @@ const INVARIANTS: [Invariant; 12] = [
     Invariant { mark: "B", rule: "files are short", check: rooms::sizes },
     Invariant { mark: "C", rule: "no machine's paths, no registry hosts", check: names::places },
     Invariant { mark: "D", rule: "headings of documentation stand alone", check: headings::alone },
+    Invariant { mark: "E", rule: "a public name stands for one thing", check: one_name::types },
 ];
 
 /// A place where an invariant is broken.

@@ -23,7 +23,7 @@ pub struct RegularizerConfig {
     pub weight: f64,
     /// What it is taken of.
     #[serde(default)]
-    pub of: Rows,
+    pub of: RegularizedRows,
     /// Which one, and its settings.
     #[serde(flatten)]
     pub kind: Choice<Regularizers>,
@@ -32,7 +32,7 @@ pub struct RegularizerConfig {
 /// The rows that a regularizer is taken of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Rows {
+pub enum RegularizedRows {
     /// The embeddings of the batch.
     #[default]
     Embeddings,
@@ -40,11 +40,11 @@ pub enum Rows {
     Classes,
 }
 
-impl From<Rows> for RowsOf {
-    fn from(rows: Rows) -> Self {
+impl From<RegularizedRows> for RowsOf {
+    fn from(rows: RegularizedRows) -> Self {
         match rows {
-            Rows::Embeddings => Self::Embeddings,
-            Rows::Classes => Self::Classes,
+            RegularizedRows::Embeddings => Self::Embeddings,
+            RegularizedRows::Classes => Self::Classes,
         }
     }
 }

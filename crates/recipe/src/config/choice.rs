@@ -1,12 +1,12 @@
 use super::read::unknown;
-use crate::registry::{self, Registered, Row};
+use crate::registry::{self, Registered, RegistryRow};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// A part by its name, with its settings.
 pub struct Choice<K: Registered> {
-    row: &'static Row<K::Make>,
+    row: &'static RegistryRow<K::Make>,
     /// All of them, resolved.
     settings: toml::Table,
 }

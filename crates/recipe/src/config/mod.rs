@@ -9,7 +9,7 @@ mod miner;
 mod read;
 mod renamed;
 
-pub use beyond::{MemoryConfig, RegularizerConfig, Rows};
+pub use beyond::{MemoryConfig, RegularizedRows, RegularizerConfig};
 pub use choice::Choice;
 pub use data::{DataConfig, DataSource};
 pub use learning::{
