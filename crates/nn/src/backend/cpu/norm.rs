@@ -112,12 +112,12 @@ pub(super) fn layer_norm<T: Element>(
 impl<T: Element> LayerNormVjp for Rows<T> {
     fn weight(&self, grad: &Tensor) -> Result<Tensor> {
         let width = width(&self.x);
-        with(&self.x, |v: &[T]| with(grad, |g| tensor(row::normalize_scale_back(v, width, &self.moments, g), width)))
+        with(&self.x, |v: &[T]| with(grad, |g| tensor(row::normalize_scale_vjp(v, width, &self.moments, g), width)))
     }
 
     fn input(&self, grad: &Tensor) -> Result<Tensor> {
         with(&self.x, |v: &[T]| {
-            with(&self.weight, |w| with(grad, |g| shaped(row::normalize_back(v, w, &self.moments, g), &self.x)))
+            with(&self.weight, |w| with(grad, |g| shaped(row::normalize_vjp(v, w, &self.moments, g), &self.x)))
         })
     }
 }
