@@ -14,7 +14,7 @@ fn class_mining(c: &mut Criterion) {
         let x = npair_benches::tensor(1, &[classes.len() * examples, 128]).unwrap();
         let prototypes = Prototypes::new(&classes, &x, Measure::Dot).unwrap();
         for violation in [Violation::WorstPair, Violation::Mean] {
-            let miner = GreedyMiner { violation };
+            let mut miner = GreedyMiner { violation };
             let mut rng = Streams::new(1).open(Purpose::Mining, [0, 0]);
             group.bench_function(format!("{examples} per class, {violation:?}"), |b| {
                 b.iter(|| miner.choose(black_box(&prototypes), 64, &mut rng).unwrap());

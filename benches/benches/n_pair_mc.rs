@@ -15,7 +15,7 @@ fn n_pair_mc(c: &mut Criterion) {
         // The products that the value and both gradients need: 6 N^2 D operations.
         group.throughput(Throughput::Elements(6 * (n * n * 512) as u64));
         group.bench_function(format!("N = {n}"), |b| {
-            b.iter(|| NPairMc.of_pairs(&f, &p).unwrap().value.backward().unwrap());
+            b.iter(|| NPairMc.forward_pairs(&f, &p).unwrap().value.backward().unwrap());
         });
     }
     group.finish();

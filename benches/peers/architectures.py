@@ -63,7 +63,18 @@ def resnet50(channels, size, embedding, dropout):
     return net
 
 
-ARCHITECTURES = {"conv-net": ConvNet, "casia-net": CasiaNet, "googlenet": googlenet, "resnet50": resnet50}
+def vit_s16(channels, size, embedding, dropout):
+    """ViT-S/16 of DeiT: 12 layers of 384, 6 heads; torchvision has only the larger ones by name."""
+    net = torchvision.models.VisionTransformer(
+        image_size=size, patch_size=16, num_layers=12, num_heads=6, hidden_dim=384, mlp_dim=1536, dropout=dropout
+    )
+    net.heads = nn.Linear(384, embedding)
+    return net
+
+
+ARCHITECTURES = {
+    "conv-net": ConvNet, "casia-net": CasiaNet, "googlenet": googlenet, "resnet50": resnet50, "vit-s16": vit_s16,
+}  # fmt: skip
 
 
 def build(name, channels, size, embedding, dropout):

@@ -2,14 +2,15 @@
 
 eager    N-pair-mc by one matrix product and cross-entropy; search by product and topk in chunks of queries.
 fused    N-pair-mc by Triton kernels that never write the matrix out (gpu_kernels.py), as flash attention does it.
-cudnn    training step (Adam, fused) and evaluation of networks, channels last, convolutions in tf32 as PyTorch has them by default
-         and in f32 as npair computes them.
+cudnn    training step (Adam, fused) and evaluation of networks, channels last: convolutions in tf32 as PyTorch has them by default,
+         in f32 as npair computes them, and under autocast in bf16. `--compiled` also compiles the training steps.
 
 Wall time from an idle device to an idle device, medians, warmed up; values and gradients of the fused kernels are compared with those of
 float64 on the CPU before anything is timed. Ratios are npair's time over the other's: below 1 npair is faster.
 """
 
 import argparse
+import functools
 import json
 import statistics
 import time
@@ -120,10 +121,16 @@ def search_case(queries, gallery, k, device):
     yield f"exact top {k} of {queries} queries in {gallery} x {WIDTH}, f32", "PyTorch, chunks", make
 
 
-def network_cases(nets, device):
+# Networks of 224 x 224 pixels.
+LARGE = [("googlenet", "GoogLeNet"), ("resnet50", "ResNet-50"), ("vit-s16", "ViT-S/16")]
+# Called, whether products of f32 are of tf32, the type of autocast.
+WAYS = [("tf32", True, None), ("f32", False, None), ("bf16", True, torch.bfloat16)]
+
+
+def network_cases(nets, device, compiled):
     for network, called, (batch, channels, size) in nets:
         what = f"{called}, {batch} x {channels} x {size} x {size}"
-        for label, tf32 in [("PyTorch, cuDNN, tf32", True), ("PyTorch, cuDNN, f32", False)]:
+        for way, tf32, half in WAYS:
 
             def build(tf32=tf32, network=network, batch=batch, channels=channels, size=size):
                 torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
@@ -133,30 +140,38 @@ def network_cases(nets, device):
                 pixels = torch.randn(batch, channels, size, size, device=device).to(memory_format=torch.channels_last)
                 return net, pixels
 
-            def step(build=build):
+            def cast(half=half):
+                return torch.autocast(device.type, half or torch.bfloat16, enabled=half is not None)
+
+            def step(build=build, cast=cast, compile_net=False):
                 net, pixels = build()
                 optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
+                forward = torch.compile(net) if compile_net else net
 
                 def run():
                     optimiser.zero_grad(set_to_none=True)
-                    embeddings = net(pixels)
+                    with cast():
+                        embeddings = forward(pixels)
+                    embeddings = embeddings.float()
                     n_pair_mc_eager(embeddings[0::2], embeddings[1::2]).backward()
                     optimiser.step()
 
                 return run
 
-            def embed(build=build):
+            def embed(build=build, cast=cast):
                 net, pixels = build()
                 net.eval()
 
                 def run():
-                    with torch.inference_mode():
+                    with torch.inference_mode(), cast():
                         net(pixels)
 
                 return run
 
-            yield f"training step of {what}", label, step
-            yield f"embedding of {what}", label, embed
+            yield f"training step of {what}", f"PyTorch, cuDNN, {way}", step
+            yield f"embedding of {what}", f"PyTorch, cuDNN, {way}", embed
+            if compiled and way != "f32":
+                yield f"training step of {what}", f"PyTorch, compiled, {way}", functools.partial(step, compile_net=True)
 
 
 def first_line(error):
@@ -180,6 +195,8 @@ def main():
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--quick", action="store_true", help="the sizes of npair bench --quick")
     parser.add_argument("--beside", metavar="FILE", help="what npair bench --record wrote")
+    parser.add_argument("--only", choices=["matrix", "search", "networks"], help="a part of it")
+    parser.add_argument("--compiled", action="store_true", help="compile the networks' training steps too: minutes")
     args = parser.parse_args()
     device = torch.device(args.device)
     ours = beside(args.beside, device)
@@ -187,10 +204,16 @@ def main():
         sizes, search, few, batch, size = [256], (100, 2000, 10), 4, 4, 64
     else:
         sizes, search, few, batch, size = [8192, 65536, 262144], (10_000, 1_000_000, 100), 120, 120, 224
-    nets = [("conv-net", "ConvNet", (few, 1, 28)), ("googlenet", "GoogLeNet", (batch, 3, size))]
+    nets = [("conv-net", "ConvNet", (few, 1, 28))]
+    nets += [(name, called, (batch, 3, size)) for name, called in LARGE]
     print(f"torch {torch.__version__} on {torch.cuda.get_device_name(device) if device.type == 'cuda' else 'the CPU'}; medians")
     print(f"  {'':66} {'':22} {'its ms':>10} {'npair ms':>10} {'ratio':>6}")
-    cases = [*matrix_cases(sizes, device), *search_case(*search, device), *network_cases(nets, device)]
+    parts = {
+        "matrix": lambda: matrix_cases(sizes, device),
+        "search": lambda: search_case(*search, device),
+        "networks": lambda: network_cases(nets, device, args.compiled),
+    }
+    cases = (case for part, of_part in parts.items() if args.only in (None, part) for case in of_part())
     for name, label, make in cases:
         try:
             its = median_ms(make(), device)

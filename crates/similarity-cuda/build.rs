@@ -9,6 +9,9 @@ use std::{env, fs};
 
 const SOURCES: [&str; 2] = ["soft", "search"];
 
+/// The source for compute capability 9.0 alone, whose instructions have no PTX that other GPUs could compile.
+const HOPPER: &str = "hopper";
+
 /// The oldest GPUs with what the kernels need: asynchronous copies and products of bf16.
 const OLDEST: u32 = 80;
 
@@ -31,23 +34,28 @@ fn build() -> Result<(), String> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     let nvcc = nvcc();
     let gpus = gpus()?;
+    let mut targets = vec![format!("arch=compute_{OLDEST},code=compute_{OLDEST}")];
+    targets.extend(gpus.iter().map(|gpu| format!("arch=compute_{gpu},code=sm_{gpu}")));
+    let all = SOURCES.iter().map(|name| (*name, targets.clone()));
+    let hopper = (HOPPER, vec!["arch=compute_90a,code=sm_90a".to_owned()]);
     // At the same time: each takes minutes on one core.
-    let running: Vec<_> = SOURCES
-        .iter()
-        .map(|name| {
-            let (nvcc, gpus, out) = (nvcc.clone(), gpus.clone(), out.clone());
-            std::thread::spawn(move || compile(&nvcc, name, &gpus, &out))
+    let running: Vec<_> = all
+        .chain([hopper])
+        .map(|(name, targets)| {
+            let (nvcc, out) = (nvcc.clone(), out.clone());
+            std::thread::spawn(move || compile(&nvcc, name, &targets, &out))
         })
         .collect();
     for thread in running {
         thread.join().map_err(|_| "a compilation ended early".to_owned())??;
     }
-    let images: String = SOURCES
-        .iter()
-        .map(|name| format!("    include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.fatbin\")),\n"))
-        .collect();
-    let text =
-        format!("/// The compiled kernels, as the driver loads them.\npub const IMAGES: &[&[u8]] = &[\n{images}];\n");
+    let image = |name: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.fatbin\"))");
+    let images: String = SOURCES.iter().map(|name| format!("    {},\n", image(name))).collect();
+    let text = format!(
+        "/// The compiled kernels, as the driver loads them.\npub const IMAGES: &[&[u8]] = &[\n{images}];\n\
+         /// Those for compute capability 9.0, which other GPUs refuse to load.\npub const HOPPER: &[u8] = {};\n",
+        image(HOPPER)
+    );
     fs::write(out.join("images.rs"), text).map_err(|e| e.to_string())
 }
 
@@ -72,12 +80,11 @@ fn gpus() -> Result<Vec<u32>, String> {
     named.split(',').map(number).collect()
 }
 
-fn compile(nvcc: &Path, name: &str, gpus: &[u32], out: &Path) -> Result<(), String> {
+fn compile(nvcc: &Path, name: &str, targets: &[String], out: &Path) -> Result<(), String> {
     let mut command = Command::new(nvcc);
     command.args(["-std=c++17", "-O3", "-fatbin"]);
-    command.args(["-gencode", &format!("arch=compute_{OLDEST},code=compute_{OLDEST}")]);
-    for gpu in gpus {
-        command.args(["-gencode", &format!("arch=compute_{gpu},code=sm_{gpu}")]);
+    for target in targets {
+        command.args(["-gencode", target]);
     }
     command.arg(format!("kernels/{name}.cu")).arg("-o").arg(out.join(format!("{name}.fatbin")));
     let made = command.output().map_err(|e| {

@@ -71,7 +71,8 @@ const STOPPED: [&str; 8] = [
 
 pub fn run(args: &Args) -> Result<()> {
     let root = tree::root()?;
-    let text = fs::read_to_string(root.join("crates/recipe/tests/recipes.toml")).context("recipes.toml cannot be read")?;
+    let text =
+        fs::read_to_string(root.join("crates/recipe/tests/recipes.toml")).context("recipes.toml cannot be read")?;
     let Recipes { base, recipes } = toml::from_str(&text).context("recipes.toml")?;
     let target = tree::Metadata::read(&root)?.target_directory;
     let program = match &args.program {
@@ -235,7 +236,8 @@ fn read_tensors(file: &str, bytes: &[u8], tensors: &mut BTreeMap<String, (String
         serde_json::from_slice(rest.get(..length).context("a safetensors file is too short")?)?;
     for (name, tensor) in header.iter().filter(|(name, _)| *name != "__metadata__") {
         let at = |i: usize| tensor["data_offsets"][i].as_u64().map(|at| length + at as usize);
-        let values = at(0).zip(at(1)).and_then(|(from, to)| rest.get(from..to)).context("a tensor lies beyond its file")?;
+        let values =
+            at(0).zip(at(1)).and_then(|(from, to)| rest.get(from..to)).context("a tensor lies beyond its file")?;
         let what = format!("{} {}", tensor["dtype"], tensor["shape"]);
         tensors.insert(format!("{file}: {}", name.replace("centre", "center")), (what, values.to_vec()));
     }

@@ -44,7 +44,8 @@ pub fn run(args: &Args) -> Result<()> {
     let cure = "mend the tests named above; one alone: cargo test -p CRATE NAME";
     // Cargo refuses `--lib` of a crate that is a program alone.
     let has_library = package.is_none_or(|name| has_library(&root, name));
-    let targets: &[&str] = if has_library { &["--lib", "--bins", "--tests", "--examples"] } else { &["--bins", "--tests", "--examples"] };
+    let targets: &[&str] =
+        if has_library { &["--lib", "--bins", "--tests", "--examples"] } else { &["--bins", "--tests", "--examples"] };
     shell::step(&mut cargo(&["test", "--no-fail-fast"], targets), cure)?;
     if has_library {
         shell::step(&mut cargo(&["test"], &["--doc"]), "mend the examples in the documentation named above")?;

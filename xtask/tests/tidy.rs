@@ -81,6 +81,7 @@ const BATCH: &str = "crates/batch/src/plan.rs";
 const LOSSES: &str = "crates/losses/src/loss.rs";
 const METRICS: &str = "crates/metrics/Cargo.toml";
 
+#[allow(clippy::too_many_lines, reason = "a list")]
 fn breaks() -> Vec<Break> {
     vec![
         depends(

@@ -4,7 +4,8 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
-use npair_train::{Config, StepReport, Trainer, Watch, keep_freed_memory};
+use npair_recipe::{Config, Training};
+use npair_train::{Callback, Moment, StepReport, keep_freed_memory};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::io::{Write, stdout};
@@ -89,9 +90,13 @@ fn all(args: &Args) -> Result<()> {
 #[derive(Default)]
 struct Last(f64);
 
-impl Watch for Last {
-    fn step(&mut self, report: &StepReport) {
+impl Callback for Last {
+    fn name(&self) -> &str {
+        "last"
+    }
+    fn step(&mut self, _: &mut Moment<'_>, report: &StepReport) -> npair_train::Result<()> {
         self.0 = report.seconds;
+        Ok(())
     }
 }
 
@@ -113,9 +118,9 @@ fn measure(args: &Args, batch: usize) -> Result<Value> {
         format!("training.grad_cache={}", args.piece),
     ];
     let mut last = Last::default();
-    let mut trainer = Trainer::start(Config::parse("the bench", "", &sets)?, &args.folder)?;
-    let parameters = trainer.net().varmap().count();
-    trainer.train(&mut last)?;
+    let mut training = Training::start(Config::parse("the bench", "", &sets)?, &args.folder)?;
+    let parameters: usize = training.model().variables().iter().map(|(_, var)| var.elem_count()).sum();
+    training.train(&mut last)?;
     let embeddings = batch * args.embedding * 4 / 1024;
     Ok(json!({
         "batch": batch, "piece": args.piece, "parameters": parameters, "peak_kib": peak_kib()?,

@@ -6,10 +6,10 @@ use candle_core::{DType, Device, Tensor};
 use clap::Parser;
 use npair_backbones::{BackboneConfig, EmbeddingNet, EmbeddingNetConfig};
 use npair_benches::{Result, say, serve};
-use npair_losses::{NPairMc, PairLoss};
+use npair_losses::{Batch, Loss, NPairMc};
 use npair_nn::{Mode, backward, keep_freed_memory};
-use npair_train::{Optimiser, config::OptimiserConfig};
-use npair_types::{Labels, Pairs, Streams};
+use npair_train::{Adam, AdamSettings, Updater};
+use npair_types::{Labels, Streams};
 use serde_json::json;
 
 #[derive(Parser)]
@@ -33,9 +33,9 @@ struct Args {
 /// A network in training, and its batch: rows alternate anchor and positive.
 struct Bench {
     net: EmbeddingNet,
-    optimiser: Optimiser,
+    updater: Updater,
     pixels: Tensor,
-    pairs: Pairs,
+    labels: Labels,
     steps: u64,
 }
 
@@ -44,20 +44,20 @@ impl Bench {
         let mut config = EmbeddingNetConfig::new(backbone, args.embedding);
         config.dropout = args.dropout;
         let net = EmbeddingNet::new(config, Streams::new(1), DType::F32, &Device::Cpu)?;
-        let settings = OptimiserConfig { learning_rate: 1e-3, ..Default::default() };
-        let optimiser = Optimiser::new(net.varmap().trainable(), settings)?;
+        let adam = Adam::new(AdamSettings { learning_rate: 1e-3, ..Default::default() })?;
+        let updater = Updater::new(net.varmap().trainable(), adam)?;
         let pixels = npair_benches::tensor(1, &[args.batch, args.channels, args.size, args.size])?;
         let labels: Vec<u32> = (0..args.batch as u32).map(|row| row / 2).collect();
-        let pairs = Pairs::from_labels(&Labels::new(labels)?)?;
-        Ok(Self { net, optimiser, pixels, pairs, steps: 0 })
+        let labels = Labels::new(labels)?;
+        Ok(Self { net, updater, pixels, labels, steps: 0 })
     }
 
     /// Forward, N-pair-mc, backward, Adam.
     fn step(&mut self) -> Result<()> {
         let embeddings = self.net.forward(&self.pixels, &Mode::train(Streams::new(1), self.steps))?;
-        let loss = NPairMc.of_pairs_in(&embeddings, &self.pairs)?;
-        self.optimiser.add(&backward(&loss.value)?)?;
-        self.optimiser.step(1.)?;
+        let loss = NPairMc.forward(&Batch::new(&embeddings, &self.labels)?)?;
+        self.updater.add(&backward(&loss.value)?)?;
+        self.updater.step(1.)?;
         self.steps += 1;
         Ok(())
     }

@@ -33,7 +33,7 @@ enum Work {
     TopK {
         /// Rows
         rows: usize,
-        /// Neighbours of each
+        /// Neighbors of each
         k: usize,
     },
 }
@@ -59,7 +59,7 @@ fn n_pair_mc(n: usize, d: usize) -> Result<()> {
     let about = json!({ "work": { "step": 6 * n * n * d, "gemm": 2 * n * n * d } });
     serve("n-pair-mc", about, |request| {
         match request {
-            "step" => drop(NPairMc.of_pairs(&f, &p)?.value.backward()?),
+            "step" => drop(NPairMc.forward_pairs(&f, &p)?.value.backward()?),
             "gemm" => drop(anchors.matmul(&across)?),
             _ => return Ok(None),
         }

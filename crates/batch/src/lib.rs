@@ -45,7 +45,3 @@ pub use tuple_mining::*;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
-
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide/writing-a-sampler.md")]
-struct Guide;

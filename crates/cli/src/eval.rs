@@ -4,7 +4,7 @@ use anyhow::Result;
 use npair_backbones::EmbeddingModel;
 use npair_evaluate::protocol::Protocol;
 use npair_evaluate::{
-    Inputs, Scores, TestTimeAugmentation, Vectors, embed, judge, judge_known, neighbour_grid, read_labels, write_file,
+    Inputs, Scores, TestTimeAugmentation, Vectors, embed, judge, judge_known, neighbor_grid, read_labels, write_file,
 };
 use npair_recipe::{Config, Device};
 use npair_types::Streams;
@@ -25,7 +25,7 @@ pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
             }
             let name = file.display().to_string();
             let (n, streams) = (config.batch.classes, Streams::new(config.seed));
-            progress::told(|tell| judge(&name, &vectors.labelled()?, &config.evaluation, n, streams, tell))?
+            progress::told(|tell| judge(&name, &vectors.labeled()?, &config.evaluation, n, streams, tell))?
         }
         (None, None) => return Err(source::usage("RUN", "give a run's folder, or --embeddings".to_owned())),
     };
@@ -53,14 +53,15 @@ fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String], device: Device
     let rows = embedded(config, model.as_ref(), side)?;
     let (n, streams) = (config.batch.classes, Streams::new(config.seed));
     if let Some(path) = &args.grid {
-        let pictures = side.pictures().ok_or_else(|| source::usage("--grid", "there are no pictures to show".to_owned()))?;
-        write_file(path, &neighbour_grid(pictures, &rows, config.evaluation.measure, 10, 10)?)?;
+        let pictures =
+            side.pictures().ok_or_else(|| source::usage("--grid", "there are no pictures to show".to_owned()))?;
+        write_file(path, &neighbor_grid(pictures, &rows, config.evaluation.measure, 10, 10)?)?;
     }
     let scores = if matches!(args.split.as_str(), "seen" | "known") {
-        let gallery = embedded(config, model.as_ref(), splits.gallery.as_ref())?.labelled()?;
-        judge_known(side.name(), &gallery, &rows.labelled()?, &config.evaluation, n, streams)
+        let gallery = embedded(config, model.as_ref(), splits.gallery.as_ref())?.labeled()?;
+        judge_known(side.name(), &gallery, &rows.labeled()?, &config.evaluation, n, streams)
     } else {
-        progress::told(|tell| judge(side.name(), &rows.labelled()?, &config.evaluation, n, streams, tell))
+        progress::told(|tell| judge(side.name(), &rows.labeled()?, &config.evaluation, n, streams, tell))
     };
     let mut scores = scores?;
     if args.split == "test" && splits.search.is_some() {

@@ -41,11 +41,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(130);
     }
     eprintln!("error: {line}");
-    let kind = if error.is::<BadPictures>() {
-        Kind::Data
-    } else {
-        kind_of(error)
-    };
+    let kind = if error.is::<BadPictures>() { Kind::Data } else { kind_of(error) };
     ExitCode::from(match kind {
         Kind::Usage => 2,
         Kind::Data => 3,

@@ -42,7 +42,7 @@ const TINY: [&str; 18] = [
     "--set",
     "training.checkpoint_every=2",
     "--set",
-    "data.known=2",
+    "data.seen=2",
 ];
 
 fn train(dir: &Path, extra: &[&str]) -> String {
@@ -94,13 +94,13 @@ fn a_run_is_trained_judged_and_used() {
     for file in ["config.toml", "metrics.jsonl", "checkpoints/last/model.safetensors", "checkpoints/best/config.json"] {
         assert!(dir.join("run").join(file).is_file(), "{file}");
     }
-    let table = ok(&["eval", "run", "--sheet", "sheet.png"], dir);
+    let table = ok(&["eval", "run", "--grid", "grid.png"], dir);
     for name in ["recall@1", "R-precision", "MAP@R", "VRF(1)", "NMI", "F1", "EER"] {
         assert!(table.contains(name), "{table}");
     }
-    assert_eq!(std::fs::read(dir.join("sheet.png")).unwrap()[..4], *b"\x89PNG");
+    assert_eq!(std::fs::read(dir.join("grid.png")).unwrap()[..4], *b"\x89PNG");
     let json: serde_json::Value =
-        serde_json::from_str(&ok(&["eval", "run", "--split", "known", "--json"], dir)).unwrap();
+        serde_json::from_str(&ok(&["eval", "run", "--split", "seen", "--json"], dir)).unwrap();
     assert_eq!(json["scores"][0]["name"], "recognition");
     // Embeddings written and judged as any model's would be: the same scores.
     for file in ["e.npy", "e.safetensors"] {
@@ -152,7 +152,7 @@ fn bad_pictures_are_named() {
             picture(&dir.join(format!("photos/{class}/{i}.png")));
         }
     }
-    ok(&["data", "check", "photos", "--sheet", "look.png"], dir);
+    ok(&["data", "check", "photos", "--grid", "look.png"], dir);
     // A truncated and an unreadable file, a lie about the size.
     let whole = std::fs::read(dir.join("photos/a/0.png")).unwrap();
     std::fs::write(dir.join("photos/a/0.png"), &whole[..whole.len() / 2]).unwrap();
@@ -188,7 +188,7 @@ fn wrong_settings_and_files_are_said_in_a_line() {
     assert!(fails(&set("batch.classes=100000"), dir, 3).contains("needs 100000 classes"));
     assert!(fails(&set("images.std=[0.0]"), dir, 2).contains("std"));
     assert!(fails(&["train", "--config", "none.toml", "--out", "r"], dir, 3).contains("none.toml"));
-    std::fs::write(dir.join("bad.toml"), "[optimiser]\nlerning_rate = 1.0\n").unwrap();
+    std::fs::write(dir.join("bad.toml"), "[optimizer]\nlerning_rate = 1.0\n").unwrap();
     let said = fails(&["train", "--config", "bad.toml", "--out", "r"], dir, 2);
     assert!(said.contains("bad.toml") && said.contains("did you mean `learning_rate`?"), "{said}");
     assert!(!dir.join("r").exists());

@@ -1,7 +1,7 @@
 use crate::{Error, OfficialSide, Picture, Result};
 use npair_types::{ClassId, ClassIndex, ExampleId, Labels};
 
-/// Labelled pictures that are decoded on demand. Opening one decodes nothing; loading is safe from many threads at once
+/// Labeled pictures that are decoded on demand. Opening one decodes nothing; loading is safe from many threads at once
 /// and gives the same pixels each time.
 ///
 /// Examples are numbered from 0 without gaps; class ids may have gaps.

@@ -1,8 +1,8 @@
 //! The list of LFW: the official one where it is at hand, and wrong ones.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // tests may
 
-use npair_testkit::require::{Need, not_run};
 use npair_data::LfwPairs;
+use npair_testkit::require::{Need, not_run};
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 

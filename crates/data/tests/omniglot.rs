@@ -1,9 +1,9 @@
 //! Omniglot from folders and archives: miniatures in the exact layout, and the real files where they are at hand.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // helpers of tests may, as tests do
 
-use npair_testkit::require::{Need, not_run};
 use npair_data::{Dataset, Omniglot, Part, Pipeline, PipelineConfig, RotatedClasses, Subset, load_batch};
 use npair_data::{Picture, sheet::encode_png};
+use npair_testkit::require::{Need, not_run};
 use npair_types::{ClassId, ExampleId};
 use std::io::Write;
 use std::path::{Path, PathBuf};

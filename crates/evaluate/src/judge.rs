@@ -1,6 +1,6 @@
-use crate::{EvaluationConfig, Metric, Result};
 use crate::protocol::identify;
 use crate::ten_folds::ten_folds;
+use crate::{EvaluationConfig, Metric, Result};
 use npair_metrics::{
     Clustering, Embeddings, Interval, KMeans, Mean, QueryScores, Retrieval, Roc, Round, Search, bootstrap,
     knn_accuracy, nearest_centroid_accuracy, query_scores, vrf,

@@ -26,7 +26,7 @@ pub use files::write_file;
 pub use inputs::{Inputs, Loader, PictureInputs, VectorInputs, View, loader};
 pub use judge::{RetrievalScores, Score, Scores, judge, judge_known};
 pub use metric::Metric;
-pub use neighbours::neighbour_grid;
+pub use neighbours::neighbor_grid;
 pub use settings::{EvaluationConfig, TtaConfig};
 pub use splits::{QueryGallery, Splits};
 pub use vectors::{Vectors, read_labels};

@@ -9,14 +9,14 @@ use npair_types::{ExampleId, Measure};
 ///
 /// # Errors
 /// Those of decoding the pictures, or if the set has fewer rows than are to be shown.
-pub fn neighbour_grid(
+pub fn neighbor_grid(
     data: &dyn Dataset,
     vectors: &Vectors,
     measure: Measure,
     queries: usize,
     neighbours: usize,
 ) -> Result<Vec<u8>> {
-    let set: Embeddings = vectors.labelled()?;
+    let set: Embeddings = vectors.labeled()?;
     let index = data.class_index();
     let usable = index.with_at_least(2);
     let queries = queries.min(usable.len()).max(1);

@@ -1,7 +1,7 @@
 //! LFW's protocol of verification (section 4.3 of the paper) on any set of unseen classes.
 
 use crate::Result;
-use npair_metrics::{Closeness, Embeddings, Folds, folds};
+use npair_metrics::{Embeddings, Folds, PairScores, folds};
 use npair_types::{ChaCha8Rng, ClassIndex, ExampleId, Measure};
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -29,7 +29,7 @@ pub(crate) fn ten_folds(set: &Embeddings, measure: Measure, rng: &mut ChaCha8Rng
     }
     let mut order: Vec<usize> = (0..index.len()).collect();
     order.shuffle(rng);
-    let near = Closeness::new(set, measure);
+    let near = PairScores::new(set, measure);
     let (mut scores, mut same, mut fold) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..FOLDS {
         let part = &order[number * index.len() / FOLDS..(number + 1) * index.len() / FOLDS];

@@ -26,7 +26,7 @@ impl Vectors {
     ///
     /// # Errors
     /// [`Error::Setting`] if there are no labels, and the first row that is not finite.
-    pub fn labelled(&self) -> Result<Embeddings> {
+    pub fn labeled(&self) -> Result<Embeddings> {
         let no_labels =
             || Error::Setting { setting: "labels", why: "there are none: give them with --labels".to_owned() };
         Ok(Embeddings::new(&self.values, self.width, self.labels.clone().ok_or_else(no_labels)?)?)

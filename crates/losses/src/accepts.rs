@@ -8,7 +8,7 @@ use npair_types::TupleKind;
 /// # use npair_types::TupleKind;
 /// let circle = Circle::default().accepts();
 /// assert!(circle.check(TupleKind::Pairs, Some(TupleKind::Triplets), false).is_ok());
-/// let said = NPairMc.accepts().check(TupleKind::Labelled, Some(TupleKind::Triplets), false).unwrap_err();
+/// let said = NPairMc.accepts().check(TupleKind::Labeled, Some(TupleKind::Triplets), false).unwrap_err();
 /// assert!(said.starts_with("takes N pairs, not the triplets of a miner: leave the miner out"));
 /// # assert_eq!(Accepts::labels(), Accepts::labels());
 /// ```
@@ -29,7 +29,7 @@ const fn bit(kind: TupleKind) -> Kinds {
 
 const ALL: Kinds = bit(TupleKind::Tuplets) | ALL_BUT_TUPLETS;
 const LISTS: Kinds = bit(TupleKind::Triplets) | bit(TupleKind::PairList);
-const ALL_BUT_TUPLETS: Kinds = bit(TupleKind::Labelled) | bit(TupleKind::Pairs) | LISTS;
+const ALL_BUT_TUPLETS: Kinds = bit(TupleKind::Labeled) | bit(TupleKind::Pairs) | LISTS;
 
 impl Accepts {
     /// A loss of labels alone: the labels of any batch suffice, and tuples that a miner chose would be ignored.
@@ -111,7 +111,7 @@ impl Accepts {
         if self.sampled & bit(sampler) == 0 {
             let cure = match self.sampled {
                 0 => "take losses that go together",
-                sampled if sampled & bit(TupleKind::Labelled) != 0 => "take a sampler of two examples of every class",
+                sampled if sampled & bit(TupleKind::Labeled) != 0 => "take a sampler of two examples of every class",
                 _ => "take the tuplet sampler",
             };
             return Err(format!("takes {takes}, not the {sampler} of the sampler: {cure}"));
@@ -124,7 +124,7 @@ impl Accepts {
 
     /// The tuples that it takes, in words.
     pub(crate) fn words(self) -> String {
-        let labels = match (self.sampled & bit(TupleKind::Labelled) != 0, self.two_per_class) {
+        let labels = match (self.sampled & bit(TupleKind::Labeled) != 0, self.two_per_class) {
             (true, false) => Some("labels"),
             _ => None,
         };
@@ -153,21 +153,21 @@ mod tests {
             assert!(Accepts::lists().with_reference().check(sampler, None, true).is_ok());
         }
         assert!(
-            said(Accepts::labels(), Labelled, Some(PairList), false).contains("labels alone, not the lists of pairs")
+            said(Accepts::labels(), Labeled, Some(PairList), false).contains("labels alone, not the lists of pairs")
         );
-        assert!(said(Accepts::lists(), Labelled, None, true).contains("leave the memory out"));
-        assert!(said(Accepts::lists().with_reference(), Labelled, Some(PairList), true).contains("not with both"));
+        assert!(said(Accepts::lists(), Labeled, None, true).contains("leave the memory out"));
+        assert!(said(Accepts::lists().with_reference(), Labeled, Some(PairList), true).contains("not with both"));
         assert!(said(Accepts::n_pairs(), Tuplets, None, false).contains("two examples of every class"));
-        assert!(said(Accepts::tuplets(), Labelled, None, false).contains("take the tuplet sampler"));
+        assert!(said(Accepts::tuplets(), Labeled, None, false).contains("take the tuplet sampler"));
         assert!(Accepts::tuplets().check(Tuplets, None, false).is_ok());
         // Triplets of a miner feed losses of pairs, pairs those of triplets.
         for kind in [Triplets, PairList] {
             assert!(Accepts::lists().check(Pairs, Some(kind), false).is_ok());
-            assert!(Accepts::triplets().check(Labelled, Some(kind), false).is_ok());
+            assert!(Accepts::triplets().check(Labeled, Some(kind), false).is_ok());
         }
         let sum = Accepts::n_pairs().and(Accepts::lists().with_reference());
-        assert!(sum.check(Labelled, None, true).is_ok() && sum.needs_two_per_class());
-        assert!(said(sum, Labelled, Some(Triplets), false).contains("nothing that all its parts take"));
+        assert!(sum.check(Labeled, None, true).is_ok() && sum.needs_two_per_class());
+        assert!(said(sum, Labeled, Some(Triplets), false).contains("nothing that all its parts take"));
         assert!(Accepts::tuplets().and(Accepts::labels()).check(Tuplets, None, false).is_ok());
         assert!(said(Accepts::tuplets().and(Accepts::n_pairs()), Tuplets, None, false).contains("go together"));
     }

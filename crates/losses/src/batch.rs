@@ -53,7 +53,7 @@ impl Batch {
         labels.expect_len(expect_matrix("embeddings", embeddings)?.0)?;
         let embeddings = accept("embeddings", embeddings)?;
         let (all, labels) = (labels.clone(), labels.clone());
-        Ok(Self { embeddings, labels, tuples: Tuples::Labelled, chosen: false, reference: None, all })
+        Ok(Self { embeddings, labels, tuples: Tuples::Labeled, chosen: false, reference: None, all })
     }
 
     /// The batch with tuples chosen from it, by a miner or by hand: a loss uses them, or refuses the batch.
@@ -62,7 +62,7 @@ impl Batch {
     /// An error of the tuples if they are not of these labels.
     pub fn with_tuples(self, tuples: Tuples) -> Result<Self> {
         tuples.check(&self.labels)?;
-        let chosen = tuples != Tuples::Labelled;
+        let chosen = tuples != Tuples::Labeled;
         Ok(Self { tuples, chosen, ..self })
     }
 
@@ -163,10 +163,10 @@ impl Batch {
 
     pub(crate) fn check_accepts(&self, loss: &str, accepts: Accepts) -> Result<()> {
         let miner = self.chosen.then(|| self.tuples.kind());
-        let sampler = if self.chosen { TupleKind::Labelled } else { self.tuples.kind() };
+        let sampler = if self.chosen { TupleKind::Labeled } else { self.tuples.kind() };
         let fits = match (miner, sampler) {
             // A batch of labels may be one of pairs or of tuplets: that is seen where they are formed.
-            (None, TupleKind::Labelled) if self.reference.is_none() => Ok(()),
+            (None, TupleKind::Labeled) if self.reference.is_none() => Ok(()),
             _ => accepts.check(sampler, miner, self.reference.is_some()),
         };
         fits.map_err(|why| Error::Unfit { loss: loss.to_owned(), why })

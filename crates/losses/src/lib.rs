@@ -125,7 +125,3 @@ pub use weighted_sum::WeightedSum;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
-
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guide/writing-a-loss.md")]
-struct Guide;

@@ -1,6 +1,6 @@
 //! The direct doors of losses of pairs and of triplets: rows that are picked already.
 
-use crate::rows::{accept, expect_like, expect_matrix, pick, to_float};
+use crate::rows::{accept, expect_like, expect_matrix, pick, to_side};
 use crate::{Batch, Error, LossValue, Result};
 use candle_core::Tensor;
 
@@ -8,6 +8,10 @@ use candle_core::Tensor;
 /// batch it is a [`Loss`](crate::Loss) too.
 pub trait PairLoss: Send + Sync {
     /// The loss of N anchors and their positives.
+    ///
+    /// # Numerics
+    /// Number types as of a [`Batch`], but for 16 bits on a device, which stay: the kernels of the matrix multiply them as they are
+    /// and sum in f32.
     ///
     /// # Errors
     /// [`Error::Shape`] if the shapes differ, [`Error::TooFew`] if N < 2, a similarity error with the first row that is
@@ -43,7 +47,7 @@ pub(crate) fn expect_pairs(loss: &str, anchors: &Tensor, positives: &Tensor) -> 
     expect_like("positives", positives, "anchors", anchors)?;
     match got < 2 {
         true => Err(Error::too_few(loss, "pairs of different classes", 2, got)),
-        false => Ok((to_float("anchors", anchors)?, to_float("positives", positives)?)),
+        false => Ok((to_side("anchors", anchors)?, to_side("positives", positives)?)),
     }
 }
 

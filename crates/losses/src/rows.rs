@@ -38,11 +38,20 @@ pub(crate) fn accept_any(what: &'static str, t: &Tensor) -> Result<Tensor> {
 }
 
 /// The same without a look at the numbers, for what a similarity matrix checks by itself.
-pub(crate) fn to_float(what: &'static str, t: &Tensor) -> Result<Tensor> {
+fn to_float(what: &'static str, t: &Tensor) -> Result<Tensor> {
     match t.dtype() {
         DType::F32 | DType::F64 => Ok(t.contiguous()?),
         DType::F16 | DType::BF16 => Ok(t.to_dtype(DType::F32)?.contiguous()?),
         got => Err(Error::DType { what, got }),
+    }
+}
+
+/// The same for a side of the similarity matrix: on a device 16 bits stay, since its kernels multiply them as they are and sum in
+/// f32.
+pub(crate) fn to_side(what: &'static str, t: &Tensor) -> Result<Tensor> {
+    match t.dtype() {
+        DType::F16 | DType::BF16 if is_on_device(t) => Ok(t.contiguous()?),
+        _ => to_float(what, t),
     }
 }
 

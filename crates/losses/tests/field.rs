@@ -59,6 +59,7 @@ fn wrap(l: npair_losses::Result<LossValue>) -> candle_core::Result<Tensor> {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn gradients_agree_with_central_differences() {
     // One class with four examples, one with two, one alone. The larger scales of the defaults (64, 80) have third
     // derivatives beyond what a central difference sees, so those losses are taken at smaller ones.
@@ -189,7 +190,7 @@ fn extreme_inputs_give_finite_values_and_gradients() {
 
 #[test]
 fn own_variables_are_reached_and_unknown_classes_refused() {
-    let (rng, t, cpu) = (&mut Streams::new(3).open(Purpose::Initialisation, [0, 0]), DType::F32, &Device::Cpu);
+    let (rng, t, cpu) = (&mut Streams::new(3).open(Purpose::Initialization, [0, 0]), DType::F32, &Device::Cpu);
     let c = &mut LossContext { classes: &CLASSES, width: 4, rng, dtype: t, device: cpu };
     let losses: Vec<(&str, Box<dyn Loss>)> = vec![
         ("weights", Box::new(NormalizedSoftmax::new(c).unwrap())),

@@ -18,6 +18,7 @@ const F64: (f64, f64) = (2e-7, 2e-7);
 
 /// The loss of a row and the names of the tensors it depends on; `None` if the loss is not built yet.
 type Run<'a> = Box<dyn Fn(&[Tensor]) -> npair_losses::Result<Tensor> + 'a>;
+#[allow(clippy::too_many_lines, reason = "one arm a loss")]
 fn run<'a>(golden: &'a Golden, row: &'a Value) -> Result<Option<(Vec<&'static str>, Run<'a>)>> {
     const PAIR: [&str; 2] = ["anchors", "positives"];
     const TRIPLET: [&str; 3] = ["anchors", "positives", "negatives"];

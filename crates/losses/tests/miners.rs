@@ -164,6 +164,7 @@ fn contrastive(x: &M, l: &Listed) -> f64 {
 }
 
 /// Every loss that is a sum over tuples, mild enough for central differences, and its naive form.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn over_tuples() -> Vec<(Box<dyn Loss>, Oracle)> {
     let boundaries = Tensor::new(&[1.1f64, 1.2, 1.3], &Device::Cpu).unwrap();
     let margin = |reducer| MarginLoss::from_parts(&CLASSES, &boundaries).unwrap().with_reducer(reducer);
@@ -307,7 +308,7 @@ fn every_loss_over_tuples_takes_what_any_miner_chose() {
     for (what, tuples, listed) in lists() {
         for (loss, oracle) in over_tuples() {
             let name = loss.name();
-            assert!(loss.accepts().check(TupleKind::Labelled, Some(tuples.kind()), false).is_ok(), "{name}");
+            assert!(loss.accepts().check(TupleKind::Labeled, Some(tuples.kind()), false).is_ok(), "{name}");
             let var = Var::from_tensor(&x).unwrap();
             let batch = Batch::new(&var, &labels()).unwrap().with_tuples(tuples.clone()).unwrap();
             let value = loss.forward(&batch).unwrap();
@@ -342,7 +343,7 @@ fn loss_in_f32(loss: &dyn Loss, batch: &Batch) -> f64 {
 #[test]
 fn losses_that_would_ignore_a_miner_refuse_it_by_name() {
     let (cpu, dtype) = (&Device::Cpu, DType::F64);
-    let rng = &mut Streams::new(3).open(Purpose::Initialisation, [0, 0]);
+    let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
     let c = &mut LossContext { classes: &CLASSES, width: 4, rng, dtype, device: cpu };
     let mixed = WeightedSum::new().and("circle", 1., Circle::default()).unwrap().and("pairs", 1., NPairMc).unwrap();
     let refusing: Vec<Box<dyn Loss>> = vec![
@@ -369,7 +370,7 @@ fn losses_that_would_ignore_a_miner_refuse_it_by_name() {
     let x = inputs::normal(21, 0.7, (B, 4), dtype).unwrap();
     for (what, tuples, _) in lists() {
         for loss in &refusing {
-            let said = loss.accepts().check(TupleKind::Labelled, Some(tuples.kind()), false).unwrap_err();
+            let said = loss.accepts().check(TupleKind::Labeled, Some(tuples.kind()), false).unwrap_err();
             assert!(said.contains(&format!("not the {} of a miner", tuples.kind())), "{said}");
             let batch = Batch::new(&x, &labels()).unwrap().with_tuples(tuples.clone()).unwrap();
             let said = loss.forward(&batch).unwrap_err().to_string();

@@ -13,10 +13,10 @@ fn labels() -> Labels {
     Labels::new([1, 2, 3, 4, 1, 2, 3, 4]).unwrap()
 }
 
-/// Every loss that takes a labelled batch, with variables of this number type.
+/// Every loss that takes a labeled batch, with variables of this number type.
 fn every(dtype: DType) -> Vec<Box<dyn Loss>> {
     let cpu = &Device::Cpu;
-    let rng = &mut Streams::new(3).open(Purpose::Initialisation, [0, 0]);
+    let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
     let c = &mut LossContext { classes: &CLASSES, width: 6, rng, dtype, device: cpu };
     let sum = WeightedSum::new().and("pairs", 0.5, NPairMc).unwrap().and("all", 2., NcaStyle).unwrap();
     vec![

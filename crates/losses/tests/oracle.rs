@@ -155,7 +155,7 @@ fn gradients_agree_with_central_differences() {
 #[test]
 fn the_classifiers_variables_are_reached() {
     let classes = [ClassId(1), ClassId(8)];
-    let mut rng = Streams::new(3).open(Purpose::Initialisation, [0, 0]);
+    let mut rng = Streams::new(3).open(Purpose::Initialization, [0, 0]);
     let loss = SoftmaxClassifier::new(&mut LossContext {
         classes: &classes,
         width: 4,
@@ -227,7 +227,7 @@ fn what_does_not_fit_is_said() {
     let two = Batch::new(&x.narrow(0, 0, 2).unwrap(), &labels(&[1, 1])).unwrap();
     let other = two.with_tuples(Tuples::Triplets(t)).unwrap_err().to_string();
     assert!(other.contains("points at example 3"), "{other}");
-    let mut rng = Streams::new(3).open(Purpose::Initialisation, [0, 0]);
+    let mut rng = Streams::new(3).open(Purpose::Initialization, [0, 0]);
     let softmax = SoftmaxClassifier::new(&mut LossContext {
         classes: &[ClassId(1), ClassId(2)],
         width: 3,

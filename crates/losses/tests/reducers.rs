@@ -134,7 +134,7 @@ fn gradients_of_reducers_agree_with_central_differences() {
 
 #[test]
 fn a_sum_has_the_values_gradients_and_variables_of_its_parts() {
-    let mut rng = Streams::new(3).open(Purpose::Initialisation, [0, 0]);
+    let mut rng = Streams::new(3).open(Purpose::Initialization, [0, 0]);
     let mut proxies = || {
         ProxyAnchor::new(&mut LossContext {
             classes: &CLASSES,

@@ -11,10 +11,10 @@ use of_batch::OfBatch;
 
 const CLASSES: [ClassId; 4] = [ClassId(1), ClassId(2), ClassId(3), ClassId(4)];
 
-/// Every loss of the crate that takes labelled batches, at its own settings.
+/// Every loss of the crate that takes labeled batches, at its own settings.
 fn every(dtype: DType) -> Vec<(&'static str, Box<dyn Loss>)> {
     let cpu = &Device::Cpu;
-    let rng = &mut Streams::new(3).open(Purpose::Initialisation, [0, 0]);
+    let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
     let c = &mut LossContext { classes: &CLASSES, width: 2, rng, dtype, device: cpu };
     let sum = WeightedSum::new().and("pairs", 0.5, NPairMc).unwrap().and("all", 2., NcaStyle).unwrap();
     vec![
@@ -58,9 +58,12 @@ fn every(dtype: DType) -> Vec<(&'static str, Box<dyn Loss>)> {
     ]
 }
 
+/// What is hostile about a batch, its rows and their classes.
+type Hostile = (&'static str, Vec<[f32; 2]>, Vec<u32>);
+
 /// Batches of two rows a class, as every loss takes them, and what is hostile about them. Rows of length 100 have inner
 /// products, the logits of most losses that do not normalize, of 1e4 and -1e4.
-fn batches() -> Vec<(&'static str, Vec<[f32; 2]>, Vec<u32>)> {
+fn batches() -> Vec<Hostile> {
     vec![
         ("logits of 1e4", vec![[100., 0.], [-100., 0.], [-100., 0.], [100., 0.]], vec![1, 2, 1, 2]),
         ("the right ones", vec![[100., 0.], [-100., 0.], [100., 0.], [-100., 0.]], vec![1, 2, 1, 2]),

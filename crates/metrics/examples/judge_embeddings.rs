@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p npair-metrics --example judge_embeddings
 //! ```
+#![allow(clippy::print_stdout)] // an example prints
 
 use npair_metrics::{Clustering, Embeddings, KMeans, Roc, Search, bootstrap, query_scores, retrieval};
 use npair_types::{Labels, Measure, Purpose, Streams};

@@ -51,7 +51,7 @@ pub fn nearest_centroid_accuracy(search: &Search) -> Result<Mean> {
         if within {
             let (own, row) = (places[query], &gallery[query * width..][..width]);
             line[own] =
-                mean(own, Some(row)).map_or(f64::NEG_INFINITY, |mean| closeness(queries.row(query), &mean, measure));
+                mean(own, Some(row)).map_or(f64::NEG_INFINITY, |mean| similarity(queries.row(query), &mean, measure));
         }
         let nearest = (0..classes).fold(0, |best, at| if line[at] > line[best] { at } else { best });
         f64::from(u8::from(
@@ -75,7 +75,7 @@ fn prepared(set: &Embeddings, measure: Measure) -> Vec<f64> {
     values
 }
 
-fn closeness(a: &[f64], b: &[f64], measure: Measure) -> f64 {
+fn similarity(a: &[f64], b: &[f64], measure: Measure) -> f64 {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
     match measure {
         Measure::Dot => dot(a, b),

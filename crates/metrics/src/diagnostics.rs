@@ -18,7 +18,7 @@ pub struct Diagnostics {
     pub effective_rank: f64,
 }
 
-/// Diagnostics of a labelled set.
+/// Diagnostics of a labeled set.
 ///
 /// # Numerics
 /// f64. Distances are streamed; the covariance is a matrix (D, D).

@@ -48,7 +48,7 @@ pub use mean::Mean;
 pub use retrieval::{QueryScores, Retrieval, query_scores, retrieval, retrieval_by_class};
 pub use roc::Roc;
 pub use search::Search;
-pub use vrf::{Closeness, vrf};
+pub use vrf::{PairScores, vrf};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,4 +1,4 @@
-use crate::vrf::Closeness;
+use crate::vrf::PairScores;
 use crate::{Embeddings, Error, Result};
 use npair_types::{ChaCha8Rng, ClassIndex, Measure};
 use rand::Rng;
@@ -63,7 +63,7 @@ impl Roc {
     /// As [`new`](Self::new).
     pub fn of_pairs(set: &Embeddings, measure: Measure, most: usize, rng: &mut ChaCha8Rng) -> Result<Self> {
         let n = set.len();
-        let near = Closeness::new(set, measure);
+        let near = PairScores::new(set, measure);
         let pairs: Vec<(usize, usize)> = if n * n.saturating_sub(1) / 2 <= most {
             (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).collect()
         } else {

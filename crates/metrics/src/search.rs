@@ -128,7 +128,7 @@ impl<'a> Search<'a> {
         self.with_sides(Ranks { search: self, f })
     }
 
-    /// What `f` makes of every query's closeness to the whole gallery in f64, hidden rows too.
+    /// What `f` makes of every query's similarity to the whole gallery in f64, hidden rows too.
     pub(crate) fn map_lines<R: Send>(&self, f: impl Fn(usize, &[f64]) -> R + Sync) -> Result<Vec<R>> {
         let queries = self.queries.wide();
         let other = (!std::ptr::eq(self.queries, self.gallery)).then(|| self.gallery.wide());

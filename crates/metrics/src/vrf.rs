@@ -1,6 +1,6 @@
 use crate::embeddings::AnyRows;
 use crate::{Embeddings, Error, Mean, Result};
-use npair_similarity::Pairs;
+use npair_similarity::PairwiseSimilarity;
 use npair_types::{ChaCha8Rng, ClassIndex, Measure};
 use rand::Rng;
 use rand::seq::index::sample;
@@ -38,7 +38,7 @@ pub fn vrf(set: &Embeddings, measure: Measure, k: usize, trials: usize, rng: &mu
     if trials == 0 {
         return Err(Error::Setting { what: "the number of trials per query", got: 0, range: "at least 1".to_owned() });
     }
-    let near = Closeness::new(set, measure);
+    let near = PairScores::new(set, measure);
     let mut success = Vec::new();
     for place in index.with_at_least(2) {
         let own = index.examples(place);
@@ -63,33 +63,33 @@ pub fn vrf(set: &Embeddings, measure: Measure, k: usize, trials: usize, rng: &mu
     Mean::of(&success).ok_or(Error::NoPositive { queries: set.len() })
 }
 
-/// Closeness of single pairs of a set's rows, in f64, larger is nearer: for lists of pairs, where most of the matrix is not asked
+/// PairScores of single pairs of a set's rows, in f64, larger is nearer: for lists of pairs, where most of the matrix is not asked
 /// for.
 ///
 /// ```
-/// # use npair_metrics::{Closeness, Embeddings};
+/// # use npair_metrics::{PairScores, Embeddings};
 /// # use npair_types::{Labels, Measure};
 /// let set = Embeddings::new(&[3f64, 4., 4., 3.], 2, Labels::new([0, 1])?)?;
-/// assert_eq!(Closeness::new(&set, Measure::Dot).of(0, 1), 24.);
-/// assert!((Closeness::new(&set, Measure::Cosine).of(0, 1) - 0.96).abs() < 1e-15);
-/// assert_eq!(Closeness::new(&set, Measure::SquaredEuclidean).of(0, 1), -2.);
+/// assert_eq!(PairScores::new(&set, Measure::Dot).of(0, 1), 24.);
+/// assert!((PairScores::new(&set, Measure::Cosine).of(0, 1) - 0.96).abs() < 1e-15);
+/// assert_eq!(PairScores::new(&set, Measure::SquaredEuclidean).of(0, 1), -2.);
 /// # Ok::<(), npair_metrics::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Closeness<'a>(Typed<'a>);
+pub struct PairScores<'a>(Typed<'a>);
 
 #[derive(Debug)]
 enum Typed<'a> {
-    Single(Pairs<'a, f32>),
-    Double(Pairs<'a, f64>),
+    Single(PairwiseSimilarity<'a, f32>),
+    Double(PairwiseSimilarity<'a, f64>),
 }
 
-impl<'a> Closeness<'a> {
+impl<'a> PairScores<'a> {
     /// For the rows of `set`.
     pub fn new(set: &'a Embeddings, measure: Measure) -> Self {
         Self(match set.any_rows() {
-            AnyRows::Single(rows) => Typed::Single(Pairs::new(rows, rows, measure)),
-            AnyRows::Double(rows) => Typed::Double(Pairs::new(rows, rows, measure)),
+            AnyRows::Single(rows) => Typed::Single(PairwiseSimilarity::new(rows, rows, measure)),
+            AnyRows::Double(rows) => Typed::Double(PairwiseSimilarity::new(rows, rows, measure)),
         })
     }
 
@@ -99,8 +99,8 @@ impl<'a> Closeness<'a> {
     /// If a row is not there, as for slices.
     pub fn of(&self, i: usize, j: usize) -> f64 {
         match &self.0 {
-            Typed::Single(pairs) => pairs.closeness(i, j),
-            Typed::Double(pairs) => pairs.closeness(i, j),
+            Typed::Single(pairs) => pairs.similarity(i, j),
+            Typed::Double(pairs) => pairs.similarity(i, j),
         }
     }
 }

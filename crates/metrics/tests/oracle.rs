@@ -10,7 +10,7 @@ fn rng(seed: u64) -> ChaCha8Rng {
     Streams::new(seed).open(Purpose::Evaluation, [0, 0])
 }
 
-/// A labelled set of small whole numbers, so that ties are common and exact.
+/// A labeled set of small whole numbers, so that ties are common and exact.
 fn sets() -> impl Strategy<Value = (Vec<f64>, usize, Vec<u32>)> {
     (2usize..60, 1usize..4, 1u32..9).prop_flat_map(|(n, d, classes)| {
         let values = proptest::collection::vec((-3i8..=3).prop_map(f64::from), n * d);

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 const MEASURE: Measure = Measure::SquaredEuclidean;
 
-/// A labelled set of small whole numbers, so that ties are common and exact, with a group for each row.
+/// A labeled set of small whole numbers, so that ties are common and exact, with a group for each row.
 fn sets() -> impl Strategy<Value = (Vec<f64>, usize, Vec<u32>, Vec<ExampleId>)> {
     (2usize..50, 1usize..4, 1u32..9).prop_flat_map(|(n, d, classes)| {
         let values = proptest::collection::vec((-3i8..=3).prop_map(f64::from), n * d);

@@ -1,5 +1,6 @@
 //! What a run minimizes, of its settings.
 
+use crate::registry::build_loss;
 use crate::{Config, Error, Result};
 use candle_core::{DType, Device};
 use npair_losses::{CrossBatchMemory, Loss, LossContext, RegularizerSettings};
@@ -8,10 +9,13 @@ use npair_types::{ClassId, Purpose, Streams};
 
 /// The loss of a configuration on a device; `classes` are those of training.
 pub(crate) fn loss(config: &Config, classes: &[ClassId], device: &Device) -> Result<Box<dyn Loss>> {
-    let mut rng = Streams::new(config.seed).open(Purpose::Initialisation, [u64::MAX, 0]);
-    let mut context =
-        LossContext { classes, width: config.model.embedding, rng: &mut rng, dtype: DType::F32, device };
-    (config.loss.maker())(config.loss.settings(), &mut context)
+    if config.loss.settings().get("parts").and_then(toml::Value::as_array).is_some_and(Vec::is_empty) {
+        let why = "a weighted sum needs at least one [[loss.parts]] with a name and a weight".to_owned();
+        return Err(Error::Setting { setting: "loss.parts", why });
+    }
+    let mut rng = Streams::new(config.seed).open(Purpose::Initialization, [u64::MAX, 0]);
+    let mut context = LossContext { classes, width: config.model.embedding, rng: &mut rng, dtype: DType::F32, device };
+    build_loss(&config.loss, &mut context)
 }
 
 /// Gives the builder the miner, the memory and the penalties of a configuration.

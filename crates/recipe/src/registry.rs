@@ -85,9 +85,7 @@ pub(crate) fn find<K: Registered>(name: &str) -> Option<&'static Row<K::Make>> {
 }
 
 /// Settings of a struct, with those that were left out.
-fn resolve<S: Serialize + DeserializeOwned>(
-    table: toml::Table,
-) -> std::result::Result<toml::Table, toml::de::Error> {
+fn resolve<S: Serialize + DeserializeOwned>(table: toml::Table) -> std::result::Result<toml::Table, toml::de::Error> {
     let settings: S = table.try_into()?;
     toml::Table::try_from(settings).map_err(serde::de::Error::custom)
 }
@@ -98,7 +96,10 @@ fn read<S: DeserializeOwned>(table: &toml::Table) -> Result<S> {
     table.clone().try_into().map_err(wrong)
 }
 
-fn loss<S: LossSettings + DeserializeOwned>(table: &toml::Table, context: &mut LossContext<'_>) -> Result<Box<dyn Loss>> {
+fn loss<S: LossSettings + DeserializeOwned>(
+    table: &toml::Table,
+    context: &mut LossContext<'_>,
+) -> Result<Box<dyn Loss>> {
     Ok(read::<S>(table)?.build(context)?)
 }
 
@@ -108,6 +109,14 @@ fn miner<S: TupleMinerSettings + DeserializeOwned>(table: &toml::Table) -> Resul
 
 fn regularizer<S: RegularizerSettings + DeserializeOwned>(table: &toml::Table) -> Result<Box<dyn Regularizer>> {
     Ok(read::<S>(table)?.build()?)
+}
+
+/// Makes the loss that settings name.
+///
+/// # Errors
+/// If a setting is out of range.
+pub fn build_loss(config: &crate::config::LossConfig, context: &mut LossContext<'_>) -> Result<Box<dyn Loss>> {
+    (config.maker())(config.settings(), context)
 }
 
 /// A row: how it is made, its name and settings, and names that it had.

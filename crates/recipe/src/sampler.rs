@@ -19,17 +19,17 @@ enum Suits {
     /// Two examples of each class.
     Pairs,
     /// Any number of examples of each class.
-    Labelled,
+    Labeled,
 }
 
 impl Suits {
     fn of(accepts: Accepts) -> Self {
         let takes = |kind| accepts.check(kind, None, false).is_ok();
         match accepts.needs_two_per_class() {
-            _ if takes(TupleKind::Tuplets) && !takes(TupleKind::Labelled) => Self::Tuplets,
+            _ if takes(TupleKind::Tuplets) && !takes(TupleKind::Labeled) => Self::Tuplets,
             true if accepts.uses(TupleKind::Triplets) => Self::Triplets,
             true => Self::Pairs,
-            false => Self::Labelled,
+            false => Self::Labeled,
         }
     }
 
@@ -38,7 +38,7 @@ impl Suits {
             Self::Tuplets => "the tuplet loss",
             Self::Triplets => "a triplet loss",
             Self::Pairs => "an N-pair loss",
-            Self::Labelled => "this loss",
+            Self::Labeled => "this loss",
         }
     }
 }
@@ -56,9 +56,9 @@ pub(crate) fn build(config: &Config, inputs: &dyn Inputs, accepts: Accepts) -> R
     let suits = match (&config.miner, &mining) {
         (None, _) => suits,
         (Some(_), Some(_)) => Suits::Pairs,
-        (Some(_), None) => Suits::Labelled,
+        (Some(_), None) => Suits::Labeled,
     };
-    if suits != Suits::Labelled {
+    if suits != Suits::Labeled {
         let name = if config.miner.is_some() { "class mining" } else { suits.words() };
         two(per_class, name)?;
     } else if mining.is_some() {
@@ -69,7 +69,7 @@ pub(crate) fn build(config: &Config, inputs: &dyn Inputs, accepts: Accepts) -> R
         Suits::Pairs => NPairSamplerSettings { classes, mining }.build(index, rng)?,
         Suits::Tuplets if mining.is_some() => return Err(unmined(suits)),
         Suits::Tuplets => TupletSamplerSettings { classes }.build(index, rng)?,
-        Suits::Labelled => BalancedSamplerSettings { classes, per_class }.build(index, rng)?,
+        Suits::Labeled => BalancedSamplerSettings { classes, per_class }.build(index, rng)?,
     })
 }
 

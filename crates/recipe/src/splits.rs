@@ -18,9 +18,7 @@ use std::sync::Arc;
 /// Those of the data set and of the split.
 pub fn open_splits(config: &Config, pipeline: Option<&Pipeline>) -> Result<Splits> {
     match (&config.data.source, pipeline) {
-        (DataSource::Vectors { vectors, labels }, _) => {
-            of_vectors(config, &open_vectors(vectors, labels.as_deref())?)
-        }
+        (DataSource::Vectors { vectors, labels }, _) => of_vectors(config, &open_vectors(vectors, labels.as_deref())?),
         (_, Some(pipeline)) => of_pictures(config, pipeline),
         (_, None) => of_pictures(config, &Pipeline::new(config.images())?),
     }

@@ -1,8 +1,8 @@
 //! The same seed gives the same bits: twice, on any number of threads, and over a stop.
 #![allow(clippy::unwrap_used)]
 
-use npair_testkit::threads;
 use npair_recipe::{Config, Run, Training, Which};
+use npair_testkit::threads;
 use npair_train::{Callback, Moment, StepReport};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -177,8 +177,8 @@ impl Callback for Kill {
     fn name(&self) -> &str {
         "kill"
     }
-    fn step(&mut self, _: &mut Moment<'_>, r: &StepReport) -> npair_train::Result<()> {
-        self.seen.step(r);
+    fn step(&mut self, at: &mut Moment<'_>, r: &StepReport) -> npair_train::Result<()> {
+        self.seen.step(at, r)?;
         assert!(r.step < self.after, "killed");
         Ok(())
     }
@@ -201,8 +201,8 @@ fn every_loss_trains_and_every_variable_is_reached() {
         let mut sets = vec![&*set, "training.steps=2", "training.eval_every=0", "training.probe_every=0"];
         if matches!(&*name, "triplet-margin" | "contrastive") {
             // The paper names no value.
-            let said = Config::parse("test", "", std::slice::from_ref(&set)).unwrap_err().to_string();
-            assert!(said.contains("missing field `margin`"), "{name}: {said}");
+            let said = Training::start(config(&sets), &dir.path().join("none")).err().unwrap().to_string();
+            assert!(said.contains("margin"), "{name}: {said}");
             sets.push("loss.margin=0.5");
         }
         if name == "weighted-sum" {
@@ -234,11 +234,16 @@ fn mistakes_leave_no_folder_and_harm_no_run() {
     assert!(said(&["batch.per_class=3"]).contains("exactly 2"));
     assert!(said(&["optimizer.learning_rate=-1.0"]).contains("learning_rate"));
     assert!(said(&["model.blocks=9"]).contains("blocks"));
-    assert!(said(&["loss.name=softmax", "memory.size=9"]).contains("softmax takes no memory"));
-    assert!(said(&["loss.name=triplet", "memory.size=9"]).contains("triplet takes no memory"));
+    assert!(said(&["loss.name=softmax", "memory.size=9"]).contains("meets no memory"));
+    assert!(said(&["loss.name=triplet", "memory.size=9"]).contains("meets no memory"));
     assert!(said(&["loss.name=weighted-sum", "loss.parts=[]"]).contains("at least one [[loss.parts]]"));
     assert!(
-        said(&["loss.name=weighted-sum", "loss.parts=[{name=\"tuplet\",weight=1.0}]"]).contains("no part of a sum")
+        said(&[
+            "loss.name=weighted-sum",
+            "loss.parts=[{name=\"tuplet\",weight=1.0},{name=\"circle\",weight=1.0},\
+               {name=\"n-pair-mc\",weight=1.0}]"
+        ])
+        .contains("take losses that go together")
     );
     assert!(said(&["loss.name=weighted-sum", "loss.parts=[{name=\"circle\",weight=0.0}]"]).contains("above 0"));
     assert!(said(&[SUM[0], SUM[1], "batch.per_class=3"]).contains("exactly 2"));
@@ -258,7 +263,7 @@ fn mistakes_leave_no_folder_and_harm_no_run() {
         assert!(text.contains(from), "{text}");
         std::fs::write(&file, text.replace(from, to)).unwrap();
         let error = Training::resume(&folder).err().unwrap().to_string();
-        assert!(error.contains("describes another") && error.lines().count() == 1, "{error}");
+        assert!(error.contains("other parts") && error.lines().count() == 1, "{error}");
         std::fs::write(&file, text).unwrap();
     }
     // A diverging run says so and leaves its checkpoint whole.

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use npair_data::{Dataset, InShop, Lfw, OneShotRuns, Picture, sheet::encode_png};
-use npair_metrics::Embeddings;
 use npair_evaluate::protocol::{IdentificationSplit, Protocol, identify, lfw_verification, one_shot, query_gallery};
 use npair_evaluate::{EvaluationConfig, Inputs, QueryGallery, Vectors};
+use npair_metrics::Embeddings;
 use npair_recipe::{Config, open_splits};
 use npair_types::{ClassIndex, ExampleId, Labels, Measure, Streams};
 use std::path::Path;

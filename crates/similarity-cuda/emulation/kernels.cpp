@@ -3,6 +3,7 @@
 #define NPAIR_EMULATED
 #include "../kernels/soft.cu"
 #include "../kernels/search.cu"
+#include "../kernels/hopper.cu"
 
 extern "C" int npair_launch(void *kernel, const uint32_t *grid, uint32_t threads, uint32_t shared, void **buffers, uint32_t count,
                             const Params *p, int reverse) {

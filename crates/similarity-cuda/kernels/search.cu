@@ -123,42 +123,63 @@ BY_PRECISION(tf32, Tf32)
 BY_PRECISION(split, Split)
 BY_PRECISION(f32, F32)
 
-// A block per row with more candidates than p.line: keeps the k greatest keys, and moves the bar to the least of them.
-// The cut is found digit by digit from the top, 8 bits at a time.
-extern "C" __global__ void __launch_bounds__(256) npair_prune(unsigned long long *keys, uint32_t *counts, float *bars, const Params p) {
-    SHARED_MEMORY(memory);
-    unsigned long long *held = (unsigned long long *)memory;           // (capacity)
-    uint32_t *bins = (uint32_t *)(held + p.capacity), *found = bins + 256; // 256, and digit, rest, kept
-    const uint32_t row = blockIdx.x, count = min(counts[row], p.capacity);
-    if (count <= p.line || count < p.k) return;
-    unsigned long long *line = keys + (size_t)row * p.capacity;
-    for (uint32_t i = threadIdx.x; i < count; i += blockDim.x) held[i] = line[i];
+// The k-th greatest of `count` keys that differ, digit by digit from the top, 8 bits at a time; by a block, with room for 259 numbers.
+static __device__ unsigned long long cut_of(const unsigned long long *held, uint32_t count, uint32_t k, uint32_t *bins) {
+    uint32_t *found = bins + 256; // digit, rest
     unsigned long long cut = 0;
-    uint32_t rest = p.k;
+    uint32_t rest = k;
     for (int shift = 56; shift >= 0; shift -= 8) {
         bins[threadIdx.x] = 0;
         __syncthreads();
         for (uint32_t i = threadIdx.x; i < count; i += blockDim.x)
             if (shift == 56 || held[i] >> (shift + 8) == cut >> (shift + 8)) atomicAdd(&bins[held[i] >> shift & 255], 1u);
         __syncthreads();
-        if (threadIdx.x == 0) {
-            uint32_t digit = 255, left = rest;
-            while (bins[digit] < left) left -= bins[digit--];
-            found[0] = digit;
-            found[1] = left;
-            found[2] = 0;
+        if (threadIdx.x < WARP) {
+            // Eight bins of a lane, and how many keys are in them and above.
+            const uint32_t lane = threadIdx.x;
+            uint32_t own = 0;
+            for (uint32_t i = 0; i < 8; i++) own += bins[8 * lane + i];
+            uint32_t all = own;
+            for (uint32_t step = 1; step < WARP; step *= 2) {
+                const uint32_t higher = __shfl_sync(EVERY, all, (lane + step) % WARP);
+                all += lane + step < WARP ? higher : 0;
+            }
+            if (all - own < rest && rest <= all) {
+                uint32_t digit = 8 * lane + 7, left = rest - (all - own);
+                while (bins[digit] < left) left -= bins[digit--];
+                found[0] = digit;
+                found[1] = left;
+            }
         }
         __syncthreads();
         cut |= (unsigned long long)found[0] << shift;
         rest = found[1];
         __syncthreads();
     }
-    // Keys differ in their columns, so that exactly k are not below the cut.
-    for (uint32_t i = threadIdx.x; i < count; i += blockDim.x)
-        if (held[i] >= cut) line[atomicAdd(&found[2], 1u)] = held[i];
-    if (threadIdx.x == 0) {
-        counts[row] = p.k;
-        bars[row] = of_order((uint32_t)(cut >> 32));
+    return cut;
+}
+
+// Blocks that take one row after the other. Of a row with more candidates than p.line they keep the k greatest keys, and move the bar to
+// the least of them.
+extern "C" __global__ void __launch_bounds__(256) npair_prune(unsigned long long *keys, uint32_t *counts, float *bars, const Params p) {
+    SHARED_MEMORY(memory);
+    unsigned long long *held = (unsigned long long *)memory; // (capacity)
+    uint32_t *bins = (uint32_t *)(held + p.capacity), *kept = bins + 258;
+    for (uint32_t row = blockIdx.x; row < p.rows; row += gridDim.x) {
+        const uint32_t count = min(counts[row], p.capacity);
+        if (count <= p.line || count < p.k) continue;
+        unsigned long long *line = keys + (size_t)row * p.capacity;
+        for (uint32_t i = threadIdx.x; i < count; i += blockDim.x) held[i] = line[i];
+        if (threadIdx.x == 0) *kept = 0;
+        const unsigned long long cut = cut_of(held, count, p.k, bins);
+        // Keys differ in their columns, so that exactly k are not below the cut.
+        for (uint32_t i = threadIdx.x; i < count; i += blockDim.x)
+            if (held[i] >= cut) line[atomicAdd(kept, 1u)] = held[i];
+        if (threadIdx.x == 0) {
+            counts[row] = p.k;
+            bars[row] = of_order((uint32_t)(cut >> 32));
+        }
+        __syncthreads(); // before the next row comes into the same memory
     }
 }
 

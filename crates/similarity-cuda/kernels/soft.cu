@@ -117,33 +117,53 @@ static __device__ void matrix(typename P::Value *entries, float *exponents, floa
         }
 }
 
-// A thread per row of the wave, tiles one after the other. Results, the factor that makes a row's entries derivatives, what
+// Threads of a block that share 32 rows, each every eighth tile. Results, the factor that makes a row's entries derivatives, what
 // its reference gets, and in place of the exponents the powers of two that put the tiles on one scale.
 // `upstream` is that of all rows; without it every row counts `share`.
-extern "C" __global__ void __launch_bounds__(128) npair_rows(float *results, float *factors, float *below, float *exponents,
-                                                             const float *terms, const float *weights, const float *reference,
-                                                             const float *upstream, const Params p) {
-    const uint32_t row = blockIdx.x * blockDim.x + threadIdx.x, line = gridDim.x * blockDim.x;
-    if (row >= p.rows) { // the padding of the last tile
-        for (uint32_t t = 0; t < p.tiles; t++) exponents[(size_t)t * line + row] = 0.f;
+constexpr uint32_t SLICES = 8;
+extern "C" __global__ void __launch_bounds__(WARP *SLICES) npair_rows(float *results, float *factors, float *below, float *exponents,
+                                                                     const float *terms, const float *weights, const float *reference,
+                                                                     const float *upstream, const Params p) {
+    SHARED_MEMORY(memory);
+    double *sums = (double *)memory, *all_weights = sums + WARP * SLICES;
+    float *largest = (float *)(all_weights + WARP * SLICES);
+    const uint32_t lane = threadIdx.x % WARP, slice = threadIdx.x / WARP;
+    const uint32_t row = blockIdx.x * WARP + lane, line = gridDim.x * WARP;
+    const bool is_row = row < p.rows; // or the padding of the last tile
+    float most = -INFINITY;
+#pragma unroll 4
+    for (uint32_t t = slice; is_row && t < p.tiles; t += SLICES) {
+        const float e = exponents[(size_t)t * line + row];
+        most = e > most || e != e ? e : most;
+    }
+    largest[threadIdx.x] = most;
+    __syncthreads();
+    for (uint32_t s = 0; s < SLICES; s++) {
+        const float e = largest[s * WARP + lane];
+        most = e > most || e != e ? e : most;
+    }
+    double sum = 0., weight = 0.;
+#pragma unroll 4
+    for (uint32_t t = slice; t < p.tiles; t += SLICES) {
+        const size_t at = (size_t)t * line + row;
+        // Entries of a tile in which none takes part are zeros, on any scale; 1 spares the gradients a multiplication.
+        const float e = is_row ? exponents[at] : -INFINITY;
+        const float shift = p.kind == SOFTPLUS_SUM || e == -INFINITY ? 1.f : exp2f(e - most);
+        if (is_row) sum += (double)shift * terms[at];
+        if (is_row && p.kind == SOFTPLUS_SUM) weight += weights[at];
+        exponents[at] = shift;
+    }
+    sums[threadIdx.x] = sum;
+    all_weights[threadIdx.x] = weight;
+    __syncthreads();
+    if (slice) return;
+    for (uint32_t s = 1; s < SLICES; s++) sum += sums[s * WARP + lane], weight += all_weights[s * WARP + lane];
+    if (!is_row) {
         factors[row] = 0.f;
         return;
     }
     const float counts = p.share * (upstream ? upstream[p.first_row + row] : 1.f);
     const float above = reference ? reference[row] : 0.f;
-    float most = -INFINITY;
-    for (uint32_t t = 0; t < p.tiles; t++) {
-        const float e = exponents[(size_t)t * line + row];
-        most = e > most || e != e ? e : most;
-    }
-    double sum = 0., weight = 0.;
-    for (uint32_t t = 0; t < p.tiles; t++) {
-        const size_t at = (size_t)t * line + row;
-        const float shift = p.kind == SOFTPLUS_SUM ? 1.f : most == -INFINITY ? 0.f : exp2f(exponents[at] - most);
-        sum += (double)shift * terms[at];
-        weight += p.kind == SOFTPLUS_SUM ? weights[at] : 0.;
-        exponents[at] = shift;
-    }
     double result = sum, factor = 1.;
     if (p.kind != SOFTPLUS_SUM) {
         // The sum is of 2^-most exp(s); where it is measured from, `above`, is far below, far above or near.
@@ -226,20 +246,31 @@ static __device__ void of_gallery(float *sums, const typename P::Value *entries,
             }
 }
 
-// A thread per value: the parts of a gradient added up, times the row's factor if there are factors, plus the row of the
+// A block per row: the parts of a gradient added up, times the row's factor if there are factors, plus the row of the
 // other side times `below` if that is given (the diagonal's part); in the sides' own type, without padding.
 template <class T>
 static __device__ void finish(T *gradient, const float *sums, const float *factors, const float *below, const T *other,
                               const Params &p) {
-    const size_t count = (size_t)p.rows * p.width, lines = p.line;
-    for (size_t n = (size_t)blockIdx.x * blockDim.x + threadIdx.x; n < count; n += (size_t)gridDim.x * blockDim.x) {
-        const uint32_t row = n / p.width, column = n % p.width;
-        float sum = 0.f;
-        for (uint32_t z = 0; z < p.parts; z++) sum += sums[((size_t)z * lines + row) * p.stride + column];
-        if (factors) sum *= factors[row];
-        const size_t at = ((size_t)p.first_row + row) * p.width + column;
-        if (below) sum = fmaf(below[p.first_row + row], wide(other[at]), sum);
-        gradient[at] = narrow<T>(sum);
+    const size_t lines = p.line;
+    for (uint32_t row = blockIdx.x; row < p.rows; row += gridDim.x) {
+        const float factor = factors ? factors[row] : 1.f, of_other = below ? below[p.first_row + row] : 0.f;
+        const size_t start = ((size_t)p.first_row + row) * p.width;
+        for (uint32_t column = 2 * threadIdx.x; column < p.width; column += 2 * blockDim.x) {
+            float2 sum = make_float2(0.f, 0.f);
+#pragma unroll 4
+            for (uint32_t z = 0; z < p.parts; z++) {
+                const float2 part = *(const float2 *)(sums + ((size_t)z * lines + row) * p.stride + column);
+                sum.x += part.x, sum.y += part.y;
+            }
+            const float of_pair[2] = {sum.x, sum.y};
+#pragma unroll
+            for (uint32_t c = 0; c < 2; c++) {
+                if (column + c >= p.width) break;
+                const size_t at = start + column + c;
+                const float v = of_pair[c] * factor;
+                gradient[at] = narrow<T>(below ? fmaf(of_other, wide(other[at]), v) : v);
+            }
+        }
     }
 }
 
@@ -258,14 +289,13 @@ extern "C" __global__ void __launch_bounds__(256) npair_mean(float *mean, const 
 
 // --- Sides ----------------------------------------------------------------------------------------------------------------
 
-// A thread per value: rows with room for whole copies, each times its factor if there are factors.
+// A block per row: with room for whole copies, times its factor if there are factors.
 template <class T> static __device__ void padded(T *out, const T *rows, const float *factors, const Params &p) {
-    const size_t count = (size_t)p.rows * p.stride;
-    for (size_t n = (size_t)blockIdx.x * blockDim.x + threadIdx.x; n < count; n += (size_t)gridDim.x * blockDim.x) {
-        const uint32_t row = n / p.stride, column = n % p.stride;
-        float v = column < p.width ? wide(rows[((size_t)p.first_row + row) * p.width + column]) : 0.f;
-        if (factors) v *= factors[row];
-        out[n] = narrow<T>(v);
+    for (uint32_t row = blockIdx.x; row < p.rows; row += gridDim.x) {
+        const float factor = factors ? factors[row] : 1.f;
+        const T *from = rows + ((size_t)p.first_row + row) * p.width;
+        for (uint32_t column = threadIdx.x; column < p.stride; column += blockDim.x)
+            out[(size_t)row * p.stride + column] = narrow<T>(column < p.width ? wide(from[column]) * factor : 0.f);
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p npair-similarity --example streamed_top_k
 //! ```
+#![allow(clippy::print_stdout)] // an example prints
 
 use npair_similarity::{Exclude, Rows};
 use npair_types::Measure;
@@ -33,7 +34,7 @@ fn main() -> Result<(), npair_similarity::Error> {
     for query in [0, 1, ROWS - 1] {
         println!("row {query}: nearest {:?}", near.indices(query));
     }
-    let found = (0..ROWS).filter(|&i| near.indices(i)[0] == i ^ 1).count();
+    let found = (0..ROWS).filter(|&i| near.indices(i)[0] as usize == i ^ 1).count();
     println!("{found} of {ROWS} rows find their partner first");
     assert_eq!(found, ROWS);
     Ok(())

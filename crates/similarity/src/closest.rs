@@ -1,4 +1,4 @@
-use crate::closeness::Pairs;
+use crate::pairwise::PairwiseSimilarity;
 use crate::sweep::{self, Gather, Stop, Sweep};
 use crate::{Element, Error, Result, Rows};
 use npair_types::Measure;
@@ -8,9 +8,9 @@ use npair_types::Measure;
 pub struct Closest {
     /// Its place in the gallery; the first of equally near ones.
     pub index: usize,
-    /// Its closeness, in f64.
-    pub closeness: f64,
-    /// No other row is nearer than this: the second one's closeness or a little more; minus infinity if there is none.
+    /// Its similarity, in f64.
+    pub similarity: f64,
+    /// No other row is nearer than this: the second one's similarity or a little more; minus infinity if there is none.
     pub next: f64,
 }
 
@@ -22,7 +22,7 @@ impl<T: Element> Rows<'_, T> {
     /// gallery in f32, and 36 bytes for a query.
     ///
     /// # Numerics
-    /// The nearest by closeness in f64: where products in f32 cannot tell, pairs are compared once more in f64. Lengths have
+    /// The nearest by similarity in f64: where products in f32 cannot tell, pairs are compared once more in f64. Lengths have
     /// to be from 1e-12 to 1e12, or 0, for f32. The same for any number of threads.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl<T: Element> Rows<'_, T> {
     /// # use npair_types::Measure;
     /// let (points, centres) = ([0f64, 4., 5.], [1., 6.]);
     /// let found = Rows::new(&points, 1)?.closest(Rows::new(&centres, 1)?, Measure::SquaredEuclidean)?;
-    /// assert_eq!((found[2].index, found[2].closeness, found[2].next), (1, -1., -16.));
+    /// assert_eq!((found[2].index, found[2].similarity, found[2].next), (1, -1., -16.));
     /// # Ok::<(), npair_similarity::Error>(())
     /// ```
     pub fn closest(self, gallery: Self, measure: Measure) -> Result<Vec<Closest>> {
@@ -43,14 +43,14 @@ impl<T: Element> Rows<'_, T> {
         if gallery.is_empty() {
             return Err(Error::Shape { what: "gallery", got: "no rows".to_owned(), want: "at least one".to_owned() });
         }
-        let pairs = Pairs::new(self, gallery, measure);
+        let pairs = PairwiseSimilarity::new(self, gallery, measure);
         let single = T::EPSILON > f64::EPSILON;
         if single && let Some(row) = pairs.wild_query() {
             return Err(Error::Overflow { row, dtype: T::NAME });
         }
         let margins = if single { pairs.margins() } else { vec![0.; self.len()] };
         let mut all = Best {
-            best: vec![Closest { index: 0, closeness: f64::NEG_INFINITY, next: f64::NEG_INFINITY }; self.len()],
+            best: vec![Closest { index: 0, similarity: f64::NEG_INFINITY, next: f64::NEG_INFINITY }; self.len()],
             bars: vec![T::NEG_INFINITY; self.len()],
             margins,
             pairs: single.then_some(&pairs),
@@ -70,8 +70,8 @@ struct Best<'a, T> {
     /// Values below are neither the best nor the second.
     bars: Vec<T>,
     margins: Vec<f64>,
-    /// Where closeness comes from if the values are not it.
-    pairs: Option<&'a Pairs<'a, T>>,
+    /// Where similarity comes from if the values are not it.
+    pairs: Option<&'a PairwiseSimilarity<'a, T>>,
 }
 
 struct Block<'b, T> {
@@ -79,7 +79,7 @@ struct Block<'b, T> {
     best: &'b mut [Closest],
     bars: &'b mut [T],
     margins: &'b [f64],
-    pairs: Option<&'b Pairs<'b, T>>,
+    pairs: Option<&'b PairwiseSimilarity<'b, T>>,
 }
 
 impl<T: Element> Gather<T> for Best<'_, T> {
@@ -120,16 +120,16 @@ impl<T: Element> sweep::Block<T, ()> for Block<'_, T> {
         }
         let best = &mut self.best[row];
         let most = value + margin;
-        let closeness = match self.pairs {
+        let similarity = match self.pairs {
             // It may be the second, but not the best.
-            _ if most < best.closeness => most,
-            Some(pairs) => pairs.closeness(self.first + row, column),
+            _ if most < best.similarity => most,
+            Some(pairs) => pairs.similarity(self.first + row, column),
             None => value,
         };
-        if closeness > best.closeness {
-            *best = Closest { index: column, closeness, next: best.closeness.max(best.next) };
+        if similarity > best.similarity {
+            *best = Closest { index: column, similarity, next: best.similarity.max(best.next) };
         } else {
-            best.next = best.next.max(closeness);
+            best.next = best.next.max(similarity);
         }
         self.bars[row] = T::narrow(best.next - margin);
         Ok(())
@@ -144,12 +144,12 @@ mod tests {
 
     /// The two nearest of every query by looking at all, in f64.
     fn looked(x: &[f64], g: &[f64], d: usize, measure: Measure) -> Vec<Closest> {
-        let pairs = Pairs::new(Rows::trusted(x, d), Rows::trusted(g, d), measure);
+        let pairs = PairwiseSimilarity::new(Rows::trusted(x, d), Rows::trusted(g, d), measure);
         let of = |i: usize| {
-            let all: Vec<f64> = (0..g.len() / d).map(|j| pairs.closeness(i, j)).collect();
+            let all: Vec<f64> = (0..g.len() / d).map(|j| pairs.similarity(i, j)).collect();
             let index = (0..all.len()).fold(0, |best, j| if all[j] > all[best] { j } else { best });
             let others = (0..all.len()).filter(|&j| j != index).map(|j| all[j]);
-            Closest { index, closeness: all[index], next: others.fold(f64::NEG_INFINITY, f64::max) }
+            Closest { index, similarity: all[index], next: others.fold(f64::NEG_INFINITY, f64::max) }
         };
         (0..x.len() / d).map(of).collect()
     }
@@ -167,7 +167,7 @@ mod tests {
                 assert_eq!(double, want, "{measure} {q} {n} {d}");
                 let single = Rows::trusted(&x32, d).closest(Rows::trusted(&g32, d), measure).unwrap();
                 for (got, want) in single.iter().zip(&want) {
-                    assert_eq!((got.index, got.closeness), (want.index, want.closeness));
+                    assert_eq!((got.index, got.similarity), (want.index, want.similarity));
                     // A bound, off by what products in f32 may be off.
                     assert!(got.next >= want.next && got.next <= want.next + 1e-4 || got.next == want.next);
                 }
@@ -191,7 +191,7 @@ mod tests {
             let all = threads::with_threads(&[1, 2, 3], || x.closest(g, measure).unwrap());
             assert!(all.windows(2).all(|w| w[0] == w[1]));
             for (got, want) in all[0].iter().zip(&want) {
-                assert_eq!((got.index, got.closeness), (want.index, want.closeness), "{measure}");
+                assert_eq!((got.index, got.similarity), (want.index, want.similarity), "{measure}");
                 assert!(got.next >= want.next);
             }
         }

@@ -11,7 +11,7 @@ pub(crate) fn normalised(rows: &Tensor) -> Result<Tensor> {
     Ok(rows.broadcast_mul(&safe.powf(-0.5)?)?)
 }
 
-/// The closeness matrix (Q, G), differentiable in both sides.
+/// The similarity matrix (Q, G), differentiable in both sides.
 pub(crate) fn matrix(queries: &Tensor, gallery: &Tensor, measure: Measure) -> Result<Tensor> {
     let product = |q: &Tensor, g: &Tensor| q.matmul(&g.t()?);
     Ok(match measure {
@@ -27,7 +27,7 @@ pub(crate) fn matrix(queries: &Tensor, gallery: &Tensor, measure: Measure) -> Re
     })
 }
 
-/// Two sides whose inner products are the closeness of `queries` and `gallery`, so that a reduction only has to know
+/// Two sides whose inner products are the similarity of `queries` and `gallery`, so that a reduction only has to know
 /// inner products: `-|q - g|^2 = [2q, -|q|^2, -1] . [g, 1, |g|^2]`.
 pub(crate) fn as_products(queries: &Tensor, gallery: &Tensor, measure: Measure) -> Result<(Tensor, Tensor)> {
     Ok(match measure {

@@ -5,7 +5,7 @@ pub trait Element: npair_simd::Exp + candle_core::WithDType {
     /// What sorts candidates of a search: the greater key is the nearer one, of equally near ones the earlier.
     type Key: Ord + Copy + Send + Sync;
 
-    /// The key of a closeness that is no NaN.
+    /// The key of a similarity that is no NaN.
     fn key(self, index: u32) -> Self::Key;
     /// What a key was made of; of the two zeros the positive one.
     fn of_key(key: Self::Key) -> (Self, u32);
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_sort_by_closeness_then_place() {
+    fn keys_sort_by_similarity_then_place() {
         let values = [f64::NEG_INFINITY, -3.5, -1e-300, 0., 1e-310, 2., f64::INFINITY];
         for pair in values.windows(2) {
             assert!(pair[0].key(0) < pair[1].key(u32::MAX));

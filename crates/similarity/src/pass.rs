@@ -342,6 +342,7 @@ impl<T: Element> Group<'_, T> {
 
 /// The part of the gallery's gradient that comes of a wave, for the columns from panel `first` on: the weights' transpose
 /// times the queries, which carry the factors.
+#[allow(clippy::too_many_arguments, reason = "a part of a product: its sides, its place and what is kept")]
 fn gallery_part<T: Element>(
     groups: &[Group<T>],
     across: &Panels<T>,

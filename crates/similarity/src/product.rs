@@ -61,6 +61,7 @@ pub(crate) struct Left<'a, T> {
 
 /// `out[out_rows[j] + place(p) + c] (+)= sum over steps s of left[j][s] right[from + s][column c of panel p]`, on the
 /// calling thread, for some panels.
+#[allow(clippy::too_many_arguments, reason = "a product: two sides, their ranges and its place")]
 pub(crate) fn multiply<T: Element>(
     left: Left<T>,
     right: &Panels<T>,

@@ -5,8 +5,8 @@ use npair_types::Measure;
 /// The nearest gallery row that a mask leaves to a query.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Nearest<T> {
-    /// Its closeness.
-    pub closeness: T,
+    /// Its similarity.
+    pub similarity: T,
     /// Its place in the gallery; the first of equally near ones.
     pub index: usize,
 }
@@ -49,9 +49,9 @@ impl<T: Element> Rows<'_, T> {
             |rows| vec![None::<Nearest<T>>; rows.len()],
             |state, tile| {
                 for (best, (row, line)) in state.iter_mut().zip(tile.lines()) {
-                    for (index, &closeness) in tile.columns.clone().zip(line) {
-                        if mask.contains(row, index) && best.is_none_or(|b| better(closeness, b.closeness)) {
-                            *best = Some(Nearest { closeness, index });
+                    for (index, &similarity) in tile.columns.clone().zip(line) {
+                        if mask.contains(row, index) && best.is_none_or(|b| better(similarity, b.similarity)) {
+                            *best = Some(Nearest { similarity, index });
                         }
                     }
                 }
@@ -62,7 +62,7 @@ impl<T: Element> Rows<'_, T> {
 
     /// Rank (from 1) of one gallery row per query among the gallery rows that `mask` leaves: one more than the rows that
     /// are nearer, or equally near and earlier. The `targets` come from [`row_max`](Self::row_max) with the same sides and
-    /// measure, so that their closeness is the streamed matrix's to the bit.
+    /// measure, so that their similarity is the streamed matrix's to the bit.
     ///
     /// # Errors
     /// [`Error::Shape`] if widths, the mask's labels or the number of targets do not fit.
@@ -89,7 +89,7 @@ impl<T: Element> Rows<'_, T> {
                         .clone()
                         .zip(line)
                         .filter(|&(index, &v)| {
-                            (v > target.closeness || v == target.closeness && index < target.index)
+                            (v > target.similarity || v == target.similarity && index < target.index)
                                 && mask.contains(row, index)
                         })
                         .count();

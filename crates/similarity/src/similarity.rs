@@ -4,7 +4,7 @@ use crate::pass::Kind;
 use crate::ranks::check_mask;
 use crate::reduction::{Mean, PerRow, held, overflowed};
 use crate::vectors::all_finite;
-use crate::{Error, Exclude, Mask, Neighbours, Result, Rows};
+use crate::{Error, Exclude, Mask, Neighbors, Result, Rows};
 use candle_core::{D, DType, Tensor};
 use npair_types::Measure;
 
@@ -73,7 +73,7 @@ impl Similarity {
         matrix(&self.queries, &self.gallery, self.measure)
     }
 
-    /// Closeness of query i and gallery row i (Q).
+    /// PairScores of query i and gallery row i (Q).
     ///
     /// # Gradient
     /// To both sides.
@@ -225,15 +225,15 @@ impl Similarity {
     ///
     /// # Errors
     /// As [`Rows::top_k`].
-    pub fn top_k(&self, k: usize, exclude: Exclude) -> Result<Neighbours<f32>> {
+    pub fn top_k(&self, k: usize, exclude: Exclude) -> Result<Neighbors<f32>> {
         let (rows, columns) = (self.queries.dim(0)?, self.gallery.dim(0)?);
         exclude.check(rows, columns)?;
         if k > 0 && device::takes(&self.queries, &self.gallery) {
             let mask = exclude.mask();
             if let Some(found) = device::find_nearest(self.sides(&mask), k.min(columns))? {
                 expect_finite_entries(&found.status)?;
-                let closeness = found.closeness.to_vec2::<f32>()?;
-                return Ok(Neighbours::of_lists(found.places.to_vec2::<u32>()?, closeness));
+                let similarity = found.similarity.to_vec2::<f32>()?;
+                return Ok(Neighbors::of_lists(found.places.to_vec2::<u32>()?, similarity));
             }
         }
         let values = |t: &Tensor| t.detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
@@ -269,7 +269,7 @@ impl Similarity {
     /// let mask = Mask::positives(&Labels::new([0, 0, 0])?);
     /// let farthest = Similarity::new(&x, &x, Measure::SquaredEuclidean)?.row_min(&mask)?;
     /// assert_eq!(farthest.places.to_vec1::<u32>()?, [2, 2, 0]);
-    /// assert_eq!(farthest.closeness.to_vec1::<f32>()?, [-25., -16., -25.]);
+    /// assert_eq!(farthest.similarity.to_vec1::<f32>()?, [-25., -16., -25.]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn row_min(&self, mask: &Mask) -> Result<Extremes> {
@@ -293,12 +293,12 @@ impl Similarity {
         let (q, g, width) = (values(&self.queries)?, values(&self.gallery)?, self.queries.dim(1)?);
         let (q, g) = (Rows::new(&q, width)?, Rows::new(&g, width)?);
         let found = if farthest { q.row_min(g, self.measure, mask)? } else { q.row_max(g, self.measure, mask)? };
-        let closeness: Vec<T> = found.iter().map(|n| n.map_or(T::NEG_INFINITY, |n| n.closeness)).collect();
+        let similarity: Vec<T> = found.iter().map(|n| n.map_or(T::NEG_INFINITY, |n| n.similarity)).collect();
         let places: Vec<u32> =
             found.iter().map(|n| n.and_then(|n| u32::try_from(n.index).ok()).unwrap_or(u32::MAX)).collect();
         let (rows, device) = (found.len(), self.queries.device());
-        let closeness = Tensor::from_vec(closeness, rows, device)?;
-        Ok(Extremes { closeness, places: Tensor::from_vec(places, rows, device)? })
+        let similarity = Tensor::from_vec(similarity, rows, device)?;
+        Ok(Extremes { similarity, places: Tensor::from_vec(places, rows, device)? })
     }
 
     fn sides<'a>(&'a self, mask: &'a Mask) -> device::Sides<'a> {
@@ -306,7 +306,7 @@ impl Similarity {
         device::Sides { queries, gallery, measure: *measure, mask, precision: *precision }
     }
 
-    /// Sides whose inner products are the closeness, as kernels take them.
+    /// Sides whose inner products are the similarity, as kernels take them.
     fn products(&self) -> Result<(Tensor, Tensor)> {
         let wide = |t: &Tensor| -> Result<Tensor> {
             // Squares of lengths would lose what 16 bits cannot hold.

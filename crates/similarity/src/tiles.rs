@@ -21,7 +21,7 @@ pub(crate) struct Tiles<'a, T> {
     gallery_norms: Vec<f64>,
 }
 
-/// One tile: closeness of `rows` x `columns`, one row after the other, `step` apart.
+/// One tile: similarity of `rows` x `columns`, one row after the other, `step` apart.
 pub(crate) struct Tile<'t, T> {
     pub(crate) rows: Range<usize>,
     pub(crate) columns: Range<usize>,

@@ -4,7 +4,7 @@ use npair_testkit::threads;
 use npair_types::{ExampleId, Labels, Measure};
 use proptest::prelude::*;
 
-fn closeness(measure: Measure, q: &[f64], g: &[f64]) -> f64 {
+fn similarity(measure: Measure, q: &[f64], g: &[f64]) -> f64 {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
     match measure {
         Measure::Dot => dot(q, g),
@@ -40,11 +40,11 @@ proptest! {
                     };
                     let mut want: Vec<usize> = (0..gallery.len()).filter(|&j| !out(j)).collect();
                     // A stable sort: ties in the order of the gallery.
-                    let key = |j: &usize| closeness(measure, rows.row(i), gallery.row(*j));
+                    let key = |j: &usize| similarity(measure, rows.row(i), gallery.row(*j));
                     want.sort_by(|a, b| key(b).partial_cmp(&key(a)).unwrap());
                     want.truncate(k);
                     prop_assert_eq!(near.indices(i).iter().map(|&j| j as usize).collect::<Vec<_>>(), want.clone());
-                    for (j, &c) in want.iter().zip(near.closeness(i)) {
+                    for (j, &c) in want.iter().zip(near.similarity(i)) {
                         prop_assert_eq!(key(j), c);
                     }
                 }
@@ -83,7 +83,7 @@ proptest! {
         let ranks = rows.ranks(rows, measure, &Mask::OffDiagonal, &best).unwrap();
         for i in 0..rows.len() {
             let mut order: Vec<usize> = (0..rows.len()).filter(|&j| j != i).collect();
-            order.sort_by(|&a, &b| closeness(measure, rows.row(i), rows.row(b)).partial_cmp(&closeness(measure, rows.row(i), rows.row(a))).unwrap());
+            order.sort_by(|&a, &b| similarity(measure, rows.row(i), rows.row(b)).partial_cmp(&similarity(measure, rows.row(i), rows.row(a))).unwrap());
             let want = order.iter().position(|&j| labels.same(i, j)).map(|at| at + 1);
             prop_assert_eq!(ranks[i], want);
             prop_assert_eq!(best[i].map(|b| b.index), want.map(|r| order[r - 1]));
@@ -97,12 +97,12 @@ fn cosine_is_near_the_plain_one_and_zero_rows_are_far_from_all() {
     let rows = Rows::new(&x, 5).unwrap();
     let near = rows.top_k(rows, Measure::Cosine, 12, Exclude::Nothing).unwrap();
     for i in 0..rows.len() {
-        for (&j, &c) in near.indices(i).iter().zip(near.closeness(i)) {
+        for (&j, &c) in near.indices(i).iter().zip(near.similarity(i)) {
             // Three roundings of values up to 1.
-            assert!((c - closeness(Measure::Cosine, rows.row(i), rows.row(j as usize))).abs() < 1e-15);
+            assert!((c - similarity(Measure::Cosine, rows.row(i), rows.row(j as usize))).abs() < 1e-15);
         }
     }
-    assert!(near.closeness(0).iter().all(|&c| c == 0.));
+    assert!(near.similarity(0).iter().all(|&c| c == 0.));
 }
 
 /// Large k in a large gallery, where the bar is guessed from a sample: the same as all lists sorted.
@@ -139,7 +139,7 @@ fn guessed_bars_lose_nothing() {
     }
 }
 
-/// Products are summed in f32: against an oracle in f64, lists differ where closeness does not at that precision.
+/// Products are summed in f32: against an oracle in f64, lists differ where similarity does not at that precision.
 #[test]
 fn neighbours_in_f32_are_those_in_f64_but_for_ties_at_the_rounding_limit() {
     let (n, d, k) = (700, 64, 20);
@@ -149,7 +149,7 @@ fn neighbours_in_f32_are_those_in_f64_but_for_ties_at_the_rounding_limit() {
     let near = rows.top_k(rows, Measure::Dot, k, Exclude::SameRow).unwrap();
     let mut same = 0;
     for i in 0..n {
-        let key = |j: usize| closeness(Measure::Dot, &wide[i * d..(i + 1) * d], &wide[j * d..(j + 1) * d]);
+        let key = |j: usize| similarity(Measure::Dot, &wide[i * d..(i + 1) * d], &wide[j * d..(j + 1) * d]);
         let mut want: Vec<usize> = (0..n).filter(|&j| j != i).collect();
         want.sort_by(|&a, &b| key(b).partial_cmp(&key(a)).unwrap());
         // D products of up to 1/4, each rounded and each sum rounded: D^2 / 4 half units in the last place at worst.
@@ -176,7 +176,7 @@ fn the_same_neighbours_with_one_and_two_threads() {
 fn what_does_not_fit_is_said() {
     let data = [0f32; 6];
     let (a, b) = (Rows::new(&data, 2).unwrap(), Rows::new(&data, 3).unwrap());
-    let said = |r: npair_similarity::Result<npair_similarity::Neighbours<f32>>| r.unwrap_err().to_string();
+    let said = |r: npair_similarity::Result<npair_similarity::Neighbors<f32>>| r.unwrap_err().to_string();
     assert!(said(a.top_k(b, Measure::Dot, 1, Exclude::Nothing)).contains("rows of 3, but rows of 2"));
     assert!(said(a.top_k(a, Measure::Dot, 0, Exclude::Nothing)).contains("k >= 1"));
     let ids = [ExampleId(0)];

@@ -47,6 +47,10 @@ struct Block {
     // Exactly as much as was asked for, so that a sanitizer sees what lies beyond.
     std::unique_ptr<unsigned char[]> shared;
     size_t shared_size = 0;
+    // Barriers of a part of the threads, by number: who has come, in which round, and what any of them said.
+    struct Named { uint32_t arrived, round; bool any, last; } named[16];
+    // Threads that looked and had to wait again since anything moved.
+    uint64_t idle;
     const void *scheduler_stack = nullptr;
     size_t scheduler_size = 0;
     void *scheduler_fake = nullptr;
@@ -72,6 +76,38 @@ __attribute__((noinline)) inline void to_scheduler(State state) {
 
 inline void block_barrier() { to_scheduler(AT_BLOCK); }
 inline void warp_barrier() { to_scheduler(AT_WARP); }
+
+// Lets the others go on, and comes back.
+inline void yield() {
+    if (++block->idle > 100'000'000) {
+        fprintf(stderr, "threads of block (%u, %u, %u) wait for what never comes\n", block->place.x, block->place.y, block->place.z);
+        abort();
+    }
+    to_scheduler(READY);
+}
+// Says that what others wait for may have changed.
+inline void moved() { block->idle = 0; }
+
+// Comes to a barrier of this number for so many threads, and says something there.
+inline void named_arrive(uint32_t number, uint32_t threads, bool says) {
+    Block::Named &b = block->named[number];
+    b.any = b.any || says;
+    moved();
+    if (++b.arrived == threads) {
+        b.last = b.any;
+        b.any = false;
+        b.arrived = 0;
+        b.round++;
+    }
+}
+// The same, and waits for all; whether any of them says so.
+inline bool named_barrier(uint32_t number, uint32_t threads, bool says) {
+    Block::Named &b = block->named[number];
+    const uint32_t round = b.round;
+    named_arrive(number, threads, says);
+    while (b.round == round) yield();
+    return b.last;
+}
 
 inline void enter() {
 #ifdef __SANITIZE_ADDRESS__
@@ -113,6 +149,8 @@ inline void run_block(Block &b, const std::function<void()> &body, bool reverse)
     b.body = &body;
     const uint32_t n = b.threads;
     memset(b.shared.get(), 0xff, b.shared_size);
+    memset(b.named, 0, sizeof b.named);
+    b.idle = 0;
     for (uint32_t i = 0; i < n; i++) prepare(b.fibers[i], i, b.stacks.get() + i * STACK);
     for (;;) {
         for (uint32_t k = 0; k < n; k++) {
@@ -132,7 +170,9 @@ inline void run_block(Block &b, const std::function<void()> &body, bool reverse)
                 if (b.fibers[i].state == AT_WARP) b.fibers[i].state = READY;
             moved = true;
         }
-        if (moved) continue;
+        bool ready = false;
+        for (Fiber &f : b.fibers) ready = ready || f.state == READY;
+        if (moved || ready) continue;
         if (at_block == n) {
             for (Fiber &f : b.fibers) f.state = READY;
             continue;

@@ -16,6 +16,7 @@ pub const REQUIRE: &str = "NPAIR_REQUIRE_ALL";
 ///
 /// # Panics
 /// If the need is one that `NPAIR_REQUIRE_ALL` names: a test that could not run is then a failure, not a line that nobody reads.
+#[allow(clippy::print_stdout)] // tests print
 pub fn not_run(need: Need, why: &str) {
     if is_required(std::env::var(REQUIRE).ok().as_deref(), need) {
         panic!("not run: {why}; it has to run, as {REQUIRE} is set");

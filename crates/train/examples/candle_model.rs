@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p npair-train --example candle_model
 //! ```
+#![allow(clippy::print_stdout)] // an example prints
 
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::{Linear, VarBuilder, VarMap, linear};

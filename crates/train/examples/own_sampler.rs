@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p npair-train --example own_sampler
 //! ```
+#![allow(clippy::print_stdout)] // an example prints
 
 use candle_core::{DType, Device};
 use npair_backbones::{VectorNet, VectorNetConfig};
@@ -11,9 +12,9 @@ use npair_evaluate::VectorInputs;
 use npair_train::{Inputs, Streams, Trainer};
 use npair_types::{ClassIndex, Labels, Pairs, TupleKind, Tuples};
 
-struct Neighbours(ClassIndex, usize);
+struct Neighbors(ClassIndex, usize);
 
-impl BatchSampler for Neighbours {
+impl BatchSampler for Neighbors {
     fn name(&self) -> &str {
         "neighbours"
     }
@@ -49,7 +50,7 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let values: Vec<f32> = (0..40 * 5).map(|i| ((i * 7919) % 101) as f32 / 101.).collect();
     let inputs = VectorInputs::new("made up", values, 5, Labels::new((0..40u32).map(|i| i / 4))?)?;
     let model = VectorNet::new(VectorNetConfig::linear(5, 3), Streams::new(1), DType::F32, &Device::Cpu)?;
-    let (sampler, folder) = (Neighbours(inputs.class_index(), 0), tempfile::tempdir()?);
+    let (sampler, folder) = (Neighbors(inputs.class_index(), 0), tempfile::tempdir()?);
     let outcome = Trainer::builder(model, inputs).sampler(sampler).steps(10).build(folder.path().join("run"))?.fit()?;
     println!("trained {} steps on neighbouring classes", outcome.step);
     assert_eq!(outcome.step, 10);

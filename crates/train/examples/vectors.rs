@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p npair-train --example vectors
 //! ```
+#![allow(clippy::print_stdout)] // an example prints
 
 use candle_core::{DType, Device};
 use npair_backbones::{VectorNet, VectorNetConfig};

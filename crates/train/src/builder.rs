@@ -16,6 +16,9 @@ use npair_types::{ExampleId, Streams};
 use std::path::Path;
 use std::sync::Arc;
 
+/// Files that are kept in a new run's folder: name and content.
+type Kept = Vec<(String, Vec<u8>)>;
+
 /// Puts the parts of a run together; what does not fit is said by name when it is [built](Self::build).
 ///
 /// Only a sampler has to be given. Without more a run is the paper's: N-pair-mc, Adam at a constant rate of 0.003, 1,000 steps.
@@ -37,7 +40,7 @@ pub struct TrainerBuilder {
     callbacks: Vec<Box<dyn Callback>>,
     seed: u64,
     extent: Extent,
-    kept: Vec<(String, Vec<u8>)>,
+    kept: Kept,
     notes: Vec<String>,
 }
 
@@ -216,7 +219,7 @@ impl TrainerBuilder {
     }
 
     /// Checks everything that can be checked before there is a folder.
-    fn ready(self) -> Result<(Ready, Vec<(String, Vec<u8>)>)> {
+    fn ready(self) -> Result<(Ready, Kept)> {
         let setting = |setting, why: &str| Err(Error::Setting { setting, why: why.to_owned() });
         if self.extent.steps == 0 {
             return setting("training.steps", "is 0, but has to be at least 1");
@@ -319,7 +322,8 @@ fn try_out(model: &dyn EmbeddingModel, inputs: &dyn Inputs) -> Result<()> {
         return Err(Error::Setting { setting: "inputs", why });
     }
     let first = inputs.load(&ids, View::PLAIN)?.to_device(&model.device())?;
-    let wrong = |why: String| Error::Mismatch { parts: format!("model {}, inputs {}", model.name(), inputs.name()), why };
+    let wrong =
+        |why: String| Error::Mismatch { parts: format!("model {}, inputs {}", model.name(), inputs.name()), why };
     let embedded = model.forward_no_grad(&first, &Mode::Eval).map_err(|e| wrong(e.to_string()))?;
     match embedded.dims() {
         [rows, width] if *rows == ids.len() && *width > 0 => Ok(()),

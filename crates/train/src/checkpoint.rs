@@ -74,7 +74,9 @@ impl Stateful<'_> {
     /// Reads a checkpoint into parts that were made alike, of `accumulate` batches a step.
     pub(crate) fn load(&mut self, place: &Path, accumulate: u64) -> Result<State> {
         let state = read_state(place)?;
-        self.model.load(place)?;
+        let path = place.join("model.safetensors");
+        let other = |why: String| Error::file(&path, format!("{why}; the run was begun with other parts"));
+        self.model.load(place).map_err(|e| other(e.to_string()))?;
         let path = place.join(TENSORS);
         let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, format!("cannot be read: {e}; {CURE}")))?;
         let tensors: HashMap<String, Tensor> = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)

@@ -76,3 +76,11 @@ pub use trainer::{Every, Trainer, every};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/writing-a-loss.md")]
+struct WritingALoss;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/writing-a-sampler.md")]
+struct WritingASampler;

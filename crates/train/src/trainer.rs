@@ -3,7 +3,9 @@ use crate::checkpoint::{State, Stateful};
 use crate::journal::Journal;
 use crate::objective::Objective;
 use crate::planner::Planner;
-use crate::{Callback, Error, GradCache, Outcome, Result, RunFolder, Schedule, StepReport, TrainerBuilder, Updater, files};
+use crate::{
+    Callback, Error, GradCache, Outcome, Result, RunFolder, Schedule, StepReport, TrainerBuilder, Updater, files,
+};
 use npair_backbones::{EmbeddingModel, Mode};
 use npair_batch::{BatchPlan, Prototypes};
 use npair_evaluate::{Inputs, Loader, Metric, Scores, TestTimeAugmentation, embed, embed_ids, loader};
@@ -35,7 +37,7 @@ impl Validation {
     /// The scores of the model as it is now.
     fn judge(&self, model: &dyn EmbeddingModel) -> Result<Scores> {
         let rows = embed(model, self.inputs.as_ref(), TestTimeAugmentation::none(), &mut |_| ())?;
-        Ok(self.metric.scores(&rows.labelled()?)?)
+        Ok(self.metric.scores(&rows.labeled()?)?)
     }
 
     /// An error unless the metric gives the score that is to be chosen by: tried on the untrained model.
@@ -270,13 +272,9 @@ impl Trainer {
                 updater.add_part(&npair_nn::backward(&total)?)?;
                 loss
             }
-            Some(cache) => cache.gradients(
-                model,
-                (&mode, plan.ids.len()),
-                |_| examples(),
-                aim,
-                |grads| updater.add_part(grads),
-            )?,
+            Some(cache) => {
+                cache.gradients(model, (&mode, plan.ids.len()), |_| examples(), aim, |grads| updater.add_part(grads))?
+            }
         };
         updater.end_batch();
         Ok(loss)

@@ -123,7 +123,7 @@ fn gradients_are_those_of_the_whole_batch() {
         let networks = [(res_net(), Output::UnitLength, &[1, 4, 100][..]), (vit(), Output::Raw, &[4])];
         for (backbone, output, pieces) in networks {
             let net = net(backbone, dtype, output);
-            let rng = &mut Streams::new(2).open(Purpose::Initialisation, [0, 0]);
+            let rng = &mut Streams::new(2).open(Purpose::Initialization, [0, 0]);
             let classes = labels().classes();
             let mut context = LossContext { classes: &classes, width: 8, rng, dtype, device: &Device::Cpu };
             let proxies = ProxyAnchor::new(&mut context).unwrap();

@@ -12,7 +12,7 @@ const WIDTH: usize = 12;
 
 /// One loss of each kind: of pairs, of triplets, of all pairs of a batch, of ranks, with weights of classes.
 fn losses(labels: &Labels) -> Vec<(&'static str, Box<dyn Loss>)> {
-    let mut rng = Streams::new(6).open(Purpose::Initialisation, [0, 0]);
+    let mut rng = Streams::new(6).open(Purpose::Initialization, [0, 0]);
     let classes = labels.classes();
     let mut context =
         LossContext { classes: &classes, width: WIDTH, rng: &mut rng, dtype: DType::F32, device: &Device::Cpu };

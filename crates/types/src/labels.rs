@@ -107,7 +107,7 @@ impl Labels {
         (places, classes.len())
     }
 
-    /// An error unless there are `rows` labels; `what` names the thing labelled.
+    /// An error unless there are `rows` labels; `what` names the thing labeled.
     ///
     /// # Errors
     /// [`Error::Length`].

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 #[repr(u64)]
 pub enum Purpose {
     /// First values of weights.
-    Initialisation = 1,
+    Initialization = 1,
     /// Which classes and examples form a batch.
     Sampling = 2,
     /// Candidates, starts and ties of class mining.

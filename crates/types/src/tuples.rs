@@ -14,7 +14,7 @@ use crate::{Labels, PairList, Pairs, Result, Triplets, Tuplets};
 pub enum Tuples {
     /// Nothing: the labels say all.
     #[default]
-    Labelled,
+    Labeled,
     /// N pairs of N classes.
     Pairs(Pairs),
     /// Triplets.
@@ -29,7 +29,7 @@ impl Tuples {
     /// Which kind these are.
     pub fn kind(&self) -> TupleKind {
         match self {
-            Self::Labelled => TupleKind::Labelled,
+            Self::Labeled => TupleKind::Labeled,
             Self::Pairs(_) => TupleKind::Pairs,
             Self::Triplets(_) => TupleKind::Triplets,
             Self::Tuplets(_) => TupleKind::Tuplets,
@@ -43,7 +43,7 @@ impl Tuples {
     /// [`Error::OutOfBatch`](crate::Error::OutOfBatch) or [`Error::Classes`](crate::Error::Classes), naming the tuple.
     pub fn check(&self, labels: &Labels) -> Result<()> {
         match self {
-            Self::Labelled => Ok(()),
+            Self::Labeled => Ok(()),
             Self::Pairs(pairs) => pairs.check(labels),
             Self::Triplets(triplets) => triplets.check(labels),
             Self::Tuplets(tuplets) => tuplets.check(labels),
@@ -56,7 +56,7 @@ impl Tuples {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TupleKind {
     /// Labels alone.
-    Labelled,
+    Labeled,
     /// N pairs of N classes.
     Pairs,
     /// Triplets.
@@ -69,13 +69,13 @@ pub enum TupleKind {
 
 impl TupleKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Labelled, Self::Pairs, Self::Triplets, Self::Tuplets, Self::PairList];
+    pub const ALL: [Self; 5] = [Self::Labeled, Self::Pairs, Self::Triplets, Self::Tuplets, Self::PairList];
 }
 
 impl std::fmt::Display for TupleKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Labelled => "labels alone",
+            Self::Labeled => "labels alone",
             Self::Pairs => "N pairs",
             Self::Triplets => "triplets",
             Self::Tuplets => "tuplets",

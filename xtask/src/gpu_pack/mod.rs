@@ -1,5 +1,6 @@
 //! `cargo xtask gpu-pack`: npair for NVIDIA GPUs, built on a machine that has none, packed for one that has nothing else.
 
+mod quick;
 mod stubs;
 
 use crate::kernels::Toolkit;
@@ -30,6 +31,9 @@ pub struct Args {
     /// Compute capability that candle's kernels and ours are compiled for.
     #[arg(long, value_name = "NN", default_value_t = 90)]
     compute_cap: u32,
+    /// Compile candle's kernels anew, whatever an earlier call kept of them.
+    #[arg(long)]
+    anew: bool,
     /// Leave cuDNN out; npair's own layers do not need it.
     #[arg(long)]
     without_cudnn: bool,
@@ -54,7 +58,9 @@ pub fn run(args: &Args) -> Result<()> {
     let stubs = stubs::make(&root, &place, &toolkit)?;
     let mut build = shell::cargo(&root, &["build", "--release", "-p", "npair", "--features", features, "--target-dir"]);
     build.arg(&place);
-    toolkit.equip(&mut build, args.compute_cap);
+    let quick = quick::make(&place, &toolkit, args.anew)?;
+    quick.equip(&mut build, args.compute_cap);
+    quick.keep(&mut build, &toolkit);
     build.env("LIBRARY_PATH", joined(&stubs, "LIBRARY_PATH"));
     shell::step(&mut build, "mend what is named above; without nvcc there is no CUDA build")?;
     let binary = place.join("release/npair");

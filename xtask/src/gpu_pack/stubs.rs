@@ -69,14 +69,14 @@ pub fn make(root: &Path, place: &Path, toolkit: &Toolkit) -> Result<PathBuf> {
 }
 
 #[cfg(unix)]
-fn link(to: &Path, at: &Path) -> Result<()> {
+pub fn link(to: &Path, at: &Path) -> Result<()> {
     // What an earlier call may have left; that there is nothing is fine.
     let _ = fs::remove_file(at);
     std::os::unix::fs::symlink(to, at).with_context(|| format!("{} cannot be made", at.display()))
 }
 
 #[cfg(not(unix))]
-fn link(to: &Path, at: &Path) -> Result<()> {
+pub fn link(to: &Path, at: &Path) -> Result<()> {
     fs::copy(to, at).map(drop).with_context(|| format!("{} cannot be made", at.display()))
 }
 

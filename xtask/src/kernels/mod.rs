@@ -13,7 +13,8 @@ pub use toolkit::Toolkit;
 /// GPUs that there has to be code for: the oldest, and the one that most is expected of.
 const GPUS: [&str; 2] = ["80", "90a"];
 
-const SOURCES: [&str; 2] = ["soft", "search"];
+/// Each, and whether it is for the second GPU alone.
+const SOURCES: [(&str, bool); 3] = [("soft", false), ("search", false), ("hopper", true)];
 
 /// Compiles the CUDA kernels for sm_80 and sm_90a, without a GPU, and prints registers, spills and shared memory of each.
 ///
@@ -86,16 +87,16 @@ fn refuse_spills(kernels: &[Kernel]) -> Result<()> {
     bail!("{} keep registers in memory; use fewer sums per thread, or bounds on unrolling", spilling.join(", "))
 }
 
-/// All kernels of all sources for all GPUs, two compilations at a time.
+/// All kernels of all sources for all GPUs, those of a GPU at a time.
 fn compile(root: &Path, toolkit: &Toolkit, target: &Path) -> Result<Vec<Kernel>> {
     let out = target.join("cuda-kernels");
     std::fs::create_dir_all(&out).with_context(|| format!("{} cannot be made", out.display()))?;
     let mut kernels = Vec::new();
     for gpu in GPUS {
         println!("xtask: nvcc for sm_{gpu}");
-        let running: Vec<_> = SOURCES
-            .iter()
-            .map(|name| {
+        let sources = SOURCES.iter().filter(|(_, newest)| !newest || gpu == GPUS[1]);
+        let running: Vec<_> = sources
+            .map(|(name, _)| {
                 let mut command = toolkit.nvcc();
                 command.current_dir(root.join("crates/similarity-cuda"));
                 command.args(["-std=c++17", "-O3", "-Xptxas", "-v", "-cubin"]);

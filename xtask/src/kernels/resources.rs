@@ -61,7 +61,8 @@ pub fn table(kernels: &[Kernel]) -> String {
 pub fn page(kernels: &[Kernel], version: &str, date: &str) -> String {
     let mut text = format!(
         "# What the kernels need\n\nWritten by `cargo xtask kernels --record` on {date}; {version}. Registers of a thread, and bytes \
-         that it keeps in memory for want of registers. Kernels of products run 256 threads and ask for 96 KiB of shared memory.\n\n"
+         that it keeps in memory for want of registers. Kernels of products run 256 threads and ask for 96 KiB of shared memory; those \
+         of wgmma run 384 threads, of which a third gives registers up until the others have 232, and ask for 193 KiB.\n\n"
     );
     let gpus: Vec<&str> = kernels.iter().fold(Vec::new(), |mut all, k| {
         if !all.contains(&k.gpu.as_str()) {

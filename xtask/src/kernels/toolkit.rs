@@ -69,6 +69,15 @@ impl Toolkit {
         Ok(Ok(Self { home }))
     }
 
+    /// A toolkit that is known to be there.
+    pub fn at(home: PathBuf) -> Self {
+        Self { home }
+    }
+
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
     pub fn nvcc(&self) -> Command {
         Command::new(self.home.join("bin/nvcc"))
     }

@@ -129,6 +129,7 @@ fn softmax(measured: &[Measured]) -> Vec<Part> {
 }
 
 /// Whether score(a) + allowance is above score(b).
+#[allow(clippy::too_many_arguments, reason = "a sentence: a score, two methods and what lies between")]
 fn compare(measured: &[Measured], on: On, score: &str, a: &str, sign: &str, b: &str, allowance: f64) -> Part {
     let says = format!("{score}: {a} {sign} {b}");
     let mean = |method: &str| {

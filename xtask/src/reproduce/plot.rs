@@ -26,9 +26,12 @@ const SIZE: (u32, u32) = (840, 480);
 const FONT: (&str, i32) = ("sans-serif", 15);
 const RECALLS: [&str; 4] = ["recall@1", "recall@2", "recall@4", "recall@8"];
 
+/// Steps, and mean, least and largest of the seeds.
+type Band = Vec<(f64, [f64; 3])>;
+
 /// The N-pair loss on held-out pairs over the steps: mean over seeds, and from the least to the largest.
 pub fn convergence(measured: &[Measured], path: &Path) -> Result<()> {
-    let curves: Vec<(&str, Vec<(f64, [f64; 3])>)> = table::methods(measured)
+    let curves: Vec<(&str, Band)> = table::methods(measured)
         .into_iter()
         .map(|name| (name, band(&of_method(measured, name).iter().map(|m| &m.probes[..]).collect::<Vec<_>>())))
         .collect();
@@ -89,6 +92,7 @@ pub fn recall(measured: &[Measured], path: &Path) -> Result<()> {
 }
 
 /// Scores by method: bars with standard errors over seeds.
+#[allow(clippy::too_many_lines, reason = "a drawing from left to right")]
 pub fn bars(measured: &[Measured], on: On, scores: &[&str], title: &str, path: &Path) -> Result<()> {
     let methods = table::methods(measured);
     let mean = |name: &str, score: &str| {

@@ -44,16 +44,16 @@ impl<'a> Runner<'a> {
     /// The measurements of a run; trains and judges it if that is not done yet.
     pub fn measure(&self, method: &Method, seed: u64) -> Result<Measured> {
         let (name, run) = self.train(method, seed)?;
-        let sheet = (method.name == "n-pair-mc" && seed == 1).then(|| self.out.join("neighbours.png"));
+        let grid = (method.name == "n-pair-mc" && seed == 1).then(|| self.out.join("neighbours.png"));
         let known = if self.keeps_known { self.judge(&name, "known", &["--split", "known"])? } else { Value::Null };
-        let unseen = match (&self.protocol, &sheet) {
+        let unseen = match (&self.protocol, &grid) {
             (Some(protocol), _) => self.judge(&name, "test", &["--protocol", protocol])?,
             (None, None) => self.judge(&name, "test", &["--split", "test"])?,
-            (None, Some(sheet)) => {
-                if !sheet.exists() {
+            (None, Some(grid)) => {
+                if !grid.exists() {
                     remove(&self.scores(&name, "test"))?;
                 }
-                self.judge(&name, "test", &["--split", "test", "--sheet", &sheet.display().to_string()])?
+                self.judge(&name, "test", &["--split", "test", "--grid", &grid.display().to_string()])?
             }
         };
         Measured::read(&method.name, seed, &run, &known, &unseen)

@@ -113,7 +113,8 @@ pub fn arrows(tree: &Tree) -> Vec<Finding> {
 pub fn layers(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for package in tree.packages.iter().filter(|p| !MAY_USE_THEM.contains(&p.name.as_str())) {
-        let used = |d: &&crate::tree::Dependency| d.kind.as_deref() != Some("dev") && READY_MADE.contains(&d.name.as_str());
+        let used =
+            |d: &&crate::tree::Dependency| d.kind.as_deref() != Some("dev") && READY_MADE.contains(&d.name.as_str());
         for dependency in package.dependencies.iter().filter(used) {
             findings.push(finding(
                 tree,

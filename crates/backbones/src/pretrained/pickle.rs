@@ -105,6 +105,7 @@ impl<'a> Machine<'a> {
         }
     }
 
+    #[allow(clippy::too_many_lines, reason = "one arm an opcode")]
     fn execute(&mut self, op: u8) -> Done {
         match op {
             0x80 => self.skip(1),

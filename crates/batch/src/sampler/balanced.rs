@@ -72,7 +72,7 @@ impl BatchSampler for BalancedSampler {
     }
 
     fn kind(&self) -> TupleKind {
-        TupleKind::Labelled
+        TupleKind::Labeled
     }
 
     fn next_batch(&mut self) -> Result<BatchPlan> {
@@ -82,7 +82,7 @@ impl BatchSampler for BalancedSampler {
             ids.extend(state.examples.draw(index, usable[c], *per_class, &mut state.rng));
             labels.extend(std::iter::repeat_n(index.classes()[usable[c]], *per_class));
         }
-        Ok(BatchPlan { ids, labels: Labels::from_ids(labels)?, tuples: Tuples::Labelled })
+        Ok(BatchPlan { ids, labels: Labels::from_ids(labels)?, tuples: Tuples::Labeled })
     }
 
     fn batch_size(&self) -> usize {

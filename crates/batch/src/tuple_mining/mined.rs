@@ -113,7 +113,7 @@ impl Mined {
     /// Number of tuples.
     pub fn len(&self) -> usize {
         match &self.tuples {
-            None | Some(Tuples::Labelled) => 0,
+            None | Some(Tuples::Labeled) => 0,
             Some(Tuples::Pairs(pairs)) => pairs.len(),
             Some(Tuples::Triplets(triplets)) => triplets.len(),
             Some(Tuples::Tuplets(tuplets)) => tuplets.len(),

@@ -108,7 +108,7 @@ fn searches(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
     for measure in [Measure::Dot, Measure::Cosine, Measure::SquaredEuclidean] {
         let near = |device: &Device| -> Result<Vec<f64>> {
             let found = on(device, measure)?.top_k(k, Exclude::SameRow)?;
-            Ok((0..n).flat_map(|i| found.closeness(i).iter().map(|&v| f64::from(v)).collect::<Vec<_>>()).collect())
+            Ok((0..n).flat_map(|i| found.similarity(i).iter().map(|&v| f64::from(v)).collect::<Vec<_>>()).collect())
         };
         let apart = distance(&near(device)?, &near(&Device::Cpu)?);
         tell(Check { name: format!("top-{k} of {n} x {d} in itself, {measure}"), apart, allowed: 1e-5 });
@@ -118,7 +118,7 @@ fn searches(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
             let hardest = |device: &Device| -> Result<Vec<f64>> {
                 let s = on(device, measure)?;
                 let found = if which == "positives" { s.row_min(&mask)? } else { s.row_max(&mask)? };
-                values(&found.closeness)
+                values(&found.similarity)
             };
             let apart = distance(&hardest(device)?, &hardest(&Device::Cpu)?);
             tell(Check { name: format!("hardest {which} of {n} x {d}, {measure}"), apart, allowed: 1e-5 });

@@ -75,6 +75,7 @@ impl Warp {
     }
 
     /// As [`blend`](Self::blend), every sample shifted once more.
+    #[allow(clippy::too_many_arguments, reason = "the pixels of a picture, where they come from and where they go")]
     pub(crate) fn bend(
         &self,
         elastic: &Elastic,

@@ -56,7 +56,7 @@ impl View {
     }
 }
 
-/// Labelled examples that a model can be fed with: ids to one tensor of any shape.
+/// Labeled examples that a model can be fed with: ids to one tensor of any shape.
 ///
 /// Pictures ([`PictureInputs`]) are one kind, the rows of a matrix ([`VectorInputs`]: text, audio, tables, cached features)
 /// another. Loading is safe from many threads at once and gives the same values each time.

@@ -1,4 +1,4 @@
-use super::labelled;
+use super::labeled;
 use crate::{Result, Score, Scores};
 use npair_metrics::{Embeddings, Search, identification};
 use npair_types::{ClassIndex, ExampleId, Measure, Purpose, Streams};
@@ -61,7 +61,7 @@ pub fn identify(set: &Embeddings, measure: Measure, streams: Streams) -> Result<
         vec!["identification is on a split of our own: the lists of the published protocol are not public".to_owned()];
     let [gallery, probes] = &split.closed;
     if !probes.is_empty() {
-        let (gallery, probes) = (labelled(set, gallery)?, labelled(set, probes)?);
+        let (gallery, probes) = (labeled(set, gallery)?, labeled(set, probes)?);
         let found = identification(&Search::between(&probes, &gallery, measure), &[1], &[])?;
         scores.extend(found.rank_at.iter().map(|(_, share)| Score::mean("rank-1", *share)));
         let (g, p) = (gallery.len(), probes.len());
@@ -71,7 +71,7 @@ pub fn identify(set: &Embeddings, measure: Measure, streams: Streams) -> Result<
     if gallery.is_empty() {
         notes.push("DIR left out: nobody has a second image".to_owned());
     } else {
-        let (gallery, probes) = (labelled(set, gallery)?, labelled(set, probes)?);
+        let (gallery, probes) = (labeled(set, gallery)?, labeled(set, probes)?);
         let found = identification(&Search::between(&probes, &gallery, measure), &[], &[0.01])?;
         scores.extend(found.open_set.iter().map(|open| Score::mean("DIR@FAR=1%", open.dir)));
         let real = found.open_set.first().map_or(0., |open| 100. * open.measured_far);

@@ -1,6 +1,6 @@
 use crate::{Result, Score, Scores};
 use npair_data::{Lfw, LfwPairs};
-use npair_metrics::{Closeness, Embeddings, Roc, folds};
+use npair_metrics::{Embeddings, PairScores, Roc, folds};
 use npair_types::Measure;
 
 /// Verification over the folds of the official list: accuracy at the threshold that is best on the other folds, mean and standard
@@ -18,11 +18,11 @@ use npair_types::Measure;
 /// # Source
 /// Huang et al., Labeled Faces in the Wild, 2007, section III-B (view 2).
 pub fn lfw_verification(faces: &Lfw, list: &LfwPairs, set: &Embeddings, measure: Measure) -> Result<Scores> {
-    let near = Closeness::new(set, measure);
-    let closeness = |images: &[npair_data::LfwImage; 2]| -> Result<f64> {
+    let near = PairScores::new(set, measure);
+    let similarity = |images: &[npair_data::LfwImage; 2]| -> Result<f64> {
         Ok(near.of(faces.example(&images[0])?.0, faces.example(&images[1])?.0))
     };
-    let scores: Vec<f64> = list.pairs().iter().map(|pair| closeness(&pair.images)).collect::<Result<_>>()?;
+    let scores: Vec<f64> = list.pairs().iter().map(|pair| similarity(&pair.images)).collect::<Result<_>>()?;
     let same: Vec<bool> = list.pairs().iter().map(|pair| pair.same).collect();
     let fold: Vec<usize> = list.pairs().iter().map(|pair| pair.fold).collect();
     let found = folds(&scores, &same, &fold)?;

@@ -91,7 +91,7 @@ impl Protocol {
             Self::Lfw(path) => {
                 let faces = Arc::new(Lfw::open(path)?);
                 let pairs = faces.pairs()?;
-                let set = embed(&inputs(faces.clone()))?.labelled()?;
+                let set = embed(&inputs(faces.clone()))?.labeled()?;
                 let mut scores = lfw_verification(&faces, &pairs, &set, config.measure)?;
                 let identified = identify(&set, config.measure, streams)?;
                 scores.scores.extend(identified.scores);
@@ -101,7 +101,7 @@ impl Protocol {
             }
             Self::OmniglotOneShot(path) => {
                 let runs = Arc::new(OneShotRuns::open(path)?);
-                let set = embed(&inputs(runs.clone()))?.labelled()?;
+                let set = embed(&inputs(runs.clone()))?.labeled()?;
                 let found = one_shot(&runs, &set, config.measure)?;
                 let mut scores = found.scores(runs.name(), config.measure, set.len(), set.labels().classes().len());
                 scores.notes = runs.notes();
@@ -142,7 +142,7 @@ impl Protocol {
             Self::QueryGallery => judge_search(side, embed, config),
             Self::OneShotWithinGroups(how) => {
                 let pictures = pictures_of(side)?;
-                let set = embed(side)?.labelled()?;
+                let set = embed(side)?.labeled()?;
                 let mut rng = streams.open(Purpose::Evaluation, [5, 0]);
                 let found = one_shot_within_groups(pictures, &set, config.measure, *how, &mut rng)?;
                 let mut scores = found.scores(side.name(), config.measure, set.len(), set.labels().classes().len());
@@ -167,7 +167,7 @@ fn judge_search(side: &dyn Inputs, embed: &mut Embed<'_>, config: &EvaluationCon
             side.name()
         ))
     })?;
-    query_gallery(side.name(), &embed(side)?.labelled()?, &search, config)
+    query_gallery(side.name(), &embed(side)?.labeled()?, &search, config)
 }
 
 fn wrong(why: String) -> Error {
@@ -181,6 +181,6 @@ fn chosen(set: &Embeddings, examples: &[ExampleId], classes: impl IntoIterator<I
 }
 
 /// Chosen rows with their labels.
-fn labelled(set: &Embeddings, examples: &[ExampleId]) -> Result<Embeddings> {
+fn labeled(set: &Embeddings, examples: &[ExampleId]) -> Result<Embeddings> {
     chosen(set, examples, examples.iter().map(|e| set.labels().get(e.0).0))
 }

@@ -1,4 +1,4 @@
-use super::labelled;
+use super::labeled;
 use crate::{EvaluationConfig, QueryGallery, Result, Score, Scores};
 use npair_metrics::{Embeddings, Search, retrieval};
 
@@ -14,7 +14,7 @@ use npair_metrics::{Embeddings, Search, retrieval};
 /// # Source
 /// Liu et al., DeepFashion, CVPR 2016, section 5.
 pub fn query_gallery(name: &str, set: &Embeddings, search: &QueryGallery, config: &EvaluationConfig) -> Result<Scores> {
-    let (queries, gallery) = (labelled(set, &search.queries)?, labelled(set, &search.gallery)?);
+    let (queries, gallery) = (labeled(set, &search.queries)?, labeled(set, &search.gallery)?);
     let (ks, beyond): (Vec<usize>, Vec<usize>) = config.recall_at.iter().partition(|&&k| k < gallery.len());
     let within = Search::ignoring(&queries, &gallery, config.measure, &search.queries, &search.gallery)?;
     let found = retrieval(&within, &ks)?;

@@ -92,7 +92,7 @@ fn losses_of_labelled_batches() {
 fn losses_with_variables() {
     for dtype in [DType::F64, DType::F32] {
         let (x, y) = batch(dtype);
-        let mut rng = Streams::new(3).open(Purpose::Initialisation, [0, 0]);
+        let mut rng = Streams::new(3).open(Purpose::Initialization, [0, 0]);
         let (rng, cpu) = (&mut rng, &Device::Cpu);
         let c = &mut LossContext { classes: &CLASSES, width: 6, rng, dtype, device: cpu };
         let made: Vec<(&str, Box<dyn Loss>)> = vec![

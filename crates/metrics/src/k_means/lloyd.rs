@@ -9,7 +9,7 @@ pub(super) struct Lloyd<'a, T> {
     rows: Rows<'a, T>,
     /// (K, D)
     centres: Vec<T>,
-    /// Of every row its centre, its closeness, and what no other centre is nearer than.
+    /// Of every row its centre, its similarity, and what no other centre is nearer than.
     nearest: Vec<Closest>,
     /// Clusters whose rows are not those that the centre is the mean of.
     changed: Vec<bool>,
@@ -25,7 +25,7 @@ impl<'a, T: Element> Lloyd<'a, T> {
 
     /// Sum of squared distances to the nearest centres.
     pub(super) fn sse(&self) -> f64 {
-        -self.nearest.iter().map(|near| near.closeness).sum::<f64>()
+        -self.nearest.iter().map(|near| near.similarity).sum::<f64>()
     }
 
     pub(super) fn into_assignment(self) -> Vec<usize> {
@@ -34,7 +34,7 @@ impl<'a, T: Element> Lloyd<'a, T> {
 
     /// Centres become means, then every row goes to the nearest; how many went to another.
     pub(super) fn step(&mut self) -> Result<usize> {
-        let moved = self.move_centres();
+        let moved = self.move_centers();
         if moved.is_empty() {
             return Ok(0);
         }
@@ -70,7 +70,7 @@ impl<'a, T: Element> Lloyd<'a, T> {
     }
 
     /// The centres of changed clusters become means, or zeros without a row; those that are other values now.
-    fn move_centres(&mut self) -> Vec<usize> {
+    fn move_centers(&mut self) -> Vec<usize> {
         let (k, width) = (self.changed.len(), self.rows.width());
         // The rows of every changed cluster, in their order.
         let mut members = vec![Vec::new(); k];
@@ -102,15 +102,15 @@ impl<'a, T: Element> Lloyd<'a, T> {
 
 /// The nearest centre of a row whose own did not move: it is as near as it was, and only one that moved may be nearer.
 fn of_unmoved(old: &Closest, found: Closest) -> Closest {
-    let beaten = found.closeness > old.closeness || found.closeness == old.closeness && found.index < old.index;
+    let beaten = found.similarity > old.similarity || found.similarity == old.similarity && found.index < old.index;
     if beaten {
-        Closest { next: found.next.max(old.next).max(old.closeness), ..found }
+        Closest { next: found.next.max(old.next).max(old.similarity), ..found }
     } else {
-        Closest { next: old.next.max(found.closeness), ..*old }
+        Closest { next: old.next.max(found.similarity), ..*old }
     }
 }
 
 /// The nearest centre of a row whose own moved, if it is sure to be the best of those that moved.
 fn of_moved(old: &Closest, found: Closest) -> Option<Closest> {
-    (found.closeness > old.next).then(|| Closest { next: found.next.max(old.next), ..found })
+    (found.similarity > old.next).then(|| Closest { next: found.next.max(old.next), ..found })
 }

@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn the_moments_are_those_asked_for() {
-        let mut rng = Streams::new(3).open(Purpose::Initialisation, [0, 0]);
+        let mut rng = Streams::new(3).open(Purpose::Initialization, [0, 0]);
         // fan_in 128, fan_out 1,152: the wanted standard deviations.
         let dims = [128, 128, 3, 3];
         let n = 147_456f64;

@@ -41,7 +41,7 @@ impl VarBuilder {
     /// [`crate::Error::Duplicate`] if the name is taken.
     pub fn trainable(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Parameter> {
         let (full, shape) = (self.full(name), shape.into());
-        let mut rng = self.varmap.0.streams.open(Purpose::Initialisation, [name::hash(&full), 0]);
+        let mut rng = self.varmap.0.streams.open(Purpose::Initialization, [name::hash(&full), 0]);
         let values = init.draw(shape.dims(), &mut rng);
         let parameter = Parameter::new(self.varmap.variable(values, shape.dims())?);
         self.varmap.insert(full, parameter.var().clone(), Some(parameter.clone()))?;

@@ -44,8 +44,11 @@ pub enum DataSource {
     Folder(PathBuf),
 }
 
+/// A name before the `=`, and the source of the path behind it.
+type Named = (&'static str, fn(PathBuf) -> DataSource);
+
 /// Names of sources with a path.
-const NAMED: [(&str, fn(PathBuf) -> DataSource); 8] = [
+const NAMED: [Named; 8] = [
     ("omniglot", DataSource::Omniglot),
     ("cub", DataSource::Cub),
     ("cars", DataSource::Cars),

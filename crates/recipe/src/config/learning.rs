@@ -1,6 +1,8 @@
-use npair_backbones::{BackboneConfig, Output};
 use crate::Result;
-use npair_train::{Adam, AdamSettings, Constant, Cosine, MultiStep, Optimizer, ParameterGroup, Schedule, Sgd, SgdSettings};
+use npair_backbones::{BackboneConfig, Output};
+use npair_train::{
+    Adam, AdamSettings, Constant, Cosine, MultiStep, Optimizer, ParameterGroup, Schedule, Sgd, SgdSettings,
+};
 use serde::{Deserialize, Serialize};
 
 /// The network and its head. Image size and channels are those of `[images]`.

@@ -80,7 +80,7 @@ fn of_part(error: crate::Error) -> npair_losses::Error {
 pub struct BatchConfig {
     /// N, the classes of a batch.
     pub classes: usize,
-    /// M, the examples per class; other than 2 only for losses of labelled batches: not those of pairs, triplets, tuplets.
+    /// M, the examples per class; other than 2 only for losses of labeled batches: not those of pairs, triplets, tuplets.
     pub per_class: usize,
     /// Groups (alphabets) that the classes of a batch are taken from, more if they are too small; 0 for no regard to groups.
     pub groups: usize,

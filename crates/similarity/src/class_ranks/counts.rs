@@ -6,18 +6,18 @@ use std::cmp::Ordering;
 /// A row of the gallery whose rank is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target {
-    pub(super) closeness: f64,
+    pub(super) similarity: f64,
     pub(super) row: u32,
 }
 
 impl Target {
     /// Whether this row comes before another one of which as much is known.
-    fn is_before(&self, closeness: f64, row: u32) -> bool {
-        self.closeness > closeness || self.closeness == closeness && self.row < row
+    fn is_before(&self, similarity: f64, row: u32) -> bool {
+        self.similarity > similarity || self.similarity == similarity && self.row < row
     }
 }
 
-/// Closeness in f64 of a query and a row of the gallery.
+/// PairScores in f64 of a query and a row of the gallery.
 pub(super) type Exact<'a> = &'a (dyn Fn(usize, usize) -> f64 + Sync);
 
 /// How many rows come before each target and not before the one ahead of it, of queries from `first` on.
@@ -28,7 +28,7 @@ pub(super) struct Counts<'a, T> {
     /// Of every query the nearest first.
     targets: Vec<Target>,
     ahead: Vec<u32>,
-    /// How far a value may be from the closeness.
+    /// How far a value may be from the similarity.
     margins: Vec<f64>,
     /// Values below cannot come before any target.
     bars: Vec<T>,
@@ -53,9 +53,9 @@ impl<'a, T: Element> Counts<'a, T> {
             let start = starts[starts.len() - 1];
             let own = &mut targets[start..start + count];
             // A NaN is met again in the pass, which ends there.
-            let nearer = |a: &Target, b: &Target| b.closeness.partial_cmp(&a.closeness).unwrap_or(Ordering::Equal);
+            let nearer = |a: &Target, b: &Target| b.similarity.partial_cmp(&a.similarity).unwrap_or(Ordering::Equal);
             own.sort_by(|a, b| nearer(a, b).then(a.row.cmp(&b.row)));
-            bars.push(own.last().map_or(T::INFINITY, |last| T::narrow(last.closeness - margin)));
+            bars.push(own.last().map_or(T::INFINITY, |last| T::narrow(last.similarity - margin)));
             starts.push(start + count);
         }
         let (ahead, unsure) = (vec![0; targets.len()], vec![0; counts.len()]);
@@ -147,16 +147,16 @@ impl<T: Element> sweep::Block<T, ()> for Block<'_, T> {
         let own = self.starts[row] - self.starts[0]..self.starts[row + 1] - self.starts[0];
         let (targets, ahead) = (&self.targets[own.clone()], &mut self.ahead[own]);
         let (value, margin) = (value.wide(), self.margins[row]);
-        let mut at = targets.partition_point(|t| t.closeness > value + margin);
-        if targets.get(at).is_some_and(|t| t.closeness >= value - margin) {
-            let closeness = match self.exact {
+        let mut at = targets.partition_point(|t| t.similarity > value + margin);
+        if targets.get(at).is_some_and(|t| t.similarity >= value - margin) {
+            let similarity = match self.exact {
                 Some(exact) => {
                     self.unsure[row] += 1;
                     exact(self.first + row, column)
                 }
                 None => value,
             };
-            at = targets.partition_point(|t| t.is_before(closeness, column as u32));
+            at = targets.partition_point(|t| t.is_before(similarity, column as u32));
         }
         // Behind the last target nothing is counted.
         if let Some(ahead) = ahead.get_mut(at) {

@@ -3,7 +3,7 @@
 
 mod counts;
 
-use crate::closeness::Pairs;
+use crate::pairwise::PairwiseSimilarity;
 use crate::sweep::{Stop, Sweep};
 use crate::tiles::{Tiles, blocks};
 use crate::{Element, Error, Exclude, Result, Rows, UnitRows};
@@ -35,7 +35,7 @@ impl<T: Element> Rows<'_, T> {
     /// `self` (Q, D) with Q labels, `gallery` (G, D) with G; Q results in the order of the rows.
     ///
     /// # Numerics
-    /// Ranks are those of closeness in f64. For f32 the matrix is made in f32, and pairs that this cannot tell from a row of
+    /// Ranks are those of similarity in f64. For f32 the matrix is made in f32, and pairs that this cannot tell from a row of
     /// the class are compared once more in f64; where that is every 32nd of all pairs (rows that are nearly alike), or
     /// lengths are below 1e-12 or above 1e12, all is done in f64, in twice the time. The same for any number of threads.
     ///
@@ -131,19 +131,19 @@ impl<'a> Classes<'a> {
         unsure: usize,
         f: &(impl Fn(usize, &[usize]) -> R + Sync),
     ) -> Result<Option<Vec<R>>> {
-        let pairs = Pairs::new(queries, gallery, measure);
+        let pairs = PairwiseSimilarity::new(queries, gallery, measure);
         if measure != Measure::Cosine && !pairs.is_tame() {
             return Ok(None);
         }
         let margins = pairs.margins();
         let targets = |range: &Range<usize>| -> Vec<Target> {
             let of = |query| self.targets(query).map(move |row| (query, row));
-            let near = |(query, row)| Target { closeness: pairs.closeness(query, row), row: row as u32 };
+            let near = |(query, row)| Target { similarity: pairs.similarity(query, row), row: row as u32 };
             range.clone().flat_map(of).map(near).collect()
         };
         let ranges = blocks(queries.len(), QUERIES);
         let targets: Vec<Target> = ranges.par_iter().map(targets).collect::<Vec<_>>().concat();
-        let exact = |query: usize, row: usize| pairs.closeness(query, row);
+        let exact = |query: usize, row: usize| pairs.similarity(query, row);
         let limit = queries.len() * gallery.len() / unsure.max(1);
         let mut counts = Counts::new(0, &self.counts, targets, margins, Some((&exact, limit)));
         let skip = |query: usize, row: usize| self.skips(query, row);
@@ -200,7 +200,7 @@ impl<'a> Classes<'a> {
         Ok(results)
     }
 
-    /// The targets of some queries, with the closeness that the tiles of the whole matrix have: an entry does not depend on
+    /// The targets of some queries, with the similarity that the tiles of the whole matrix have: an entry does not depend on
     /// what else is in its tile.
     fn in_tiles(
         &self,
@@ -222,9 +222,10 @@ impl<'a> Classes<'a> {
             for part in blocks(own.len(), QUERIES) {
                 tiles.tiles(part, 0, &packed, &mut buffer, |tile| {
                     for (at, line) in tile.lines() {
-                        let seen = tile.columns.clone().zip(line).map(|(column, &closeness)| (rows[column], closeness));
+                        let seen =
+                            tile.columns.clone().zip(line).map(|(column, &similarity)| (rows[column], similarity));
                         let seen = seen.filter(|&(row, _)| !self.exclude.hits(own[at], row));
-                        found.extend(seen.map(|(row, closeness)| (own[at], Target { closeness, row: row as u32 })));
+                        found.extend(seen.map(|(row, similarity)| (own[at], Target { similarity, row: row as u32 })));
                     }
                 });
             }
@@ -232,7 +233,7 @@ impl<'a> Classes<'a> {
         };
         let mut all: Vec<(usize, Target)> = own.par_iter().enumerate().flat_map_iter(of_class).collect();
         all.sort_by_key(|&(query, target)| (query, target.row));
-        match all.iter().find(|(_, target)| !target.closeness.is_finite()) {
+        match all.iter().find(|(_, target)| !target.similarity.is_finite()) {
             Some(&(row, _)) => Err(Error::Overflow { row, dtype: "f64" }),
             None => Ok(all.into_iter().map(|(_, target)| target).collect()),
         }

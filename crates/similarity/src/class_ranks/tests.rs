@@ -4,7 +4,7 @@ use npair_testkit::threads;
 use npair_types::ExampleId;
 use proptest::prelude::*;
 
-fn closeness(measure: Measure, a: &[f64], b: &[f64]) -> f64 {
+fn similarity(measure: Measure, a: &[f64], b: &[f64]) -> f64 {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
     let lengths = dot(a, a).sqrt() * dot(b, b).sqrt();
     match measure {
@@ -19,7 +19,7 @@ fn closeness(measure: Measure, a: &[f64], b: &[f64]) -> f64 {
 fn sorted(x: &[f64], g: &[f64], d: usize, measure: Measure, classes: &Classes) -> Vec<Vec<usize>> {
     let n = g.len() / d;
     let of = |query: usize| {
-        let near: Vec<f64> = (0..n).map(|j| closeness(measure, &x[query * d..][..d], &g[j * d..][..d])).collect();
+        let near: Vec<f64> = (0..n).map(|j| similarity(measure, &x[query * d..][..d], &g[j * d..][..d])).collect();
         let mut order: Vec<usize> = (0..n).filter(|&j| !classes.exclude.hits(query, j)).collect();
         order.sort_by(|&a, &b| near[b].partial_cmp(&near[a]).unwrap());
         let own = |&j: &usize| classes.labels[0].get(query) == classes.labels[1].get(j);

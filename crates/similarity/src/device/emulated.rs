@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::params::Params;
-use super::{Chip, In, Launch, Precision, Tiles};
+use super::{BOX_WIDTH, Chip, Groups, In, Launch, Precision, Tiles};
 use candle_core::{CpuStorage, DType, Device, Result, Shape, Storage, Tensor, bail};
 use npair_testkit::require::{Need, not_run};
 use std::alloc::{Layout, alloc, dealloc};
@@ -19,15 +19,17 @@ use std::sync::OnceLock;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Which {
     Cuda,
+    /// The same with the kernels for compute capability 9.0.
+    Hopper,
     Metal,
 }
 
 impl Which {
-    pub(crate) const ALL: [Self; 2] = [Self::Cuda, Self::Metal];
+    pub(crate) const ALL: [Self; 3] = [Self::Cuda, Self::Hopper, Self::Metal];
 
     fn source(self) -> &'static str {
         match self {
-            Self::Cuda => "similarity-cuda/emulation/kernels.cpp",
+            Self::Cuda | Self::Hopper => "similarity-cuda/emulation/kernels.cpp",
             Self::Metal => "similarity-metal/emulation/kernels.cpp",
         }
     }
@@ -36,7 +38,7 @@ impl Which {
         static CUDA: OnceLock<std::result::Result<libloading::Library, String>> = OnceLock::new();
         static METAL: OnceLock<std::result::Result<libloading::Library, String>> = OnceLock::new();
         let cell = match self {
-            Self::Cuda => &CUDA,
+            Self::Cuda | Self::Hopper => &CUDA,
             Self::Metal => &METAL,
         };
         cell.get_or_init(|| open(self)).as_ref().map_err(String::as_str)
@@ -191,6 +193,22 @@ impl Drop for Memory {
     }
 }
 
+/// `TensorMap` of the kernels' emulation.
+#[repr(C)]
+struct TensorMap {
+    address: *mut c_void,
+    width: u64,
+    rows: u64,
+    stride: u64,
+    box_width: u32,
+    box_rows: u32,
+    woven: u64,
+    rest: [u64; 10],
+}
+
+/// Multiprocessors of the emulated chip: few, so that a block has several tiles.
+const BLOCKS: usize = 3;
+
 type Run = unsafe extern "C" fn(*mut c_void, *const u32, u32, u32, *mut *mut c_void, u32, *const Params, i32) -> i32;
 
 impl Chip for Emulated {
@@ -198,14 +216,14 @@ impl Chip for Emulated {
 
     fn tiles(&self) -> Tiles {
         match self.which {
-            Which::Cuda => super::kernels::cuda::TILES,
+            Which::Cuda | Which::Hopper => super::kernels::cuda::TILES,
             Which::Metal => super::kernels::metal::TILES,
         }
     }
 
     fn variant(&self, dtype: DType, precision: Precision) -> Option<&'static str> {
         match self.which {
-            Which::Cuda => super::kernels::cuda::variant(dtype, precision),
+            Which::Cuda | Which::Hopper => super::kernels::cuda::variant(dtype, precision),
             Which::Metal => super::kernels::metal::variant(dtype),
         }
     }
@@ -224,19 +242,20 @@ impl Chip for Emulated {
     fn launch(&self, launch: Launch<'_, Memory>) -> Result<()> {
         let library = self.which.library().unwrap();
         let absent = launch.absent();
-        let Launch { kernel, grid, threads, shared, outs, ins, params } = launch;
+        let Launch { kernel, grid, threads, shared, outs, ins, maps, params } = launch;
         let params = Params { absent, ..params };
         let mut buffers: Vec<*mut c_void> = outs.iter().map(|m| m.at.cast()).collect();
         let nothing = Memory::new(DType::U8, 1);
-        let guards: Vec<_> = ins
+        let reads: Vec<&In<'_, Memory>> = ins.iter().chain(maps.iter().map(|map| &map.of)).collect();
+        let guards: Vec<_> = reads
             .iter()
             .map(|i| match i {
                 In::Tensor(t, _) => Some(t.storage_and_layout()),
                 _ => None,
             })
             .collect();
-        for (input, guard) in ins.iter().zip(&guards) {
-            buffers.push(match (input, guard) {
+        for (read, guard) in reads.iter().zip(&guards) {
+            buffers.push(match (read, guard) {
                 (In::Buffer(m, from), _) => m.at.wrapping_add(from * m.dtype.size_in_bytes()).cast(),
                 (In::Tensor(_, from), Some((storage, layout))) => {
                     assert!(layout.is_contiguous());
@@ -253,9 +272,30 @@ impl Chip for Emulated {
                 _ => std::ptr::null_mut(),
             });
         }
+        let factors = buffers.split_off(buffers.len() - maps.len());
+        let mut tensor_maps: Vec<TensorMap> = maps
+            .iter()
+            .zip(factors)
+            .map(|(map, address)| TensorMap {
+                address,
+                width: map.stride as u64,
+                rows: map.rows as u64,
+                stride: map.stride as u64,
+                box_width: BOX_WIDTH as u32,
+                box_rows: map.box_rows as u32,
+                woven: u64::from(map.woven),
+                rest: [0; 10],
+            })
+            .collect();
+        buffers.extend(tensor_maps.iter_mut().map(|map| (map as *mut TensorMap).cast::<c_void>()));
         let grid = grid.map(|n| n as u32);
         assert!(grid.iter().all(|&n| n > 0) && grid[1] <= 65_535 && grid[2] <= 65_535, "{kernel}: {grid:?}");
-        let most = if self.which == Which::Metal { 32 << 10 } else { self.tiles().shared };
+        let most = match self.which {
+            Which::Metal => 32 << 10,
+            Which::Cuda | Which::Hopper if maps.is_empty() => self.tiles().shared,
+            // What a block can have on compute capability 9.0.
+            Which::Cuda | Which::Hopper => 227 << 10,
+        };
         assert!(shared <= most, "{kernel} asks for {shared} bytes of shared memory");
         // SAFETY: the library has the symbol or says that it has not; the kernel takes as many buffers as are given, which
         // lie where they are until it returns, and writes to the first ones alone, which are borrowed mutably.
@@ -277,6 +317,10 @@ impl Chip for Emulated {
         };
         assert_eq!(status, 0, "{kernel}: {} buffers", buffers.len());
         Ok(())
+    }
+
+    fn groups(&self, dtype: DType, _: usize) -> Option<Groups> {
+        (self.which == Which::Hopper).then(|| super::kernels::cuda::groups(dtype, BLOCKS)).flatten()
     }
 
     fn tensor(&self, buffer: Memory, shape: Shape) -> Result<Tensor> {

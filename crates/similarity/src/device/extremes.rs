@@ -2,16 +2,16 @@
 
 use super::params::Params;
 use super::search::{Search, fill};
-use super::{Chip, In, Launch, MaskBuffers, Side};
+use super::{Chip, In, Launch, Map, MaskBuffers, Side, start_groups};
 use candle_core::{DType, Result, Tensor, bail};
 
 /// One entry of every row of the matrix, on the device of its sides.
 #[derive(Debug, Clone)]
 pub struct Extremes {
-    /// Its closeness (Q): f32, or f64 for sides of f64; minus infinity where the mask leaves none, a NaN
+    /// Its similarity (Q): f32, or f64 for sides of f64; minus infinity where the mask leaves none, a NaN
     /// where an entry of the row is no finite number.
-    pub closeness: Tensor,
-    /// Its place in the gallery (Q), u32; `u32::MAX` where the closeness is none. The first of equally near ones.
+    pub similarity: Tensor,
+    /// Its place in the gallery (Q), u32; `u32::MAX` where the similarity is none. The first of equally near ones.
     pub places: Tensor,
 }
 
@@ -30,7 +30,7 @@ impl Search<'_> {
         let mask = MaskBuffers::new(chip, self.mask)?;
         let (queries, gallery) = (Side::new(chip, self.queries)?, Side::new(chip, self.gallery)?);
         let mut best = chip.room(DType::I64, rows)?;
-        let (mut closeness, mut places) = (chip.room(DType::F32, rows)?, chip.room(DType::U32, rows)?);
+        let (mut similarity, mut places) = (chip.room(DType::F32, rows)?, chip.room(DType::U32, rows)?);
         fill(chip, &mut best, 2 * rows, 0)?;
         let params = Params {
             rows: rows as u32,
@@ -43,24 +43,37 @@ impl Search<'_> {
             ..Params::default()
         };
         let ([row_terms, column_terms], [row_classes, column_classes]) = (self.terms.ins(), mask.ins());
-        chip.launch(Launch {
-            kernel: format!("npair_extremes_{variant}"),
-            grid: [columns.div_ceil(tiles.columns).min(tiles.beside), rows.div_ceil(tiles.rows), 1],
-            threads: tiles.threads,
-            shared: tiles.shared,
-            outs: vec![&mut best],
-            ins: vec![queries.from(0), gallery.from(0), row_terms, column_terms, row_classes, column_classes],
-            params,
-        })?;
+        let (across, down) = (columns.div_ceil(tiles.columns), rows.div_ceil(tiles.rows));
+        match chip.groups(dtype, width) {
+            None => chip.launch(Launch {
+                kernel: format!("npair_extremes_{variant}"),
+                grid: [across.min(tiles.beside), down, 1],
+                threads: tiles.threads,
+                shared: tiles.shared,
+                outs: vec![&mut best],
+                ins: vec![queries.from(0), gallery.from(0), row_terms, column_terms, row_classes, column_classes],
+                maps: vec![],
+                params,
+            })?,
+            Some(groups) => {
+                let ins = vec![row_terms, column_terms, row_classes, column_classes];
+                let maps = vec![
+                    Map::new(queries.from(0), rows, stride, tiles.rows),
+                    Map::new(gallery.from(0), columns, stride, tiles.columns),
+                ];
+                start_groups(chip, groups, ("extremes", variant, across * down), vec![&mut best], ins, maps, params)?;
+            }
+        }
         chip.launch(Launch {
             kernel: "npair_of_keys".to_owned(),
             grid: [rows.div_ceil(256), 1, 1],
             threads: 256,
             shared: 0,
-            outs: vec![&mut closeness, &mut places],
+            outs: vec![&mut similarity, &mut places],
             ins: vec![In::Buffer(&best, 0)],
+            maps: vec![],
             params,
         })?;
-        Ok(Extremes { closeness: chip.tensor(closeness, rows.into())?, places: chip.tensor(places, rows.into())? })
+        Ok(Extremes { similarity: chip.tensor(similarity, rows.into())?, places: chip.tensor(places, rows.into())? })
     }
 }

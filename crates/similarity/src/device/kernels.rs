@@ -3,7 +3,7 @@
 /// `npair-similarity-cuda/kernels/product.cuh`.
 #[cfg(any(feature = "cuda", test))]
 pub(crate) mod cuda {
-    use crate::device::{Precision, Tiles};
+    use crate::device::{Groups, Precision, Tiles};
     use candle_core::DType;
 
     pub(crate) const TILES: Tiles = Tiles {
@@ -15,7 +15,17 @@ pub(crate) mod cuda {
         shared: 96 << 10,
         candidates: 11_776,
         beside: usize::MAX,
+        slices: 8,
+        pruning: 1024,
     };
+
+    /// `npair-similarity-cuda/kernels/hopper.cu`, for compute capability 9.0 with so many multiprocessors.
+    pub(crate) fn groups(dtype: DType, multiprocessors: usize) -> Option<Groups> {
+        let stages = 4 * (128 + 256) * 64 * 2;
+        let all =
+            Groups { blocks: multiprocessors, threads: 384, shared: stages + 1024 + 128, wide: 256, kept: 2 << 30 };
+        matches!(dtype, DType::BF16 | DType::F16).then_some(all)
+    }
 
     /// The part of their names for sides of a type.
     pub(crate) fn variant(dtype: DType, precision: Precision) -> Option<&'static str> {
@@ -47,6 +57,8 @@ pub(crate) mod metal {
         // Sorted out in 32 KiB.
         candidates: 3_840,
         beside: 1,
+        slices: 1,
+        pruning: usize::MAX,
     };
 
     /// The part of their names for sides of a type; every product is of f32.

@@ -89,7 +89,8 @@ impl Chip for Metal {
 
     fn launch(&self, launch: Launch<'_, MetalStorage>) -> Result<()> {
         let absent = launch.absent();
-        let Launch { kernel, grid, threads, shared, outs, ins, params } = launch;
+        // No kernel here takes maps.
+        let Launch { kernel, grid, threads, shared, outs, ins, maps: _, params } = launch;
         let params = super::params::Params { absent, ..params };
         let pipeline = self.pipeline(&kernel)?;
         let guards: Vec<_> = ins

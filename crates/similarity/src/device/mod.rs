@@ -55,6 +55,12 @@ pub(crate) trait Chip {
     /// Starts a kernel, after those that were started before.
     fn launch(&self, launch: Launch<'_, Self::Buffer>) -> Result<()>;
 
+    /// How it multiplies sides of this type and width by a copy engine and groups of warps, where it can.
+    fn groups(&self, dtype: DType, width: usize) -> Option<Groups> {
+        let _ = (dtype, width);
+        None
+    }
+
     /// A buffer as a tensor.
     fn tensor(&self, buffer: Self::Buffer, shape: Shape) -> Result<Tensor>;
 }
@@ -77,6 +83,44 @@ pub(crate) struct Tiles {
     pub(crate) candidates: usize,
     /// Most blocks beside each other that look for extremes of the same rows.
     pub(crate) beside: usize,
+    /// Threads that share a row when the tiles' sums are put together.
+    pub(crate) slices: usize,
+    /// Most blocks that prune a search's candidates.
+    pub(crate) pruning: usize,
+}
+
+/// Kernels that take their factors through the chip's copy engine: `npair_wgmma_*`, whose tiles are those of [`Tiles`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Groups {
+    /// Blocks that run at the same time, and take one tile after the other.
+    pub(crate) blocks: usize,
+    pub(crate) threads: u32,
+    pub(crate) shared: usize,
+    /// Columns of a gradient's tile.
+    pub(crate) wide: usize,
+    /// Bytes of the matrix that are kept at a time.
+    pub(crate) kept: usize,
+}
+
+/// A factor as the copy engine takes it: rows of so many values of 16 bits, without gaps, in boxes of [`BOX_WIDTH`] values by so many
+/// rows.
+pub(crate) struct Map<'a, B> {
+    pub(crate) of: In<'a, B>,
+    pub(crate) rows: usize,
+    pub(crate) stride: usize,
+    pub(crate) box_rows: usize,
+    /// Whether the rows of a box come in the order in which a thread has eight neighbours: of every 32, row 8 t + 2 q + c is the
+    /// (8 q + 2 t + c)-th. Such boxes have all their rows.
+    pub(crate) woven: bool,
+}
+
+/// Values of a line of a box.
+pub(crate) const BOX_WIDTH: usize = 64;
+
+impl<'a, B> Map<'a, B> {
+    pub(crate) fn new(of: In<'a, B>, rows: usize, stride: usize, box_rows: usize) -> Self {
+        Self { of, rows, stride, box_rows, woven: false }
+    }
 }
 
 /// One start of a kernel: its arguments are the buffers written, the buffers read, and the parameters.
@@ -87,6 +131,8 @@ pub(crate) struct Launch<'a, B> {
     pub(crate) shared: usize,
     pub(crate) outs: Vec<&'a mut B>,
     pub(crate) ins: Vec<In<'a, B>>,
+    /// What stands between the buffers and the parameters.
+    pub(crate) maps: Vec<Map<'a, B>>,
     pub(crate) params: Params,
 }
 
@@ -129,6 +175,20 @@ impl<'a, B> In<'a, B> {
     pub(crate) fn some(buffer: Option<&'a B>) -> Self {
         buffer.map_or(Self::Nothing, |b| Self::Buffer(b, 0))
     }
+}
+
+/// Starts one of the kernels with a copy engine: its name, the sides' type and its tiles.
+pub(crate) fn start_groups<C: Chip>(
+    chip: &C,
+    groups: Groups,
+    (name, variant, tiles): (&str, &str, usize),
+    outs: Vec<&mut C::Buffer>,
+    ins: Vec<In<C::Buffer>>,
+    maps: Vec<Map<C::Buffer>>,
+    params: Params,
+) -> Result<()> {
+    let (kernel, grid) = (format!("npair_wgmma_{name}_{variant}"), [groups.blocks.min(tiles), 1, 1]);
+    chip.launch(Launch { kernel, grid, threads: groups.threads, shared: groups.shared, outs, ins, maps, params })
 }
 
 /// Blocks for kernels with a thread per value, which go on until all are done.
@@ -191,6 +251,7 @@ pub(crate) fn pad<C: Chip>(
         shared: 0,
         outs: vec![out],
         ins: vec![rows, factors],
+        maps: vec![],
         params,
     })
 }

@@ -26,7 +26,7 @@ pub(crate) struct Params {
     pub(crate) parts: u32,
     /// Of the kernel.
     pub(crate) flags: u32,
-    /// Neighbours.
+    /// Neighbors.
     pub(crate) k: u32,
     /// Candidates of a row.
     pub(crate) capacity: u32,

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use npair_testkit::require::{Need, not_run};
 use super::Precision;
 use super::emulated::{SANITIZED, Which, current, emulating};
 use super::soft::{Reference, Soft, Upstream};
@@ -11,6 +10,7 @@ use crate::Mask;
 use crate::pass::{Kind, Wanted};
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, Storage, Tensor};
+use npair_testkit::require::{Need, not_run};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

@@ -1,7 +1,7 @@
 //! Exact search: candidates of every row are gathered while the matrix streams by, and pruned to the k nearest.
 
 use super::params::Params;
-use super::{Chip, In, Launch, MaskBuffers, Precision, Side, blocks_of_values};
+use super::{Chip, In, Launch, Map, MaskBuffers, Precision, Side, blocks_of_values, start_groups};
 use crate::Mask;
 use candle_core::{DType, Result, Tensor, bail};
 use npair_types::Measure;
@@ -16,13 +16,13 @@ const KEPT: usize = 512 << 20;
 pub(crate) struct Search<'a> {
     pub(crate) queries: &'a Tensor,
     pub(crate) gallery: &'a Tensor,
-    /// Terms that make products closeness.
+    /// Terms that make products similarity.
     pub(crate) terms: &'a Terms,
     pub(crate) mask: &'a Mask,
     pub(crate) precision: Precision,
 }
 
-/// `closeness = scale q.g + row + column`: what a measure adds to products.
+/// `similarity = scale q.g + row + column`: what a measure adds to products.
 pub(crate) struct Terms {
     pub(crate) scale: f32,
     /// (Q) and (G), f32.
@@ -50,7 +50,7 @@ impl Terms {
 /// The k nearest of every query, nearest first.
 pub(crate) struct Found {
     /// (Q, k), f32; minus infinity where fewer were left.
-    pub(crate) closeness: Tensor,
+    pub(crate) similarity: Tensor,
     /// (Q, k), u32; the greatest number where fewer were left.
     pub(crate) places: Tensor,
     /// One more than the last query with an entry that is no finite number; 0 if all are.
@@ -98,6 +98,7 @@ impl Search<'_> {
         }
         let mask = MaskBuffers::new(chip, self.mask)?;
         let (queries, gallery) = (Side::new(chip, self.queries)?, Side::new(chip, self.gallery)?);
+        let groups = chip.groups(dtype, width);
         let block = cut.rows.min(rows);
         let mut keys = chip.room(DType::I64, block * capacity)?;
         let (mut counts, mut bars) = (chip.room(DType::U32, block)?, chip.room(DType::F32, block)?);
@@ -124,32 +125,56 @@ impl Search<'_> {
                 let to = columns.min(from + cut.columns);
                 let [row_terms, column_terms] = self.terms.ins();
                 let [row_classes, column_classes] = mask.ins();
-                chip.launch(Launch {
-                    kernel: format!("npair_candidates_{variant}"),
-                    grid: [(to - from).div_ceil(tiles.columns), now.div_ceil(tiles.rows), 1],
-                    threads: tiles.threads,
-                    shared: tiles.shared,
-                    outs: vec![&mut keys, &mut counts, &mut status],
-                    ins: vec![
-                        In::Buffer(&bars, 0),
-                        queries.from(start * stride),
-                        gallery.from(0),
-                        row_terms,
-                        column_terms,
-                        row_classes,
-                        column_classes,
-                    ],
-                    params: Params { columns: to as u32, first_column: from as u32, ..params },
-                })?;
+                let (across, down) = ((to - from).div_ceil(tiles.columns), now.div_ceil(tiles.rows));
+                let params_here = Params { columns: to as u32, first_column: from as u32, ..params };
+                let outs = vec![&mut keys, &mut counts, &mut status];
+                let above = In::Buffer(&bars, 0);
+                match groups {
+                    None => chip.launch(Launch {
+                        kernel: format!("npair_candidates_{variant}"),
+                        grid: [across, down, 1],
+                        threads: tiles.threads,
+                        shared: tiles.shared,
+                        outs,
+                        ins: vec![
+                            above,
+                            queries.from(start * stride),
+                            gallery.from(0),
+                            row_terms,
+                            column_terms,
+                            row_classes,
+                            column_classes,
+                        ],
+                        maps: vec![],
+                        params: params_here,
+                    })?,
+                    Some(groups) => {
+                        let ins = vec![above, row_terms, column_terms, row_classes, column_classes];
+                        let maps = vec![
+                            Map::new(queries.from(0), rows, stride, tiles.rows),
+                            Map::new(gallery.from(0), columns, stride, tiles.columns),
+                        ];
+                        start_groups(
+                            chip,
+                            groups,
+                            ("candidates", variant, across * down),
+                            outs,
+                            ins,
+                            maps,
+                            params_here,
+                        )?;
+                    }
+                }
                 // At the end to k exactly.
                 let line = if to == columns { k } else { k + cut.slack };
                 chip.launch(Launch {
                     kernel: "npair_prune".to_owned(),
-                    grid: [now, 1, 1],
+                    grid: [now.min(tiles.pruning), 1, 1],
                     threads: 256,
                     shared: capacity * 8 + 260 * 4,
                     outs: vec![&mut keys, &mut counts, &mut bars],
                     ins: vec![],
+                    maps: vec![],
                     params: Params { line: line as u32, ..params },
                 })?;
             }
@@ -160,11 +185,12 @@ impl Search<'_> {
                 shared: k.next_power_of_two() * 8,
                 outs: vec![&mut near, &mut places],
                 ins: vec![In::Buffer(&keys, 0), In::Buffer(&counts, 0)],
+                maps: vec![],
                 params,
             })?;
         }
         Ok(Found {
-            closeness: chip.tensor(near, (rows, k).into())?,
+            similarity: chip.tensor(near, (rows, k).into())?,
             places: chip.tensor(places, (rows, k).into())?,
             status: chip.tensor(status, 1.into())?,
         })
@@ -180,6 +206,7 @@ pub(crate) fn fill<C: Chip>(chip: &C, out: &mut C::Buffer, words: usize, word: u
         shared: 0,
         outs: vec![out],
         ins: vec![],
+        maps: vec![],
         params: Params { rows: words as u32, columns: 1, flags: word, ..Params::default() },
     })
 }

@@ -1,7 +1,7 @@
 //! Soft reductions and their gradients: a wave of rows at a time, each product taken once.
 
 use super::params::Params;
-use super::{Chip, In, Launch, MaskBuffers, Precision, Side, blocks_of_values, pad, type_name};
+use super::{Chip, In, Launch, Map, MaskBuffers, Precision, Side, blocks_of_values, pad, start_groups, type_name};
 use crate::Mask;
 use crate::pass::{Kind, Wanted};
 use candle_core::{DType, Result, Tensor, bail};
@@ -68,7 +68,8 @@ impl Soft<'_> {
         let tiles = chip.tiles();
         let (rows, columns) = (self.queries.dim(0)?, self.gallery.dim(0)?);
         let bytes = columns.next_multiple_of(tiles.columns) * self.queries.dtype().size_in_bytes();
-        let most = (KEPT / bytes.max(1) / tiles.rows).max(1);
+        let kept = chip.groups(self.queries.dtype(), self.queries.dim(1)?).map_or(KEPT, |g| g.kept);
+        let most = (kept / bytes.max(1) / tiles.rows).max(1);
         // Waves of nearly the same number of tiles.
         let all = rows.div_ceil(tiles.rows).max(1);
         let wave = all.div_ceil(all.div_ceil(most));
@@ -85,6 +86,7 @@ impl Soft<'_> {
         if rows.max(columns) >= 1 << 31 || columns.div_ceil(tiles.rows) > 65_535 {
             bail!("npair: {rows} x {columns} rows are more than a kernel can count");
         }
+        let groups = chip.groups(dtype, width);
         let across = columns.div_ceil(tiles.columns).max(1);
         let (lines, line) = (cut.wave.min(rows.next_multiple_of(tiles.rows)), across * tiles.columns);
         let float = |values: usize| chip.room(DType::F32, values.max(1));
@@ -102,6 +104,7 @@ impl Soft<'_> {
         let mut entries = chip.room(dtype, lines * line)?;
         let (mut exponents, mut terms, mut factors) = (float(across * lines)?, float(across * lines)?, float(lines)?);
         let mut weights = float(if self.kind == Kind::SoftplusSum { across * lines } else { 1 })?;
+        let mut suggested = float(if groups.is_some() { lines } else { 1 })?;
         let mut of_queries = wanted.queries.then(|| chip.room(dtype, (rows * width).max(1))).transpose()?;
         let mut parts = float(if wanted.queries { cut.parts * lines * stride } else { 1 })?;
         let mut of_gallery = wanted.gallery.then(|| float(columns * stride)).transpose()?;
@@ -134,41 +137,85 @@ impl Soft<'_> {
                 },
                 ..Params::default()
             };
-            let matrix = if self.kind == Kind::SoftplusSum { "margins" } else { "matrix" };
             let [row_classes, column_classes] = mask.ins();
-            start(
-                chip,
-                (format!("npair_{matrix}_{variant}"), [across, down, 1], tiles.threads, tiles.shared),
-                vec![&mut entries, &mut exponents, &mut terms, &mut weights],
-                vec![
-                    queries.from(first * stride),
-                    gallery.from(0),
-                    reference.after(first),
-                    row_classes,
-                    column_classes,
-                ],
-                params,
-            )?;
+            let entries_map = |entries, box_rows| Map::new(In::Buffer(entries, 0), down * tiles.rows, line, box_rows);
+            match groups {
+                None => {
+                    let matrix = if self.kind == Kind::SoftplusSum { "margins" } else { "matrix" };
+                    let sides = [queries.from(first * stride), gallery.from(0)];
+                    start(
+                        chip,
+                        (format!("npair_{matrix}_{variant}"), [across, down, 1], tiles.threads, tiles.shared),
+                        vec![&mut entries, &mut exponents, &mut terms, &mut weights],
+                        vec![sides[0], sides[1], reference.after(first), row_classes, column_classes],
+                        params,
+                    )?;
+                }
+                Some(groups) => {
+                    let maps = || {
+                        vec![
+                            Map::new(queries.from(0), rows, stride, tiles.rows),
+                            Map::new(gallery.from(0), columns, stride, tiles.columns),
+                            Map { woven: true, ..Map::new(gallery.from(0), columns, stride, tiles.columns) },
+                        ]
+                    };
+                    let classes = [row_classes, column_classes];
+                    if self.kind == Kind::SoftplusSum {
+                        let outs = vec![&mut entries, &mut exponents, &mut terms, &mut weights];
+                        let ins = [&[reference.after(first)], &classes[..]].concat();
+                        start_groups(chip, groups, ("margins", variant, across * down), outs, ins, maps(), params)?;
+                    } else {
+                        // What exponents the rows are likely to have, from the first columns.
+                        let outs = vec![&mut entries, &mut suggested, &mut terms];
+                        let ins = vec![In::Nothing; 3];
+                        let suggests = Params { flags: SUGGESTS, ..params };
+                        start_groups(chip, groups, ("matrix", variant, down), outs, ins, maps(), suggests)?;
+                        let outs = vec![&mut entries, &mut exponents, &mut terms];
+                        let ins = [&[In::Buffer(&suggested, 0)], &classes[..]].concat();
+                        start_groups(chip, groups, ("matrix", variant, across * down), outs, ins, maps(), params)?;
+                    }
+                }
+            }
             let upstream = match upstream {
                 Upstream::Each(_) => In::Nothing,
                 Upstream::Rows(u) => In::Tensor(u, 0),
             };
             start(
                 chip,
-                ("npair_rows".to_owned(), [down * tiles.rows / ROWS_THREADS, 1, 1], ROWS_THREADS as u32, 0),
+                (
+                    "npair_rows".to_owned(),
+                    [down * tiles.rows / ROWS_OF_A_BLOCK, 1, 1],
+                    (ROWS_OF_A_BLOCK * tiles.slices) as u32,
+                    // Two numbers of f64 and one of f32 for each thread.
+                    ROWS_OF_A_BLOCK * tiles.slices * 20,
+                ),
                 vec![&mut results, &mut factors, &mut below, &mut exponents],
                 vec![In::Buffer(&terms, 0), In::Buffer(&weights, 0), reference.after(first), upstream],
                 params,
             )?;
             let below_in = |below| if diagonal.is_some() { In::Buffer(below, 0) } else { In::Nothing };
             if let Some(out) = &mut of_queries {
-                start(
-                    chip,
-                    (gradient("queries"), [stride.div_ceil(narrow), down, cut.parts], tiles.threads, tiles.shared),
-                    vec![&mut parts],
-                    vec![In::Buffer(&entries, 0), In::Buffer(&exponents, 0), gallery.from(0)],
-                    params,
-                )?;
+                match groups {
+                    None => start(
+                        chip,
+                        (gradient("queries"), [stride.div_ceil(narrow), down, cut.parts], tiles.threads, tiles.shared),
+                        vec![&mut parts],
+                        vec![In::Buffer(&entries, 0), In::Buffer(&exponents, 0), gallery.from(0)],
+                        params,
+                    )?,
+                    Some(groups) => start_groups(
+                        chip,
+                        groups,
+                        ("of_queries", variant, stride.div_ceil(groups.wide) * down * cut.parts),
+                        vec![&mut parts],
+                        vec![In::Buffer(&exponents, 0)],
+                        vec![
+                            entries_map(&entries, tiles.rows),
+                            Map::new(gallery.from(0), columns, stride, super::BOX_WIDTH),
+                        ],
+                        params,
+                    )?,
+                }
                 start(
                     chip,
                     (format!("npair_finish_{}", type_name(dtype)), blocks_of_values(now * width), 256, 0),
@@ -179,18 +226,33 @@ impl Soft<'_> {
             }
             if let Some(sums) = &mut of_gallery {
                 pad(chip, &mut scaled, In::Tensor(self.queries, 0), In::Buffer(&factors, 0), dtype, params)?;
-                start(
-                    chip,
-                    (
-                        gradient("gallery"),
-                        [stride.div_ceil(narrow), columns.div_ceil(tiles.rows), 1],
-                        tiles.threads,
-                        tiles.shared,
-                    ),
-                    vec![sums],
-                    vec![In::Buffer(&entries, 0), In::Buffer(&exponents, 0), In::Buffer(&scaled, 0)],
-                    Params { flags: u32::from(first == 0), ..params },
-                )?;
+                let params = Params { flags: u32::from(first == 0), ..params };
+                match groups {
+                    None => start(
+                        chip,
+                        (
+                            gradient("gallery"),
+                            [stride.div_ceil(narrow), columns.div_ceil(tiles.rows), 1],
+                            tiles.threads,
+                            tiles.shared,
+                        ),
+                        vec![sums],
+                        vec![In::Buffer(&entries, 0), In::Buffer(&exponents, 0), In::Buffer(&scaled, 0)],
+                        params,
+                    )?,
+                    Some(groups) => start_groups(
+                        chip,
+                        groups,
+                        ("of_gallery", variant, stride.div_ceil(groups.wide) * columns.div_ceil(tiles.rows)),
+                        vec![sums],
+                        vec![In::Buffer(&exponents, 0)],
+                        vec![
+                            entries_map(&entries, super::BOX_WIDTH),
+                            Map::new(In::Buffer(&scaled, 0), now, stride, super::BOX_WIDTH),
+                        ],
+                        params,
+                    )?,
+                }
             }
         }
         let of_gallery = match of_gallery {
@@ -209,6 +271,7 @@ impl Soft<'_> {
                         if diagonal.is_some() { In::Buffer(&below, 0) } else { In::Nothing },
                         In::Tensor(self.queries, 0),
                     ],
+                    maps: vec![],
                     params: Params {
                         rows: columns as u32,
                         width: width as u32,
@@ -239,14 +302,18 @@ impl Soft<'_> {
             shared: 0,
             outs: vec![&mut out],
             ins: vec![In::Tensor(self.queries, 0), In::Tensor(self.gallery, 0)],
+            maps: vec![],
             params: Params { rows: rows as u32, width: width as u32, ..Params::default() },
         })?;
         Ok(out)
     }
 }
 
-/// Threads of a block that has a row each; a tile's rows are a multiple.
-const ROWS_THREADS: usize = 32;
+/// Rows of a block that puts the tiles' sums together; a tile's rows are a multiple.
+const ROWS_OF_A_BLOCK: usize = 32;
+
+/// Set where the matrix is not made, only the exponents that its first columns suggest.
+const SUGGESTS: u32 = 4;
 
 /// Starts a kernel: its name, blocks, threads of a block and shared memory.
 fn start<C: Chip>(
@@ -256,7 +323,7 @@ fn start<C: Chip>(
     ins: Vec<In<C::Buffer>>,
     params: Params,
 ) -> Result<()> {
-    chip.launch(Launch { kernel, grid, threads, shared, outs, ins, params })
+    chip.launch(Launch { kernel, grid, threads, shared, outs, ins, maps: vec![], params })
 }
 
 /// The mean of results per row, a scalar of f32.
@@ -270,6 +337,7 @@ pub(crate) fn mean_of<C: Chip>(chip: &C, results: &Tensor) -> Result<Tensor> {
         shared: 256 * 8,
         outs: vec![&mut out],
         ins: vec![In::Tensor(results, 0)],
+        maps: vec![],
         params: Params { rows: rows as u32, share: (1. / rows as f64) as f32, ..Params::default() },
     })?;
     chip.tensor(out, ().into())

@@ -250,7 +250,7 @@ fn a_row_without_entries_and_a_number_that_is_none() {
 fn found_lists(found: &search::Found) -> Vec<Vec<(u32, f64)>> {
     let (rows, k) = found.places.dims2().unwrap();
     let places = found.places.flatten_all().unwrap().to_vec1::<u32>().unwrap();
-    let near = wide(&found.closeness);
+    let near = wide(&found.similarity);
     (0..rows)
         .map(|r| (r * k..(r + 1) * k).filter(|&i| places[i] != u32::MAX).map(|i| (places[i], near[i])).collect())
         .collect()
@@ -271,7 +271,7 @@ fn neighbours_are_those_of_the_cpu_with_ties_in_the_order_of_the_gallery() {
                     let near =
                         Rows::trusted(&queries, d).top_k(Rows::trusted(&gallery, d), measure, k, exclude).unwrap();
                     let want: Vec<Vec<(u32, f64)>> = (0..q)
-                        .map(|i| near.indices(i).iter().copied().zip(near.closeness(i).iter().copied()).collect())
+                        .map(|i| near.indices(i).iter().copied().zip(near.similarity(i).iter().copied()).collect())
                         .collect();
                     let terms = Terms::of(measure, &x, &y).unwrap();
                     let search = Search { queries: &x, gallery: &y, terms: &terms, mask: &mask, precision };
@@ -296,23 +296,23 @@ fn extremes_are_those_of_looking_at_all() {
             let (x, _) = side(&values, d, dtype);
             for measure in [Measure::Dot, Measure::SquaredEuclidean] {
                 let rows = Rows::trusted(&values, d);
-                let pairs = crate::Pairs::new(rows, rows, measure);
+                let pairs = crate::PairwiseSimilarity::new(rows, rows, measure);
                 let masks = masks(n);
                 for mask in if sanitized() { &masks[3..4] } else { &masks[..] } {
                     let terms = Terms::of(measure, &x, &x).unwrap();
                     let search = Search { queries: &x, gallery: &x, terms: &terms, mask, precision };
                     for farthest in [false, true] {
-                        let Extremes { closeness, places } = search.extremes(chip, farthest).unwrap();
-                        let (closeness, places) = (wide(&closeness), places.to_vec1::<u32>().unwrap());
+                        let Extremes { similarity, places } = search.extremes(chip, farthest).unwrap();
+                        let (similarity, places) = (wide(&similarity), places.to_vec1::<u32>().unwrap());
                         for i in 0..n {
                             let best = (0..n)
                                 .filter(|&j| mask.contains(i, j))
-                                .map(|j| (j, pairs.closeness(i, j)))
+                                .map(|j| (j, pairs.similarity(i, j)))
                                 .fold(None, |best: Option<(usize, f64)>, (j, s)| match best {
                                     Some((_, b)) if if farthest { s >= b } else { s <= b } => best,
                                     _ => Some((j, s)),
                                 });
-                            let got = (places[i] != u32::MAX).then(|| (places[i] as usize, closeness[i]));
+                            let got = (places[i] != u32::MAX).then(|| (places[i] as usize, similarity[i]));
                             assert_eq!(got, best, "{dtype:?} {measure} {mask:?} {farthest} {i}");
                         }
                     }
@@ -336,12 +336,12 @@ fn a_search_with_a_number_that_is_none() {
         let labels = Labels::new([0, 1, 0, 0, 0, 2]).unwrap();
         let mask = Mask::positives(&labels);
         let found = Search { mask: &mask, ..all }.extremes(chip, false).unwrap();
-        let (near, places) = (wide(&found.closeness), found.places.to_vec1::<u32>().unwrap());
+        let (near, places) = (wide(&found.similarity), found.places.to_vec1::<u32>().unwrap());
         // Row 1 has no other of its class, nor has row 5; the others do not meet it.
         assert!(near[1] == f64::NEG_INFINITY && near[5] == f64::NEG_INFINITY && near[0].is_finite());
         assert_eq!((places[1], places[5]), (u32::MAX, u32::MAX));
         let found = all.extremes(chip, true).unwrap();
-        assert!(wide(&found.closeness).iter().all(|c| c.is_nan()));
+        assert!(wide(&found.similarity).iter().all(|c| c.is_nan()));
         assert!(found.places.to_vec1::<u32>().unwrap().iter().all(|&p| p == u32::MAX));
     });
 }

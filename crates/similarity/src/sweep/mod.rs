@@ -141,6 +141,7 @@ impl<'a, T: Element, S: Fn(usize, usize) -> bool + Sync> Sweep<'a, T, S> {
     }
 
     /// Queries meet what is packed of the gallery from row `first` on; if that is a block of queries too, it gets its share.
+    #[allow(clippy::too_many_arguments, reason = "two blocks that meet, each with its rows and its result")]
     fn meet<R, B: Block<T, R>>(
         &self,
         rows: Range<usize>,

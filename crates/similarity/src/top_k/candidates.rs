@@ -5,7 +5,7 @@ use crate::sweep::{self, Gather, Stop};
 pub(super) struct Candidates<T> {
     pub(super) k: usize,
     room: usize,
-    closeness: Vec<T>,
+    similarity: Vec<T>,
     indices: Vec<u32>,
     counts: Vec<u32>,
     bars: Vec<T>,
@@ -16,7 +16,7 @@ pub(super) struct Block<'a, T> {
     first: usize,
     k: usize,
     room: usize,
-    closeness: &'a mut [T],
+    similarity: &'a mut [T],
     indices: &'a mut [u32],
     counts: &'a mut [u32],
     /// What is farther than this cannot be among a query's best.
@@ -34,7 +34,7 @@ impl<T: Element> Candidates<T> {
         Self {
             k,
             room,
-            closeness: vec![T::ZERO; queries * room],
+            similarity: vec![T::ZERO; queries * room],
             indices: vec![0; queries * room],
             counts: vec![0; queries],
             bars: vec![T::NEG_INFINITY; queries],
@@ -50,12 +50,12 @@ impl<T: Element> Candidates<T> {
     pub(super) fn replace(&mut self, query: usize, other: &Self, of: usize) {
         let n = other.counts[of] as usize;
         let (to, from) = (query * self.room, of * other.room);
-        self.closeness[to..to + n].copy_from_slice(&other.closeness[from..from + n]);
+        self.similarity[to..to + n].copy_from_slice(&other.similarity[from..from + n]);
         self.indices[to..to + n].copy_from_slice(&other.indices[from..from + n]);
         self.counts[query] = n as u32;
     }
 
-    /// (where each list starts, indices, closeness), where the lists have been finished: they move together in place.
+    /// (where each list starts, indices, similarity), where the lists have been finished: they move together in place.
     pub(super) fn into_lists(mut self) -> (Vec<usize>, Vec<u32>, Vec<T>) {
         let mut starts = Vec::with_capacity(self.counts.len() + 1);
         let mut end = 0;
@@ -63,16 +63,16 @@ impl<T: Element> Candidates<T> {
         for (query, &count) in self.counts.iter().enumerate() {
             let from = query * self.room;
             let list = from..from + count as usize;
-            self.closeness.copy_within(list.clone(), end);
+            self.similarity.copy_within(list.clone(), end);
             self.indices.copy_within(list, end);
             end += count as usize;
             starts.push(end);
         }
-        self.closeness.truncate(end);
+        self.similarity.truncate(end);
         self.indices.truncate(end);
-        self.closeness.shrink_to_fit();
+        self.similarity.shrink_to_fit();
         self.indices.shrink_to_fit();
-        (starts, self.indices, self.closeness)
+        (starts, self.indices, self.similarity)
     }
 }
 
@@ -83,16 +83,16 @@ impl<T: Element> Gather<T> for Candidates<T> {
     /// The blocks of `size` queries each.
     fn blocks(&mut self, size: usize) -> Vec<Block<'_, T>> {
         let (k, room) = (self.k, self.room);
-        self.closeness
+        self.similarity
             .chunks_mut(size * room)
             .zip(self.indices.chunks_mut(size * room))
             .zip(self.counts.chunks_mut(size).zip(self.bars.chunks_mut(size)))
             .enumerate()
-            .map(|(at, ((closeness, indices), (counts, bars)))| Block {
+            .map(|(at, ((similarity, indices), (counts, bars)))| Block {
                 first: at * size,
                 k,
                 room,
-                closeness,
+                similarity,
                 indices,
                 counts,
                 bars,
@@ -120,7 +120,7 @@ impl<T: Element> sweep::Block<T, Vec<T::Key>> for Block<'_, T> {
         }
         let count = self.counts[row] as usize;
         let at = row * self.room + count;
-        self.closeness[at] = value;
+        self.similarity[at] = value;
         self.indices[at] = column as u32;
         self.counts[row] += 1;
         if count + 1 == self.room && self.room > self.k {
@@ -136,7 +136,7 @@ impl<T: Element> Block<'_, T> {
     fn prune(&mut self, row: usize, keys: &mut Vec<T::Key>) {
         let list = row * self.room..row * self.room + self.counts[row] as usize;
         keys.clear();
-        keys.extend(self.closeness[list.clone()].iter().zip(&self.indices[list]).map(|(v, &i)| v.key(i)));
+        keys.extend(self.similarity[list.clone()].iter().zip(&self.indices[list]).map(|(v, &i)| v.key(i)));
         if keys.len() > self.k {
             keys.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
             keys.truncate(self.k);
@@ -147,7 +147,7 @@ impl<T: Element> Block<'_, T> {
     fn put(&mut self, row: usize, keys: &[T::Key]) {
         let start = row * self.room;
         for (at, &key) in keys.iter().enumerate() {
-            (self.closeness[start + at], self.indices[start + at]) = T::of_key(key);
+            (self.similarity[start + at], self.indices[start + at]) = T::of_key(key);
         }
         self.counts[row] = keys.len() as u32;
     }

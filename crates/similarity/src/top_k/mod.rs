@@ -69,21 +69,21 @@ impl Exclude<'_> {
 
 /// The nearest gallery rows of every query, nearest first; equally near ones in the order of the gallery.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Neighbours<T> {
+pub struct Neighbors<T> {
     /// Where each query's list starts; one more entry than queries.
     starts: Vec<usize>,
     indices: Vec<u32>,
-    closeness: Vec<T>,
+    similarity: Vec<T>,
 }
 
-impl<T: Element> Neighbours<T> {
-    /// From lists of places and closeness, which end where a place is the greatest number.
-    pub(crate) fn of_lists(places: Vec<Vec<u32>>, closeness: Vec<Vec<T>>) -> Self {
-        let mut all = Self { starts: vec![0], indices: Vec::new(), closeness: Vec::new() };
-        for (places, closeness) in places.iter().zip(&closeness) {
+impl<T: Element> Neighbors<T> {
+    /// From lists of places and similarity, which end where a place is the greatest number.
+    pub(crate) fn of_lists(places: Vec<Vec<u32>>, similarity: Vec<Vec<T>>) -> Self {
+        let mut all = Self { starts: vec![0], indices: Vec::new(), similarity: Vec::new() };
+        for (places, similarity) in places.iter().zip(&similarity) {
             let n = places.iter().take_while(|&&p| p != u32::MAX).count();
             all.indices.extend_from_slice(&places[..n]);
-            all.closeness.extend_from_slice(&closeness[..n]);
+            all.similarity.extend_from_slice(&similarity[..n]);
             all.starts.push(all.indices.len());
         }
         all
@@ -107,12 +107,12 @@ impl<T: Element> Neighbours<T> {
         &self.indices[self.starts[i]..self.starts[i + 1]]
     }
 
-    /// Their closeness.
+    /// Their similarity.
     ///
     /// # Panics
     /// If `i` is not below [`len`](Self::len), as for slices.
-    pub fn closeness(&self, i: usize) -> &[T] {
-        &self.closeness[self.starts[i]..self.starts[i + 1]]
+    pub fn similarity(&self, i: usize) -> &[T] {
+        &self.similarity[self.starts[i]..self.starts[i + 1]]
     }
 }
 
@@ -140,10 +140,10 @@ impl<T: Element> Rows<'_, T> {
     /// let points = Rows::new(&[0f64, 1., 5., 5.5], 1)?;
     /// let near = points.top_k(points, Measure::SquaredEuclidean, 2, Exclude::SameRow)?;
     /// assert_eq!(near.indices(0), [1, 2]);
-    /// assert_eq!(near.closeness(2), [-0.25, -16.]);
+    /// assert_eq!(near.similarity(2), [-0.25, -16.]);
     /// # Ok::<(), npair_similarity::Error>(())
     /// ```
-    pub fn top_k(self, gallery: Self, measure: Measure, k: usize, exclude: Exclude) -> Result<Neighbours<T>> {
+    pub fn top_k(self, gallery: Self, measure: Measure, k: usize, exclude: Exclude) -> Result<Neighbors<T>> {
         self.expect_width(&gallery)?;
         exclude.check(self.len(), gallery.len())?;
         if k == 0 || u32::try_from(gallery.len()).is_err() {
@@ -151,7 +151,7 @@ impl<T: Element> Rows<'_, T> {
             return Err(Error::Shape { what: "top-k", got, want: "k >= 1 of at most 4294967295 rows".to_owned() });
         }
         let lists = Search { queries: self, gallery, measure, exclude }.run(k.min(gallery.len().max(1)));
-        let (starts, indices, closeness) = lists.map_err(|row| Error::Overflow { row, dtype: T::NAME })?;
-        Ok(Neighbours { starts, indices, closeness })
+        let (starts, indices, similarity) = lists.map_err(|row| Error::Overflow { row, dtype: T::NAME })?;
+        Ok(Neighbors { starts, indices, similarity })
     }
 }

@@ -6,7 +6,7 @@ use crate::{Element, Rows};
 use npair_types::Measure;
 use rayon::prelude::*;
 
-/// For large k the bar of a query is guessed from its closeness to so many rows of the gallery.
+/// For large k the bar of a query is guessed from its similarity to so many rows of the gallery.
 const SAMPLE: usize = 1024;
 const LARGE: usize = 64;
 
@@ -18,7 +18,7 @@ pub(super) struct Search<'a, T> {
     pub(super) exclude: Exclude<'a>,
 }
 
-/// (where each list starts, indices, closeness)
+/// (where each list starts, indices, similarity)
 type Lists<T> = (Vec<usize>, Vec<u32>, Vec<T>);
 
 /// The query whose products overflow.
@@ -44,7 +44,7 @@ impl<T: Element> Search<'_, T> {
         Ok(all.into_lists())
     }
 
-    /// Bars for large k, so that not every query's list starts with what comes first: the closeness that the sample has at
+    /// Bars for large k, so that not every query's list starts with what comes first: the similarity that the sample has at
     /// three standard deviations beyond the k-th best's expected place. A bar that proves too high is found by a short list.
     fn guess(&self, all: &mut Candidates<T>) -> bool {
         let (n, k) = (self.gallery.len(), all.k);

@@ -60,10 +60,7 @@ impl PairProbe {
 
     fn report(&self, at: &mut Moment<'_>) -> Result<()> {
         let (n_pair_loss, n_way_accuracy) = self.measure(at.model)?;
-        at.record(
-            "probe",
-            json!({ "pairs": self.pairs, "n_pair_loss": n_pair_loss, "n_way_accuracy": n_way_accuracy }),
-        )
+        at.record("probe", json!({ "pairs": self.pairs, "n_pair_loss": n_pair_loss, "n_way_accuracy": n_way_accuracy }))
     }
 }
 

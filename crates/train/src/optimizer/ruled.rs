@@ -78,11 +78,7 @@ impl<R: Rule> Ruled<R> {
         Ok((out, self.steps))
     }
 
-    pub(super) fn restore(
-        &mut self,
-        tensors: &HashMap<String, Tensor>,
-        steps: u64,
-    ) -> std::result::Result<(), String> {
+    pub(super) fn restore(&mut self, tensors: &HashMap<String, Tensor>, steps: u64) -> std::result::Result<(), String> {
         for ((name, var), memory) in self.names.iter().zip(&mut self.memory) {
             for (at, kind) in self.rule.memory().iter().enumerate() {
                 let key = format!("{name}/{kind}");

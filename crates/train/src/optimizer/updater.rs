@@ -169,4 +169,3 @@ impl std::fmt::Debug for Updater {
         write!(f, "Updater({}, {} variables)", self.optimizer.name(), self.vars.len())
     }
 }
-

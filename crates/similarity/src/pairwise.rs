@@ -1,4 +1,4 @@
-//! Closeness of single pairs in f64, and how far the streamed matrix may be from it.
+//! PairScores of single pairs in f64, and how far the streamed matrix may be from it.
 
 use crate::tiles::cosine;
 use crate::{Element, Rows, product};
@@ -34,20 +34,20 @@ vectorised! {
     }
 }
 
-/// Closeness of single pairs of two sides, in f64 whatever their type: entries of the matrix that have to be right to the
+/// PairScores of single pairs of two sides, in f64 whatever their type: entries of the matrix that have to be right to the
 /// last digits, and those that nobody needs more than a few of.
 ///
 /// # Examples
 /// ```
-/// # use npair_similarity::{Pairs, Rows};
+/// # use npair_similarity::{PairwiseSimilarity, Rows};
 /// # use npair_types::Measure;
 /// let rows = Rows::new(&[1f32, 0., 3., 4.], 2)?;
-/// let near = Pairs::new(rows, rows, Measure::Cosine);
-/// assert!((near.closeness(0, 1) - 0.6).abs() < 1e-15 && (near.closeness(1, 1) - 1.).abs() < 1e-15);
+/// let near = PairwiseSimilarity::new(rows, rows, Measure::Cosine);
+/// assert!((near.similarity(0, 1) - 0.6).abs() < 1e-15 && (near.similarity(1, 1) - 1.).abs() < 1e-15);
 /// # Ok::<(), npair_similarity::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Pairs<'a, T> {
+pub struct PairwiseSimilarity<'a, T> {
     queries: Rows<'a, T>,
     gallery: Rows<'a, T>,
     measure: Measure,
@@ -56,7 +56,7 @@ pub struct Pairs<'a, T> {
     gallery_squares: Vec<f64>,
 }
 
-impl<'a, T: Element> Pairs<'a, T> {
+impl<'a, T: Element> PairwiseSimilarity<'a, T> {
     /// Of two sides of one width.
     pub fn new(queries: Rows<'a, T>, gallery: Rows<'a, T>, measure: Measure) -> Self {
         let squares = |side: Rows<T>| (0..side.len()).into_par_iter().map(|i| dot(side.row(i), side.row(i))).collect();
@@ -67,7 +67,7 @@ impl<'a, T: Element> Pairs<'a, T> {
     ///
     /// # Panics
     /// If a side does not have the row, as for slices.
-    pub fn closeness(&self, query: usize, row: usize) -> f64 {
+    pub fn similarity(&self, query: usize, row: usize) -> f64 {
         let (a, b) = (self.queries.row(query), self.gallery.row(row));
         match self.measure {
             Measure::Dot => dot(a, b),
@@ -92,7 +92,7 @@ impl<'a, T: Element> Pairs<'a, T> {
         query.or_else(|| (!tame(longest(&self.gallery_squares))).then_some(0))
     }
 
-    /// For every query, how far an entry that the tiles sum in `T` is from [`closeness`](Self::closeness) at most. Cosines
+    /// For every query, how far an entry that the tiles sum in `T` is from [`similarity`](Self::similarity) at most. Cosines
     /// are taken to be products of rows that were rounded to length 1.
     ///
     /// A sum of n products in order is off by n u of the sum of their magnitudes at most, with the unit roundoff u; that sum
