@@ -45,7 +45,7 @@ const WIDTHS: [[usize; 2]; 5] = [[32, 64], [64, 128], [96, 192], [128, 256], [16
 pub struct CasiaNet {
     config: CasiaNetConfig,
     stages: Vec<[ConvUnit; 2]>,
-    halve: MaxPool2d,
+    downsample: MaxPool2d,
 }
 
 impl CasiaNet {
@@ -69,7 +69,7 @@ impl CasiaNet {
             Ok(ConvUnit::new(conv, None, if last { Activation::None } else { Activation::Relu })?)
         };
         let stages = (0..WIDTHS.len()).map(|stage| Ok([unit(stage, 0)?, unit(stage, 1)?])).collect::<Result<_>>()?;
-        Ok(Self { config, stages, halve: MaxPool2d::new(PoolConfig::square(2).ceil())? })
+        Ok(Self { config, stages, downsample: MaxPool2d::new(PoolConfig::square(2).ceil())? })
     }
 }
 
@@ -79,7 +79,7 @@ impl Backbone for CasiaNet {
         let mut x = pixels.clone();
         for (at, [first, second]) in self.stages.iter().enumerate() {
             if at > 0 {
-                x = self.halve.record(&x, tape)?;
+                x = self.downsample.record(&x, tape)?;
             }
             x = second.record(&first.record(&x, tape)?, tape)?;
         }

@@ -1,4 +1,4 @@
-use crate::vit::{EPSILON, INIT, Perceptron};
+use crate::vit::{EPSILON, INIT, Mlp};
 use crate::{Backbone, Error, InputSpec, Result, size};
 use npair_nn::{
     Conv2d, Conv2dConfig, DropPath, GlobalAvgPool, Layer, LayerNorm, LayerScale, Node, Tape, VarBuilder, sum,
@@ -54,7 +54,7 @@ pub struct ConvNext {
 #[derive(Debug)]
 struct Stage {
     /// Norm and 2 x 2 convolution with stride 2; the first stage has the stem instead.
-    halve: Option<(LayerNorm, Conv2d)>,
+    downsample: Option<(LayerNorm, Conv2d)>,
     blocks: Vec<Block>,
 }
 
@@ -62,7 +62,7 @@ struct Stage {
 struct Block {
     depthwise: Conv2d,
     norm: LayerNorm,
-    perceptron: Perceptron,
+    mlp: Mlp,
     scale: LayerScale,
     drop: DropPath,
 }
@@ -73,7 +73,7 @@ impl Block {
         Ok(Self {
             depthwise: Conv2d::with_init(&vb.pp("conv_dw"), width, width, seven, INIT)?,
             norm: LayerNorm::new(&vb.pp("norm"), width, EPSILON)?,
-            perceptron: Perceptron::new(&vb.pp("mlp"), width)?,
+            mlp: Mlp::new(&vb.pp("mlp"), width)?,
             scale: LayerScale::new(vb, width, 1e-6)?,
             drop: DropPath::new(&vb.pp("drop_path"), drop)?,
         })
@@ -81,7 +81,7 @@ impl Block {
 
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let normed = self.norm.record(&self.depthwise.record(x, tape)?, tape)?;
-        let branch = self.scale.record(&self.perceptron.record(&normed, tape)?, tape)?;
+        let branch = self.scale.record(&self.mlp.record(&normed, tape)?, tape)?;
         Ok(sum(x, &self.drop.record(&branch, tape)?, tape)?)
     }
 }
@@ -104,7 +104,7 @@ impl ConvNext {
         let (mut stages, mut inputs, mut before) = (Vec::new(), STAGES[0].1, 0);
         for (number, (count, width)) in STAGES.into_iter().enumerate() {
             let vb = vb.pp(format_args!("stages.{number}"));
-            let halve = match number {
+            let downsample = match number {
                 0 => None,
                 _ => Some((
                     LayerNorm::new(&vb.pp("downsample.0"), inputs, EPSILON)?,
@@ -115,7 +115,7 @@ impl ConvNext {
                 let drop = config.drop_path * (before + at) as f64 / (total - 1) as f64;
                 Block::new(&vb.pp(format_args!("blocks.{at}")), width, drop)
             };
-            stages.push(Stage { halve, blocks: (0..count).map(block).collect::<Result<_>>()? });
+            stages.push(Stage { downsample, blocks: (0..count).map(block).collect::<Result<_>>()? });
             (inputs, before) = (width, before + count);
         }
         let stem =
@@ -130,8 +130,8 @@ impl Backbone for ConvNext {
         let (patches, norm) = &self.stem;
         let mut x = norm.record(&patches.record(pixels, tape)?, tape)?;
         for stage in &self.stages {
-            if let Some((norm, halve)) = &stage.halve {
-                x = halve.record(&norm.record(&x, tape)?, tape)?;
+            if let Some((norm, downsample)) = &stage.downsample {
+                x = downsample.record(&norm.record(&x, tape)?, tape)?;
             }
             for block in &stage.blocks {
                 x = block.record(&x, tape)?;

@@ -91,7 +91,7 @@ impl VectorNet {
         let mut width = config.input;
         let mut layers = Vec::with_capacity(config.hidden.len());
         for (at, &next) in config.hidden.iter().enumerate() {
-            let vb = root.pp("hidden").pp(&at.to_string());
+            let vb = root.pp("hidden").pp(at);
             layers.push(Linear::with_init(&vb, width, next, true, Init::KaimingNormal)?);
             width = next;
         }

@@ -8,14 +8,14 @@ use npair_nn::{
 
 /// What sets the published networks apart.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flavour {
+pub(super) struct Variant {
     /// The norm behind every convolution; without one, convolutions have biases.
     pub norm: Option<BatchNormConfig>,
     /// Extent of the third branch's kernel.
     pub large: usize,
 }
 
-impl Flavour {
+impl Variant {
     /// Convolution, norm, ReLU: `conv.*` and `bn.*` below `vb`.
     pub(super) fn unit(self, vb: &VarBuilder, inputs: usize, outputs: usize, config: Conv2dConfig) -> Result<ConvUnit> {
         let config = if self.norm.is_some() { config.without_bias() } else { config };
@@ -69,17 +69,17 @@ pub(super) struct Inception {
 }
 
 impl Inception {
-    fn new(vb: &VarBuilder, widths: [usize; 7], flavour: Flavour) -> Result<Self> {
+    fn new(vb: &VarBuilder, widths: [usize; 7], variant: Variant) -> Result<Self> {
         let [inputs, single, reduced, middle, squeezed, large, pooled] = widths;
         let one = Conv2dConfig::square(1);
         let same = |size: usize| Conv2dConfig::square(size).padding(size / 2);
-        let unit = |branch: &str, inputs, outputs, config| flavour.unit(&vb.pp(branch), inputs, outputs, config);
+        let unit = |branch: &str, inputs, outputs, config| variant.unit(&vb.pp(branch), inputs, outputs, config);
         Ok(Self {
             single: unit("branch1", inputs, single, one)?,
             middle: [unit("branch2.0", inputs, reduced, one)?, unit("branch2.1", reduced, middle, same(3))?],
             large: [
                 unit("branch3.0", inputs, squeezed, one)?,
-                unit("branch3.1", squeezed, large, same(flavour.large))?,
+                unit("branch3.1", squeezed, large, same(variant.large))?,
             ],
             pool: MaxPool2d::new(PoolConfig::square(3).stride(1).padding(1).ceil())?,
             pooled: unit("branch4.1", inputs, pooled, one)?,

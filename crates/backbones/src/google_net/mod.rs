@@ -8,7 +8,7 @@ pub use original::{GoogLeNetOriginal, GoogLeNetOriginalConfig};
 use crate::pooling::{Pool, Pooling};
 use crate::{Backbone, InputSpec, Result, size};
 use candle_core::Tensor;
-use inception::{FEATURES, Flavour, Inception, POOLED};
+use inception::{FEATURES, Inception, POOLED, Variant};
 use npair_nn::{BatchNormConfig, ConvUnit, Layer, MaxPool2d, Node, PoolConfig, Tape, VarBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +59,7 @@ pub struct GoogLeNet {
     config: GoogLeNetConfig,
     stem: [ConvUnit; 3],
     modules: Vec<Inception>,
-    halve: MaxPool2d,
+    downsample: MaxPool2d,
     last_halve: MaxPool2d,
     pool: Pool,
 }
@@ -72,12 +72,12 @@ impl GoogLeNet {
     pub fn new(vb: &VarBuilder, config: GoogLeNetConfig) -> Result<Self> {
         size::check("size", config.size, 32, 1)?;
         let norm = BatchNormConfig { epsilon: 1e-3, frozen: config.frozen_norms, ..Default::default() };
-        let flavour = Flavour { norm: Some(norm), large: 3 };
+        let variant = Variant { norm: Some(norm), large: 3 };
         Ok(Self {
             config,
-            stem: flavour.stem(vb)?,
-            modules: flavour.modules(vb)?,
-            halve: MaxPool2d::new(PoolConfig::square(3).stride(2).ceil())?,
+            stem: variant.stem(vb)?,
+            modules: variant.modules(vb)?,
+            downsample: MaxPool2d::new(PoolConfig::square(3).stride(2).ceil())?,
             last_halve: MaxPool2d::new(PoolConfig::square(2).ceil())?,
             pool: Pool::new(vb, config.pooling)?,
         })
@@ -101,12 +101,12 @@ impl Backbone for GoogLeNet {
             false => pixels.clone(),
         };
         let [first, second, third] = &self.stem;
-        let x = self.halve.record(&first.record(&transformed, tape)?, tape)?;
+        let x = self.downsample.record(&first.record(&transformed, tape)?, tape)?;
         let x = third.record(&second.record(&x, tape)?, tape)?;
-        let mut x = self.halve.record(&x, tape)?;
+        let mut x = self.downsample.record(&x, tape)?;
         for (at, module) in self.modules.iter().enumerate() {
             if at == POOLED[0] {
-                x = self.halve.record(&x, tape)?;
+                x = self.downsample.record(&x, tape)?;
             } else if at == POOLED[1] {
                 x = self.last_halve.record(&x, tape)?;
             }

@@ -1,4 +1,4 @@
-use super::inception::{FEATURES, Flavour, Inception, POOLED};
+use super::inception::{FEATURES, Inception, POOLED, Variant};
 use crate::{Backbone, InputSpec, Result, size};
 use npair_nn::{ConvUnit, GlobalAvgPool, Layer, LocalResponseNorm, MaxPool2d, Node, PoolConfig, Tape, VarBuilder};
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,7 @@ pub struct GoogLeNetOriginal {
     config: GoogLeNetOriginalConfig,
     stem: [ConvUnit; 3],
     modules: Vec<Inception>,
-    halve: MaxPool2d,
+    downsample: MaxPool2d,
     response: LocalResponseNorm,
 }
 
@@ -55,12 +55,12 @@ impl GoogLeNetOriginal {
     /// [`crate::Error::Setting`] if the size is out of range.
     pub fn new(vb: &VarBuilder, config: GoogLeNetOriginalConfig) -> Result<Self> {
         size::check("size", config.size, 48, 1)?;
-        let flavour = Flavour { norm: None, large: 5 };
+        let variant = Variant { norm: None, large: 5 };
         Ok(Self {
             config,
-            stem: flavour.stem(vb)?,
-            modules: flavour.modules(vb)?,
-            halve: MaxPool2d::new(PoolConfig::square(3).stride(2).ceil())?,
+            stem: variant.stem(vb)?,
+            modules: variant.modules(vb)?,
+            downsample: MaxPool2d::new(PoolConfig::square(3).stride(2).ceil())?,
             response: LocalResponseNorm::new(5, 1e-4, 0.75, 1.)?,
         })
     }
@@ -70,13 +70,13 @@ impl Backbone for GoogLeNetOriginal {
     fn record(&self, pixels: &Node, tape: &mut Tape) -> Result<Node> {
         self.input().check(pixels)?;
         let [first, second, third] = &self.stem;
-        let x = self.halve.record(&first.record(pixels, tape)?, tape)?;
+        let x = self.downsample.record(&first.record(pixels, tape)?, tape)?;
         let x = second.record(&self.response.record(&x, tape)?, tape)?;
         let x = self.response.record(&third.record(&x, tape)?, tape)?;
-        let mut x = self.halve.record(&x, tape)?;
+        let mut x = self.downsample.record(&x, tape)?;
         for (at, module) in self.modules.iter().enumerate() {
             if POOLED.contains(&at) {
-                x = self.halve.record(&x, tape)?;
+                x = self.downsample.record(&x, tape)?;
             }
             x = module.record(&x, tape)?;
         }

@@ -148,6 +148,14 @@ impl<'a> Machine<'a> {
                 self.push(Node::Other)
             }
             b'a' | b'e' | 0x90 | b's' | b'u' | b'd' => self.fill(op),
+            b'q' | b'r' | 0x94 | b'h' | b'j' => self.remember(op),
+            op => self.object(op),
+        }
+    }
+
+    /// Classes, calls of them, and references to what lies in other files.
+    fn object(&mut self, op: u8) -> Done {
+        match op {
             b'c' => {
                 let name = format!("{}.{}", self.line()?, self.line()?);
                 self.push(Node::Global(name))
@@ -176,7 +184,6 @@ impl<'a> Machine<'a> {
                 let id = self.pop()?;
                 self.push(Node::Persistent(id))
             }
-            b'q' | b'r' | 0x94 | b'h' | b'j' => self.remember(op),
             other => Err(format!("it has the unknown operation {other:#04x}")),
         }
     }

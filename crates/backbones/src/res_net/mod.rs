@@ -74,7 +74,7 @@ pub struct ResNet {
     config: ResNetConfig,
     features: usize,
     stem: ConvUnit,
-    halve: MaxPool2d,
+    downsample: MaxPool2d,
     blocks: Vec<Block>,
     pool: Pool,
 }
@@ -103,7 +103,7 @@ impl ResNet {
             config,
             features: inputs,
             stem: unit(vb, ["conv1", "bn1"], [3, 64], seven, Activation::Relu, norm)?,
-            halve: MaxPool2d::new(PoolConfig::square(3).stride(2).padding(1))?,
+            downsample: MaxPool2d::new(PoolConfig::square(3).stride(2).padding(1))?,
             blocks,
             pool: Pool::new(vb, config.pooling)?,
         })
@@ -113,7 +113,7 @@ impl ResNet {
 impl Backbone for ResNet {
     fn record(&self, pixels: &Node, tape: &mut Tape) -> Result<Node> {
         self.input().check(pixels)?;
-        let mut x = self.halve.record(&self.stem.record(pixels, tape)?, tape)?;
+        let mut x = self.downsample.record(&self.stem.record(pixels, tape)?, tape)?;
         for block in &self.blocks {
             x = block.record(&x, tape)?;
         }

@@ -1,4 +1,4 @@
-//! A transformer's block, and its two-layer perceptron.
+//! A transformer's block, and its two-layer perceptron (MLP).
 
 use crate::Result;
 use npair_nn::{Attention, DropPath, Gelu, Init, Layer, LayerNorm, LayerScale, Linear, Node, Tape, VarBuilder, sum};
@@ -11,32 +11,32 @@ pub(crate) const EPSILON: f64 = 1e-6;
 
 /// Two linear layers with a GELU between them: `fc1`, `fc2`.
 #[derive(Debug)]
-pub(crate) struct Perceptron {
-    wide: Linear,
-    narrow: Linear,
+pub(crate) struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
 }
 
-impl Perceptron {
+impl Mlp {
     /// Four times as wide inside.
     pub(crate) fn new(vb: &VarBuilder, width: usize) -> Result<Self> {
         Ok(Self {
-            wide: Linear::with_init(&vb.pp("fc1"), width, 4 * width, true, INIT)?,
-            narrow: Linear::with_init(&vb.pp("fc2"), 4 * width, width, true, INIT)?,
+            fc1: Linear::with_init(&vb.pp("fc1"), width, 4 * width, true, INIT)?,
+            fc2: Linear::with_init(&vb.pp("fc2"), 4 * width, width, true, INIT)?,
         })
     }
 
     pub(crate) fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
-        let wide = Gelu.record(&self.wide.record(x, tape)?, tape)?;
-        Ok(self.narrow.record(&wide, tape)?)
+        let hidden = Gelu.record(&self.fc1.record(x, tape)?, tape)?;
+        Ok(self.fc2.record(&hidden, tape)?)
     }
 }
 
-/// `x + branch(norm(x))`, twice: attention, then the perceptron.
+/// `x + branch(norm(x))`, twice: attention, then the MLP.
 #[derive(Debug)]
 pub(super) struct Block {
     norms: [LayerNorm; 2],
     attention: Attention,
-    perceptron: Perceptron,
+    mlp: Mlp,
     scales: Option<[LayerScale; 2]>,
     drops: [DropPath; 2],
 }
@@ -48,7 +48,7 @@ impl Block {
         Ok(Self {
             norms: [LayerNorm::new(&vb.pp("norm1"), width, EPSILON)?, LayerNorm::new(&vb.pp("norm2"), width, EPSILON)?],
             attention: Attention::new(&vb.pp("attn"), width, heads, INIT)?,
-            perceptron: Perceptron::new(&vb.pp("mlp"), width)?,
+            mlp: Mlp::new(&vb.pp("mlp"), width)?,
             scales: scale
                 .map(|first| Ok::<_, crate::Error>([scaled("ls1", first)?, scaled("ls2", first)?]))
                 .transpose()?,
@@ -59,7 +59,7 @@ impl Block {
     pub(super) fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let attended = self.attention.record(&self.norms[0].record(x, tape)?, tape)?;
         let x = self.joined(0, x, attended, tape)?;
-        let made = self.perceptron.record(&self.norms[1].record(&x, tape)?, tape)?;
+        let made = self.mlp.record(&self.norms[1].record(&x, tape)?, tape)?;
         self.joined(1, &x, made, tape)
     }
 

@@ -2,7 +2,7 @@
 
 mod block;
 
-pub(crate) use block::{EPSILON, INIT, Perceptron};
+pub(crate) use block::{EPSILON, INIT, Mlp};
 
 use crate::{Backbone, Error, InputSpec, Result, size};
 use block::Block;
@@ -67,7 +67,7 @@ impl VitKind {
     }
 }
 
-/// A vision transformer: patches as tokens behind a class token, blocks of attention and perceptron; the class token
+/// A vision transformer: patches as tokens behind a class token, blocks of attention and MLP; the class token
 /// behind the last norm is the features.
 ///
 /// # Shapes

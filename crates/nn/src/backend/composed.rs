@@ -19,7 +19,7 @@ impl Backend for Composed {
     }
 
     fn relu_vjp(&self, out: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        pointwise::relu_back(out, grad)
+        pointwise::relu_vjp(out, grad)
     }
 
     fn gelu(&self, x: &Tensor) -> Result<Tensor> {
@@ -27,7 +27,7 @@ impl Backend for Composed {
     }
 
     fn gelu_vjp(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        pointwise::gelu_back(x, grad)
+        pointwise::gelu_vjp(x, grad)
     }
 
     fn softmax(&self, x: &Tensor) -> Result<Tensor> {
@@ -35,7 +35,7 @@ impl Backend for Composed {
     }
 
     fn softmax_vjp(&self, out: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        rows::softmax_back(out, grad)
+        rows::softmax_vjp(out, grad)
     }
 
     fn sum_rows(&self, x: &Tensor) -> Result<Tensor> {
@@ -118,9 +118,9 @@ impl Backend for Composed {
 
     fn max_pool(&self, w: &Window, x: &Tensor, wanted: bool) -> Result<(Tensor, Option<Vjp>)> {
         let window = *w;
-        let (out, places) = pool::max(w, x, wanted)?;
-        let vjp = |places: Tensor| -> Vjp { Box::new(move |grad| pool::max_gradient(&window, &places, grad)) };
-        Ok((out, places.map(vjp)))
+        let (out, indices) = pool::max(w, x, wanted)?;
+        let vjp = |indices: Tensor| -> Vjp { Box::new(move |grad| pool::max_gradient(&window, &indices, grad)) };
+        Ok((out, indices.map(vjp)))
     }
 
     fn mean_pool(&self, w: &Window, count_padding: bool, x: &Tensor, shape: &[usize]) -> Result<Tensor> {
@@ -128,7 +128,7 @@ impl Backend for Composed {
     }
 
     fn mean_pool_vjp(&self, w: &Window, count_padding: bool, grad: &Tensor) -> Result<Tensor> {
-        pool::Mean::over_windows(w, count_padding, grad)?.back(grad, w.batch, w.channels)
+        pool::Mean::over_windows(w, count_padding, grad)?.vjp(grad, w.batch, w.channels)
     }
 
     fn adaptive_pool(&self, pool: &Adaptive, x: &Tensor) -> Result<Tensor> {
@@ -136,7 +136,7 @@ impl Backend for Composed {
     }
 
     fn adaptive_pool_vjp(&self, pool: &Adaptive, grad: &Tensor) -> Result<Tensor> {
-        pool::Mean::adaptive(pool, grad)?.back(grad, pool.batch, pool.channels)
+        pool::Mean::adaptive(pool, grad)?.vjp(grad, pool.batch, pool.channels)
     }
 
     fn gem(&self, _: &str, x: &Tensor, power: &Tensor, epsilon: f64) -> crate::Result<(Tensor, Box<dyn GemVjp>)> {
@@ -149,7 +149,7 @@ impl Backend for Composed {
     }
 
     fn columns(&self, x: &Tensor, from: usize, width: usize) -> Result<Tensor> {
-        join::part(x, from, width)
+        join::columns(x, from, width)
     }
 
     fn transpose(&self, x: &Tensor, extents: (usize, usize), shape: &[usize]) -> Result<Tensor> {
@@ -158,22 +158,22 @@ impl Backend for Composed {
 
     fn attention(&self, heads: Heads, qkv: &Tensor) -> Result<(Tensor, Vjp)> {
         let (out, attended) = attention::attend(heads, qkv)?;
-        Ok((out, Box::new(move |grad| attended.back(grad))))
+        Ok((out, Box::new(move |grad| attended.vjp(grad))))
     }
 
-    fn class_token(&self, grids: Grids, x: &Tensor, class: &Tensor, places: &Tensor) -> Result<Tensor> {
-        tokens::prepend(x, class, places, grids.stored, grids.image)
+    fn class_token(&self, grids: Grids, x: &Tensor, class: &Tensor, positions: &Tensor) -> Result<Tensor> {
+        tokens::prepend(x, class, positions, grids.stored, grids.image)
     }
 
     fn sum_images(&self, grad: &Tensor) -> Result<Tensor> {
         tokens::sum_of_images(grad)
     }
 
-    fn places_vjp(&self, grids: Grids, sum: &Tensor) -> Result<Tensor> {
-        tokens::places_back(sum, grids.stored, grids.image)
+    fn positions_vjp(&self, grids: Grids, sum: &Tensor) -> Result<Tensor> {
+        tokens::positions_vjp(sum, grids.stored, grids.image)
     }
 
-    fn rest(&self, x: &Tensor) -> Result<Tensor> {
+    fn without_first(&self, x: &Tensor) -> Result<Tensor> {
         x.narrow(1, 1, x.dim(1)? - 1)?.contiguous()
     }
 
@@ -182,6 +182,6 @@ impl Backend for Composed {
     }
 
     fn first_vjp(&self, grad: &Tensor, tokens: usize) -> Result<Tensor> {
-        tokens::first_back(grad, tokens)
+        tokens::first_vjp(grad, tokens)
     }
 }

@@ -126,14 +126,14 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
 
     /// Attention among tokens: (B, T, 3 C) to (B, T, C).
     fn attention(&self, heads: Heads, qkv: &Tensor) -> Result<(Tensor, Vjp)>;
-    /// A class token before the tokens of every image, and the embedding of their places added.
-    fn class_token(&self, grids: Grids, x: &Tensor, class: &Tensor, places: &Tensor) -> Result<Tensor>;
+    /// A class token before the tokens of every image, and the embedding of their positions added.
+    fn class_token(&self, grids: Grids, x: &Tensor, class: &Tensor, positions: &Tensor) -> Result<Tensor>;
     /// Gradients of all tokens summed over the images: (1, T, D).
     fn sum_images(&self, grad: &Tensor) -> Result<Tensor>;
     /// Gradient of the stored embedding from that of all tokens, summed.
-    fn places_vjp(&self, grids: Grids, sum: &Tensor) -> Result<Tensor>;
+    fn positions_vjp(&self, grids: Grids, sum: &Tensor) -> Result<Tensor>;
     /// All tokens but the first of every image.
-    fn rest(&self, x: &Tensor) -> Result<Tensor>;
+    fn without_first(&self, x: &Tensor) -> Result<Tensor>;
     /// The first token of every image.
     fn first(&self, x: &Tensor) -> Result<Tensor>;
     /// Its gradient, of `tokens` tokens.
@@ -220,7 +220,7 @@ pub trait GemVjp: Send {
     fn input(&self, grad: &Tensor) -> Result<Tensor>;
 }
 
-/// Sides of the stored grid of an embedding of places, and of an image's.
+/// Sides of the stored grid of an embedding of positions, and of an image's.
 #[derive(Debug, Clone, Copy)]
 pub struct Grids {
     /// Of what is learned.

@@ -1,10 +1,10 @@
-//! Attention among the tokens of an image. The soft-max is kept for the way back.
+//! Attention among the tokens of an image. The soft-max is kept for the backward pass.
 
-use super::rows::{softmax, softmax_back};
+use super::rows::{softmax, softmax_vjp};
 use crate::kernel::attention::Heads;
 use candle_core::{Result, Tensor};
 
-/// What the way back needs: queries, keys and values (images x heads, tokens, width), and the soft-max.
+/// What the backward pass needs: queries, keys and values (images x heads, tokens, width), and the soft-max.
 pub(crate) struct Attended {
     heads: Heads,
     q: Tensor,
@@ -31,11 +31,11 @@ pub(crate) fn attend(heads: Heads, qkv: &Tensor) -> Result<(Tensor, Attended)> {
 
 impl Attended {
     /// The gradient to queries, keys and values, laid out as they are.
-    pub(crate) fn back(&self, grad: &Tensor) -> Result<Tensor> {
+    pub(crate) fn vjp(&self, grad: &Tensor) -> Result<Tensor> {
         let Heads { batch, tokens, heads: h, width } = self.heads;
         let grad = grad.reshape((batch, tokens, h, width))?.permute((0, 2, 1, 3))?.contiguous()?;
         let grad = grad.reshape((batch * h, tokens, width))?;
-        let slopes = softmax_back(&self.weights, &grad.matmul(&self.v.t()?)?)?.affine(scale(self.heads), 0.)?;
+        let slopes = softmax_vjp(&self.weights, &grad.matmul(&self.v.t()?)?)?.affine(scale(self.heads), 0.)?;
         let (dq, dk) = (slopes.matmul(&self.k)?, slopes.t()?.matmul(&self.q)?);
         let dv = self.weights.t()?.matmul(&grad)?;
         let all = Tensor::stack(&[dq, dk, dv], 0)?.reshape((3, batch, h, tokens, width))?;

@@ -4,7 +4,7 @@
 use crate::backend::GemVjp;
 use candle_core::{Result, Tensor};
 
-/// What the way back needs.
+/// What the backward pass needs.
 pub(crate) struct Means {
     /// (B, pixels, C), lifted to the least value, and where they were not.
     lifted: Tensor,

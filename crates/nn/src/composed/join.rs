@@ -9,7 +9,7 @@ pub(crate) fn concat(values: &[&Tensor]) -> Result<Tensor> {
 }
 
 /// Entries `from..from + width` of the last axis.
-pub(crate) fn part(x: &Tensor, from: usize, width: usize) -> Result<Tensor> {
+pub(crate) fn columns(x: &Tensor, from: usize, width: usize) -> Result<Tensor> {
     x.narrow(x.rank() - 1, from, width)?.contiguous()
 }
 

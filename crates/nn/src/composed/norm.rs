@@ -4,7 +4,7 @@ use super::{column_sums, matrix, pointwise};
 use crate::backend::{BatchNorm, BatchNormCall, BatchNormGradients, BatchNormVjp};
 use candle_core::{Result, Tensor};
 
-/// What the way back needs, and the statistics of the batch.
+/// What the backward pass needs, and the statistics of the batch.
 struct Normalized {
     /// Rows less a first mean.
     centered: Tensor,
@@ -68,7 +68,7 @@ struct Gradient {
 
 impl Normalized {
     /// The gradients from that behind the normalization; that of the input if it is `wanted`.
-    fn back(&self, gamma: &Tensor, grad: &Tensor, wanted: bool) -> Result<Gradient> {
+    fn vjp(&self, gamma: &Tensor, grad: &Tensor, wanted: bool) -> Result<Gradient> {
         let rows = matrix(grad)?;
         let share = 1. / rows.dim(0)? as f64;
         let beta = column_sums(&rows)?;
@@ -115,10 +115,10 @@ pub(crate) fn batch_norm(x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> R
     let result = relu.then(|| out.clone());
     let vjp = move |grad: Tensor, wants_input: bool| {
         let grad = match result {
-            Some(out) => pointwise::relu_back(&out, &grad)?,
+            Some(out) => pointwise::relu_vjp(&out, &grad)?,
             None => grad,
         };
-        let found = rows.back(&gamma, &grad, wants_input)?;
+        let found = rows.vjp(&gamma, &grad, wants_input)?;
         Ok(BatchNormGradients { shortcut: grad, weight: found.gamma, bias: found.beta, input: found.input })
     };
     Ok((out, Box::new(vjp)))

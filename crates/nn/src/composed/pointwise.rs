@@ -10,7 +10,7 @@ pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
 }
 
 /// The gradient where the result of a ReLU is above 0.
-pub(crate) fn relu_back(out: &Tensor, grad: &Tensor) -> Result<Tensor> {
+pub(crate) fn relu_vjp(out: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let zero = out.zeros_like()?;
     out.le(&zero)?.where_cond(&zero, &grad.contiguous()?)
 }
@@ -26,7 +26,7 @@ pub(crate) fn gelu(x: &Tensor) -> Result<Tensor> {
 }
 
 /// `g (Phi(x) + x phi(x))`.
-pub(crate) fn gelu_back(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+pub(crate) fn gelu_vjp(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
     const ROOT: f64 = 0.398_942_280_401_432_7;
     let density = x.sqr()?.affine(-0.5, 0.)?.exp()?.affine(ROOT, 0.)?;
     normal(x)?.add(&x.mul(&density)?)?.mul(grad)

@@ -63,22 +63,22 @@ pub(crate) fn max(w: &Window, x: &Tensor, wanted: bool) -> Result<(Tensor, Optio
     let x = x.reshape((w.batch, w.pixels(), c))?;
     let all = pixels(w, x.device())?;
     let tap = |at: usize| all.narrow(0, at * windows, windows);
-    let place = |ids: &Tensor| ids.reshape((1, windows, 1))?.broadcast_as((w.batch, windows, c));
+    let index = |ids: &Tensor| ids.reshape((1, windows, 1))?.broadcast_as((w.batch, windows, c));
     let mut out = x.index_select(&tap(0)?, 1)?;
-    let mut places = if wanted { Some(place(&tap(0)?)?.contiguous()?) } else { None };
+    let mut indices = if wanted { Some(index(&tap(0)?)?.contiguous()?) } else { None };
     for at in 1..w.kernel.0 * w.kernel.1 {
         let ids = tap(at)?;
         let values = x.index_select(&ids, 1)?;
         // At most one of the two.
         let better = values.gt(&out)?.add(&values.ne(&values)?)?;
-        places = places.map(|old| better.where_cond(&place(&ids)?, &old)).transpose()?;
+        indices = indices.map(|old| better.where_cond(&index(&ids)?, &old)).transpose()?;
         out = better.where_cond(&values, &out)?;
     }
-    Ok((out.reshape((w.batch, w.map.0, w.map.1, c))?, places))
+    Ok((out.reshape((w.batch, w.map.0, w.map.1, c))?, indices))
 }
 
 /// Gradient of [`max`]: every pixel asks the windows that it lies in whether it was their maximum.
-pub(crate) fn max_gradient(w: &Window, places: &Tensor, grad: &Tensor) -> Result<Tensor> {
+pub(crate) fn max_gradient(w: &Window, indices: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let (pixels, c) = (w.pixels(), w.channels);
     let shape = (w.batch, w.image.0, w.image.1, c);
     let grad = grad.reshape((w.batch, w.map_pixels(), c))?;
@@ -89,7 +89,7 @@ pub(crate) fn max_gradient(w: &Window, places: &Tensor, grad: &Tensor) -> Result
     let mut sum: Option<Tensor> = None;
     for slot in 0..slots {
         let ids = all.narrow(0, slot * pixels, pixels)?;
-        let mine = places.index_select(&ids, 1)?.broadcast_eq(&here)?;
+        let mine = indices.index_select(&ids, 1)?.broadcast_eq(&here)?;
         let part = mine.where_cond(&grad.index_select(&ids, 1)?, &zero)?;
         sum = Some(match sum {
             None => part,
@@ -159,7 +159,7 @@ impl Mean {
     }
 
     /// The gradient: (B, H', W', C) or as many values to (B, H, W, C).
-    pub(crate) fn back(&self, grad: &Tensor, batch: usize, channels: usize) -> Result<Tensor> {
+    pub(crate) fn vjp(&self, grad: &Tensor, batch: usize, channels: usize) -> Result<Tensor> {
         let grad = grad.reshape((batch, self.rows.dim(0)?, self.columns.dim(0)?, channels))?;
         along_both(&grad, &self.rows.t()?, &self.columns.t()?)
     }

@@ -12,12 +12,12 @@ pub(crate) fn softmax(x: &Tensor) -> Result<Tensor> {
 }
 
 /// The gradient of [`softmax`], from its result: `p (g - sum_j p_j g_j)`.
-pub(crate) fn softmax_back(out: &Tensor, grad: &Tensor) -> Result<Tensor> {
+pub(crate) fn softmax_vjp(out: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let mean = out.mul(grad)?.sum_keepdim(out.rank() - 1)?;
     out.mul(&grad.broadcast_sub(&mean)?)
 }
 
-/// What the way back of a layer norm needs: normalized rows, the inverse deviation of each, and the scale.
+/// What the backward pass of a layer norm needs: normalized rows, the inverse deviation of each, and the scale.
 pub(crate) struct Normalized {
     rows: Tensor,
     inverse: Tensor,

@@ -39,14 +39,14 @@ pub(super) fn windows(g: &Geometry, device: &Device) -> Result<Tensor> {
 }
 
 /// Pixels along one axis that leave the same rest when divided by the stride: they are seen through the same taps.
-struct Rest {
+struct Residue {
     first: usize,
     count: usize,
     taps: Vec<usize>,
 }
 
-fn rests(extent: usize, kernel: usize, stride: usize, padding: usize, dilation: usize) -> Vec<Rest> {
-    let of = |first: usize| Rest {
+fn residues(extent: usize, kernel: usize, stride: usize, padding: usize, dilation: usize) -> Vec<Residue> {
+    let of = |first: usize| Residue {
         first,
         count: (extent - first).div_ceil(stride),
         taps: (0..kernel).filter(|tap| (tap * dilation) % stride == (first + padding) % stride).collect(),
@@ -69,10 +69,10 @@ pub(super) struct Phase {
 /// its own place. Input row `y` is seen by output row `o` through kernel row `k` if `y + padding = o stride + k
 /// dilation`.
 pub(super) fn phases(g: &Geometry, device: &Device) -> Result<(Vec<Phase>, Option<Tensor>)> {
-    let down = rests(g.image.0, g.kernel.0, g.stride.0, g.padding.0, g.dilation.0);
-    let across = rests(g.image.1, g.kernel.1, g.stride.1, g.padding.1, g.dilation.1);
-    let pairs: Vec<(&Rest, &Rest)> = down.iter().flat_map(|y| across.iter().map(move |x| (y, x))).collect();
-    let taps = |(y, x): &(&Rest, &Rest)| -> Vec<u32> {
+    let down = residues(g.image.0, g.kernel.0, g.stride.0, g.padding.0, g.dilation.0);
+    let across = residues(g.image.1, g.kernel.1, g.stride.1, g.padding.1, g.dilation.1);
+    let pairs: Vec<(&Residue, &Residue)> = down.iter().flat_map(|y| across.iter().map(move |x| (y, x))).collect();
+    let taps = |(y, x): &(&Residue, &Residue)| -> Vec<u32> {
         y.taps.iter().flat_map(|ky| x.taps.iter().map(move |kx| (ky * g.kernel.1 + kx) as u32)).collect()
     };
     let mut phases = Vec::new();

@@ -21,7 +21,7 @@ fn resample(x: &Tensor, from: usize, to: usize) -> Result<Tensor> {
 }
 
 /// Its gradient.
-fn resample_back(grad: &Tensor, from: usize, to: usize) -> Result<Tensor> {
+fn resample_vjp(grad: &Tensor, from: usize, to: usize) -> Result<Tensor> {
     if from == to {
         return Ok(grad.clone());
     }
@@ -29,12 +29,12 @@ fn resample_back(grad: &Tensor, from: usize, to: usize) -> Result<Tensor> {
     along_both(&grad.reshape((1, to, to, width))?, &w, &w)?.reshape((1, from * from, width))
 }
 
-/// Class token and then the tokens of `x`, each plus the embedding of its place; the embedding is that of a grid of
+/// Class token and then the tokens of `x`, each plus the embedding of its position; the embedding is that of a grid of
 /// `stored` x `stored`, the image's grid is `grid`.
-pub(crate) fn prepend(x: &Tensor, class: &Tensor, places: &Tensor, stored: usize, grid: usize) -> Result<Tensor> {
-    let ((batch, _, width), class, places) = (x.dims3()?, class.detach(), places.detach());
-    let of_patches = resample(&places.narrow(1, 1, stored * stored)?.contiguous()?, stored, grid)?;
-    let head = class.add(&places.narrow(1, 0, 1)?)?.broadcast_as((batch, 1, width))?.contiguous()?;
+pub(crate) fn prepend(x: &Tensor, class: &Tensor, positions: &Tensor, stored: usize, grid: usize) -> Result<Tensor> {
+    let ((batch, _, width), class, positions) = (x.dims3()?, class.detach(), positions.detach());
+    let of_patches = resample(&positions.narrow(1, 1, stored * stored)?.contiguous()?, stored, grid)?;
+    let head = class.add(&positions.narrow(1, 0, 1)?)?.broadcast_as((batch, 1, width))?.contiguous()?;
     Tensor::cat(&[head, x.broadcast_add(&of_patches)?], 1)
 }
 
@@ -45,9 +45,9 @@ pub(crate) fn sum_of_images(grad: &Tensor) -> Result<Tensor> {
 }
 
 /// The gradient of the stored embedding from that of all tokens, summed.
-pub(crate) fn places_back(sum: &Tensor, stored: usize, grid: usize) -> Result<Tensor> {
+pub(crate) fn positions_vjp(sum: &Tensor, stored: usize, grid: usize) -> Result<Tensor> {
     let of_patches = sum.narrow(1, 1, grid * grid)?.contiguous()?;
-    Tensor::cat(&[sum.narrow(1, 0, 1)?, resample_back(&of_patches, stored, grid)?], 1)
+    Tensor::cat(&[sum.narrow(1, 0, 1)?, resample_vjp(&of_patches, stored, grid)?], 1)
 }
 
 /// The first token, (B, D).
@@ -56,6 +56,6 @@ pub(crate) fn first(x: &Tensor) -> Result<Tensor> {
 }
 
 /// Its gradient: 0 for all others.
-pub(crate) fn first_back(grad: &Tensor, tokens: usize) -> Result<Tensor> {
+pub(crate) fn first_vjp(grad: &Tensor, tokens: usize) -> Result<Tensor> {
     grad.unsqueeze(1)?.pad_with_zeros(1, 0, tokens - 1)
 }

@@ -2,7 +2,7 @@
 
 use super::Element;
 use super::matrix::{Place, product};
-use super::row::{soften, soften_again, sum};
+use super::row::{softmax_row, softmax_row_again, sum};
 use npair_simd::vectorised;
 use rayon::prelude::*;
 
@@ -67,7 +67,7 @@ impl Heads {
         (out, rest)
     }
 
-    /// `softmax(Q K^T / sqrt(width)) V` per head, and what the way back needs to make the soft-max again.
+    /// `softmax(Q K^T / sqrt(width)) V` per head, and what the backward pass needs to make the soft-max again.
     pub(crate) fn attend<T: Element>(self, qkv: &[T]) -> (Vec<T>, Rows<T>) {
         let Self { tokens, width, .. } = self;
         let (out, rows) = self.each(1, |image, head| {
@@ -78,7 +78,7 @@ impl Heads {
                 let (weights, w) = (&mut weights[..n * tokens], Place::rows(n, tokens, tokens));
                 let q = &q[from * 3 * self.channels()..];
                 product((weights, w), (q, self.thirds(n)), (k, self.thirds(tokens).transposed()), false);
-                soften_block(weights, tokens, self.scale(), &mut rows);
+                softmax_block(weights, tokens, self.scale(), &mut rows);
                 let out = &mut out[from * width..][..n * width];
                 product((out, Place::rows(n, width, width)), (weights, w), (v, self.thirds(tokens)), false);
             }
@@ -88,7 +88,7 @@ impl Heads {
     }
 
     /// The gradient of [`Self::attend`] to queries, keys and values, laid out as they are.
-    pub(crate) fn attend_back<T: Element>(self, qkv: &[T], out: &[T], rows: &[[T; 2]], grad: &[T]) -> Vec<T> {
+    pub(crate) fn attend_vjp<T: Element>(self, qkv: &[T], out: &[T], rows: &[[T; 2]], grad: &[T]) -> Vec<T> {
         let Self { tokens, width, .. } = self;
         let channels = self.channels();
         let made = self.each(3, |image, head| {
@@ -108,7 +108,7 @@ impl Heads {
                 product((&mut *weights, square), (q, self.thirds(n)), (k, self.thirds(tokens).transposed()), false);
                 product((&mut *slopes, square), g, (v, self.thirds(tokens).transposed()), false);
                 let rows = &rows[(image * self.heads + head) * tokens + from..][..n];
-                soften_block_again(weights, tokens, self.scale(), rows);
+                softmax_block_again(weights, tokens, self.scale(), rows);
                 product((&mut *dv, whole), (weights, square.transposed()), g, true);
                 let lines = slopes.chunks_exact_mut(tokens).zip(weights.chunks_exact(tokens));
                 for (at, (slopes, weights)) in lines.enumerate() {
@@ -126,13 +126,13 @@ impl Heads {
 }
 
 vectorised! {
-    fn soften_block<T: Element>(weights: &mut [T], tokens: usize, scale: T, rows: &mut Rows<T>) {
-        rows.extend(weights.chunks_exact_mut(tokens).map(|row| soften(row, scale)));
+    fn softmax_block<T: Element>(weights: &mut [T], tokens: usize, scale: T, rows: &mut Rows<T>) {
+        rows.extend(weights.chunks_exact_mut(tokens).map(|row| softmax_row(row, scale)));
     }
 
-    fn soften_block_again<T: Element>(weights: &mut [T], tokens: usize, scale: T, rows: &[[T; 2]]) {
+    fn softmax_block_again<T: Element>(weights: &mut [T], tokens: usize, scale: T, rows: &[[T; 2]]) {
         for (weights, &row) in weights.chunks_exact_mut(tokens).zip(rows) {
-            soften_again(weights, scale, row);
+            softmax_row_again(weights, scale, row);
         }
     }
 

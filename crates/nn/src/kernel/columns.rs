@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 const ROWS: usize = 256;
 
 /// Matrices of the given widths side by side.
-pub(crate) fn beside<T: Element>(parts: &[(&[T], usize)], rows: usize) -> Vec<T> {
+pub(crate) fn concat<T: Element>(parts: &[(&[T], usize)], rows: usize) -> Vec<T> {
     let total: usize = parts.iter().map(|p| p.1).sum();
     assert!(parts.iter().all(|(x, width)| x.len() == rows * width), "matrices of {rows} rows");
     let write = |at: usize, out: &mut [MaybeUninit<T>]| {
@@ -25,7 +25,7 @@ pub(crate) fn beside<T: Element>(parts: &[(&[T], usize)], rows: usize) -> Vec<T>
 }
 
 /// Columns `from..from + width` of a matrix with `total`.
-pub(crate) fn gather<T: Element>(x: &[T], total: usize, from: usize, width: usize) -> Vec<T> {
+pub(crate) fn slice<T: Element>(x: &[T], total: usize, from: usize, width: usize) -> Vec<T> {
     let rows = x.len().checked_div(total).unwrap_or(0);
     let write = |at: usize, out: &mut [MaybeUninit<T>]| {
         let x = x[at / width * total..].chunks_exact(total);

@@ -17,10 +17,10 @@ pub(crate) fn gelu<T: Normal>(x: &[T]) -> Vec<T> {
 }
 
 /// Its gradient: `g (Phi(x) + x phi(x))`.
-pub(crate) fn gelu_back<T: Normal>(x: &[T], grad: &[T]) -> Vec<T> {
+pub(crate) fn gelu_vjp<T: Normal>(x: &[T], grad: &[T]) -> Vec<T> {
     let mut dx = vec![T::ZERO; x.len()];
     dx.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).zip(grad.par_chunks(BLOCK)).for_each(|((dx, x), grad)| {
-        apply_back(x, grad, dx);
+        apply_vjp(x, grad, dx);
     });
     dx
 }
@@ -32,7 +32,7 @@ vectorised! {
         }
     }
 
-    fn apply_back<T: Normal>(x: &[T], grad: &[T], dx: &mut [T]) {
+    fn apply_vjp<T: Normal>(x: &[T], grad: &[T], dx: &mut [T]) {
         for ((d, &x), &g) in dx.iter_mut().zip(x).zip(grad) {
             let (below, density) = x.normal();
             *d = g * (below + x * density);

@@ -224,19 +224,18 @@ vectorised! {
         total
     }
 
-    /// `scale (g - mean - (x - center) slope)`.
+    /// `scale (g - mean - (x - center) slope)`, with mean and slope per channel.
     fn input_gradient<T: Element>(
-        channels: usize,
         x: &[T],
         grad: &[T],
         affine: &Affine<T>,
         mask: Mask,
-        mean: &[T],
-        slope: &[T],
+        means: [&[T]; 2],
         out: &mut [MaybeUninit<T>],
     ) {
+        let channels = affine.center.len();
         let (a, s, b) = (&affine.center[..channels], &affine.scale[..channels], &affine.shift[..channels]);
-        let (mean, slope) = (&mean[..channels], &slope[..channels]);
+        let [mean, slope] = means.map(|of| &of[..channels]);
         let rows = out.chunks_exact_mut(channels).zip(x.chunks_exact(channels).zip(grad.chunks_exact(channels)));
         for (out, (x, grad)) in rows {
             for c in 0..channels {
@@ -272,17 +271,25 @@ pub(crate) struct Gradient<T> {
     pub input: Option<Vec<T>>,
 }
 
-/// Backward half of [`apply`]. `batch` says that the moments are those of `x` itself.
+/// How gradients are found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Backward {
+    pub mask: Mask,
+    /// Whether the moments are those of the input itself.
+    pub of_batch: bool,
+    /// Whether the input's gradient is wanted.
+    pub wants_input: bool,
+}
+
+/// Backward half of [`apply`]; `inverse` is `1 / sqrt(variance + epsilon)`.
 pub(crate) fn gradient<T: Element>(
-    channels: usize,
     x: &[T],
     grad: &[T],
     affine: &Affine<T>,
     inverse: &[f64],
-    mask: Mask,
-    batch: bool,
-    wanted: bool,
+    how: Backward,
 ) -> Gradient<T> {
+    let (channels, Backward { mask, of_batch, wants_input }) = (affine.center.len(), how);
     let size = channels * block(channels);
     let parts = x.par_chunks(size * BLOCKS).zip(grad.par_chunks(size * BLOCKS));
     let sums: Vec<Vec<f64>> = parts.map(|(x, grad)| gradient_sums(channels, x, grad, affine, mask)).collect();
@@ -297,16 +304,16 @@ pub(crate) fn gradient<T: Element>(
     for ((s, p), r) in scaled.iter_mut().zip(&*plain).zip(&affine.rounded) {
         *s += p * r;
     }
-    let n = if batch { (x.len() / channels) as f64 } else { f64::INFINITY };
+    let n = if of_batch { (x.len() / channels) as f64 } else { f64::INFINITY };
     // dx = scale (g - mean g - (x - center) inverse^2 mean(g (x - center))): the means vanish for constant moments.
     let slope: Vec<f64> = scaled.iter().zip(inverse).map(|(v, i)| v * i * i / n).collect();
     let mean = plain.iter().zip(&slope).zip(&affine.rounded).map(|((v, s), r)| T::from_f64(v / n + s * r));
     let (mean, slope): (Vec<T>, Vec<T>) = (mean.collect(), slope.iter().map(|&s| T::from_f64(s)).collect());
     assert!(x.len().is_multiple_of(channels) && grad.len() == x.len());
-    let input = wanted.then(|| {
+    let input = wants_input.then(|| {
         let write = |at: usize, out: &mut [MaybeUninit<T>]| {
             let (x, grad) = (&x[at..at + out.len()], &grad[at..at + out.len()]);
-            input_gradient(channels, x, grad, affine, mask, &mean, &slope, out);
+            input_gradient(x, grad, affine, mask, [&mean, &slope], out);
         };
         // SAFETY: chunks are whole rows (asserted above), and every value of a row is written.
         unsafe { super::write_by_chunks(x.len(), size, write) }

@@ -71,7 +71,7 @@ impl Response {
         let block = PIXELS * channels;
         let factor = T::from_f64(2. * self.alpha * self.beta / self.size as f64);
         dx.par_chunks_mut(block).zip(x.par_chunks(block)).zip(grad.par_chunks(block)).for_each(|((dx, x), grad)| {
-            pixels_back(self, x, channels, grad, factor, dx);
+            pixels_vjp(self, x, channels, grad, factor, dx);
         });
         dx
     }
@@ -86,7 +86,7 @@ vectorised! {
         }
     }
 
-    fn pixels_back<T: Element>(norm: Response, x: &[T], channels: usize, grad: &[T], factor: T, dx: &mut [T]) {
+    fn pixels_vjp<T: Element>(norm: Response, x: &[T], channels: usize, grad: &[T], factor: T, dx: &mut [T]) {
         let (before, after) = norm.reach();
         let [mut squares, mut padded] = [Vec::new(), Vec::new()];
         let [mut s, mut pull] = [vec![T::ZERO; channels], vec![T::ZERO; channels]];

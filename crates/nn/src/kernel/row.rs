@@ -27,7 +27,7 @@ pub(crate) fn sum<T: Element>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
 
 /// Sums over rows: `add` puts what [`ROWS`] rows give into zeroed sums of `width` values; the parts are joined in f64,
 /// in their order.
-pub(crate) fn down<T: Element>(rows: usize, width: usize, add: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
+pub(crate) fn sum_down<T: Element>(rows: usize, width: usize, add: impl Fn(usize, &mut [T]) + Sync) -> Vec<T> {
     let part = |from: usize| {
         let mut sums = vec![T::ZERO; width];
         add_rows(from..(from + ROWS).min(rows), &add, &mut sums);
@@ -62,20 +62,20 @@ pub(crate) fn normalize<T: Element>(x: &[T], gamma: &[T], beta: &[T], epsilon: f
 }
 
 /// The gradient of [`normalize`] to its input.
-pub(crate) fn normalize_back<T: Element>(x: &[T], gamma: &[T], moments: &[Moments<T>], grad: &[T]) -> Vec<T> {
+pub(crate) fn normalize_vjp<T: Element>(x: &[T], gamma: &[T], moments: &[Moments<T>], grad: &[T]) -> Vec<T> {
     let width = gamma.len();
     let mut dx = vec![T::ZERO; x.len()];
     let block = ROWS * width;
     let tasks = dx.par_chunks_mut(block).zip(x.par_chunks(block)).zip(grad.par_chunks(block));
     tasks.zip(moments.par_chunks(ROWS)).for_each(|(((dx, x), grad), moments)| {
-        normalize_rows_back(x, gamma, moments, grad, dx);
+        normalize_rows_vjp(x, gamma, moments, grad, dx);
     });
     dx
 }
 
 /// The gradient of [`normalize`] to its scale; that to its shift is the sum of the rows of `grad`.
-pub(crate) fn normalize_scale_back<T: Element>(x: &[T], width: usize, moments: &[Moments<T>], grad: &[T]) -> Vec<T> {
-    down(moments.len(), width, |row, sums| {
+pub(crate) fn normalize_scale_vjp<T: Element>(x: &[T], width: usize, moments: &[Moments<T>], grad: &[T]) -> Vec<T> {
+    sum_down(moments.len(), width, |row, sums| {
         let (x, grad, m) = (&x[row * width..][..width], &grad[row * width..][..width], moments[row]);
         for ((s, &x), &g) in sums.iter_mut().zip(x).zip(grad) {
             *s += g * ((x - m.mean) * m.inverse);
@@ -85,7 +85,7 @@ pub(crate) fn normalize_scale_back<T: Element>(x: &[T], width: usize, moments: &
 
 /// Sum over the rows of the entrywise product of two matrices.
 pub(crate) fn column_products<T: Element>(a: &[T], b: &[T], width: usize) -> Vec<T> {
-    down(a.len() / width, width, |row, sums| {
+    sum_down(a.len() / width, width, |row, sums| {
         let (a, b) = (&a[row * width..][..width], &b[row * width..][..width]);
         for ((s, &a), &b) in sums.iter_mut().zip(a).zip(b) {
             *s += a * b;
@@ -117,9 +117,9 @@ pub(crate) fn scale_rows<T: Element>(x: &[T], factors: &[f64]) -> Vec<T> {
 }
 
 /// Soft-max of a row times `scale`, in place: `e^(scale (x_i - max)) / sum`. Returns maximum and inverse sum, of which
-/// [`soften_again`] makes the same bits.
+/// [`softmax_row_again`] makes the same bits.
 #[inline(always)]
-pub(crate) fn soften<T: Element>(row: &mut [T], scale: T) -> [T; 2] {
+pub(crate) fn softmax_row<T: Element>(row: &mut [T], scale: T) -> [T; 2] {
     // A comparison that keeps NaN: the row becomes NaN and is seen.
     let max = row.iter().fold(T::NEG_INFINITY, |m, &x| if x > m || x.is_nan() { x } else { m });
     row.iter_mut().for_each(|x| *x = ((*x - max) * scale).exp_negative());
@@ -128,9 +128,9 @@ pub(crate) fn soften<T: Element>(row: &mut [T], scale: T) -> [T; 2] {
     [max, inverse]
 }
 
-/// The soft-max of a row again, from what [`soften`] returned.
+/// The soft-max of a row again, from what [`softmax_row`] returned.
 #[inline(always)]
-pub(crate) fn soften_again<T: Element>(row: &mut [T], scale: T, [max, inverse]: [T; 2]) {
+pub(crate) fn softmax_row_again<T: Element>(row: &mut [T], scale: T, [max, inverse]: [T; 2]) {
     row.iter_mut().for_each(|x| *x = ((*x - max) * scale).exp_negative() * inverse);
 }
 
@@ -138,17 +138,17 @@ pub(crate) fn soften_again<T: Element>(row: &mut [T], scale: T, [max, inverse]: 
 pub(crate) fn softmax<T: Element>(x: &[T], width: usize) -> Vec<T> {
     let mut out = x.to_vec();
     out.par_chunks_mut(ROWS * width).for_each(|rows| {
-        soften_rows(rows, width);
+        softmax_rows(rows, width);
     });
     out
 }
 
 /// The gradient of [`softmax`], from its result: `p_i (g_i - sum_j p_j g_j)`.
-pub(crate) fn softmax_back<T: Element>(out: &[T], width: usize, grad: &[T]) -> Vec<T> {
+pub(crate) fn softmax_vjp<T: Element>(out: &[T], width: usize, grad: &[T]) -> Vec<T> {
     let mut dx = vec![T::ZERO; out.len()];
     let block = ROWS * width;
     dx.par_chunks_mut(block).zip(out.par_chunks(block)).zip(grad.par_chunks(block)).for_each(|((dx, out), grad)| {
-        soften_rows_back(out, grad, width, dx);
+        softmax_rows_vjp(out, grad, width, dx);
     });
     dx
 }
@@ -175,7 +175,7 @@ vectorised! {
         }
     }
 
-    fn normalize_rows_back<T: Element>(x: &[T], gamma: &[T], moments: &[Moments<T>], grad: &[T], dx: &mut [T]) {
+    fn normalize_rows_vjp<T: Element>(x: &[T], gamma: &[T], moments: &[Moments<T>], grad: &[T], dx: &mut [T]) {
         let width = gamma.len();
         let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(grad.chunks_exact(width));
         for (((dx, x), grad), m) in rows.zip(moments) {
@@ -198,13 +198,13 @@ vectorised! {
         }
     }
 
-    fn soften_rows<T: Element>(rows: &mut [T], width: usize) {
+    fn softmax_rows<T: Element>(rows: &mut [T], width: usize) {
         rows.chunks_exact_mut(width).for_each(|row| {
-            soften(row, T::ONE);
+            softmax_row(row, T::ONE);
         });
     }
 
-    fn soften_rows_back<T: Element>(out: &[T], grad: &[T], width: usize, dx: &mut [T]) {
+    fn softmax_rows_vjp<T: Element>(out: &[T], grad: &[T], width: usize, dx: &mut [T]) {
         let rows = dx.chunks_exact_mut(width).zip(out.chunks_exact(width)).zip(grad.chunks_exact(width));
         for ((dx, p), g) in rows {
             let mean = T::from_f64(sum(p, g, |p, g| p * g));

@@ -17,7 +17,7 @@ use crate::{Error, Layer, Node, Result, Tape};
 /// To input and all parameters; candle-nn's `sdpa` and `softmax_last_dim` cut it.
 ///
 /// # Numerics
-/// On the CPU the T x T soft-max is made in blocks of rows and never kept: the way back makes it again, bit
+/// On the CPU the T x T soft-max is made in blocks of rows and never kept: the backward pass makes it again, bit
 /// by bit, from the maximum and sum of every row. On a device it is kept.
 ///
 /// # Errors

@@ -3,14 +3,14 @@ use crate::backend::Grids;
 use crate::varmap::{Init, Parameter, VarBuilder};
 use crate::{Error, Layer, Node, Result, Tape};
 
-/// Puts a learned class token before the tokens of every image and adds a learned embedding of their places.
+/// Puts a learned class token before the tokens of every image and adds a learned embedding of their positions.
 ///
 /// The embedding may belong to another grid of patches than the image's: then that of the patches is interpolated
 /// (bicubic, with the kernel widened where the grid shrinks, as timm and PyTorch do it), in every pass, so that what is
 /// learned and stored keeps its size.
 ///
 /// ```text
-/// y = concat(class, x) + concat(place of class, interpolated places of patches)
+/// y = concat(class, x) + concat(position of class, interpolated positions of patches)
 /// ```
 ///
 /// # Shapes
@@ -32,7 +32,7 @@ pub struct ClassToken {
     grid: usize,
     stored: usize,
     class: Parameter,
-    places: Parameter,
+    positions: Parameter,
 }
 
 impl ClassToken {
@@ -48,8 +48,8 @@ impl ClassToken {
             return Err(Error::Setting { layer: name, what });
         }
         let class = vb.trainable("cls_token", (1, 1, width), Init::Normal(0.02))?;
-        let places = vb.trainable("pos_embed", (1, 1 + stored * stored, width), Init::Normal(0.02))?;
-        Ok(Self { name, width, grid, stored, class, places })
+        let positions = vb.trainable("pos_embed", (1, 1 + stored * stored, width), Init::Normal(0.02))?;
+        Ok(Self { name, width, grid, stored, class, positions })
     }
 }
 
@@ -64,15 +64,15 @@ impl Layer for ClassToken {
             return Err(input::wrong(&self.name, x, format!("the layer takes {patches} tokens of {width} channels")));
         }
         let (backend, id, grids) = (tape.backend(), x.id(), Grids { stored: self.stored, image: self.grid });
-        let out = backend.class_token(grids, x.tensor(), self.class.tensor(), self.places.tensor())?;
-        let (class, places) = (self.class.clone(), self.places.clone());
-        Ok(tape.push(out, &[x], &[&self.class, &self.places], move |grad, grads| {
-            if class.trains() || places.trains() {
+        let out = backend.class_token(grids, x.tensor(), self.class.tensor(), self.positions.tensor())?;
+        let (class, positions) = (self.class.clone(), self.positions.clone());
+        Ok(tape.push(out, &[x], &[&self.class, &self.positions], move |grad, grads| {
+            if class.trains() || positions.trains() {
                 let sum = backend.sum_images(&grad)?;
                 grads.add_parameter(&class, || Ok(sum.narrow(1, 0, 1)?.force_contiguous()?))?;
-                grads.add_parameter(&places, || Ok(backend.places_vjp(grids, &sum)?))?;
+                grads.add_parameter(&positions, || Ok(backend.positions_vjp(grids, &sum)?))?;
             }
-            grads.add(id, || Ok(backend.rest(&grad)?))
+            grads.add(id, || Ok(backend.without_first(&grad)?))
         }))
     }
 }

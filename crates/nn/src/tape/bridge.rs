@@ -41,20 +41,21 @@ pub fn forward_on(
     let out = f(&input, &mut tape)?;
     let (Some(recording), true) = (tape.recording, out.id.wants_grad()) else { return Ok(out.tensor) };
     let parameters = recording.parameters;
-    let rest = Rest(Arc::new(Mutex::new(State::Waiting { operations: recording.operations, end: out.id, backend })));
+    let pending =
+        Pending(Arc::new(Mutex::new(State::Waiting { operations: recording.operations, end: out.id, backend })));
     // Every link hands the result on and has up to two tensors of its own; the last one made is asked first for its
     // gradients, walks the tape and leaves the others theirs.
     let mut end = unshared(out.tensor)?;
     if x.track_op() {
-        end = end.apply_op2(x, Link::new(&rest, [None, None]))?;
+        end = end.apply_op2(x, Link::new(&pending, [None, None]))?;
     }
     for pair in parameters.chunks(2) {
         end = match pair {
             [a, b] => {
                 let ids = [Some(a.id()), Some(b.id())];
-                end.apply_op3(a.tensor(), b.tensor(), Link::new(&rest, ids))?
+                end.apply_op3(a.tensor(), b.tensor(), Link::new(&pending, ids))?
             }
-            [a, ..] => end.apply_op2(a.tensor(), Link::new(&rest, [Some(a.id()), None]))?,
+            [a, ..] => end.apply_op2(a.tensor(), Link::new(&pending, [Some(a.id()), None]))?,
             [] => end,
         };
     }
@@ -151,9 +152,9 @@ enum State {
 
 /// The tape behind a result, or its gradients once they are found.
 #[derive(Clone)]
-struct Rest(Arc<Mutex<State>>);
+struct Pending(Arc<Mutex<State>>);
 
-impl Rest {
+impl Pending {
     fn gradient<R>(&self, grad: &Tensor, take: impl FnOnce(&mut Gradients) -> R) -> candle_core::Result<R> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Waiting { .. } = &*state
@@ -170,7 +171,7 @@ impl Rest {
 
 /// Identity of its first argument; a place in candle's graph where the gradients of the others leave the tape.
 struct Link {
-    rest: Rest,
+    pending: Pending,
     /// The parameters; where both are none the second argument is the pass's input.
     ids: [Option<TensorId>; 2],
     /// Whether it has been asked already.
@@ -178,8 +179,8 @@ struct Link {
 }
 
 impl Link {
-    fn new(rest: &Rest, ids: [Option<TensorId>; 2]) -> Self {
-        Self { rest: rest.clone(), ids, asked: AtomicBool::new(false) }
+    fn new(pending: &Pending, ids: [Option<TensorId>; 2]) -> Self {
+        Self { pending: pending.clone(), ids, asked: AtomicBool::new(false) }
     }
 
     /// A copy, wherever it lies.
@@ -191,7 +192,7 @@ impl Link {
         if self.asked.swap(true, Ordering::Relaxed) {
             candle_core::bail!("npair-nn: this result has been differentiated already; run the forward pass again");
         }
-        self.rest.gradient(grad, |found| match self.ids {
+        self.pending.gradient(grad, |found| match self.ids {
             [None, None] => [found.take_input(), None],
             ids => ids.map(|id| id.and_then(|id| found.take(id))),
         })

@@ -73,7 +73,7 @@ impl Backend for Cpu {
     }
 
     fn gelu_vjp(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| with(grad, |g| shaped(gelu::gelu_back(v, g), x))))
+        by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| with(grad, |g| shaped(gelu::gelu_vjp(v, g), x))))
     }
 
     fn softmax(&self, x: &Tensor) -> Result<Tensor> {
@@ -82,7 +82,7 @@ impl Backend for Cpu {
 
     fn softmax_vjp(&self, out: &Tensor, grad: &Tensor) -> Result<Tensor> {
         by_dtype!(out.dtype(), NAME, T => with(out, |p: &[T]| with(grad, |g| {
-            shaped(row::softmax_back(p, width(out), g), out)
+            shaped(row::softmax_vjp(p, width(out), g), out)
         })))
     }
 
@@ -194,9 +194,9 @@ impl Backend for Cpu {
             if !wanted {
                 return Ok((tensor(pool::max_values(&window, x), shape)?, None));
             }
-            let (out, places) = pool::max(&window, x);
+            let (out, indices) = pool::max(&window, x);
             let vjp: Vjp = Box::new(move |grad| {
-                with(grad, |g: &[T]| tensor(pool::max_gradient(&window, &places, g), image))
+                with(grad, |g: &[T]| tensor(pool::max_gradient(&window, &indices, g), image))
             });
             Ok((tensor(out, shape)?, Some(vjp)))
         }))
@@ -242,13 +242,13 @@ impl Backend for Cpu {
         by_dtype!(first.dtype(), NAME, T => {
             let storages: Vec<_> = parts.iter().map(|part| part.storage_and_layout()).collect();
             let slices = storages.iter().zip(parts).map(|((s, layout), part)| Ok((slice::<T>(s, layout)?, width(part))));
-            tensor(columns::beside(&slices.collect::<Result<Vec<_>>>()?, rows), with_width(first, total))
+            tensor(columns::concat(&slices.collect::<Result<Vec<_>>>()?, rows), with_width(first, total))
         })
     }
 
     fn columns(&self, x: &Tensor, from: usize, count: usize) -> Result<Tensor> {
         by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| {
-            tensor(columns::gather(v, width(x), from, count), with_width(x, count))
+            tensor(columns::slice(v, width(x), from, count), with_width(x, count))
         }))
     }
 
@@ -265,17 +265,17 @@ impl Backend for Cpu {
             let result = out.clone();
             let vjp: Vjp = Box::new(move |grad| {
                 with(&kept, |v: &[T]| with(&result, |y| with(grad, |g| {
-                    shaped(heads.attend_back(v, y, &rows, g), &kept)
+                    shaped(heads.attend_vjp(v, y, &rows, g), &kept)
                 })))
             });
             Ok((out, vjp))
         })
     }
 
-    fn class_token(&self, grids: Grids, x: &Tensor, class: &Tensor, places: &Tensor) -> Result<Tensor> {
+    fn class_token(&self, grids: Grids, x: &Tensor, class: &Tensor, positions: &Tensor) -> Result<Tensor> {
         let (batch, tokens, width) = x.dims3()?;
-        by_dtype!(x.dtype(), NAME, T => with(x, |x: &[T]| with(class, |class: &[T]| with(places, |places: &[T]| {
-            let (of_class, of_patches) = places.split_at(width);
+        by_dtype!(x.dtype(), NAME, T => with(x, |x: &[T]| with(class, |class: &[T]| with(positions, |positions: &[T]| {
+            let (of_class, of_patches) = positions.split_at(width);
             let resampled = resample::<T>(grids).map(|r| r.forward(of_patches, width));
             let head: Vec<T> = class.iter().zip(of_class).map(|(&c, &p)| c + p).collect();
             let made = tokens::prepend(x, &head, resampled.as_deref().unwrap_or(of_patches));
@@ -290,7 +290,7 @@ impl Backend for Cpu {
         }))
     }
 
-    fn places_vjp(&self, grids: Grids, sum: &Tensor) -> Result<Tensor> {
+    fn positions_vjp(&self, grids: Grids, sum: &Tensor) -> Result<Tensor> {
         let (width, stored) = (width(sum), 1 + grids.stored * grids.stored);
         by_dtype!(sum.dtype(), NAME, T => with(sum, |sums: &[T]| {
             let (of_class, of_patches) = sums.split_at(width);
@@ -301,24 +301,24 @@ impl Backend for Cpu {
         }))
     }
 
-    fn rest(&self, x: &Tensor) -> Result<Tensor> {
+    fn without_first(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, count, width) = x.dims3()?;
         by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| {
-            tensor(tokens::tail(v, width, count * width), (batch, count - 1, width))
+            tensor(tokens::without_first(v, width, count * width), (batch, count - 1, width))
         }))
     }
 
     fn first(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, count, width) = x.dims3()?;
         by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| {
-            tensor(tokens::heads(v, width, count * width), (batch, width))
+            tensor(tokens::first(v, width, count * width), (batch, width))
         }))
     }
 
     fn first_vjp(&self, grad: &Tensor, count: usize) -> Result<Tensor> {
         let (batch, width) = grad.dims2()?;
         by_dtype!(grad.dtype(), NAME, T => with(grad, |g: &[T]| {
-            tensor(tokens::heads_back(g, width, count * width), (batch, count, width))
+            tensor(tokens::first_vjp(g, width, count * width), (batch, count, width))
         }))
     }
 }

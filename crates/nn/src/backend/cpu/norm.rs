@@ -2,7 +2,7 @@
 
 use super::host::{shaped, tensor, values, with, with_some};
 use super::{Backend, BatchNorm, BatchNormCall, BatchNormGradients, BatchNormVjp, Cpu, LayerNormVjp, width};
-use crate::kernel::norm::{self, Affine, After, Mask, Moments};
+use crate::kernel::norm::{self, Affine, After, Backward, Mask, Moments};
 use crate::kernel::{Element, row};
 use candle_core::{Device, Result, Tensor};
 
@@ -45,7 +45,7 @@ pub(super) fn batch_norm<T: Element>(
             None => grad,
         };
         let found = with(&kept, |x: &[T]| {
-            with(&grad, |grad| Ok(norm::gradient(channels, x, grad, &affine, &inverse, mask, of_batch, wants_input)))
+            with(&grad, |grad| Ok(norm::gradient(x, grad, &affine, &inverse, Backward { mask, of_batch, wants_input })))
         })?;
         Ok(BatchNormGradients {
             shortcut: grad,
@@ -112,12 +112,12 @@ pub(super) fn layer_norm<T: Element>(
 impl<T: Element> LayerNormVjp for Rows<T> {
     fn weight(&self, grad: &Tensor) -> Result<Tensor> {
         let width = width(&self.x);
-        with(&self.x, |v: &[T]| with(grad, |g| tensor(row::normalize_scale_back(v, width, &self.moments, g), width)))
+        with(&self.x, |v: &[T]| with(grad, |g| tensor(row::normalize_scale_vjp(v, width, &self.moments, g), width)))
     }
 
     fn input(&self, grad: &Tensor) -> Result<Tensor> {
         with(&self.x, |v: &[T]| {
-            with(&self.weight, |w| with(grad, |g| shaped(row::normalize_back(v, w, &self.moments, g), &self.x)))
+            with(&self.weight, |w| with(grad, |g| shaped(row::normalize_vjp(v, w, &self.moments, g), &self.x)))
         })
     }
 }

@@ -43,6 +43,14 @@ const SPREAD: usize = 1024;
 /// Rows of a tile, at most.
 const MOST_ROWS: usize = 16;
 
+/// The gradient of the maps, of whose `channels` a group has those from `first` on.
+#[derive(Clone, Copy)]
+struct Maps<'a, T> {
+    values: &'a [T],
+    channels: usize,
+    first: usize,
+}
+
 /// Gradient of the weights: per part of the map's rows first, then over the parts in order, so that the bits do not
 /// depend on the number of threads.
 pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> Vec<T> {
@@ -53,7 +61,8 @@ pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> 
     let mut dw = vec![T::ZERO; g.outputs * g.patch()];
     for group in 0..g.groups {
         let columns = Columns::new(outputs);
-        let sums = sums(&g.windows(group), x, dout, g.outputs, group * outputs, &columns);
+        let sums =
+            sums(&g.windows(group), x, Maps { values: dout, channels: g.outputs, first: group * outputs }, &columns);
         let dw = &mut dw[group * outputs * g.patch()..][..outputs * g.patch()];
         // (window entry, column) of a panel to (output, input, tap), some channels at a time: what is read of the panel
         // stays in the first cache.
@@ -83,14 +92,7 @@ pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> 
 }
 
 /// For every panel of columns, window entries times the gradient: panel by panel, (entry, column).
-fn sums<T: Element>(
-    windows: &Windows,
-    x: &[T],
-    dout: &[T],
-    channels: usize,
-    channel: usize,
-    columns: &Columns<T>,
-) -> Vec<T> {
+fn sums<T: Element>(windows: &Windows, x: &[T], dout: Maps<T>, columns: &Columns<T>) -> Vec<T> {
     let size: usize = columns.panels.iter().map(|p| p.2.columns * windows.size()).sum();
     let count = (VALUES / size.max(1)).clamp(1, PARTS);
     let parts = parts(windows.rows(), count);
@@ -102,10 +104,8 @@ fn sums<T: Element>(
             (0..groups).map(move |at| (rows.clone(), cut(at)..cut(at + 1)))
         })
         .collect();
-    let sums: Vec<Vec<T>> = tasks
-        .into_par_iter()
-        .map(|(rows, panels)| part(windows, x, dout, channels, channel, columns, rows, panels))
-        .collect();
+    let sums: Vec<Vec<T>> =
+        tasks.into_par_iter().map(|(rows, panels)| part(windows, x, dout, columns, rows, panels)).collect();
     let mut total = sums.chunks(groups);
     let Some(first) = total.next() else { return vec![T::ZERO; size] };
     let mut sum = first.concat();
@@ -125,9 +125,7 @@ fn sums<T: Element>(
 fn part<T: Element>(
     windows: &Windows,
     x: &[T],
-    dout: &[T],
-    channels: usize,
-    channel: usize,
+    dout: Maps<T>,
     columns: &Columns<T>,
     rows: Range<usize>,
     panels: Range<usize>,
@@ -146,7 +144,7 @@ fn part<T: Element>(
             view.values.iter().flat_map(|r| (0..r.len).map(move |k| r.start + k * r.step)).collect();
         let runs = pixel_runs(&view.corners, windows.count.1, windows.step.1 * windows.channels);
         let count = view.corners.len();
-        let packed = pack(dout, channels, channel, at * windows.count.1, count, panels, packed.room(count * width));
+        let packed = pack(dout, at * windows.count.1, count, panels, packed.room(count * width));
         let pixels = blocks(&runs, STEPS);
         // Pixels far apart would fight for the same lines of the first cache.
         let spread = windows.step.1 * windows.channels * size_of::<T>() >= SPREAD;
@@ -167,7 +165,7 @@ fn part<T: Element>(
                 for &(_, _, kernel) in panels {
                     let width = kernel.columns;
                     let sums = &mut sums[to + block * ENTRIES * width..][..offsets.len() * width];
-                    add_products(kernel, source, rows, runs, &packed[y + from * width..], sums, !spread && y == 0);
+                    add_products(kernel, (source, rows, runs), &packed[y + from * width..], sums, !spread && y == 0);
                     to += width * entries;
                     y += width * count;
                 }
@@ -194,12 +192,10 @@ fn gather<T: Element>(view: &View<T>, from: usize, offsets: &[usize], to: &mut [
     }
 }
 
-/// Adds the products of all rows with a panel of gradients to `sums`, (row, column); `ahead` if the rows are far away.
+/// Adds the products of all rows of `x` with a panel of gradients to `sums`, (row, column); `ahead` if the rows are far away.
 fn add_products<T: Element>(
     kernel: Kernel<T>,
-    x: &[T],
-    rows: &[usize],
-    runs: &[Run],
+    (x, rows, runs): (&[T], &[usize], &[Run]),
     y: &[T],
     sums: &mut [T],
     ahead: bool,
@@ -216,15 +212,14 @@ fn add_products<T: Element>(
 
 /// The gradients of `count` pixels from `first` on, panel by panel, (pixel, column).
 fn pack<'a, T: Element>(
-    dout: &[T],
-    channels: usize,
-    channel: usize,
+    dout: Maps<T>,
     first: usize,
     count: usize,
     panels: &[(usize, usize, Kernel<T>)],
     packed: &'a mut [T],
 ) -> &'a [T] {
-    for (pixel, row) in dout[first * channels..(first + count) * channels].chunks_exact(channels).enumerate() {
+    let Maps { values, channels, first: channel } = dout;
+    for (pixel, row) in values[first * channels..(first + count) * channels].chunks_exact(channels).enumerate() {
         let mut start = 0;
         for &(first, columns, kernel) in panels {
             let to = &mut packed[start + pixel * kernel.columns..][..kernel.columns];

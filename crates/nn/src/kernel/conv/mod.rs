@@ -10,7 +10,7 @@ pub(crate) use geometry::Geometry;
 
 use super::norm::{self, Moments};
 use super::{Element, Unwritten};
-use multiply::{Finish, multiply};
+use multiply::{Finish, Output, multiply};
 use npair_simd::{Columns, Panels};
 
 pub(crate) use gradient::weight_gradient;
@@ -73,8 +73,13 @@ pub(crate) fn forward_with_moments<T: Element>(
             Affine { bias: None, plus: None, relu: false, .. } => Finish::Nothing,
             Affine { bias, plus, relu, .. } => Finish::Affine { bias: bias.map(|b| &b[first..]), plus, relu },
         };
-        found =
-            multiply(&g.windows(group), x, &panels, &g.places(group), finish, out.shared(), wanted && g.groups == 1);
+        found = multiply(
+            &g.windows(group),
+            x,
+            &panels,
+            finish,
+            Output { places: &g.places(group), values: out.shared(), moments: wanted && g.groups == 1 },
+        );
     }
     // SAFETY: every pixel of the map has been written, for all groups of channels.
     let out = unsafe { out.written() };
@@ -105,7 +110,13 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
                     }
                 }
             });
-            multiply(&phase.windows, dout, &panels, &phase.places, Finish::Nothing, dx.shared(), false);
+            multiply(
+                &phase.windows,
+                dout,
+                &panels,
+                Finish::Nothing,
+                Output { places: &phase.places, values: dx.shared(), moments: false },
+            );
         }
     }
     // SAFETY: every pixel belongs to one of the phases; without a tap its sum is 0, and written.

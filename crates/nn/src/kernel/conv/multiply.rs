@@ -24,17 +24,37 @@ const STEPS: usize = 128;
 /// Values that a task makes, at most.
 const RESULTS: usize = 1 << 18;
 
-/// Windows times panels: every pixel of the map at its place in `out`. With `moments`, which is for maps whose channels
-/// are all made here and whose pixels follow each other, perhaps also the moments of every channel.
+/// Where the pixels of a map go.
+#[derive(Clone, Copy)]
+pub(super) struct Output<'a, T> {
+    pub places: &'a Places,
+    pub values: Shared<'a, T>,
+    /// Whether moments are wanted, which is for maps whose channels are all made here and whose pixels follow each other.
+    pub moments: bool,
+}
+
+/// The biases of every panel, filled up to its columns.
+fn biases<T: Element>(panels: &Panels<T>, finish: Finish<T>) -> Vec<Vec<T>> {
+    let Finish::Affine { bias, .. } = finish else { return Vec::new() };
+    let fill = |&(first, count, kernel): &(usize, usize, npair_simd::Kernel<T>)| {
+        let mut values = vec![T::ZERO; kernel.columns];
+        if let Some(bias) = bias {
+            values[..count].copy_from_slice(&bias[first..first + count]);
+        }
+        values
+    };
+    panels.columns.panels.iter().map(fill).collect()
+}
+
+/// Windows times panels: every pixel of the map at its place in the output, and perhaps the moments of every channel.
 pub(super) fn multiply<T: Element>(
     windows: &Windows,
     x: &[T],
     panels: &Panels<T>,
-    places: &Places,
     finish: Finish<T>,
-    out: Shared<T>,
-    moments: bool,
+    output: Output<T>,
 ) -> Option<Moments> {
+    let Output { places, values: out, moments } = output;
     let rows = windows.rows();
     let pixels = rows * windows.count.1;
     if pixels == 0 {
@@ -48,19 +68,7 @@ pub(super) fn multiply<T: Element>(
     let band = rows.div_ceil(bands);
     // Few pixels: tasks share them and have some of the columns each.
     let groups = (TASKS / 2).div_ceil(bands).min(panels.columns.panels.len()).max(1);
-    let biases: Vec<Vec<T>> = match finish {
-        Finish::Nothing => Vec::new(),
-        Finish::Affine { bias, .. } => {
-            let fill = |&(first, count, kernel): &(usize, usize, npair_simd::Kernel<T>)| {
-                let mut values = vec![T::ZERO; kernel.columns];
-                if let Some(bias) = bias {
-                    values[..count].copy_from_slice(&bias[first..first + count]);
-                }
-                values
-            };
-            panels.columns.panels.iter().map(fill).collect()
-        }
-    };
+    let biases = biases(panels, finish);
     let task = |padded: &mut Vec<T>, task: usize| {
         let (at, group) = (task / groups, task % groups);
         let band = at * band..rows.min((at + 1) * band);

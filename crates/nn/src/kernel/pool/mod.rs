@@ -9,42 +9,43 @@ use npair_simd::vectorised;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
-/// Largest value of every window, and which of the window's places it stood at: the first of several in the order of
-/// rows; a NaN counts as larger than everything and the last of several wins (both as in PyTorch). Places are numbered
+/// Largest value of every window, and which of the window's indices it stood at: the first of several in the order of
+/// rows; a NaN counts as larger than everything and the last of several wins (both as in PyTorch). Indices are numbered
 /// row by row in a window that is not cut at the edges.
 pub(crate) fn max<T: Element>(w: &Window, x: &[T]) -> (Vec<T>, Vec<u32>) {
     let len = w.batch * w.map_pixels() * w.channels;
-    let (mut out, mut places) = (Unwritten::new(len), Unwritten::new(len));
+    let (mut out, mut indices) = (Unwritten::new(len), Unwritten::new(len));
     let line = (w.map.1 * w.channels).max(1);
-    let lines = out.values_mut().par_chunks_mut(line).zip(places.values_mut().par_chunks_mut(line));
-    lines.enumerate().for_each(|(row, (out, places))| {
-        for (j, (out, places)) in out.chunks_exact_mut(w.channels).zip(places.chunks_exact_mut(w.channels)).enumerate()
+    let lines = out.values_mut().par_chunks_mut(line).zip(indices.values_mut().par_chunks_mut(line));
+    lines.enumerate().for_each(|(row, (out, indices))| {
+        for (j, (out, indices)) in
+            out.chunks_exact_mut(w.channels).zip(indices.chunks_exact_mut(w.channels)).enumerate()
         {
             let mut pixels = pixels(w, x, row, j);
             // Windows are not empty.
             let Some((here, values)) = pixels.next() else { continue };
             copy(values, out);
-            places.fill(MaybeUninit::new(here));
+            indices.fill(MaybeUninit::new(here));
             // SAFETY: all have just been written.
-            let (out, places) = unsafe { (written(out), written(places)) };
+            let (out, indices) = unsafe { (written(out), written(indices)) };
             for (here, values) in pixels {
-                raise(values, here, out, places);
+                raise(values, here, out, indices);
             }
         }
     });
     // SAFETY: every window has a pixel, so every value has been written.
-    unsafe { (out.written(), places.written()) }
+    unsafe { (out.written(), indices.written()) }
 }
 
 vectorised! {
     /// Takes the values that are larger than those so far.
-    fn raise<T: Element>(values: &[T], here: u32, out: &mut [T], places: &mut [u32]) {
-        let len = values.len().min(out.len()).min(places.len());
-        let (values, out, places) = (&values[..len], &mut out[..len], &mut places[..len]);
+    fn raise<T: Element>(values: &[T], here: u32, out: &mut [T], indices: &mut [u32]) {
+        let len = values.len().min(out.len()).min(indices.len());
+        let (values, out, indices) = (&values[..len], &mut out[..len], &mut indices[..len]);
         for c in 0..len {
             let better = (values[c] > out[c]) | values[c].is_nan();
             out[c] = if better { values[c] } else { out[c] };
-            places[c] = if better { here } else { places[c] };
+            indices[c] = if better { here } else { indices[c] };
         }
     }
 
@@ -55,8 +56,8 @@ vectorised! {
     }
 
     /// Adds `grad` where the maximum stood at `here`.
-    fn give<T: Element>(here: u32, places: &[u32], grad: &[T], dx: &mut [T]) {
-        for ((d, &p), &g) in dx.iter_mut().zip(places).zip(grad) {
+    fn give<T: Element>(here: u32, indices: &[u32], grad: &[T], dx: &mut [T]) {
+        for ((d, &p), &g) in dx.iter_mut().zip(indices).zip(grad) {
             *d += if p == here { g } else { T::ZERO };
         }
     }
@@ -99,27 +100,27 @@ pub(crate) fn max_values<T: Element>(w: &Window, x: &[T]) -> Vec<T> {
     unsafe { write_by_chunks(w.batch * w.map_pixels() * w.channels, w.map.1 * w.channels, write) }
 }
 
-/// The pixels of window `j` in row `row` of the maps, each with its place.
+/// The pixels of window `j` in row `row` of the maps, each with its index.
 #[inline(always)]
 fn pixels<'a, T>(w: &'a Window, x: &'a [T], row: usize, j: usize) -> impl Iterator<Item = (u32, &'a [T])> {
     let (c, b, i) = (w.channels, row / w.map.0, row % w.map.0);
     let image = &x[b * w.pixels() * c..][..w.pixels() * c];
     let (rows, columns) = w.of(i, j);
     let row = move |y: usize| (columns.0..columns.1).map(move |x| (y, x));
-    (rows.0..rows.1).flat_map(row).map(move |(y, x)| (place(w, (i, j), (y, x)), &image[(y * w.image.1 + x) * c..][..c]))
+    (rows.0..rows.1).flat_map(row).map(move |(y, x)| (index(w, (i, j), (y, x)), &image[(y * w.image.1 + x) * c..][..c]))
 }
 
-fn place(w: &Window, (i, j): (usize, usize), (y, x): (usize, usize)) -> u32 {
+fn index(w: &Window, (i, j): (usize, usize), (y, x): (usize, usize)) -> u32 {
     let (down, across) = (y + w.padding.0 - i * w.stride.0, x + w.padding.1 - j * w.stride.1);
     (down * w.kernel.1 + across) as u32
 }
 
-/// Gradient of [`max`] from the gradient of its values and their places.
-pub(crate) fn max_gradient<T: Element>(w: &Window, places: &[u32], grad: &[T]) -> Vec<T> {
+/// Gradient of [`max`] from the gradient of its values and their indices.
+pub(crate) fn max_gradient<T: Element>(w: &Window, indices: &[u32], grad: &[T]) -> Vec<T> {
     gather(w, |dx, window, (down, across)| {
         let here = (down * w.kernel.1 + across) as u32;
         let at = window * w.channels;
-        give(here, &places[at..at + w.channels], &grad[at..at + w.channels], dx);
+        give(here, &indices[at..at + w.channels], &grad[at..at + w.channels], dx);
     })
 }
 
@@ -153,7 +154,7 @@ pub(crate) fn mean_gradient<T: Element>(w: &Window, grad: &[T], count_padding: b
     })
 }
 
-/// For every pixel, `f(its gradient, window, place in the window)` for all windows that it lies in, in their order: so
+/// For every pixel, `f(its gradient, window, index in the window)` for all windows that it lies in, in their order: so
 /// tasks share nothing.
 fn gather<T: Element>(w: &Window, f: impl Fn(&mut [T], usize, (usize, usize)) + Sync) -> Vec<T> {
     let c = w.channels;

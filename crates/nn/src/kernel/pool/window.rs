@@ -30,7 +30,7 @@ impl Window {
         (rows, cut(j, self.stride.1, self.padding.1, self.kernel.1, self.image.1))
     }
 
-    /// The windows that pixel `at` (a row or a column) lies in, and its place in each.
+    /// The windows that pixel `at` (a row or a column) lies in, and its index in each.
     pub(crate) fn over(at: usize, kernel: usize, stride: usize, padding: usize, map: usize) -> Vec<(usize, usize)> {
         let shifted = at + padding;
         let first = (shifted + 1).saturating_sub(kernel).div_ceil(stride);
