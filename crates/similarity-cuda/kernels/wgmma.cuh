@@ -226,9 +226,12 @@ static __device__ __forceinline__ void products_end() {
     asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 #endif
 }
-// Waits until all but the last `N` groups are done.
+// Waits until all but the last `N` groups are done, for all four warps: they multiply together, so that one thread may say for all of
+// them that a factor is no longer needed.
 template <int N> static __device__ __forceinline__ void products_wait() {
-#ifndef NPAIR_EMULATED
+#ifdef NPAIR_EMULATED
+    emulated::named_barrier(8 + threadIdx.x / GROUP, GROUP, false);
+#else
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory");
 #endif
 }
