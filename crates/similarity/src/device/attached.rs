@@ -51,11 +51,10 @@ fn cpu_value(value: &Tensor) -> Result<(CpuStorage, Shape)> {
 #[cfg(feature = "cuda")]
 fn cuda_value(value: &Tensor) -> Result<(candle_core::CudaStorage, Shape)> {
     use candle_core::backend::BackendStorage;
-    match value.storage_and_layout() {
-        (storage, layout) => match &*storage {
-            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, value.shape().clone())),
-            _ => bail!("npair: a result is on another device than its sides"),
-        },
+    let (storage, layout) = value.storage_and_layout();
+    match &*storage {
+        Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, value.shape().clone())),
+        _ => bail!("npair: a result is on another device than its sides"),
     }
 }
 

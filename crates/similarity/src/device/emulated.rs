@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::params::Params;
-use super::{BOX_WIDTH, Chip, Groups, In, Launch, Precision, Tiles};
+use super::{BOX_WIDTH, Chip, Groups, In, Launch, Map, Precision, Tiles};
 use candle_core::{CpuStorage, DType, Device, Result, Shape, Storage, Tensor, bail};
 use npair_testkit::require::{Need, not_run};
 use std::alloc::{Layout, alloc, dealloc};
@@ -273,29 +273,12 @@ impl Chip for Emulated {
             });
         }
         let factors = buffers.split_off(buffers.len() - maps.len());
-        let mut tensor_maps: Vec<TensorMap> = maps
-            .iter()
-            .zip(factors)
-            .map(|(map, address)| TensorMap {
-                address,
-                width: map.stride as u64,
-                rows: map.rows as u64,
-                stride: map.stride as u64,
-                box_width: BOX_WIDTH as u32,
-                box_rows: map.box_rows as u32,
-                woven: u64::from(map.woven),
-                rest: [0; 10],
-            })
-            .collect();
+        let mut tensor_maps: Vec<TensorMap> =
+            maps.iter().zip(factors).map(|(map, address)| tensor_map(map, address)).collect();
         buffers.extend(tensor_maps.iter_mut().map(|map| (map as *mut TensorMap).cast::<c_void>()));
         let grid = grid.map(|n| n as u32);
         assert!(grid.iter().all(|&n| n > 0) && grid[1] <= 65_535 && grid[2] <= 65_535, "{kernel}: {grid:?}");
-        let most = match self.which {
-            Which::Metal => 32 << 10,
-            Which::Cuda | Which::Hopper if maps.is_empty() => self.tiles().shared,
-            // What a block can have on compute capability 9.0.
-            Which::Cuda | Which::Hopper => 227 << 10,
-        };
+        let most = self.most_shared(!maps.is_empty());
         assert!(shared <= most, "{kernel} asks for {shared} bytes of shared memory");
         // SAFETY: the library has the symbol or says that it has not; the kernel takes as many buffers as are given, which
         // lie where they are until it returns, and writes to the first ones alone, which are borrowed mutably.
@@ -334,5 +317,31 @@ impl Chip for Emulated {
             DType::U32 => Tensor::from_vec(buffer.to_vec::<u32>()[..count].to_vec(), shape, cpu),
             other => bail!("no tensors of {other:?}"),
         }
+    }
+}
+
+impl Emulated {
+    /// The shared memory that a block can have: more where it takes factors through the copy engine.
+    fn most_shared(&self, engine: bool) -> usize {
+        match self.which {
+            Which::Metal => 32 << 10,
+            // What a block can have on compute capability 9.0.
+            Which::Cuda | Which::Hopper if engine => 227 << 10,
+            Which::Cuda | Which::Hopper => self.tiles().shared,
+        }
+    }
+}
+
+/// A factor as the emulated copy engine takes it.
+fn tensor_map(map: &Map<'_, Memory>, address: *mut c_void) -> TensorMap {
+    TensorMap {
+        address,
+        width: map.stride as u64,
+        rows: map.rows as u64,
+        stride: map.stride as u64,
+        box_width: BOX_WIDTH as u32,
+        box_rows: map.box_rows as u32,
+        woven: u64::from(map.woven),
+        rest: [0; 10],
     }
 }

@@ -2,7 +2,7 @@
 
 use super::params::Params;
 use super::search::{Search, fill};
-use super::{Chip, In, Launch, Map, MaskBuffers, Side, start_groups};
+use super::{Chip, GroupsLaunch, In, Launch, Map, MaskBuffers, Side};
 use candle_core::{DType, Result, Tensor, bail};
 
 /// One entry of every row of the matrix, on the device of its sides.
@@ -44,24 +44,26 @@ impl Search<'_> {
         };
         let ([row_terms, column_terms], [row_classes, column_classes]) = (self.terms.ins(), mask.ins());
         let (across, down) = (columns.div_ceil(tiles.columns), rows.div_ceil(tiles.rows));
+        let marks = [row_terms, column_terms, row_classes, column_classes];
+        let outs = vec![&mut best];
         match chip.groups(dtype, width) {
             None => chip.launch(Launch {
                 kernel: format!("npair_extremes_{variant}"),
                 grid: [across.min(tiles.beside), down, 1],
                 threads: tiles.threads,
                 shared: tiles.shared,
-                outs: vec![&mut best],
-                ins: vec![queries.from(0), gallery.from(0), row_terms, column_terms, row_classes, column_classes],
+                outs,
+                ins: [&[queries.from(0), gallery.from(0)], &marks[..]].concat(),
                 maps: vec![],
                 params,
             })?,
             Some(groups) => {
-                let ins = vec![row_terms, column_terms, row_classes, column_classes];
                 let maps = vec![
                     Map::new(queries.from(0), rows, stride, tiles.rows),
                     Map::new(gallery.from(0), columns, stride, tiles.columns),
                 ];
-                start_groups(chip, groups, ("extremes", variant, across * down), vec![&mut best], ins, maps, params)?;
+                let (name, tiles, ins) = ("extremes", across * down, marks.to_vec());
+                GroupsLaunch { name, variant, tiles, outs, ins, maps, params }.start(chip, groups)?;
             }
         }
         chip.launch(Launch {

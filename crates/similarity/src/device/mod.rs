@@ -26,6 +26,7 @@ mod search;
 mod soft;
 #[cfg(test)]
 mod tests;
+mod waves;
 
 pub(crate) use attached::{mean, per_row};
 pub use extremes::Extremes;
@@ -177,18 +178,25 @@ impl<'a, B> In<'a, B> {
     }
 }
 
-/// Starts one of the kernels with a copy engine: its name, the sides' type and its tiles.
-pub(crate) fn start_groups<C: Chip>(
-    chip: &C,
-    groups: Groups,
-    (name, variant, tiles): (&str, &str, usize),
-    outs: Vec<&mut C::Buffer>,
-    ins: Vec<In<C::Buffer>>,
-    maps: Vec<Map<C::Buffer>>,
-    params: Params,
-) -> Result<()> {
-    let (kernel, grid) = (format!("npair_wgmma_{name}_{variant}"), [groups.blocks.min(tiles), 1, 1]);
-    chip.launch(Launch { kernel, grid, threads: groups.threads, shared: groups.shared, outs, ins, maps, params })
+/// One start of a kernel that takes its factors through the copy engine.
+pub(crate) struct GroupsLaunch<'a, B> {
+    /// What it computes, and the part of its name that says the sides' type.
+    pub(crate) name: &'static str,
+    pub(crate) variant: &'static str,
+    /// How many tiles there are in all.
+    pub(crate) tiles: usize,
+    pub(crate) outs: Vec<&'a mut B>,
+    pub(crate) ins: Vec<In<'a, B>>,
+    pub(crate) maps: Vec<Map<'a, B>>,
+    pub(crate) params: Params,
+}
+
+impl<B> GroupsLaunch<'_, B> {
+    pub(crate) fn start<C: Chip<Buffer = B>>(self, chip: &C, groups: Groups) -> Result<()> {
+        let Self { name, variant, tiles, outs, ins, maps, params } = self;
+        let (kernel, grid) = (format!("npair_wgmma_{name}_{variant}"), [groups.blocks.min(tiles), 1, 1]);
+        chip.launch(Launch { kernel, grid, threads: groups.threads, shared: groups.shared, outs, ins, maps, params })
+    }
 }
 
 /// Blocks for kernels with a thread per value, which go on until all are done.

@@ -1,7 +1,9 @@
 //! Exact search: candidates of every row are gathered while the matrix streams by, and pruned to the k nearest.
 
 use super::params::Params;
-use super::{Chip, In, Launch, Map, MaskBuffers, Precision, Side, blocks_of_values, start_groups};
+use super::{
+    ALIGNED, Chip, Groups, GroupsLaunch, In, Launch, Map, MaskBuffers, Precision, Side, Tiles, blocks_of_values,
+};
 use crate::Mask;
 use candle_core::{DType, Result, Tensor, bail};
 use npair_types::Measure;
@@ -89,110 +91,191 @@ impl Search<'_> {
 
     /// The same, cut as is said.
     pub(crate) fn run_in<C: Chip>(&self, chip: &C, k: usize, cut: &Cut) -> Result<Found> {
-        let ((rows, width), (columns, dtype)) = (self.queries.dims2()?, (self.gallery.dim(0)?, self.queries.dtype()));
-        let Some(variant) = chip.variant(dtype, self.precision) else { bail!("npair: no kernels for {dtype:?}") };
-        let (tiles, stride) = (chip.tiles(), width.next_multiple_of(super::ALIGNED));
-        let capacity = k + cut.slack + cut.columns;
+        let blocks = Blocks::new(self, chip, k, cut)?;
+        let mut kept = Candidates::new(&blocks)?;
+        let (mut near, mut places) = (chip.room(DType::F32, blocks.rows * k)?, chip.room(DType::U32, blocks.rows * k)?);
+        for first in (0..blocks.rows).step_by(kept.rows) {
+            let now = kept.rows.min(blocks.rows - first);
+            fill(chip, &mut kept.counts, now, 0)?;
+            fill(chip, &mut kept.bars, now, f32::NEG_INFINITY.to_bits())?;
+            for from in (0..blocks.columns).step_by(cut.columns) {
+                let to = blocks.columns.min(from + cut.columns);
+                blocks.gather(&mut kept, (first, now), (from, to))?;
+                blocks.prune(&mut kept, (first, now), to)?;
+            }
+            blocks.sort(&kept, [&mut near, &mut places], (first, now))?;
+        }
+        Ok(Found {
+            similarity: chip.tensor(near, (blocks.rows, k).into())?,
+            places: chip.tensor(places, (blocks.rows, k).into())?,
+            status: chip.tensor(kept.status, 1.into())?,
+        })
+    }
+}
+
+/// What all launches of a search read: the sides as products take them, the mask, and how many candidates are kept.
+struct Blocks<'a, C: Chip> {
+    chip: &'a C,
+    search: &'a Search<'a>,
+    cut: &'a Cut,
+    k: usize,
+    tiles: Tiles,
+    groups: Option<Groups>,
+    variant: &'static str,
+    rows: usize,
+    columns: usize,
+    width: usize,
+    /// Values of a row of a side as products take it.
+    stride: usize,
+    /// Candidates of a query for which there is room.
+    capacity: usize,
+    mask: MaskBuffers<C::Buffer>,
+    queries: Side<'a, C::Buffer>,
+    gallery: Side<'a, C::Buffer>,
+}
+
+/// The candidates of a block of queries.
+struct Candidates<B> {
+    /// Queries of a block.
+    rows: usize,
+    keys: B,
+    counts: B,
+    /// What a candidate has to be nearer than.
+    bars: B,
+    status: B,
+}
+
+impl<B> Candidates<B> {
+    fn new<C: Chip<Buffer = B>>(blocks: &Blocks<C>) -> Result<Self> {
+        let (chip, rows) = (blocks.chip, blocks.cut.rows.min(blocks.rows));
+        let mut status = chip.room(DType::U32, 1)?;
+        fill(chip, &mut status, 1, 0)?;
+        Ok(Self {
+            rows,
+            keys: chip.room(DType::I64, rows * blocks.capacity)?,
+            counts: chip.room(DType::U32, rows)?,
+            bars: chip.room(DType::F32, rows)?,
+            status,
+        })
+    }
+}
+
+impl<'a, C: Chip> Blocks<'a, C> {
+    fn new(search: &'a Search<'a>, chip: &'a C, k: usize, cut: &'a Cut) -> Result<Self> {
+        let (queries, gallery) = (search.queries, search.gallery);
+        let ((rows, width), (columns, dtype)) = (queries.dims2()?, (gallery.dim(0)?, queries.dtype()));
+        let Some(variant) = chip.variant(dtype, search.precision) else { bail!("npair: no kernels for {dtype:?}") };
+        let (tiles, capacity) = (chip.tiles(), k + cut.slack + cut.columns);
         if capacity > tiles.candidates || rows.max(columns) >= 1 << 31 {
             bail!("npair: {k} neighbours of {columns} rows are more than a kernel can count");
         }
-        let mask = MaskBuffers::new(chip, self.mask)?;
-        let (queries, gallery) = (Side::new(chip, self.queries)?, Side::new(chip, self.gallery)?);
-        let groups = chip.groups(dtype, width);
-        let block = cut.rows.min(rows);
-        let mut keys = chip.room(DType::I64, block * capacity)?;
-        let (mut counts, mut bars) = (chip.room(DType::U32, block)?, chip.room(DType::F32, block)?);
-        let mut status = chip.room(DType::U32, 1)?;
-        let (mut near, mut places) = (chip.room(DType::F32, rows * k)?, chip.room(DType::U32, rows * k)?);
-        fill(chip, &mut status, 1, 0)?;
-        for start in (0..rows).step_by(block) {
-            let now = block.min(rows - start);
-            let params = Params {
-                rows: now as u32,
-                width: width as u32,
-                stride: stride as u32,
-                first_row: start as u32,
-                mask: mask.number,
-                k: k as u32,
-                capacity: capacity as u32,
-                line: (k + cut.slack) as u32,
-                scale: self.terms.scale,
-                ..Params::default()
-            };
-            fill(chip, &mut counts, now, 0)?;
-            fill(chip, &mut bars, now, f32::NEG_INFINITY.to_bits())?;
-            for from in (0..columns).step_by(cut.columns) {
-                let to = columns.min(from + cut.columns);
-                let [row_terms, column_terms] = self.terms.ins();
-                let [row_classes, column_classes] = mask.ins();
-                let (across, down) = ((to - from).div_ceil(tiles.columns), now.div_ceil(tiles.rows));
-                let params_here = Params { columns: to as u32, first_column: from as u32, ..params };
-                let outs = vec![&mut keys, &mut counts, &mut status];
-                let above = In::Buffer(&bars, 0);
-                match groups {
-                    None => chip.launch(Launch {
-                        kernel: format!("npair_candidates_{variant}"),
-                        grid: [across, down, 1],
-                        threads: tiles.threads,
-                        shared: tiles.shared,
-                        outs,
-                        ins: vec![
-                            above,
-                            queries.from(start * stride),
-                            gallery.from(0),
-                            row_terms,
-                            column_terms,
-                            row_classes,
-                            column_classes,
-                        ],
-                        maps: vec![],
-                        params: params_here,
-                    })?,
-                    Some(groups) => {
-                        let ins = vec![above, row_terms, column_terms, row_classes, column_classes];
-                        let maps = vec![
-                            Map::new(queries.from(0), rows, stride, tiles.rows),
-                            Map::new(gallery.from(0), columns, stride, tiles.columns),
-                        ];
-                        start_groups(
-                            chip,
-                            groups,
-                            ("candidates", variant, across * down),
-                            outs,
-                            ins,
-                            maps,
-                            params_here,
-                        )?;
-                    }
-                }
-                // At the end to k exactly.
-                let line = if to == columns { k } else { k + cut.slack };
-                chip.launch(Launch {
-                    kernel: "npair_prune".to_owned(),
-                    grid: [now.min(tiles.pruning), 1, 1],
-                    threads: 256,
-                    shared: capacity * 8 + 260 * 4,
-                    outs: vec![&mut keys, &mut counts, &mut bars],
-                    ins: vec![],
-                    maps: vec![],
-                    params: Params { line: line as u32, ..params },
-                })?;
-            }
-            chip.launch(Launch {
-                kernel: "npair_sorted".to_owned(),
-                grid: [now, 1, 1],
-                threads: 256,
-                shared: k.next_power_of_two() * 8,
-                outs: vec![&mut near, &mut places],
-                ins: vec![In::Buffer(&keys, 0), In::Buffer(&counts, 0)],
+        Ok(Self {
+            chip,
+            search,
+            cut,
+            k,
+            tiles,
+            groups: chip.groups(dtype, width),
+            variant,
+            rows,
+            columns,
+            width,
+            stride: width.next_multiple_of(ALIGNED),
+            capacity,
+            mask: MaskBuffers::new(chip, search.mask)?,
+            queries: Side::new(chip, queries)?,
+            gallery: Side::new(chip, gallery)?,
+        })
+    }
+
+    /// Parameters of a block of `now` queries from `first` on.
+    fn params(&self, (first, now): (usize, usize)) -> Params {
+        Params {
+            rows: now as u32,
+            width: self.width as u32,
+            stride: self.stride as u32,
+            first_row: first as u32,
+            mask: self.mask.number,
+            k: self.k as u32,
+            capacity: self.capacity as u32,
+            line: (self.k + self.cut.slack) as u32,
+            scale: self.search.terms.scale,
+            ..Params::default()
+        }
+    }
+
+    /// Adds the columns `from..to` that are nearer than the bars.
+    fn gather(
+        &self,
+        kept: &mut Candidates<C::Buffer>,
+        block: (usize, usize),
+        (from, to): (usize, usize),
+    ) -> Result<()> {
+        let [row_terms, column_terms] = self.search.terms.ins();
+        let [row_classes, column_classes] = self.mask.ins();
+        let (across, down) = ((to - from).div_ceil(self.tiles.columns), block.1.div_ceil(self.tiles.rows));
+        let params = Params { columns: to as u32, first_column: from as u32, ..self.params(block) };
+        let outs = vec![&mut kept.keys, &mut kept.counts, &mut kept.status];
+        let bars = In::Buffer(&kept.bars, 0);
+        let marks = [row_terms, column_terms, row_classes, column_classes];
+        match self.groups {
+            None => self.chip.launch(Launch {
+                kernel: format!("npair_candidates_{}", self.variant),
+                grid: [across, down, 1],
+                threads: self.tiles.threads,
+                shared: self.tiles.shared,
+                outs,
+                ins: [&[bars, self.queries.from(block.0 * self.stride), self.gallery.from(0)], &marks[..]].concat(),
                 maps: vec![],
                 params,
-            })?;
+            }),
+            Some(groups) => GroupsLaunch {
+                name: "candidates",
+                variant: self.variant,
+                tiles: across * down,
+                outs,
+                ins: [&[bars], &marks[..]].concat(),
+                maps: vec![
+                    Map::new(self.queries.from(0), self.rows, self.stride, self.tiles.rows),
+                    Map::new(self.gallery.from(0), self.columns, self.stride, self.tiles.columns),
+                ],
+                params,
+            }
+            .start(self.chip, groups),
         }
-        Ok(Found {
-            similarity: chip.tensor(near, (rows, k).into())?,
-            places: chip.tensor(places, (rows, k).into())?,
-            status: chip.tensor(status, 1.into())?,
+    }
+
+    /// Keeps the nearest: after the last column `k` exactly.
+    fn prune(&self, kept: &mut Candidates<C::Buffer>, block: (usize, usize), to: usize) -> Result<()> {
+        let line = if to == self.columns { self.k } else { self.k + self.cut.slack };
+        self.chip.launch(Launch {
+            kernel: "npair_prune".to_owned(),
+            grid: [block.1.min(self.tiles.pruning), 1, 1],
+            threads: 256,
+            shared: self.capacity * 8 + 260 * 4,
+            outs: vec![&mut kept.keys, &mut kept.counts, &mut kept.bars],
+            ins: vec![],
+            maps: vec![],
+            params: Params { line: line as u32, ..self.params(block) },
+        })
+    }
+
+    /// Writes a block's neighbours, nearest first.
+    fn sort(
+        &self,
+        kept: &Candidates<C::Buffer>,
+        [near, places]: [&mut C::Buffer; 2],
+        block: (usize, usize),
+    ) -> Result<()> {
+        self.chip.launch(Launch {
+            kernel: "npair_sorted".to_owned(),
+            grid: [block.1, 1, 1],
+            threads: 256,
+            shared: self.k.next_power_of_two() * 8,
+            outs: vec![near, places],
+            ins: vec![In::Buffer(&kept.keys, 0), In::Buffer(&kept.counts, 0)],
+            maps: vec![],
+            params: self.params(block),
         })
     }
 }

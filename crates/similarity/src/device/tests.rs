@@ -80,6 +80,7 @@ fn masks(n: usize) -> Vec<Mask> {
 }
 
 /// The same in f64 on the CPU.
+#[allow(clippy::too_many_arguments, reason = "the plain arguments of one pass")]
 fn oracle(kind: Kind, mask: &Mask, q: &[f64], g: &[f64], o: Option<&[f64]>, d: usize, up: &[f64]) -> [Vec<f64>; 4] {
     let (queries, gallery) = (Rows::trusted(q, d), Rows::trusted(g, d));
     let reference = o.map_or(crate::pass::Reference::Diagonal, crate::pass::Reference::Given);
@@ -89,7 +90,7 @@ fn oracle(kind: Kind, mask: &Mask, q: &[f64], g: &[f64], o: Option<&[f64]>, d: u
 }
 
 /// Compares a reduction with the CPU's; results may be off by what their largest entry is.
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "one line per case of the tests below")]
 fn compare(
     chip: &Emulated,
     kind: Kind,
