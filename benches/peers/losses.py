@@ -17,15 +17,15 @@ def cases(classes, width):
     return {
         "multi-similarity": (losses.MultiSimilarityLoss(2, 50, 0.5), None),
         "multi-similarity-mined": (losses.MultiSimilarityLoss(2, 50, 0.5), miners.MultiSimilarityMiner(0.1)),
-        "triplet-batch-hard": (losses.TripletMarginLoss(margin=0.2), miners.BatchHardMiner()),
+        "batch-hard-triplet": (losses.TripletMarginLoss(margin=0.2), miners.BatchHardMiner()),
         "triplet-semi-hard": (
             losses.TripletMarginLoss(margin=0.2),
             miners.TripletMarginMiner(margin=0.2, type_of_triplets="semihard"),
         ),
         "triplet-margin-all": (losses.TripletMarginLoss(margin=0.05), None),
-        "contrastive-all": (losses.ContrastiveLoss(0, 1), None),
+        "pairwise-contrastive": (losses.ContrastiveLoss(0, 1), None),
         "lifted-structure": (losses.LiftedStructureLoss(1, 0), None),
-        "generalised-lifted-structure": (losses.GeneralizedLiftedStructureLoss(1, 0), None),
+        "generalized-lifted-structure": (losses.GeneralizedLiftedStructureLoss(1, 0), None),
         "circle": (losses.CircleLoss(0.4, 80), None),
         "fast-ap": (losses.FastAPLoss(10), None),
         "smooth-ap": (losses.SmoothAPLoss(0.01), None),
@@ -40,7 +40,7 @@ def cases(classes, width):
         "proxy-anchor": (losses.ProxyAnchorLoss(classes, width, margin=0.1, alpha=32), None),
         "arc-face": (losses.ArcFaceLoss(classes, width, margin=28.6, scale=64), None),
         "cos-face": (losses.CosFaceLoss(classes, width, margin=0.35, scale=64), None),
-        "normalised-softmax": (losses.NormalizedSoftmaxLoss(classes, width, temperature=0.05), None),
+        "normalized-softmax": (losses.NormalizedSoftmaxLoss(classes, width, temperature=0.05), None),
         "soft-triple": (losses.SoftTripleLoss(classes, width, centers_per_class=10, la=20, gamma=0.1, margin=0.01), None),
     }
 

@@ -77,7 +77,7 @@ const fn depends(mark: &'static str, file: &'static str, on: &'static str, says:
     Break { mark, file, with: With::Dependency(on), says }
 }
 
-const BATCH: &str = "crates/batch/src/plan.rs";
+const BATCH: &str = "crates/batch/src/sampler/plan.rs";
 const LOSSES: &str = "crates/losses/src/loss.rs";
 const METRICS: &str = "crates/metrics/Cargo.toml";
 

@@ -44,7 +44,7 @@ impl Bench {
 
     /// The loss of that name at the settings of `benches/peers/losses.py`, which are the usual ones; none for another name.
     fn loss(&self, name: &str) -> Result<Option<Box<dyn Loss>>> {
-        if name == "triplet-batch-hard" {
+        if name == "batch-hard-triplet" {
             // The peer normalizes rows and takes the mean over what is above 0.
             let hard = BatchHardTriplet::new(0.2)?.with_unit_rows().with_reducer(Reducer::MeanOfNonZero);
             return Ok(Some(Box::new(hard)));

@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout)] // an example prints
 
 use candle_core::{Device, Var};
-use npair_losses::{Batch, CrossBatchMemory, Entry, Loss, Row, RowLoss, RowTerms};
+use npair_losses::{Batch, CrossBatchMemory, Entry, Loss, Needs, Row, RowLoss, RowTerms};
 use npair_similarity::Element;
 use npair_types::Labels;
 
@@ -18,6 +18,8 @@ struct NoNearerThan {
 impl RowLoss for NoNearerThan {
     const NAME: &'static str = "no nearer than";
     const ENTRY: Entry = Entry::Cosine;
+    /// A row without a positive has its term too.
+    const NEEDS: Needs = Needs::Either;
 
     fn row<T: Element>(&self, row: Row<'_, T>, gradient: &mut [T]) -> RowTerms {
         let mut sum = 0.;

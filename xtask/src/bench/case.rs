@@ -84,14 +84,14 @@ const NETWORKS: [Network; 4] = [
 /// Pairs of N-pair-mc at D = 512, and the rounds that there is time for.
 const PAIRS: [(u32, u32); 3] = [(1024, 40), (4096, 15), (16_384, 7)];
 
-/// Names that both sides know: benches/peers/losses.py and benches/src/bin/losses_peer.rs. Left out are those for
+/// Names that both sides know: benches/peers/losses.py and the registry. Left out are those for
 /// which the peer needs half a minute or B^3 numbers: lifted structure, smooth-AP, all triplets, NT-Xent;
 /// and the margin loss, which fails there with this version of PyTorch.
 const LOSSES: [&str; 17] = [
     "multi-similarity",
-    "triplet-batch-hard",
-    "contrastive-all",
-    "generalised-lifted-structure",
+    "batch-hard-triplet",
+    "pairwise-contrastive",
+    "generalized-lifted-structure",
     "circle",
     "fast-ap",
     "ranked-list",
@@ -103,7 +103,7 @@ const LOSSES: [&str; 17] = [
     "proxy-anchor",
     "arc-face",
     "cos-face",
-    "normalised-softmax",
+    "normalized-softmax",
     "soft-triple",
 ];
 
@@ -273,7 +273,7 @@ mod tests {
         let names = |only: &str| Case::pick(&[only.to_owned()], 2).into_iter().map(|c| c.name).collect::<Vec<_>>();
         assert_eq!(names("top-10"), ["top-10", "top-1000"]);
         assert_eq!(names("n-pair"), ["n-pair-mc-1024", "n-pair-mc-4096", "n-pair-mc-16384"]);
-        assert_eq!(names("loss-triplet"), ["loss-triplet-batch-hard"]);
+        assert_eq!(names("loss-batch-hard"), ["loss-batch-hard-triplet"]);
         assert!(names("no such thing").is_empty());
         let case = &Case::pick(&["google".to_owned()], 3)[0];
         assert_eq!(case.ours.last().map(String::as_str), Some("3"));
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn both_sides_know_every_loss() {
         let root = crate::tree::root().unwrap();
-        for file in ["benches/peers/losses.py", "benches/src/bin/losses_peer.rs"] {
+        for file in ["benches/peers/losses.py", "crates/recipe/src/registry.rs"] {
             let text = std::fs::read_to_string(root.join(file)).unwrap();
             let missing: Vec<_> = LOSSES.iter().filter(|name| !text.contains(&format!("\"{name}\""))).collect();
             assert!(missing.is_empty(), "{file}: {missing:?}");
