@@ -10,22 +10,22 @@ use npair_metrics::Embeddings;
 /// # use npair_types::Labels;
 /// # use npair_metrics::{Search, knn_accuracy};
 /// # use npair_types::Measure;
-/// /// Recognition by five neighbours.
-/// struct FiveNeighbours;
+/// /// Recognition by three neighbours.
+/// struct ThreeNeighbours;
 ///
-/// impl Metric for FiveNeighbours {
+/// impl Metric for ThreeNeighbours {
 ///     fn name(&self) -> &str {
-///         "5-NN"
+///         "3-NN"
 ///     }
 ///     fn scores(&self, set: &Embeddings) -> Result<Scores> {
-///         let accuracy = knn_accuracy(&Search::within(set, Measure::Cosine), 5)?;
-///         Ok(Scores::of_set("val", set).with("5-NN accuracy", accuracy.value))
+///         let accuracy = knn_accuracy(&Search::within(set, Measure::Cosine), 3)?;
+///         Ok(Scores::of_set("val", set).with("3-NN accuracy", accuracy.value))
 ///     }
 /// }
 ///
 /// let rows = [1f64, 0., 1., 0.1, 0., 1., 0.1, 1.];
 /// let set = Embeddings::new(&rows, 2, Labels::new([1, 1, 2, 2])?)?;
-/// assert!(FiveNeighbours.scores(&set)?.get("5-NN accuracy").is_some());
+/// assert!(ThreeNeighbours.scores(&set)?.get("3-NN accuracy").is_some());
 /// # Ok::<(), npair_evaluate::Error>(())
 /// ```
 pub trait Metric: Send {
