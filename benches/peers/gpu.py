@@ -145,16 +145,16 @@ def network_cases(nets, device, compiled):
 
             def step(build=build, cast=cast, compile_net=False):
                 net, pixels = build()
-                optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
+                optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
                 forward = torch.compile(net) if compile_net else net
 
                 def run():
-                    optimiser.zero_grad(set_to_none=True)
+                    optimizer.zero_grad(set_to_none=True)
                     with cast():
                         embeddings = forward(pixels)
                     embeddings = embeddings.float()
                     n_pair_mc_eager(embeddings[0::2], embeddings[1::2]).backward()
-                    optimiser.step()
+                    optimizer.step()
 
                 return run
 

@@ -41,13 +41,13 @@ def main():
     net = architectures.build(args.network, args.channels, args.size, args.embedding, args.dropout)
     net = net.to(memory_format=layout).train()
     pixels = torch.randn(args.batch, args.channels, args.size, args.size).to(memory_format=layout)
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
     folded = None
 
     def step():
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         n_pair_mc(net(pixels)).backward()
-        optimiser.step()
+        optimizer.step()
 
     def embed():
         nonlocal folded

@@ -1,28 +1,11 @@
 //! What the command does with good and bad input: output, exit codes, one-line errors with the cure.
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
+use program::{fails, npair, ok};
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn npair(args: &[&str], dir: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_npair")).args(args).current_dir(dir).output().unwrap()
-}
-
-fn ok(args: &[&str], dir: &Path) -> String {
-    let out = npair(args, dir);
-    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
-
-/// The error: its exit code, and the single line on standard error.
-fn fails(args: &[&str], dir: &Path, code: i32) -> String {
-    let out = npair(args, dir);
-    let text = String::from_utf8(out.stderr).unwrap();
-    assert_eq!(out.status.code(), Some(code), "{args:?}: {text}");
-    assert_eq!(text.trim_end().lines().count(), 1, "{args:?}: {text}");
-    assert!(!text.contains("panicked"), "{text}");
-    text
-}
+use std::process::Command;
 
 const TINY: [&str; 18] = [
     "--set",

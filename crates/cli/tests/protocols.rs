@@ -1,25 +1,10 @@
 //! Data sets in official layouts and their protocols, from the command line.
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
+use program::{fails, ok};
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn npair(args: &[&str], dir: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_npair")).args(args).current_dir(dir).output().unwrap()
-}
-
-fn ok(args: &[&str], dir: &Path) -> String {
-    let out = npair(args, dir);
-    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
-
-fn fails(args: &[&str], dir: &Path, code: i32) -> String {
-    let out = npair(args, dir);
-    let text = String::from_utf8(out.stderr).unwrap();
-    assert_eq!((out.status.code(), text.trim_end().lines().count()), (Some(code), 1), "{args:?}: {text}");
-    text
-}
 
 fn picture(path: &Path, grey: u8) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -1,20 +1,12 @@
 //! Vectors of any origin, from the command: trained on, judged, embedded, resumed.
 #![allow(clippy::unwrap_used)]
 
+mod program;
+
 use npair_evaluate::{Vectors, read_labels};
 use npair_types::Labels;
+use program::ok;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn npair(args: &[&str], dir: &Path) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_npair")).args(args).current_dir(dir).output().unwrap()
-}
-
-fn ok(args: &[&str], dir: &Path) -> String {
-    let out = npair(args, dir);
-    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
-}
 
 /// Forty classes of five rows; a class shows in the first four columns, the other 12 are louder.
 fn write(dir: &Path) {
@@ -67,12 +59,7 @@ fn what_does_not_fit_vectors_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     write(dir);
-    let fails = |args: &[&str], code: i32| {
-        let out = npair(args, dir);
-        let text = String::from_utf8(out.stderr).unwrap();
-        assert_eq!((out.status.code(), text.trim_end().lines().count()), (Some(code), 1), "{args:?}: {text}");
-        text
-    };
+    let fails = |args: &[&str], code| program::fails(args, dir, code);
     let train = ["train", "--data", "vectors=x.npy,labels=x.labels.npy", "--out", "run"];
     assert!(fails(&["train", "--data", "vectors=x.npy", "--out", "run"], 2).contains("labels=FILE"));
     assert!(fails(&["train", "--data", "vectors=,labels=y", "--out", "run"], 2).contains("vectors=FILE,labels=FILE"));

@@ -277,7 +277,7 @@ pub fn judge_known(
     if queries.labels().classes().len() < queries.len() {
         out.add_vrf(queries, config, n, streams)?;
     } else {
-        out.notes.push("VRF left out: every class has one example here; keep 2 or more back (data.known)".to_owned());
+        out.notes.push("VRF left out: every class has one example here; keep 2 or more back (data.seen)".to_owned());
     }
     Ok(out)
 }
