@@ -120,12 +120,32 @@ impl EmbeddingNet {
     }
 
     fn run(&self, pixels: &Node, tape: &mut Tape) -> npair_nn::Result<Node> {
-        let images = ToChannelsLast.record(pixels, tape)?;
-        let features = self.backbone.record(&images, tape).map_err(candle_core::Error::from)?;
-        self.head.record(&self.dropout.record(&features, tape)?, tape)
+        let features = self.below_head(pixels, tape)?;
+        self.run_head(&features, tape)
     }
 
-    fn finish(&self, raw: Tensor) -> Result<Tensor> {
+    fn below_head(&self, pixels: &Node, tape: &mut Tape) -> npair_nn::Result<Node> {
+        let images = ToChannelsLast.record(pixels, tape)?;
+        Ok(self.backbone.record(&images, tape).map_err(candle_core::Error::from)?)
+    }
+
+    pub(crate) fn run_head(&self, features: &Node, tape: &mut Tape) -> npair_nn::Result<Node> {
+        self.head.record(&self.dropout.record(features, tape)?, tape)
+    }
+
+    /// Features of images, below the head, as evaluation sees them: constants for gradients.
+    ///
+    /// # Shapes
+    /// (B, C, H, W) to (B, F).
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn extract(&self, pixels: &Tensor) -> Result<Tensor> {
+        self.check(pixels)?;
+        Ok(forward_no_grad(pixels, &Mode::Eval, |pixels, tape| self.below_head(pixels, tape))?)
+    }
+
+    pub(crate) fn finish(&self, raw: Tensor) -> Result<Tensor> {
         self.head_config.output.apply(raw)
     }
 

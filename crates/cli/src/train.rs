@@ -14,20 +14,27 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let hear = stop.clone();
     ctrlc::set_handler(move || hear.store(true, Ordering::Relaxed))?;
+    let bar = progress::bar(0, "features");
+    let mut told = |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
     let (mut training, folder) = match (&args.resume, &args.out) {
-        (Some(folder), _) => (Training::resume_on(device, folder)?, folder),
+        (Some(folder), _) => (Training::resume_telling(device, folder, &mut told)?, folder),
         (None, Some(folder)) => {
             let mut config = source::config(&args.settings, args.data.as_deref())?;
             config.device = device.unwrap_or(config.device);
-            (Training::start(config, folder)?, folder)
+            (Training::start_telling(config, folder, &mut told)?, folder)
         }
         (None, None) => return Err(source::usage("--out", "give the folder of the new run".to_owned())),
     };
+    bar.finish_and_clear();
     let steps = training.config().training.steps;
     if !json {
         println!("{}", training.config().to_toml()?);
-        let (train, model) = (&training.splits().train, training.model());
+        let model = training.trainer().model();
         let parameters: usize = model.variables().iter().map(|(_, var)| var.elem_count()).sum();
+        let train = &training.splits().train;
         println!(
             "{}: {} examples of {} classes, {} a step; {parameters} parameters; from step {} of {steps}",
             train.name(),

@@ -23,7 +23,7 @@ mod vectors;
 pub use embed::{Predictor, TestTimeAugmentation, embed, embed_ids, predictor, predictor_on};
 pub use error::{Error, Result};
 pub use files::write_file;
-pub use inputs::{Inputs, Loader, PictureInputs, VectorInputs, View, loader};
+pub use inputs::{FeatureInputs, Inputs, Loader, PictureInputs, VectorInputs, View, loader};
 pub use judge::{RetrievalScores, Score, Scores, judge, judge_known};
 pub use metric::Metric;
 pub use neighbours::neighbor_grid;

@@ -10,6 +10,7 @@ pub mod registry;
 
 mod device;
 mod error;
+mod frozen;
 mod objective;
 mod page;
 mod pretrained;
@@ -21,6 +22,7 @@ mod training;
 pub use config::Config;
 pub use device::Device;
 pub use error::{Error, Kind, Result};
+pub use frozen::Progress;
 pub use npair_train::Which;
 pub use page::settings_tables;
 pub use run::Run;

@@ -1,9 +1,12 @@
 //! A run made of settings.
 
+use crate::frozen::{self, Features, Progress};
 use crate::run::CONFIG;
 use crate::{Config, Device, Error, Result, Run, objective, open_splits, pretrained, sampler};
 use candle_core::DType;
-use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingModel, EmbeddingNet, VectorNet, VectorNetConfig};
+use npair_backbones::{
+    BackboneConfig, ConvNetConfig, EmbeddingModel, EmbeddingNet, HeadOnFeatures, VectorNet, VectorNetConfig,
+};
 use npair_data::Pipeline;
 use npair_evaluate::{RetrievalScores, Splits};
 use npair_train::{Callback, GradCache, Outcome, PairProbe, Trainer, TrainerBuilder, every};
@@ -25,7 +28,16 @@ impl Training {
     ///
     /// # Errors
     /// What does not fit in the configuration or the data, before anything is trained.
-    pub fn start(mut config: Config, folder: &Path) -> Result<Self> {
+    pub fn start(config: Config, folder: &Path) -> Result<Self> {
+        Self::start_telling(config, folder, &mut |_, _| ())
+    }
+
+    /// The same; `progress` hears of what is computed before training, the features of a frozen backbone.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    pub fn start_telling(mut config: Config, folder: &Path, progress: Progress<'_>) -> Result<Self> {
+        frozen::check(&config)?;
         let mut notes = Vec::new();
         if !config.data.source.is_vectors() {
             // Before anything else, since the size of pictures decides what is built.
@@ -33,11 +45,17 @@ impl Training {
             pretrained::take_images(&mut config, &backbone, &mut notes)?;
         }
         // Everything is made before the folder, so that a mistake leaves none behind.
-        let mut parts = Parts::new(&config)?;
-        parts.load_pretrained(&config, &mut notes)?;
+        let material = Material::new(&config)?;
+        material.load_pretrained(&config, &mut notes)?;
+        let features = material.compute_features(&config, progress)?;
         let text = config.to_toml()?;
-        parts.builder = notes.into_iter().fold(parts.builder, TrainerBuilder::note).keep(CONFIG, text);
-        parts.finish(config, |builder| Ok(builder.build(folder)?))
+        let builder = material.builder(&config, features.as_ref())?;
+        let builder = notes.into_iter().fold(builder, TrainerBuilder::note).keep(CONFIG, text);
+        let trainer = builder.build(folder)?;
+        if let Some(features) = features {
+            features.keep(folder)?;
+        }
+        Ok(material.into_training(config, trainer))
     }
 
     /// Goes on with a run from its last checkpoint; from the start if it was stopped before the first one. On the CPU it goes
@@ -55,16 +73,35 @@ impl Training {
     /// # Errors
     /// Those of [`resume`](Self::resume).
     pub fn resume_on(device: Option<Device>, folder: &Path) -> Result<Self> {
+        Self::resume_telling(device, folder, &mut |_, _| ())
+    }
+
+    /// The same; `progress` hears of what has to be computed again before training.
+    ///
+    /// # Errors
+    /// Those of [`resume`](Self::resume).
+    pub fn resume_telling(device: Option<Device>, folder: &Path, progress: Progress<'_>) -> Result<Self> {
         let run = Run::open(folder)?;
         let mut config = run.config()?;
         config.device = device.unwrap_or(config.device);
-        let mut parts = Parts::new(&config)?;
-        if run.checkpoint(npair_train::Which::Last).is_err() {
-            let mut notes = Vec::new();
-            parts.load_pretrained(&config, &mut notes)?;
-            parts.builder = notes.into_iter().fold(parts.builder, TrainerBuilder::note);
+        let material = Material::new(&config)?;
+        let (mut notes, checkpoint) = (Vec::new(), run.checkpoint(npair_train::Which::Last).ok());
+        if checkpoint.is_none() {
+            material.load_pretrained(&config, &mut notes)?;
         }
-        parts.finish(config, |builder| Ok(builder.resume(folder)?))
+        let features = match material.kept_features(&config, folder) {
+            Some(kept) => Some(kept),
+            None => {
+                // Features are those of the backbone that the run has.
+                if let Some(checkpoint) = checkpoint.filter(|_| config.model.frozen) {
+                    material.network.model().load(&checkpoint)?;
+                }
+                material.compute_features(&config, progress)?
+            }
+        };
+        let builder = material.builder(&config, features.as_ref())?;
+        let trainer = notes.into_iter().fold(builder, TrainerBuilder::note).resume(folder)?;
+        Ok(material.into_training(config, trainer))
     }
 
     /// Trains to the end, or until the callback says stop.
@@ -156,47 +193,18 @@ fn width_of(splits: &Splits) -> Result<usize> {
     Ok(first.dims2()?.1)
 }
 
-/// What a configuration is made into before there is a folder.
-struct Parts {
+/// The data and the network that a configuration names.
+struct Material {
     splits: Splits,
     network: Network,
-    builder: TrainerBuilder,
 }
 
-impl Parts {
+impl Material {
     fn new(config: &Config) -> Result<Self> {
         let device = config.device.open()?;
         let splits = open_splits(config, None)?;
         let network = Network::new(config, &splits, &device)?;
-        let streams = Streams::new(config.seed);
-        let loss = objective::loss(config, splits.train.class_index().classes(), &device)?;
-        let builder = Trainer::builder(network.model(), splits.train.clone())
-            .sampler(sampler::build(config, splits.train.as_ref(), loss.accepts())?)
-            .loss(loss)
-            .optimizer(config.optimizer.build()?)
-            .groups(config.optimizer.groups())
-            .clip_norm(config.optimizer.clip_norm)
-            .accumulate(config.optimizer.accumulate as u64)
-            .freeze(config.model.freeze.clone())
-            .allow_dead(config.training.allow_dead.clone())
-            .schedule(config.schedule.build())
-            .steps(config.training.steps)
-            .checkpoint_every(config.training.checkpoint_every)
-            .seed(config.seed);
-        let mut builder = objective::add(builder, config)?;
-        if config.training.grad_cache > 0 {
-            builder = builder.grad_cache(GradCache::new(config.training.grad_cache)?);
-        }
-        if let Some(val) = &splits.val {
-            // What is chosen by is retrieval; clustering is left to `npair eval`.
-            let settings = npair_evaluate::EvaluationConfig { pairs: 200_000, ..config.evaluation.clone() };
-            let metric = RetrievalScores { settings, pairs_per_batch: config.batch.classes, streams };
-            builder = builder.validate(val.clone(), metric, every(config.training.eval_every));
-        }
-        if let Some(probe) = probe(config, &splits)? {
-            builder = builder.callback(probe);
-        }
-        Ok(Self { splits, network, builder })
+        Ok(Self { splits, network })
     }
 
     /// Loads the weights that a run starts from into the network, and says how they fitted.
@@ -211,10 +219,71 @@ impl Parts {
         }
     }
 
-    fn finish(self, config: Config, build: impl FnOnce(TrainerBuilder) -> Result<Trainer>) -> Result<Training> {
-        let model = self.network.model();
-        Ok(Training { config, splits: self.splits, model, trainer: build(self.builder)? })
+    /// The network whose backbone is frozen, if it is.
+    fn frozen(&self, config: &Config) -> Option<&Arc<EmbeddingNet>> {
+        match &self.network {
+            Network::Pictures(net) if config.model.frozen => Some(net),
+            _ => None,
+        }
     }
+
+    fn compute_features(&self, config: &Config, progress: Progress<'_>) -> Result<Option<Features>> {
+        let Some(net) = self.frozen(config) else { return Ok(None) };
+        // What does not fit is said before minutes of work.
+        builder(config, self.network.model(), &self.splits)?;
+        Features::compute(config, net, &self.splits, progress).map(Some)
+    }
+
+    fn kept_features(&self, config: &Config, folder: &Path) -> Option<Features> {
+        Features::kept(config, self.frozen(config)?, &self.splits, folder)
+    }
+
+    /// The parts of a run: with features, those of its head.
+    fn builder(&self, config: &Config, features: Option<&Features>) -> Result<TrainerBuilder> {
+        let fed = features.map_or_else(|| self.splits.clone(), |features| features.feed(&self.splits));
+        let model: Arc<dyn EmbeddingModel> = match self.frozen(config) {
+            Some(net) => Arc::new(HeadOnFeatures::new(net.clone())),
+            None => self.network.model(),
+        };
+        builder(config, model, &fed)
+    }
+
+    fn into_training(self, config: Config, trainer: Trainer) -> Training {
+        let model = self.network.model();
+        Training { config, splits: self.splits, model, trainer }
+    }
+}
+
+fn builder(config: &Config, model: Arc<dyn EmbeddingModel>, splits: &Splits) -> Result<TrainerBuilder> {
+    let (streams, device) = (Streams::new(config.seed), model.device());
+    let loss = objective::loss(config, splits.train.class_index().classes(), &device)?;
+    let builder = Trainer::builder(model, splits.train.clone())
+        .sampler(sampler::build(config, splits.train.as_ref(), loss.accepts())?)
+        .loss(loss)
+        .optimizer(config.optimizer.build()?)
+        .groups(config.optimizer.groups())
+        .clip_norm(config.optimizer.clip_norm)
+        .accumulate(config.optimizer.accumulate as u64)
+        .freeze(config.model.freeze.clone())
+        .allow_dead(config.training.allow_dead.clone())
+        .schedule(config.schedule.build())
+        .steps(config.training.steps)
+        .checkpoint_every(config.training.checkpoint_every)
+        .seed(config.seed);
+    let mut builder = objective::add(builder, config)?;
+    if config.training.grad_cache > 0 {
+        builder = builder.grad_cache(GradCache::new(config.training.grad_cache)?);
+    }
+    if let Some(val) = &splits.val {
+        // What is chosen by is retrieval; clustering is left to `npair eval`.
+        let settings = npair_evaluate::EvaluationConfig { pairs: 200_000, ..config.evaluation.clone() };
+        let metric = RetrievalScores { settings, pairs_per_batch: config.batch.classes, streams };
+        builder = builder.validate(val.clone(), metric, every(config.training.eval_every));
+    }
+    if let Some(probe) = probe(config, splits)? {
+        builder = builder.callback(probe);
+    }
+    Ok(builder)
 }
 
 /// The N-pair loss on fixed pairs, if it is asked for: of seen classes, of validation, or of training, as there are.

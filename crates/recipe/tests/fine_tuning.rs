@@ -1,9 +1,11 @@
 //! Training that starts from other weights, with parts that rest or learn at another rate.
 #![allow(clippy::unwrap_used)]
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
+use npair_evaluate::{Predictor, TestTimeAugmentation, embed, judge};
 use npair_recipe::{Config, Kind, Run, Training, Which};
 use npair_train::Callback;
+use npair_types::Streams;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -183,4 +185,78 @@ fn prefixes_and_networks_that_do_not_fit_leave_no_folder() {
     let trainer = Training::start(config(SMALL, &[named]), &folder).unwrap();
     let head = trainer.model().tensors().unwrap()["head.weight"].dims().to_vec();
     assert_eq!(head[1], 3 * 2 * 2);
+}
+
+/// Weights of a short run, as `model.pretrained` names them.
+fn weights_of_a_run(dir: &Path) -> String {
+    trained(config(SMALL, &[]), &dir.join("first"));
+    let weights = Run::open(&dir.join("first")).unwrap().checkpoint(Which::Last).unwrap();
+    format!("model.pretrained={}", weights.display())
+}
+
+#[test]
+fn a_frozen_backbone_keeps_its_bits_and_the_head_learns_on_its_features() {
+    let dir = tempfile::tempdir().unwrap();
+    let pretrained = weights_of_a_run(dir.path());
+    let sets = [&*pretrained, "seed=6", "model.frozen=true", "model.frozen_views=2", "training.eval_every=2"];
+    let (mut told, folder) = (Vec::new(), dir.path().join("frozen"));
+    let mut training =
+        Training::start_telling(config(SMALL, &sets), &folder, &mut |n, all| told.push((n, all))).unwrap();
+    let before = values(training.model().tensors().unwrap());
+    training.train(&mut Notes::default()).unwrap();
+    let after = values(training.model().tensors().unwrap());
+    for (name, was) in &before {
+        assert_eq!(was == &after[name], name.starts_with("backbone."), "{name}");
+    }
+    // Training pictures in three views, validation pictures in one.
+    let (train, val) = (training.splits().train.len(), training.splits().val.as_ref().unwrap().len());
+    assert_eq!(told.last(), Some(&(3 * train + val, 3 * train + val)));
+    // What is saved takes pictures, and is judged as the validation judged it.
+    let predictor =
+        Predictor::open(&Device::Cpu, &Run::open(&folder).unwrap().checkpoint(Which::Last).unwrap()).unwrap();
+    let val = training.splits().val.clone().unwrap();
+    let rows = embed(predictor.model.as_ref(), val.as_ref(), TestTimeAugmentation::none(), &mut |_| ()).unwrap();
+    let scores = judge("val", &rows.labeled().unwrap(), &training.config().evaluation, 5, Streams::new(6), &mut |_| ());
+    let journal = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let last = journal.lines().rfind(|line| line.contains("\"evaluation\"")).unwrap();
+    let said: serde_json::Value = serde_json::from_str(last).unwrap();
+    let recall = said["scores"]["scores"].as_array().unwrap().iter().find(|s| s["name"] == "recall@1").unwrap();
+    assert_eq!(recall["value"].as_f64(), scores.unwrap().get("recall@1"));
+}
+
+#[test]
+fn a_run_on_features_resumes_to_the_same_bits_with_or_without_the_kept_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let pretrained = weights_of_a_run(dir.path());
+    let sets = [&*pretrained, "model.frozen=true", "model.frozen_views=1", "training.steps=12"];
+    let (whole, _) = trained(config(SMALL, &sets), &dir.path().join("whole"));
+    for kept in [true, false] {
+        let folder = dir.path().join(format!("stopped-{kept}"));
+        let outcome = Training::start(config(SMALL, &sets), &folder).unwrap().train(&mut StopAtOnce).unwrap();
+        assert!(outcome.step < 12, "{outcome:?}");
+        if !kept {
+            std::fs::remove_file(folder.join("features.safetensors")).unwrap();
+        }
+        let mut computed = 0;
+        let mut resumed = Training::resume_telling(None, &folder, &mut |n, _| computed = n).unwrap();
+        assert_eq!(computed == 0, kept);
+        resumed.train(&mut Notes::default()).unwrap();
+        assert_eq!(values(resumed.model().tensors().unwrap()), values(whole.model().tensors().unwrap()));
+    }
+}
+
+#[test]
+fn a_frozen_backbone_that_makes_no_sense_leaves_no_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let pretrained = weights_of_a_run(dir.path());
+    let of = |sets: &[&str]| said(config(SMALL, sets), &dir.path().join("run"));
+    assert!(of(&["model.frozen=true"]).contains("give its weights, model.pretrained=FILE"));
+    assert!(of(&["model.frozen_views=2"]).contains("set model.frozen=true"));
+    assert!(of(&[&pretrained, "model.frozen=true", "model.freeze=[\"backbone\"]"]).contains("leave one out"));
+    // What does not fit is said before features are computed.
+    let sets = [&*pretrained, "model.frozen=true", "batch.classes=500"];
+    let mut computed = 0;
+    let run = dir.path().join("run");
+    let error = Training::start_telling(config(SMALL, &sets), &run, &mut |n, _| computed = n).err().unwrap();
+    assert!(error.to_string().contains("500 classes") && computed == 0 && !run.exists(), "{error}");
 }

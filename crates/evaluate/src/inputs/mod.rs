@@ -1,10 +1,12 @@
 //! What a model is fed with.
 
 mod ahead;
+mod features;
 mod pictures;
 mod rows;
 
 pub use ahead::{Loader, loader};
+pub use features::FeatureInputs;
 pub use pictures::PictureInputs;
 pub use rows::VectorInputs;
 

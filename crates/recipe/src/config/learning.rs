@@ -26,12 +26,23 @@ pub struct ModelSettings {
     /// drawn at random without. Read when the run starts; a resumed one has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<String>,
+    /// The backbone does not train at all: its features are computed once, before training, and the head learns on them. What is
+    /// saved is the whole network. Needs `pretrained`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub frozen: bool,
+    /// Of a frozen backbone: changed views of every training picture that are kept beside the picture as it is.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub frozen_views: usize,
     /// What does not train, by the beginning of its name, up to a dot: `backbone`, `backbone.block1`, ...
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<String>,
     /// Another network than the small ConvNet, as `config.json` has it: `{ architecture = "..." }`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backbone: Option<BackboneConfig>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Default for ModelSettings {
@@ -44,6 +55,8 @@ impl Default for ModelSettings {
             dropout: 0.,
             output: Output::Raw,
             pretrained: None,
+            frozen: false,
+            frozen_views: 0,
             freeze: Vec::new(),
             backbone: None,
         }
