@@ -78,6 +78,13 @@ pub enum Error {
     Layer(#[from] npair_nn::Error),
 }
 
+impl Error {
+    /// Whether it is a setting that is wrong, and not a file or an input.
+    pub fn is_setting(&self) -> bool {
+        matches!(self, Self::Setting { .. } | Self::Layer(npair_nn::Error::Setting { .. }))
+    }
+}
+
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
         Self::Layer(error.into())

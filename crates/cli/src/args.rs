@@ -90,7 +90,10 @@ pub struct Settings {
   npair train --data omniglot=images_background.zip --out runs/omniglot --set data.rotations=true
   npair train --data vectors=x.npy,labels=y.npy --out runs/text --set model.hidden=[256]
   npair train --data photos/ --out runs/gpu --device cuda
+  npair train --data photos/ --out runs/head --set model.backbone={architecture=\"resnet50\"} \\
+              --set model.pretrained=weights.safetensors --set model.frozen=true
   npair train --resume runs/first
+  npair train --resume runs/first --data /new/place/photos --set data.skip_bad=true
 
 The run's folder holds config.toml, metrics.jsonl and checkpoints/{last,best}.")]
 pub struct Train {
@@ -103,7 +106,7 @@ pub struct Train {
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     pub out: Option<PathBuf>,
     /// Go on with a stopped run: on the CPU to the same bits as if it had not been stopped.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "data", "config", "sets", "seed"])]
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub resume: Option<PathBuf>,
     #[command(flatten)]
     pub settings: Settings,
@@ -139,9 +142,10 @@ pub struct Eval {
     /// Other data than the run's own.
     #[arg(long, value_name = "SOURCE", requires = "run")]
     pub data: Option<String>,
-    /// train, val, test (unseen classes), seen (unseen examples of training classes) or all.
-    #[arg(long, default_value = "test")]
-    pub split: String,
+    /// train, val, test (unseen classes), seen (unseen examples of training classes), new (added since the run began) or all;
+    /// test where there is one.
+    #[arg(long, requires = "run")]
+    pub split: Option<String>,
     /// An official protocol instead of the usual scores: see below.
     #[arg(long, value_name = "PROTOCOL", requires = "run", conflicts_with = "grid")]
     pub protocol: Option<String>,
@@ -154,6 +158,9 @@ pub struct Eval {
     /// Write a picture of queries and their nearest neighbours.
     #[arg(long, alias = "sheet", value_name = "PNG", requires = "run")]
     pub grid: Option<PathBuf>,
+    /// Replace the picture if it is there.
+    #[arg(long)]
+    pub force: bool,
     /// Settings of the evaluation: --set evaluation.recall_at=[1,10]
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
@@ -169,12 +176,13 @@ pub struct Embed {
     /// Folder of a run, or a model folder (config.json, model.safetensors).
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// Pictures to embed; the run's own data by default.
+    /// Pictures to embed, in class folders or not: a folder, a picture, `-` for a list of paths on standard input, or any source;
+    /// the run's own data by default.
     #[arg(long, value_name = "SOURCE")]
     pub data: Option<String>,
-    /// train, val, test, seen or all.
-    #[arg(long, default_value = "all")]
-    pub split: String,
+    /// train, val, test, seen, new or all; all by default.
+    #[arg(long)]
+    pub split: Option<String>,
     /// best or last.
     #[arg(long, default_value = "best")]
     pub checkpoint: String,
@@ -184,6 +192,9 @@ pub struct Embed {
     /// Where to write: .npy or .safetensors.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
+    /// Replace files that are there.
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -207,4 +218,7 @@ pub struct Check {
     /// Write a picture of the first examples of some classes.
     #[arg(long, alias = "sheet", value_name = "PNG")]
     pub grid: Option<PathBuf>,
+    /// Replace the picture if it is there.
+    #[arg(long)]
+    pub force: bool,
 }

@@ -24,7 +24,7 @@ pub fn run(args: &args::Bench, device: Device, json: bool) -> Result<()> {
     let scale = if args.quick { Scale::Quick } else { Scale::Usual };
     let all = bench_device(&opened, scale, |timed| {
         if json {
-            println!("{}", json!(timed));
+            say!("{}", json!(timed));
         } else {
             print_line(timed, last.as_ref());
         }
@@ -37,7 +37,7 @@ pub fn run(args: &args::Bench, device: Device, json: bool) -> Result<()> {
     // One call: a line is there or it is not.
     records.write_all(format!("{record}\n").as_bytes()).with_context(|| cannot_write(&path))?;
     if !json {
-        println!("recorded in {}", path.display());
+        say!("recorded in {}", path.display());
     }
     Ok(())
 }
@@ -75,7 +75,7 @@ fn now() -> u64 {
 
 fn print_head(device: Device, last: Option<&Value>) {
     let threads = rayon::current_num_threads();
-    println!("npair {} on {device}, {threads} threads of the CPU; medians", env!("CARGO_PKG_VERSION"));
+    say!("npair {} on {device}, {threads} threads of the CPU; medians", env!("CARGO_PKG_VERSION"));
     if let Some(last) = last {
         let days = now().saturating_sub(last["unix_seconds"].as_u64().unwrap_or(0)) / 86_400;
         let when = match days {
@@ -83,15 +83,15 @@ fn print_head(device: Device, last: Option<&Value>) {
             1 => "a day ago".to_owned(),
             n => format!("{n} days ago"),
         };
-        println!("before: the last recorded run, {when}, by npair {}", last["npair"].as_str().unwrap_or("?"));
+        say!("before: the last recorded run, {when}, by npair {}", last["npair"].as_str().unwrap_or("?"));
     }
     let before = if last.is_some() { "    before" } else { "" };
-    println!("  {:<66} {:>10} {:>18} {:>9}{before}", "", "ms", "rate", "of limit");
+    say!("  {:<66} {:>10} {:>18} {:>9}{before}", "", "ms", "rate", "of limit");
 }
 
 fn print_line(timed: &Timed, last: Option<&Value>) {
     let (Some(median), Some((rate, unit))) = (timed.median(), timed.rate()) else {
-        println!("  {:<66} not taken: {}", timed.name, timed.not_taken.as_deref().unwrap_or("it has no rounds"));
+        say!("  {:<66} not taken: {}", timed.name, timed.not_taken.as_deref().unwrap_or("it has no rounds"));
         return;
     };
     let share = timed.of_limit.map_or(String::new(), |share| format!("{:.0} %", 100. * share));
@@ -102,7 +102,7 @@ fn print_line(timed: &Timed, last: Option<&Value>) {
     let before = last.map_or(String::new(), |last| {
         same(last).map_or_else(|| "       new".to_owned(), |before| format!(" {:>9.2}", 1e3 * before))
     });
-    println!("  {:<66} {:>10.2} {rate:>7.1} {unit:<10} {share:>9}{before}", timed.name, 1e3 * median);
+    say!("  {:<66} {:>10.2} {rate:>7.1} {unit:<10} {share:>9}{before}", timed.name, 1e3 * median);
 }
 
 #[cfg(test)]

@@ -1,19 +1,23 @@
 use crate::args::{Check, Data};
 use crate::fail::BadPictures;
 use crate::source;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use npair_data::sheet::{contact_sheet, encode_png};
 use npair_data::{Dataset, Report, check};
+use npair_evaluate::{check_free, write_file};
 use npair_recipe::config::DataConfig;
 use npair_recipe::open_source;
 
 pub fn run(args: &Data, json: bool) -> Result<()> {
     let Data::Check(args) = args;
+    if let Some(grid) = &args.grid {
+        check_free(std::slice::from_ref(grid), args.force)?;
+    }
     let source = source::data_source("SOURCE", &args.data)?;
     let data = open_source(&DataConfig { source, ..Default::default() })?;
     let report = check(data.as_ref());
     if json {
-        println!("{}", serde_json::to_string(&report)?);
+        say!("{}", serde_json::to_string(&report)?);
     } else {
         print(&report);
     }
@@ -25,26 +29,26 @@ pub fn run(args: &Data, json: bool) -> Result<()> {
 
 fn print(report: &Report) {
     let classes = report.classes.len();
-    println!("{}: {} pictures of {classes} classes", report.dataset, report.examples);
+    say!("{}: {} pictures of {classes} classes", report.dataset, report.examples);
     let counts: Vec<usize> = {
         let mut counts: Vec<usize> = report.classes.iter().map(|c| c.good).collect();
         counts.sort_unstable();
         counts
     };
     if let (Some(least), Some(most)) = (counts.first(), counts.last()) {
-        println!("  per class: {least} to {most}, median {}", counts[counts.len() / 2]);
+        say!("  per class: {least} to {most}, median {}", counts[counts.len() / 2]);
     }
     for (what, spread) in [("width", report.width), ("height", report.height)] {
         if let Some([low, median, high]) = spread {
-            println!("  {what}: {low} to {high} pixels, median {median}");
+            say!("  {what}: {low} to {high} pixels, median {median}");
         }
     }
-    println!("  {} grey, {} colour", report.grey, report.rgb);
+    say!("  {} grey, {} colour", report.grey, report.rgb);
     for text in report.notes.iter().chain(&report.warnings()) {
-        println!("  note: {text}");
+        say!("  note: {text}");
     }
     for bad in &report.bad {
-        println!("  bad: {}", bad.error);
+        say!("  bad: {}", bad.error);
     }
 }
 
@@ -60,5 +64,5 @@ fn grid(data: &dyn Dataset, args: &Check) -> Result<()> {
         }
     }
     let png = encode_png(&contact_sheet(&pictures, columns, &[])?)?;
-    std::fs::write(path, png).with_context(|| format!("{} cannot be written", path.display()))
+    Ok(write_file(path, &png)?)
 }

@@ -4,12 +4,30 @@ use anyhow::Result;
 use npair_backbones::EmbeddingModel;
 use npair_evaluate::protocol::Protocol;
 use npair_evaluate::{
-    Inputs, Scores, TestTimeAugmentation, Vectors, embed, judge, judge_known, neighbor_grid, read_labels, write_file,
+    Inputs, Scores, TestTimeAugmentation, Vectors, check_free, embed, judge, judge_known, neighbor_grid, read_labels,
+    write_file,
 };
 use npair_recipe::{Config, Device};
 use npair_types::Streams;
 
 pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
+    if let Some(grid) = &args.grid {
+        check_free(std::slice::from_ref(grid), args.force)?;
+    }
+    // The parser does not say it: an option that goes with --embeddings is let through beside a run.
+    let stray = [
+        ("--labels", args.run.is_some() && args.labels.is_some()),
+        ("--split", args.run.is_none() && args.split.is_some()),
+    ];
+    if let Some((option, _)) = stray.into_iter().find(|(_, stray)| *stray) {
+        let with = if option == "--labels" { "--embeddings" } else { "a run" };
+        return Err(source::usage(option, format!("goes with {with}: leave it out here")));
+    }
+    let known: &[&str] = match args.run {
+        Some(_) => &["evaluation", "tta", "data.skip_bad", "data.cache_mib", "batch.classes"],
+        None => &["evaluation", "batch.classes", "seed"],
+    };
+    source::only(&args.sets, known)?;
     let mut sets = args.sets.clone();
     sets.extend(args.measure.iter().map(|m| format!("evaluation.measure={m}")));
     let scores = match (&args.run, &args.embeddings) {
@@ -30,7 +48,7 @@ pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
         (None, None) => return Err(source::usage("RUN", "give a run's folder, or --embeddings".to_owned())),
     };
     if json {
-        println!("{}", serde_json::to_string(&scores)?);
+        say!("{}", serde_json::to_string(&scores)?);
     } else {
         table::print(&scores);
     }
@@ -49,7 +67,8 @@ fn embedded(config: &Config, model: &dyn EmbeddingModel, inputs: &dyn Inputs) ->
 fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String], device: Device) -> Result<Scores> {
     let loaded = source::load(folder, &args.checkpoint, args.data.as_deref(), sets, device)?;
     let source::Loaded { config, model, splits } = &loaded;
-    let side = splits.named(&args.split)?.as_ref();
+    let split = args.split.as_deref().unwrap_or(splits.usual());
+    let side = splits.named(split)?.as_ref();
     let rows = embedded(config, model.as_ref(), side)?;
     let (n, streams) = (config.batch.classes, Streams::new(config.seed));
     if let Some(path) = &args.grid {
@@ -57,14 +76,19 @@ fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String], device: Device
             side.pictures().ok_or_else(|| source::usage("--grid", "there are no pictures to show".to_owned()))?;
         write_file(path, &neighbor_grid(pictures, &rows, config.evaluation.measure, 10, 10)?)?;
     }
-    let scores = if matches!(args.split.as_str(), "seen" | "known") {
-        let gallery = embedded(config, model.as_ref(), splits.gallery.as_ref())?.labeled()?;
+    let seen = splits.gallery.as_ref().filter(|_| matches!(split, "seen" | "known"));
+    let scores = if let Some(gallery) = seen {
+        let gallery = embedded(config, model.as_ref(), gallery.as_ref())?.labeled()?;
         judge_known(side.name(), &gallery, &rows.labeled()?, &config.evaluation, n, streams)
     } else {
         progress::told(|tell| judge(side.name(), &rows.labeled()?, &config.evaluation, n, streams, tell))
     };
     let mut scores = scores?;
-    if args.split == "test" && splits.search.is_some() {
+    scores.notes.extend(splits.notes.iter().cloned());
+    if split == "all" && splits.train.is_some() {
+        scores.notes.push("among these are the examples that the run was trained on".to_owned());
+    }
+    if split == "test" && splits.search.is_some() {
         let why =
             "this data has queries apart from a gallery, which these scores mix: judge with --protocol query-gallery";
         scores.notes.push(why.to_owned());
@@ -87,7 +111,13 @@ fn by_protocol(
         let source::Loaded { config, model, splits } =
             &source::load(folder, &args.checkpoint, args.data.as_deref(), sets, device)?;
         let embed = &mut |inputs: &dyn Inputs| embedded(config, model.as_ref(), inputs);
-        return Ok(protocol.judge_split(splits, &args.split, embed, &config.evaluation, Streams::new(config.seed))?);
+        return Ok(protocol.judge_split(
+            splits,
+            args.split.as_deref().unwrap_or("test"),
+            embed,
+            &config.evaluation,
+            Streams::new(config.seed),
+        )?);
     }
     let source::Model { config, model, pipeline } = &source::load_model(folder, &args.checkpoint, sets, device)?;
     let Some(pipeline) = pipeline else {

@@ -36,11 +36,13 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
             line = if line.is_empty() { cause } else { format!("{line}: {cause}") };
         }
     }
+    // The data set knows no settings.
+    line = line.replace("or skip what is bad", "or skip what is bad (--set data.skip_bad=true)");
     if error.is::<Stopped>() {
-        eprintln!("{line}");
+        warn!("{line}");
         return ExitCode::from(130);
     }
-    eprintln!("error: {line}");
+    warn!("error: {line}");
     let kind = if error.is::<BadPictures>() { Kind::Data } else { kind_of(error) };
     ExitCode::from(match kind {
         Kind::Usage => 2,

@@ -7,18 +7,15 @@ use serde_json::json;
 pub fn run(device: Device, json: bool) -> Result<()> {
     let opened = device.open()?;
     if !json {
-        println!("{device} against the CPU: |device - CPU| / |CPU|, and what rounding may make of it");
+        say!("{device} against the CPU: |device - CPU| / |CPU|, and what rounding may make of it");
     }
     let all = check_device(&opened, |check| {
         if json {
             let (apart, allowed) = (check.apart, check.allowed);
-            println!(
-                "{}",
-                json!({ "check": check.name, "apart": apart, "allowed": allowed, "passes": check.passes() })
-            );
+            say!("{}", json!({ "check": check.name, "apart": apart, "allowed": allowed, "passes": check.passes() }));
         } else {
             let verdict = if check.passes() { "ok" } else { "WRONG" };
-            println!("  {:<78} {:>8.1e} {:>8.0e}  {verdict}", check.name, check.apart, check.allowed);
+            say!("  {:<78} {:>8.1e} {:>8.0e}  {verdict}", check.name, check.apart, check.allowed);
         }
     })?;
     let wrong = all.iter().filter(|c| !c.passes()).count();
@@ -29,7 +26,7 @@ pub fn run(device: Device, json: bool) -> Result<()> {
         );
     }
     if !json {
-        println!("{} checks, all within rounding", all.len());
+        say!("{} checks, all within rounding", all.len());
     }
     Ok(())
 }

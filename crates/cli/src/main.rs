@@ -1,6 +1,8 @@
 //! The `npair` command: parse, call the engine, print. No mathematics.
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stdout, clippy::print_stderr)] // a command prints
+
+#[macro_use]
+mod out;
 
 mod args;
 mod bench;
@@ -19,6 +21,9 @@ use args::{Command, Npair};
 use clap::Parser;
 use std::process::ExitCode;
 
+/// More than any machine has cores.
+const MOST_THREADS: usize = 1024;
+
 fn main() -> ExitCode {
     npair_train::keep_freed_memory();
     let args = Npair::parse();
@@ -30,6 +35,10 @@ fn main() -> ExitCode {
 
 fn run(args: &Npair) -> anyhow::Result<()> {
     if let Some(threads) = args.threads {
+        if threads.get() > MOST_THREADS {
+            let why = format!("is {threads}, but may be 1 to {MOST_THREADS}");
+            return Err(source::usage("--threads", why));
+        }
         rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
     }
     match &args.command {

@@ -4,20 +4,43 @@ use npair_backbones::EmbeddingModel;
 use npair_data::Pipeline;
 use npair_evaluate::{Predictor, Splits};
 use npair_recipe::config::{DataConfig, DataSource};
-use npair_recipe::{Config, Device, Error, Run, Which, open_splits};
+use npair_recipe::{Config, Device, Draft, Error, Run, Which, Whose, open_all, open_files, open_for_run};
 use std::path::{Path, PathBuf};
 
-/// The configuration of a new run.
-pub fn config(settings: &Settings, data: Option<&str>) -> Result<Config> {
-    let (mut config, notes) = Config::read_noting(settings.config.as_deref(), &settings.sets)?;
-    notes.iter().for_each(|note| eprintln!("note: {note}"));
-    if let Some(data) = data {
-        config.data.source = data_source("--data", data)?;
-    }
+/// The settings of a new run as they were written.
+pub fn draft(settings: &Settings, data: Option<&str>) -> Result<Draft> {
+    let mut sets = settings.sets.clone();
+    // As a setting, so that what depends on the data (its usual split) goes by it.
+    sets.extend(
+        data.map(|data| data_source("--data", data)).transpose()?.map(|s| format!("data.source={}", quoted(s))),
+    );
+    let (mut draft, notes) = Draft::read(settings.config.as_deref(), &sets)?;
+    notes.iter().for_each(|note| warn!("note: {note}"));
+    let source = draft.config.data.source.clone();
+    draft.set_source(source);
     if let Some(seed) = settings.seed {
-        config.seed = seed;
+        draft.config.seed = seed;
     }
-    Ok(config)
+    Ok(draft)
+}
+
+/// A source as a string of TOML.
+fn quoted(source: DataSource) -> String {
+    toml::Value::String(source.into()).to_string()
+}
+
+/// An error for the first `--set` that has no effect on what is done: only keys that begin with one of these have.
+pub fn only(sets: &[String], known: &[&str]) -> Result<()> {
+    let key = |set: &str| set.split('=').next().unwrap_or("").trim().to_owned();
+    let counts =
+        |key: &str| known.iter().any(|k| key.strip_prefix(k).is_some_and(|r| r.is_empty() || r.starts_with('.')));
+    match sets.iter().map(|set| key(set)).find(|key| !counts(key)) {
+        None => Ok(()),
+        Some(key) => {
+            let why = format!("{key} has no effect here; what has: {}", known.join(", "));
+            Err(usage("--set", why))
+        }
+    }
 }
 
 /// A source as it is written on the command line; `setting` is what it was given as.
@@ -40,25 +63,67 @@ pub struct Loaded {
     pub splits: Splits,
 }
 
-/// Opens a run (or a bare model folder, which then needs `data`) and the examples to use it on.
+/// Opens a run (or a bare model folder, which then needs `data`) and the examples to use it on, those that it was trained on apart.
 pub fn load(folder: &Path, checkpoint: &str, data: Option<&str>, sets: &[String], device: Device) -> Result<Loaded> {
+    needs_data(folder, data)?;
+    let Model { mut config, model, pipeline } = load_model(folder, checkpoint, sets, device)?;
+    let whose = other_data(&mut config, pipeline.is_none(), data)?;
+    let splits = open_for_run(&config, pipeline.as_ref(), Some(folder), whose)?;
+    Ok(Loaded { config, model, splits })
+}
+
+/// The same for all examples that there are, on whatever side and with or without labels.
+pub fn load_all(
+    folder: &Path,
+    checkpoint: &str,
+    data: Option<&str>,
+    sets: &[String],
+    device: Device,
+) -> Result<Loaded> {
+    needs_data(folder, data)?;
+    let Model { mut config, model, pipeline } = load_model(folder, checkpoint, sets, device)?;
+    if data == Some("-") {
+        let splits = open_files(&config, pipeline.as_ref(), "standard input", listed()?)?;
+        return Ok(Loaded { config, model, splits });
+    }
+    other_data(&mut config, pipeline.is_none(), data)?;
+    let splits = open_all(&config, pipeline.as_ref())?;
+    Ok(Loaded { config, model, splits })
+}
+
+/// The paths on standard input, a line each.
+fn listed() -> Result<Vec<PathBuf>> {
+    let lines = std::io::stdin().lines().collect::<std::io::Result<Vec<String>>>()?;
+    Ok(lines.into_iter().filter(|line| !line.trim().is_empty()).map(PathBuf::from).collect())
+}
+
+fn needs_data(folder: &Path, data: Option<&str>) -> Result<()> {
     if is_model(folder) && data.is_none() {
         return Err(usage("--data", "a model folder knows no pictures: give some".to_owned()));
     }
-    let Model { mut config, model, pipeline } = load_model(folder, checkpoint, sets, device)?;
+    Ok(())
+}
+
+/// Puts other data, if any is named, in the place of the run's own.
+fn other_data(config: &mut Config, takes_vectors: bool, data: Option<&str>) -> Result<Whose> {
+    let mut whose = Whose::Own;
     if let Some(data) = data {
         let source = data_source("--data", data)?;
+        let source = source.absolute();
         if source != config.data.source {
             // Parts and split were those of other data: of these, everything is there to be used.
             config.data = DataConfig { source, skip_bad: config.data.skip_bad, ..Default::default() };
+            whose = Whose::Other;
         }
     }
-    if pipeline.is_none() != config.data.source.is_vectors() {
-        let [takes, are] = if pipeline.is_none() { ["vectors", "pictures"] } else { ["pictures", "vectors"] };
+    if whose == Whose::Own {
+        config.data.source.expect_there()?;
+    }
+    if takes_vectors != config.data.source.is_vectors() {
+        let [takes, are] = if takes_vectors { ["vectors", "pictures"] } else { ["pictures", "vectors"] };
         return Err(usage("--data", format!("these are {are}, but the model takes {takes}")));
     }
-    let splits = open_splits(&config, pipeline.as_ref())?;
-    Ok(Loaded { config, model, splits })
+    Ok(whose)
 }
 
 /// Opens a run or a bare model folder; the model computes on the device.

@@ -4,8 +4,9 @@ use crate::{progress, source};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use npair_evaluate::Scores;
-use npair_recipe::{Device, Training};
+use npair_recipe::{Config, Device, Kind, Run, Training, Which};
 use npair_train::{Callback, Moment, StepReport};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -13,29 +14,34 @@ use std::time::Instant;
 pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let hear = stop.clone();
-    ctrlc::set_handler(move || hear.store(true, Ordering::Relaxed))?;
+    // Once: after the steps under way, saved. Twice: at once, with the last checkpoint.
+    ctrlc::set_handler(move || {
+        if hear.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })?;
     let bar = progress::bar(0, "features");
     let mut told = |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
     let (mut training, folder) = match (&args.resume, &args.out) {
-        (Some(folder), _) => (Training::resume_telling(device, folder, &mut told)?, folder),
+        (Some(folder), _) => (Training::resume_as(resumed(args, device, folder)?, folder, &mut told)?, folder),
         (None, Some(folder)) => {
-            let mut config = source::config(&args.settings, args.data.as_deref())?;
-            config.device = device.unwrap_or(config.device);
-            (Training::start_telling(config, folder, &mut told)?, folder)
+            let mut draft = source::draft(&args.settings, args.data.as_deref())?;
+            draft.config.device = device.unwrap_or(draft.config.device);
+            (Training::start_telling(draft, folder, &mut told)?, folder)
         }
         (None, None) => return Err(source::usage("--out", "give the folder of the new run".to_owned())),
     };
     bar.finish_and_clear();
     let steps = training.config().training.steps;
     if !json {
-        println!("{}", training.config().to_toml()?);
+        say!("{}", training.config().to_toml()?);
         let model = training.trainer().model();
         let parameters: usize = model.variables().iter().map(|(_, var)| var.elem_count()).sum();
-        let train = &training.splits().train;
-        println!(
+        let train = training.splits().learned()?;
+        say!(
             "{}: {} examples of {} classes, {} a step; {parameters} parameters; from step {} of {steps}",
             train.name(),
             train.len(),
@@ -45,22 +51,60 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
         );
     }
     let mut live = Live::new(steps, training.steps_done(), stop, json);
-    let outcome = training.train(&mut live)?;
+    let outcome = training.train(&mut live).map_err(|error| how_to_go_on(error, folder))?;
     live.bar.finish_and_clear();
     if outcome.step < outcome.steps {
         let at = format!("stopped after step {} of {}, saved", outcome.step, outcome.steps);
         return Err(Stopped(format!("{at}; go on with: npair train --resume {}", folder.display())).into());
     }
     if json {
-        println!("{}", serde_json::to_string(&outcome)?);
+        say!("{}", serde_json::to_string(&outcome)?);
     } else {
-        println!(
+        say!(
             "{} steps in {:.1} s, of which {:.1} s waiting for data and {:.1} s class mining",
-            outcome.step, outcome.seconds, outcome.data_seconds, outcome.mining_seconds
+            outcome.step,
+            outcome.seconds,
+            outcome.data_seconds,
+            outcome.mining_seconds
         );
-        println!("judge it with: npair eval {}", folder.display());
+        say!("judge it with: npair eval {}", folder.display());
     }
     Ok(())
+}
+
+/// The settings of a run that goes on: its own, but for what is said now.
+fn resumed(args: &Train, device: Option<Device>, folder: &Path) -> Result<Config> {
+    if args.settings.config.is_some() || args.settings.seed.is_some() {
+        let why = "a run goes on with the settings it was begun with: leave out --config and --seed".to_owned();
+        return Err(source::usage("--resume", why));
+    }
+    let config = Run::open(folder)?.config()?;
+    let mut config = match args.settings.sets.is_empty() {
+        true => config,
+        false => Config::parse("config.toml", &config.to_toml()?, &args.settings.sets)?,
+    };
+    if let Some(data) = &args.data {
+        config.data.source = source::data_source("--data", data)?.absolute();
+    }
+    config.data.source.expect_there()?;
+    config.device = device.unwrap_or(config.device);
+    Ok(config)
+}
+
+/// An error of a picture, with what to do about the run.
+fn how_to_go_on(error: npair_recipe::Error, folder: &Path) -> anyhow::Error {
+    if error.kind() != Kind::Data {
+        return error.into();
+    }
+    let (resume, new) = (format!("npair train --resume {}", folder.display()), "--set data.skip_bad=true");
+    let saved = Run::open(folder).is_ok_and(|run| run.checkpoint(Which::Last).is_ok());
+    let cure = match saved {
+        true => {
+            format!("put it right and go on with: {resume}; or start a new run that leaves out what is bad, with {new}")
+        }
+        false => format!("put it right and go on with: {resume}; or leave out what is bad: {resume} {new}"),
+    };
+    anyhow::anyhow!(error).context(format!("nothing of the run is lost: {cure}"))
 }
 
 /// The progress bar, and what is told beside it.
@@ -83,7 +127,7 @@ impl Live {
 
     fn tell(&self, text: &str) {
         if !self.json {
-            self.bar.suspend(|| println!("{text}"));
+            self.bar.suspend(|| say!("{text}"));
         }
     }
 }

@@ -1,6 +1,7 @@
 use crate::dataset::expect_example;
 use crate::{Dataset, OfficialSide, Picture, Pipeline, Result};
 use npair_types::{ClassId, ExampleId, Labels};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -73,6 +74,10 @@ impl Dataset for Cached {
 
     fn describe(&self, example: ExampleId) -> String {
         self.inner.describe(example)
+    }
+
+    fn file(&self, example: ExampleId) -> Option<&Path> {
+        self.inner.file(example)
     }
 
     fn load(&self, example: ExampleId) -> Result<Picture> {

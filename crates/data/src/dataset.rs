@@ -1,5 +1,6 @@
 use crate::{Error, OfficialSide, Picture, Result};
 use npair_types::{ClassId, ClassIndex, ExampleId, Labels};
+use std::path::Path;
 
 /// Labeled pictures that are decoded on demand. Opening one decodes nothing; loading is safe from many threads at once
 /// and gives the same pixels each time.
@@ -45,6 +46,12 @@ pub trait Dataset: Send + Sync {
 
     /// Where an example comes from: its path, its zip entry, its number.
     fn describe(&self, example: ExampleId) -> String;
+
+    /// The file that holds an example and nothing else, where there is one.
+    fn file(&self, example: ExampleId) -> Option<&Path> {
+        let _ = example;
+        None
+    }
 
     /// The decoded picture.
     ///

@@ -85,7 +85,7 @@ impl ImageFolder {
     }
 }
 
-fn is_picture(path: &Path) -> bool {
+pub(crate) fn is_picture(path: &Path) -> bool {
     let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
     matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg" | "webp"))
 }
@@ -108,6 +108,10 @@ impl Dataset for ImageFolder {
             Some(path) => path.display().to_string(),
             None => format!("example {example} of {}", self.name),
         }
+    }
+
+    fn file(&self, example: ExampleId) -> Option<&Path> {
+        self.path(example)
     }
 
     fn load(&self, example: ExampleId) -> Result<Picture> {

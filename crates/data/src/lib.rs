@@ -23,6 +23,7 @@ mod error;
 mod folder;
 mod glyphs;
 mod lfw_pairs;
+mod loose;
 mod official;
 mod omniglot;
 mod picture;
@@ -45,6 +46,7 @@ pub use error::{Error, Result};
 pub use folder::ImageFolder;
 pub use glyphs::{GlyphConfig, GlyphSet};
 pub use lfw_pairs::{LfwImage, LfwPair, LfwPairs};
+pub use loose::LoosePictures;
 pub use official::{
     Cars196, Cub, InShop, Lfw, OfficialRun, OfficialSide, OmlCsv, OneShotRuns, OnlineProducts, WebFace,
 };

@@ -2,6 +2,7 @@ use crate::dataset::expect_example;
 use crate::{Dataset, Error, OfficialSide, Picture, Result};
 use npair_types::{ClassId, ExampleId, Labels};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A view of chosen examples of a data set, itself a data set: examples are numbered anew from 0, class ids stay.
@@ -102,6 +103,10 @@ impl Dataset for Subset {
             Some(&inner) => self.inner.describe(inner),
             None => format!("example {example} of {}", self.name),
         }
+    }
+
+    fn file(&self, example: ExampleId) -> Option<&Path> {
+        self.inner.file(*self.examples.get(example.0)?)
     }
 
     fn load(&self, example: ExampleId) -> Result<Picture> {

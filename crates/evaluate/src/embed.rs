@@ -206,6 +206,7 @@ impl Predictor {
     /// # Errors
     /// Those of [`predictor`].
     pub fn open(device: &Device, folder: &Path) -> Result<Self> {
+        crate::check_seal(folder)?;
         if is_vector_net(folder)? {
             let model = Box::new(VectorNet::open(folder, DType::F32, device)?);
             return Ok(Self { model, pipeline: None });

@@ -19,6 +19,20 @@ pub enum Error {
         /// The cause and the cure.
         why: String,
     },
+    /// A file cannot be written.
+    #[error("{}: {why}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The cause and the cure.
+        why: String,
+    },
+    /// A file that would be overwritten.
+    #[error("{}: is there already: choose another name, or replace it with --force", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is no such split.
     #[error("there is no {split} split here: {why}")]
     NoSplit {
@@ -63,6 +77,12 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// Of a file that could not be written.
+    pub fn unwritten(path: &Path, error: &std::io::Error) -> Self {
+        let why = format!("cannot be written: {error}; check the folder, its permissions and the space left");
+        Self::Write { path: path.to_owned(), why }
+    }
+
     pub(crate) fn file(path: &Path, why: impl std::fmt::Display) -> Self {
         Self::File { path: path.to_owned(), why: why.to_string() }
     }

@@ -22,7 +22,7 @@ mod vectors;
 
 pub use embed::{Predictor, TestTimeAugmentation, embed, embed_ids, predictor, predictor_on};
 pub use error::{Error, Result};
-pub use files::write_file;
+pub use files::{check_free, check_seal, seal, write_file};
 pub use inputs::{FeatureInputs, Inputs, Loader, PictureInputs, VectorInputs, View, loader};
 pub use judge::{RetrievalScores, Score, Scores, judge, judge_known};
 pub use metric::Metric;

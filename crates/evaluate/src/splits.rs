@@ -7,15 +7,17 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Splits {
     /// What is learned from: rotated, if asked for, and without the examples kept back.
-    pub train: Arc<dyn Inputs>,
+    pub train: Option<Arc<dyn Inputs>>,
     /// The same examples as they are: the gallery in which seen classes are recognised.
-    pub gallery: Arc<dyn Inputs>,
+    pub gallery: Option<Arc<dyn Inputs>>,
     /// Examples of training classes that were kept back.
     pub seen: Option<Arc<dyn Inputs>>,
     /// Unseen classes to choose by.
     pub val: Option<Arc<dyn Inputs>>,
     /// Unseen classes to be judged on.
     pub test: Option<Arc<dyn Inputs>>,
+    /// On no side: what has been added since a run began.
+    pub new: Option<Arc<dyn Inputs>>,
     /// Which examples of `test` are queries and which are the gallery, where the data set's own split has them apart.
     pub search: Option<QueryGallery>,
     /// Everything.
@@ -45,21 +47,41 @@ impl QueryGallery {
 }
 
 impl Splits {
-    /// The split of a name: train, val, test, seen (once called known) or all.
+    /// What is learned from.
+    ///
+    /// # Errors
+    /// [`Error::NoSplit`] if there is nothing.
+    pub fn learned(&self) -> Result<&Arc<dyn Inputs>> {
+        self.train.as_ref().ok_or(Error::NoSplit { split: "train", why: cure("train") })
+    }
+
+    /// The split that scores are of if nobody says which: unseen classes; without any, examples kept back of the seen ones; and
+    /// without these all that there is.
+    pub fn usual(&self) -> &'static str {
+        match (&self.test, &self.seen, &self.val) {
+            (Some(_), _, _) => "test",
+            (None, Some(_), _) => "seen",
+            (None, None, Some(_)) => "val",
+            (None, None, None) => "all",
+        }
+    }
+
+    /// The split of a name: train, val, test, seen (once called known), new or all.
     ///
     /// # Errors
     /// [`Error::NoSplit`] if there is none, [`Error::Setting`] for another name.
     pub fn named(&self, name: &str) -> Result<&Arc<dyn Inputs>> {
         let some = |split: &'static str, s| Option::ok_or(s, Error::NoSplit { split, why: cure(split) });
         match name {
-            "train" => Ok(&self.gallery),
+            "train" => some("train", self.gallery.as_ref()),
             "all" => Ok(&self.all),
             "val" => some("val", self.val.as_ref()),
             "test" => some("test", self.test.as_ref()),
             "seen" | "known" => some("seen", self.seen.as_ref()),
+            "new" => some("new", self.new.as_ref()),
             _ => Err(Error::Setting {
                 setting: "split",
-                why: format!("`{name}` is none of train, val, test, seen, all"),
+                why: format!("`{name}` is none of train, val, test, seen, new, all"),
             }),
         }
     }
@@ -68,6 +90,8 @@ impl Splits {
 fn cure(split: &str) -> &'static str {
     match split {
         "seen" => "set data.seen to keep examples of the training classes back",
+        "train" => "nothing here was trained on",
+        "new" => "nothing has been added since the run began",
         "val" => "give data.split a val amount",
         _ => "give data.split a test amount, or data with a test split of its own",
     }

@@ -32,6 +32,18 @@ impl Vectors {
         Ok(Embeddings::new(&self.values, self.width, self.labels.clone().ok_or_else(no_labels)?)?)
     }
 
+    /// The files that [`write`](Self::write) makes for a path, whatever the rows.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the ending is none that it knows.
+    pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
+        match ending(path) {
+            "npy" => Ok(vec![path.to_owned(), path.with_extension("labels.npy"), path.with_extension("csv")]),
+            "safetensors" => Ok(vec![path.to_owned(), path.with_extension("csv")]),
+            other => Err(Error::file(path, format!("`.{other}` is no known form: end it in .npy or .safetensors"))),
+        }
+    }
+
     /// Writes the rows by the ending of `path`. `.npy`: the matrix, with labels in `NAME.labels.npy`; `.safetensors`: tensors
     /// `embeddings` and `labels`. Beside either, `NAME.csv` says what every row is.
     ///

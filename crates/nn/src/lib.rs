@@ -35,7 +35,7 @@ pub use layers::{
 pub use memory::keep_freed_memory;
 pub use mode::Mode;
 pub use tape::{Gradients, Node, NodeId, Tape, backward, forward, forward_no_grad, forward_no_grad_on, forward_on};
-pub use varmap::{Init, Parameter, VarBuilder, VarMap};
+pub use varmap::{Init, MAX_VALUES, Parameter, VarBuilder, VarMap};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

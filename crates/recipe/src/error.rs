@@ -128,7 +128,8 @@ fn of_train(error: &npair_train::Error) -> Kind {
 fn of_evaluate(error: &npair_evaluate::Error) -> Kind {
     use npair_evaluate::Error;
     match error {
-        Error::Setting { .. } => Kind::Usage,
+        Error::Setting { .. } | Error::Exists { .. } => Kind::Usage,
+        Error::Write { .. } => Kind::Runtime,
         Error::File { .. } | Error::NoSplit { .. } | Error::Types(_) => Kind::Data,
         Error::Data(error) => of_data(error),
         Error::Model(error) => of_model(error),
@@ -151,7 +152,7 @@ fn of_batch(error: &npair_batch::Error) -> Kind {
 }
 
 fn of_model(error: &npair_backbones::Error) -> Kind {
-    if matches!(error, npair_backbones::Error::Setting { .. }) { Kind::Usage } else { Kind::Data }
+    if error.is_setting() { Kind::Usage } else { Kind::Data }
 }
 
 fn of_loss(error: &npair_losses::Error) -> Kind {

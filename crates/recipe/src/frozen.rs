@@ -61,10 +61,10 @@ impl Features {
         for (name, features) in &self.splits {
             let features: Arc<dyn Inputs> = features.clone();
             match *name {
-                "train" => fed.train = features,
+                "train" => fed.train = Some(features),
                 "val" => fed.val = Some(features),
                 "seen" => fed.seen = Some(features),
-                _ => fed.gallery = features,
+                _ => fed.gallery = Some(features),
             }
         }
         fed
@@ -85,13 +85,14 @@ impl Features {
 
 /// The splits that training looks at: what is learned from in all its views, what is chosen by, and what is probed.
 fn wanted(config: &Config, splits: &Splits) -> Vec<(&'static str, Arc<dyn Inputs>, usize)> {
-    let mut wanted = vec![("train", splits.train.clone(), config.model.frozen_views)];
+    let mut wanted: Vec<(&'static str, Arc<dyn Inputs>, usize)> = Vec::new();
+    wanted.extend(splits.train.clone().map(|train| ("train", train, config.model.frozen_views)));
     wanted.extend(splits.val.clone().map(|val| ("val", val, 0)));
     if config.training.probe_every > 0 {
         match (&splits.seen, &splits.val) {
             (Some(seen), _) => wanted.push(("seen", seen.clone(), 0)),
             (None, Some(_)) => {}
-            (None, None) => wanted.push(("gallery", splits.gallery.clone(), 0)),
+            (None, None) => wanted.extend(splits.gallery.clone().map(|gallery| ("gallery", gallery, 0))),
         }
     }
     wanted

@@ -9,24 +9,33 @@ pub mod config;
 pub mod registry;
 
 mod device;
+mod draft;
 mod error;
+mod examples;
+mod fit;
 mod frozen;
+mod limits;
 mod objective;
 mod page;
 mod pretrained;
+pub mod record;
+mod resumed;
 mod run;
 mod sampler;
 mod splits;
 mod training;
+mod watch;
 
 pub use config::Config;
 pub use device::Device;
+pub use draft::{Draft, Given};
 pub use error::{Error, Kind, Result};
+pub use examples::open_source;
 pub use frozen::Progress;
 pub use npair_train::Which;
 pub use page::settings_tables;
 pub use run::Run;
-pub use splits::{open_source, open_splits};
+pub use splits::{Whose, open_all, open_files, open_for_run, open_splits};
 pub use training::Training;
 
 #[cfg(doctest)]

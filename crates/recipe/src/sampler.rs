@@ -64,13 +64,27 @@ pub(crate) fn build(config: &Config, inputs: &dyn Inputs, accepts: Accepts) -> R
     } else if mining.is_some() {
         return Err(unmined(suits));
     }
-    Ok(match suits {
-        Suits::Triplets => TripletSamplerSettings { classes, mining }.build(index, rng)?,
-        Suits::Pairs => NPairSamplerSettings { classes, mining }.build(index, rng)?,
+    let sampler = match suits {
+        Suits::Triplets => TripletSamplerSettings { classes, mining }.build(index, rng),
+        Suits::Pairs => NPairSamplerSettings { classes, mining }.build(index, rng),
         Suits::Tuplets if mining.is_some() => return Err(unmined(suits)),
-        Suits::Tuplets => TupletSamplerSettings { classes }.build(index, rng)?,
-        Suits::Labeled => BalancedSamplerSettings { classes, per_class }.build(index, rng)?,
-    })
+        Suits::Tuplets => TupletSamplerSettings { classes }.build(index, rng),
+        Suits::Labeled => BalancedSamplerSettings { classes, per_class }.build(index, rng),
+    };
+    sampler.map_err(with_key)
+}
+
+/// A batch that is too large, with the key of its size.
+fn with_key(error: npair_batch::Error) -> Error {
+    match error {
+        npair_batch::Error::TooFewClasses { need, least, have } => {
+            let why = format!(
+                "a batch needs {need} classes with at least {least} examples each, the data has {have}: set it to at most {have}, or give more data"
+            );
+            Error::Setting { setting: "batch.classes", why }
+        }
+        other => other.into(),
+    }
 }
 
 fn unmined(suits: Suits) -> Error {

@@ -1,184 +1,204 @@
-//! The data of a run, opened and split.
+//! The data of a run, opened and split: drawn when it begins, and by its record ever after.
 
-use crate::config::{Config, DataConfig, DataSource};
-use crate::{Error, Result};
-use npair_data::{
-    Amount, Cached, Cars196, Cub, Dataset, GlyphSet, ImageFolder, InShop, Lfw, OfficialSide, OmlCsv, Omniglot,
-    OnlineProducts, Parts, Picture, Pipeline, RotatedClasses, SplitConfig, WebFace, check, skip_bad, split,
-};
-use npair_evaluate::{Inputs, PictureInputs, QueryGallery, Splits, VectorInputs, Vectors, read_labels};
-use npair_types::{ClassId, ExampleId, Labels, Streams};
-use std::path::Path;
+use crate::config::{Config, DataSource};
+use crate::draft::Draft;
+use crate::examples::Examples;
+use crate::record::{Side, SplitRecord, compare};
+use crate::{Error, Result, fit};
+use npair_data::{Amount, Dataset, LoosePictures, Pipeline, SplitConfig, check, split};
+use npair_evaluate::Splits;
+use npair_types::{ClassId, ExampleId, Streams};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Opens the data of a configuration. The split depends on the seed and the data alone. Pictures become pixels by the pipeline of a
-/// trained model if one is given, else by that of the configuration.
+/// Opens the data of a configuration and draws its split, which depends on the seed and the data alone. Pictures become pixels by
+/// the pipeline of a trained model if one is given, else by that of the configuration.
 ///
 /// # Errors
 /// Those of the data set and of the split.
 pub fn open_splits(config: &Config, pipeline: Option<&Pipeline>) -> Result<Splits> {
-    match (&config.data.source, pipeline) {
-        (DataSource::Vectors { vectors, labels }, _) => of_vectors(config, &open_vectors(vectors, labels.as_deref())?),
-        (_, Some(pipeline)) => of_pictures(config, pipeline),
-        (_, None) => of_pictures(config, &Pipeline::new(config.images())?),
-    }
+    let examples = Examples::open(config, pipeline)?;
+    drawn_splits(config, &examples)
 }
 
-/// The sides of a split, with the gallery in which seen classes are recognised.
-struct Sides {
-    train: Arc<dyn Dataset>,
-    gallery: Arc<dyn Dataset>,
-    seen: Option<Arc<dyn Dataset>>,
-    val: Option<Arc<dyn Dataset>>,
-    test: Option<Arc<dyn Dataset>>,
-}
-
-impl Sides {
-    fn new(config: &Config, all: Arc<dyn Dataset>) -> Result<Self> {
-        let streams = Streams::new(config.seed);
-        let Parts { train, val, test } = split(all, &config.data.split(), streams)?;
-        let (mut gallery, mut seen): (Arc<dyn Dataset>, Option<Arc<dyn Dataset>>) = (Arc::new(train), None);
-        let nothing = matches!(config.data.seen, Amount::Count(0)) || config.data.seen == Amount::Fraction(0.);
-        if !nothing {
-            let how = SplitConfig::Instances { val: Amount::Count(0), test: config.data.seen };
-            let parts = split(gallery, &how, streams)?;
-            gallery = Arc::new(parts.train);
-            seen = parts.test.map(|t| Arc::new(t) as _);
-        }
-        let train = match config.data.rotations {
-            true => Arc::new(RotatedClasses::new(gallery.clone())?) as _,
-            false => gallery.clone(),
-        };
-        let side = |s: Option<npair_data::Subset>| s.map(|s| Arc::new(s) as _);
-        Ok(Self { train, gallery, seen, val: side(val), test: side(test) })
-    }
-}
-
-fn of_pictures(config: &Config, pipeline: &Pipeline) -> Result<Splits> {
-    let (all, notes) = open_pictures(config, pipeline)?;
-    let Sides { train, gallery, seen, val, test } = Sides::new(config, all.clone())?;
-    let official = matches!(config.data.split(), SplitConfig::Official { .. });
-    let search = test.as_ref().filter(|_| official).and_then(|test| QueryGallery::of(test.as_ref()));
-    let inputs = |data| Arc::new(PictureInputs::new(data, pipeline.clone())) as Arc<dyn Inputs>;
-    Ok(Splits {
-        train: inputs(train),
-        gallery: inputs(gallery),
-        seen: seen.map(inputs),
-        val: val.map(inputs),
-        test: test.map(inputs),
-        search,
-        all: inputs(all),
-        notes,
-    })
-}
-
-/// Opens a source of pictures; decodes nothing. `parts` are those of Omniglot, `glyphs` the size of the built-in set.
+/// All examples of a source as inputs, without a split and whether or not they have labels.
 ///
 /// # Errors
-/// Those of the data set; [`Error::Setting`] for vectors.
-pub fn open_source(config: &DataConfig) -> Result<Arc<dyn Dataset>> {
-    Ok(match &config.source {
-        DataSource::Glyphs => Arc::new(GlyphSet::new(config.glyphs)?),
-        DataSource::Omniglot(path) => Arc::new(Omniglot::open(path, &config.parts)?),
-        DataSource::Cub(path) => Arc::new(Cub::open(path)?),
-        DataSource::Cars(path) => Arc::new(Cars196::open(path)?),
-        DataSource::OnlineProducts(path) => Arc::new(OnlineProducts::open(path)?),
-        DataSource::InShop(path) => Arc::new(InShop::open(path)?),
-        DataSource::WebFace(path) => Arc::new(WebFace::open(path)?),
-        DataSource::Lfw(path) => Arc::new(Lfw::open(path)?),
-        DataSource::Csv(path) => Arc::new(OmlCsv::open(path)?),
-        DataSource::Folder(path) => Arc::new(ImageFolder::open(path)?),
-        DataSource::Vectors { .. } => {
-            let why = "holds vectors, but pictures are needed here".to_owned();
-            return Err(Error::Setting { setting: "data.source", why });
-        }
-    })
+/// Those of the data set.
+pub fn open_all(config: &Config, pipeline: Option<&Pipeline>) -> Result<Splits> {
+    let examples = Examples::open_unlabeled(config, pipeline)?;
+    examples.splits(&config.data, &vec![None; examples.data().len()])
 }
 
-fn open_pictures(config: &Config, pipeline: &Pipeline) -> Result<(Arc<dyn Dataset>, Vec<String>)> {
-    let data = &config.data;
-    let mut all = open_source(data)?;
-    let mut notes = all.notes();
-    if data.skip_bad {
-        let skipped = skip_bad(all.clone(), &check(all.as_ref()))?;
-        if !skipped.bad.is_empty() {
-            notes.push(format!("skipped {} pictures that cannot be decoded:", skipped.bad.len()));
-            notes.extend(skipped.bad.iter().map(|b| format!("  {}", b.error)));
-            all = Arc::new(skipped.kept);
-        }
-    }
-    if data.cache_mib > 0 {
-        all = Arc::new(Cached::new(all, pipeline, data.cache_mib.saturating_mul(1 << 20)));
-    }
-    Ok((all, notes))
+/// Pictures by their paths, as inputs of a trained model.
+///
+/// # Errors
+/// If there are none.
+pub fn open_files(config: &Config, pipeline: Option<&Pipeline>, name: &str, files: Vec<PathBuf>) -> Result<Splits> {
+    let data = Arc::new(LoosePictures::of_files(name, files)?);
+    let examples = Examples::pictures(config, pipeline, data)?;
+    examples.splits(&config.data, &vec![None; examples.data().len()])
 }
 
-/// Vectors and their labels, which may lie in one file.
-fn open_vectors(vectors: &Path, labels: Option<&Path>) -> Result<VectorInputs> {
-    let mut file = Vectors::read(vectors)?;
-    if let Some(labels) = labels {
-        file.labels = Some(read_labels(labels)?);
-    }
-    Ok(VectorInputs::of_file(vectors.display().to_string(), file)?)
+/// The data of a new run, and its record; the built-in set, which never changes, has none. Completes the draft by what the data has
+/// room for.
+pub(crate) fn begin(draft: &mut Draft) -> Result<(Splits, Option<SplitRecord>)> {
+    let examples = Examples::open(&draft.config, None)?;
+    let mut chosen: Vec<String> = fit::split(draft, examples.data().as_ref()).into_iter().collect();
+    let (splits, record) = first_split(&draft.config, &examples)?;
+    chosen.extend(fit::batch(draft, splits.learned()?.as_ref()));
+    chosen.extend(splits.notes.iter().cloned());
+    Ok((Splits { notes: chosen, ..splits }, record))
 }
 
-fn of_vectors(config: &Config, all: &VectorInputs) -> Result<Splits> {
-    if config.data.rotations {
-        let why = "turns pictures, but these are vectors; leave it out".to_owned();
-        return Err(Error::Setting { setting: "data.rotations", why });
+fn first_split(config: &Config, examples: &Examples) -> Result<(Splits, Option<SplitRecord>)> {
+    let sides = drawn(config, examples.data())?;
+    let mut splits = examples.splits(&config.data, &sides.iter().copied().map(Some).collect::<Vec<_>>())?;
+    check_validation(&splits)?;
+    splits.notes.extend(classes_on_two_sides(config, examples.data().as_ref(), &sides));
+    if config.data.source == DataSource::Glyphs {
+        return Ok((splits, None));
     }
-    let rows = Arc::new(Rows { name: all.name().to_owned(), labels: all.labels().clone() });
-    let sides = Sides::new(config, rows)?;
-    let inputs = |side: &Arc<dyn Dataset>| -> Result<Arc<dyn Inputs>> {
-        let part = side.name().rsplit(" / ").next().unwrap_or_default().to_owned();
-        Ok(Arc::new(all.subset(&part, &places(side.as_ref()))?))
+    let rows: Vec<_> = sides.into_iter().enumerate().map(|(i, side)| (ExampleId(i), side)).collect();
+    let record = SplitRecord::new(examples.data().as_ref(), &|id| examples.content(id), &rows)?;
+    splits.notes.extend(leaks(&record));
+    Ok((splits, Some(record)))
+}
+
+/// The data of a run that goes on: what it began with, or an error that says what differs.
+pub(crate) fn go_on(config: &Config, folder: &Path) -> Result<Splits> {
+    let examples = Examples::open(config, None)?;
+    let Some(record) = SplitRecord::read(folder)? else { return drawn_splits(config, &examples) };
+    let data = examples.data().clone();
+    let compared = compare(&record, data.as_ref(), &|id| examples.content(id));
+    let Some(order) = compared.in_recorded_order() else {
+        let differences = compared.differences().unwrap_or_else(|| "its examples are others".to_owned());
+        let why = format!(
+            "{differences}: a run goes on with the data that it began with. Put it back, or name its place with --data"
+        );
+        return Err(Error::file(folder, why));
     };
-    Ok(Splits {
-        train: inputs(&sides.train)?,
-        gallery: inputs(&sides.gallery)?,
-        seen: sides.seen.as_ref().map(inputs).transpose()?,
-        val: sides.val.as_ref().map(inputs).transpose()?,
-        test: sides.test.as_ref().map(inputs).transpose()?,
-        search: None,
-        all: Arc::new(all.clone()),
-        notes: Vec::new(),
-    })
+    let note =
+        compared.differences().map(|said| format!("{said}; the run goes on with the examples that it began with"));
+    let examples = examples.as_recorded(order, &record)?;
+    let sides: Vec<_> = record.rows().iter().map(|row| Some(row.side)).collect();
+    let mut splits = examples.splits(&config.data, &sides)?;
+    splits.notes.extend(note);
+    Ok(splits)
 }
 
-/// The rows of a matrix that a side has: they are its examples' descriptions.
-fn places(side: &dyn Dataset) -> Vec<ExampleId> {
-    let place = |at| side.describe(ExampleId(at)).parse().unwrap_or(at);
-    (0..side.len()).map(|at| ExampleId(place(at))).collect()
+/// Whose data a trained run is used on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The run's own, as it is now: what has been added is on no side.
+    Own,
+    /// Other data: what the run has not seen is for test.
+    Other,
 }
 
-/// Vectors as the splitting of data sets sees them: labels, and rows for descriptions.
-struct Rows {
-    name: String,
-    labels: Labels,
+/// The data that a trained run is used on, with what it was trained on apart from what it has not seen: by the run's record, and
+/// for its own data without one (the built-in set, a run of an earlier release) by the split of its settings.
+///
+/// # Errors
+/// Those of the data set, and of a record that cannot be read.
+pub fn open_for_run(config: &Config, pipeline: Option<&Pipeline>, run: Option<&Path>, whose: Whose) -> Result<Splits> {
+    let examples = Examples::open(config, pipeline)?;
+    let Some(record) = run.map(SplitRecord::read).transpose()?.flatten() else {
+        return match whose {
+            Whose::Own => drawn_splits(config, &examples),
+            Whose::Other => examples.splits(&config.data, &vec![Some(Side::Test); examples.data().len()]),
+        };
+    };
+    let data = examples.data().clone();
+    let compared = compare(&record, data.as_ref(), &|id| examples.content(id));
+    let mut sides = compared.sides();
+    if whose == Whose::Other {
+        let trained = compared.trained_classes();
+        let side = |i: usize| if trained.contains(&data.labels().get(i)) { Side::Seen } else { Side::Test };
+        sides.iter_mut().enumerate().for_each(|(i, known)| *known = known.or_else(|| Some(side(i))));
+    }
+    let mut splits = examples.splits(&config.data, &sides)?;
+    match whose {
+        Whose::Own => {
+            let new = splits.new.as_ref().map_or("", |_| "; what is new is on no side: --split new judges it");
+            splits.notes.extend(compared.differences().map(|said| format!("{said}{new}")));
+        }
+        Whose::Other if !compared.is_apart() => splits.notes.push(met_again(&sides)),
+        Whose::Other => {}
+    }
+    Ok(splits)
 }
 
-impl Dataset for Rows {
-    fn name(&self) -> &str {
-        &self.name
-    }
+fn drawn_splits(config: &Config, examples: &Examples) -> Result<Splits> {
+    let sides: Vec<_> = drawn(config, examples.data())?.into_iter().map(Some).collect();
+    examples.splits(&config.data, &sides)
+}
 
-    fn labels(&self) -> &Labels {
-        &self.labels
+/// The side of every example, drawn.
+fn drawn(config: &Config, data: &Arc<dyn Dataset>) -> Result<Vec<Side>> {
+    let streams = Streams::new(config.seed);
+    let parts = split(data.clone(), &config.data.split(), streams)?;
+    let mut sides = vec![Side::Train; data.len()];
+    for (part, side) in [(&parts.val, Side::Val), (&parts.test, Side::Test)] {
+        part.iter().flat_map(|part| part.examples()).for_each(|id| sides[id.0] = side);
     }
+    let nothing = matches!(config.data.seen, Amount::Count(0)) || config.data.seen == Amount::Fraction(0.);
+    if !nothing {
+        let learned = parts.train.examples().to_vec();
+        let how = SplitConfig::Instances { val: Amount::Count(0), test: config.data.seen };
+        let kept_back = split(Arc::new(parts.train), &how, streams)?.test;
+        kept_back.iter().flat_map(|part| part.examples()).for_each(|id| sides[learned[id.0].0] = Side::Seen);
+    }
+    Ok(sides)
+}
 
-    fn class_name(&self, class: ClassId) -> String {
-        class.to_string()
+/// An error for the first validation picture that cannot be read: the first validation would fail of it.
+fn check_validation(splits: &Splits) -> Result<()> {
+    let pictures = splits.val.as_ref().and_then(|val| val.pictures());
+    let bad = pictures.and_then(|val| check(val).bad.into_iter().next().map(|bad| (val, bad)));
+    match bad {
+        None => Ok(()),
+        Some((val, bad)) => {
+            Err(val.load(bad.example).err().map_or_else(|| Error::file(Path::new(&bad.file), bad.error), Error::from))
+        }
     }
+}
 
-    fn official(&self, _: ExampleId) -> Option<OfficialSide> {
-        None
+/// A note about classes that are learned from and judged as if they were not.
+fn classes_on_two_sides(config: &Config, data: &dyn Dataset, sides: &[Side]) -> Option<String> {
+    if matches!(config.data.split(), SplitConfig::Instances { .. }) {
+        return None;
     }
+    let of = |wanted: &[Side]| -> BTreeSet<ClassId> {
+        let those = sides.iter().enumerate().filter(|(_, side)| wanted.contains(side));
+        those.map(|(i, _)| data.labels().get(i)).collect()
+    };
+    let both: Vec<ClassId> = of(&[Side::Train]).intersection(&of(&[Side::Val, Side::Test])).copied().collect();
+    let first = data.class_name(*both.first()?);
+    let n = both.len();
+    Some(format!(
+        "{n} classes are learned from and stand among validation or test too ({first}, ..): those scores are not of unseen classes"
+    ))
+}
 
-    fn describe(&self, example: ExampleId) -> String {
-        example.0.to_string()
-    }
+/// A note about bytes that stand on two sides.
+fn leaks(record: &SplitRecord) -> Option<String> {
+    let leaks = record.leaks();
+    let (one, other) = leaks.first()?;
+    Some(format!(
+        "{} pictures stand on two sides with the same bytes ({} and {}, ..): take one of each away, `npair data check` lists them",
+        leaks.len(),
+        one.name,
+        other.name
+    ))
+}
 
-    fn load(&self, example: ExampleId) -> npair_data::Result<Picture> {
-        Err(npair_data::Error::NoExample { dataset: self.name.clone(), example: example.0, len: 0 })
-    }
+/// What of other data the run has met before.
+fn met_again(sides: &[Option<Side>]) -> String {
+    let count = |side| sides.iter().filter(|s| **s == Some(side)).count();
+    let [train, val, seen, test] = [Side::Train, Side::Val, Side::Seen, Side::Test].map(count);
+    format!(
+        "of these pictures the run was trained on {train} and chosen by {val}; {seen} more are of classes that it was trained on: the side `test` is the other {test}"
+    )
 }

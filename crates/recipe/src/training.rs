@@ -1,14 +1,16 @@
 //! A run made of settings.
 
+use crate::draft::Draft;
 use crate::frozen::{self, Features, Progress};
 use crate::run::CONFIG;
-use crate::{Config, Device, Error, Result, Run, objective, open_splits, pretrained, sampler};
+use crate::watch::Watched;
+use crate::{Config, Device, Error, Result, Run, fit, limits, objective, pretrained, record, resumed, sampler, splits};
 use candle_core::DType;
 use npair_backbones::{
     BackboneConfig, ConvNetConfig, EmbeddingModel, EmbeddingNet, HeadOnFeatures, VectorNet, VectorNetConfig,
 };
 use npair_data::Pipeline;
-use npair_evaluate::{RetrievalScores, Splits};
+use npair_evaluate::{RetrievalScores, Splits, write_file};
 use npair_train::{Callback, GradCache, Outcome, PairProbe, Trainer, TrainerBuilder, every};
 use npair_types::Streams;
 use std::path::Path;
@@ -29,28 +31,43 @@ impl Training {
     /// # Errors
     /// What does not fit in the configuration or the data, before anything is trained.
     pub fn start(config: Config, folder: &Path) -> Result<Self> {
-        Self::start_telling(config, folder, &mut |_, _| ())
+        Self::start_telling(config.into(), folder, &mut |_, _| ())
     }
 
-    /// The same; `progress` hears of what is computed before training, the features of a frozen backbone.
+    /// The same of a draft, whose open settings are chosen by the data; `progress` hears of what is computed before training, the
+    /// features of a frozen backbone.
     ///
     /// # Errors
     /// Those of [`start`](Self::start).
-    pub fn start_telling(mut config: Config, folder: &Path, progress: Progress<'_>) -> Result<Self> {
-        frozen::check(&config)?;
+    pub fn start_telling(mut draft: Draft, folder: &Path, progress: Progress<'_>) -> Result<Self> {
+        limits::check(&draft.config)?;
+        frozen::check(&draft.config)?;
         let mut notes = Vec::new();
+        let config = &mut draft.config;
         if !config.data.source.is_vectors() {
             // Before anything else, since the size of pictures decides what is built.
-            let backbone = backbone(&config)?;
-            pretrained::take_images(&mut config, &backbone, &mut notes)?;
+            let backbone = backbone(config)?;
+            fit::images(config, &backbone)?;
+            pretrained::take_images(config, &backbone, &mut notes)?;
         }
         // Everything is made before the folder, so that a mistake leaves none behind.
-        let material = Material::new(&config)?;
+        let (splits, record) = splits::begin(&mut draft)?;
+        let config = draft.config;
+        let material = Material::new(&config, splits)?;
         material.load_pretrained(&config, &mut notes)?;
         let features = material.compute_features(&config, progress)?;
         let text = config.to_toml()?;
+        // What is written has to be what is read when the run is judged.
+        if Config::parse(CONFIG, &text, &[])?.to_toml()? != text {
+            let why = "cannot be written so that it is read back the same: leave out what is unusual".to_owned();
+            return Err(Error::Setting { setting: "config.toml", why });
+        }
         let builder = material.builder(&config, features.as_ref())?;
         let builder = notes.into_iter().fold(builder, TrainerBuilder::note).keep(CONFIG, text);
+        let builder = match record {
+            Some(record) => builder.keep(record::FILE, record.to_csv()?),
+            None => builder,
+        };
         let trainer = builder.build(folder)?;
         if let Some(features) = features {
             features.keep(folder)?;
@@ -81,10 +98,20 @@ impl Training {
     /// # Errors
     /// Those of [`resume`](Self::resume).
     pub fn resume_telling(device: Option<Device>, folder: &Path, progress: Progress<'_>) -> Result<Self> {
-        let run = Run::open(folder)?;
-        let mut config = run.config()?;
+        let mut config = Run::open(folder)?.config()?;
         config.device = device.unwrap_or(config.device);
-        let material = Material::new(&config)?;
+        Self::resume_as(config, folder, progress)
+    }
+
+    /// The same with changed settings: such as move neither weights nor batches, and where the data lies now.
+    ///
+    /// # Errors
+    /// Those of [`resume`](Self::resume), and [`Error::Setting`] for a setting that would make it another run.
+    pub fn resume_as(config: Config, folder: &Path, progress: Progress<'_>) -> Result<Self> {
+        let run = Run::open(folder)?;
+        limits::check(&config)?;
+        resumed::check(&run.config()?, &config)?;
+        let material = Material::new(&config, splits::go_on(&config, folder)?)?;
         let (mut notes, checkpoint) = (Vec::new(), run.checkpoint(npair_train::Which::Last).ok());
         if checkpoint.is_none() {
             material.load_pretrained(&config, &mut notes)?;
@@ -101,6 +128,7 @@ impl Training {
         };
         let builder = material.builder(&config, features.as_ref())?;
         let trainer = notes.into_iter().fold(builder, TrainerBuilder::note).resume(folder)?;
+        write_file(&folder.join(CONFIG), config.to_toml()?.as_bytes())?;
         Ok(material.into_training(config, trainer))
     }
 
@@ -110,7 +138,13 @@ impl Training {
     /// Those of [`Trainer::fit`].
     pub fn train(&mut self, listener: &mut dyn Callback) -> Result<Outcome> {
         self.splits.notes.iter().for_each(|note| listener.note(note));
-        Ok(self.trainer.fit_with(listener)?)
+        let mut watched = Watched::new(listener);
+        let outcome = self.trainer.fit_with(&mut watched)?;
+        if outcome.step == outcome.steps {
+            let inputs = self.trainer.inputs().clone();
+            watched.diagnose(&self.config, self.trainer.model(), inputs.as_ref());
+        }
+        Ok(outcome)
     }
 
     /// The configuration.
@@ -200,9 +234,8 @@ struct Material {
 }
 
 impl Material {
-    fn new(config: &Config) -> Result<Self> {
+    fn new(config: &Config, splits: Splits) -> Result<Self> {
         let device = config.device.open()?;
-        let splits = open_splits(config, None)?;
         let network = Network::new(config, &splits, &device)?;
         Ok(Self { splits, network })
     }
@@ -256,9 +289,9 @@ impl Material {
 
 fn builder(config: &Config, model: Arc<dyn EmbeddingModel>, splits: &Splits) -> Result<TrainerBuilder> {
     let (streams, device) = (Streams::new(config.seed), model.device());
-    let loss = objective::loss(config, splits.train.class_index().classes(), &device)?;
-    let builder = Trainer::builder(model, splits.train.clone())
-        .sampler(sampler::build(config, splits.train.as_ref(), loss.accepts())?)
+    let loss = objective::loss(config, splits.learned()?.class_index().classes(), &device)?;
+    let builder = Trainer::builder(model, splits.learned()?.clone())
+        .sampler(sampler::build(config, splits.learned()?.as_ref(), loss.accepts())?)
         .loss(loss)
         .optimizer(config.optimizer.build()?)
         .groups(config.optimizer.groups())
@@ -295,7 +328,7 @@ fn probe(config: &Config, splits: &Splits) -> Result<Option<PairProbe>> {
     let (pairs, inputs) = match (&splits.seen, &splits.val) {
         (Some(seen), _) => ("known", seen),
         (None, Some(val)) => ("val", val),
-        (None, None) => ("train", &splits.gallery),
+        (None, None) => ("train", splits.named("train")?),
     };
     let size = (config.batch.classes, config.evaluation.probe_batches);
     Ok(PairProbe::new(inputs, pairs, size, every, Streams::new(config.seed))?)

@@ -86,12 +86,12 @@ fn a_run_starts_from_other_weights_and_resumes_without_them() {
     let sets = [&*pretrained, "seed=6", "model.embedding=7"];
 
     let now = Training::start(config(SMALL, &sets), &dir.path().join("second")).unwrap();
+    let now = values(now.model().tensors().unwrap());
     let from = candle_core::safetensors::load(weights.join("model.safetensors"), &candle_core::Device::Cpu);
     // A run that was stopped before its first checkpoint begins with them too.
     let again = Training::resume(&dir.path().join("second")).unwrap();
-    assert_eq!(values(again.model().tensors().unwrap()), values(now.model().tensors().unwrap()));
+    assert_eq!(values(again.model().tensors().unwrap()), now);
     let from = values(from.unwrap().into_iter().collect());
-    let now = values(now.model().tensors().unwrap());
     let backbone: Vec<&String> = now.keys().filter(|name| name.starts_with("backbone.")).collect();
     assert_eq!(backbone.len(), 2 * 5);
     backbone.into_iter().for_each(|name| assert_eq!(now[name], from[name], "{name}"));
@@ -179,7 +179,7 @@ fn prefixes_and_networks_that_do_not_fit_leave_no_folder() {
     assert!(of(&["model.pretrained=hub:a/b/c"]).contains("write hub:OWNER/NAME"));
     assert!(of(&["model.pretrained=nowhere.pth"]).contains("nowhere.pth"));
     let other = "model.backbone={architecture=\"conv-net\",size=20,blocks=2,width=4}";
-    assert!(of(&[other]).contains("the network takes (batch, 1, 20, 20)"));
+    assert!(of(&[other]).contains("images.size: is 16, but the network takes 20"));
     // The named network is the one that is built.
     let named = "model.backbone={architecture=\"conv-net\",size=16,blocks=3,width=3}";
     let trainer = Training::start(config(SMALL, &[named]), &folder).unwrap();
@@ -201,7 +201,7 @@ fn a_frozen_backbone_keeps_its_bits_and_the_head_learns_on_its_features() {
     let sets = [&*pretrained, "seed=6", "model.frozen=true", "model.frozen_views=2", "training.eval_every=2"];
     let (mut told, folder) = (Vec::new(), dir.path().join("frozen"));
     let mut training =
-        Training::start_telling(config(SMALL, &sets), &folder, &mut |n, all| told.push((n, all))).unwrap();
+        Training::start_telling(config(SMALL, &sets).into(), &folder, &mut |n, all| told.push((n, all))).unwrap();
     let before = values(training.model().tensors().unwrap());
     training.train(&mut Notes::default()).unwrap();
     let after = values(training.model().tensors().unwrap());
@@ -209,7 +209,7 @@ fn a_frozen_backbone_keeps_its_bits_and_the_head_learns_on_its_features() {
         assert_eq!(was == &after[name], name.starts_with("backbone."), "{name}");
     }
     // Training pictures in three views, validation pictures in one.
-    let (train, val) = (training.splits().train.len(), training.splits().val.as_ref().unwrap().len());
+    let (train, val) = (training.splits().learned().unwrap().len(), training.splits().val.as_ref().unwrap().len());
     assert_eq!(told.last(), Some(&(3 * train + val, 3 * train + val)));
     // What is saved takes pictures, and is judged as the validation judged it.
     let predictor =
@@ -257,6 +257,6 @@ fn a_frozen_backbone_that_makes_no_sense_leaves_no_folder() {
     let sets = [&*pretrained, "model.frozen=true", "batch.classes=500"];
     let mut computed = 0;
     let run = dir.path().join("run");
-    let error = Training::start_telling(config(SMALL, &sets), &run, &mut |n, _| computed = n).err().unwrap();
+    let error = Training::start_telling(config(SMALL, &sets).into(), &run, &mut |n, _| computed = n).err().unwrap();
     assert!(error.to_string().contains("500 classes") && computed == 0 && !run.exists(), "{error}");
 }

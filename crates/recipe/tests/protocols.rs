@@ -150,7 +150,7 @@ fn queries_are_searched_in_the_gallery_only() {
     let config = Config::parse("test", &text, &[]).unwrap();
     let pipeline = npair_data::Pipeline::new(config.images()).unwrap();
     let splits = open_splits(&config, Some(&pipeline)).unwrap();
-    assert_eq!((splits.train.len(), splits.test.as_ref().unwrap().len()), (3, 4));
+    assert_eq!((splits.learned().unwrap().len(), splits.test.as_ref().unwrap().len()), (3, 4));
     assert_eq!(splits.search.as_ref().unwrap().queries, [ExampleId(0), ExampleId(2)]);
     let mut embed = |side: &dyn Inputs| {
         let value = |i| if side.describe(ExampleId(i)).ends_with("1.jpg") { 1. } else { side.labels().get(i).0 as f32 };

@@ -1,4 +1,5 @@
 use crate::checkpoint;
+use crate::folder::RunLock;
 use crate::journal::Journal;
 use crate::objective::{Objective, Penalty};
 use crate::planner::Planner;
@@ -197,7 +198,8 @@ impl TrainerBuilder {
     pub fn build(self, folder: impl AsRef<Path>) -> Result<Trainer> {
         let (ready, kept) = self.ready()?;
         let folder = RunFolder::create(folder.as_ref(), &kept)?;
-        ready.into_trainer(folder, 0)
+        let lock = RunLock::take(folder.path())?;
+        ready.into_trainer(folder, lock, (0, None))
     }
 
     /// Goes on with a run from its last checkpoint, with parts made as they were for [`build`](Self::build); from the start if it
@@ -208,13 +210,23 @@ impl TrainerBuilder {
     pub fn resume(self, folder: impl AsRef<Path>) -> Result<Trainer> {
         let (ready, _) = self.ready()?;
         let folder = RunFolder::open(folder.as_ref())?;
-        let Ok(place) = folder.checkpoint(Which::Last) else { return ready.into_trainer(folder, 0) };
-        let step = checkpoint::steps_of(&place)?;
-        let mut trainer = ready.into_trainer(folder, step)?;
+        let lock = RunLock::take(folder.path())?;
+        let Ok(place) = folder.checkpoint(Which::Last) else {
+            let every = ready.extent.checkpoint_every;
+            if every > 0 && Journal::last_step(&folder.journal()) > every {
+                let why = "has lost its checkpoints, but its journal tells of steps after one: put them back, or start a new run";
+                return Err(Error::file(folder.path(), why));
+            }
+            return ready.into_trainer(folder, lock, (0, None));
+        };
+        let (step, journal) = checkpoint::steps_of(&place)?;
+        let mut trainer = ready.into_trainer(folder, lock, (step, journal))?;
         let accumulate = trainer.extent.accumulate;
         let state = trainer.stateful().load(&place, accumulate)?;
-        trainer.planner.restore(&state.sampler)?;
+        let other = |e: Error| Error::file(&place, e.to_string());
+        trainer.planner.restore(&state.sampler).map_err(other)?;
         trainer.best = state.best;
+        trainer.validation_due = state.validation_due;
         Ok(trainer)
     }
 
@@ -227,7 +239,7 @@ impl TrainerBuilder {
         if self.extent.accumulate == 0 {
             return setting("optimizer.accumulate", "is 0, but has to be at least 1");
         }
-        let Some(sampler) = self.sampler else {
+        let Some(mut sampler) = self.sampler else {
             return setting("sampler", "there is none: give one to the builder, an NPairSampler for N pairs");
         };
         let names: Vec<&str> = self.callbacks.iter().map(|callback| callback.name()).collect();
@@ -235,14 +247,16 @@ impl TrainerBuilder {
             let why = format!("two are called {}: give each a name of its own", twice.1);
             return Err(Error::Setting { setting: "callback", why });
         }
-        try_out(self.model.as_ref(), self.inputs.as_ref())?;
+        let width = try_out(self.model.as_ref(), self.inputs.as_ref())?;
         if let Some(validation) = &self.validation {
+            validation.check_labels()?;
             validation.check_choice(self.model.as_ref())?;
         }
         let (streams, device) = (Streams::new(self.seed), self.model.device());
         let Self { loss, miner, memory, penalties, .. } = self;
         let objective = Objective { loss, miner, memory, penalties, streams, device };
         objective.check(sampler.as_ref())?;
+        objective.try_out(sampler.as_mut(), width)?;
         let mut notes = self.notes;
         let mut vars = self.model.variables();
         vars.extend(objective.variables());
@@ -288,10 +302,10 @@ struct Ready {
 }
 
 impl Ready {
-    fn into_trainer(self, folder: RunFolder, step: u64) -> Result<Trainer> {
+    fn into_trainer(self, folder: RunFolder, lock: RunLock, (step, lines): (u64, Option<usize>)) -> Result<Trainer> {
         let Extent { steps, accumulate, .. } = self.extent;
         let planner = Planner::new(self.sampler, self.pieces, step * accumulate, steps * accumulate);
-        let journal = Journal::open(&folder.journal(), step)?;
+        let journal = Journal::open(&folder.journal(), step, lines)?;
         Ok(Trainer {
             model: self.model,
             inputs: self.inputs,
@@ -310,12 +324,14 @@ impl Ready {
             checked: step > 0,
             step,
             best: None,
+            validation_due: false,
+            _lock: lock,
         })
     }
 }
 
-/// Whether the model takes the inputs: tried on the first two, before anything is trained.
-fn try_out(model: &dyn EmbeddingModel, inputs: &dyn Inputs) -> Result<()> {
+/// The width of the model's embeddings of the inputs: tried on the first two, before anything is trained.
+fn try_out(model: &dyn EmbeddingModel, inputs: &dyn Inputs) -> Result<usize> {
     let ids: Vec<ExampleId> = (0..inputs.len().min(2)).map(ExampleId).collect();
     if ids.is_empty() {
         let why = format!("{} holds no examples", inputs.name());
@@ -326,7 +342,7 @@ fn try_out(model: &dyn EmbeddingModel, inputs: &dyn Inputs) -> Result<()> {
         |why: String| Error::Mismatch { parts: format!("model {}, inputs {}", model.name(), inputs.name()), why };
     let embedded = model.forward_no_grad(&first, &Mode::Eval).map_err(|e| wrong(e.to_string()))?;
     match embedded.dims() {
-        [rows, width] if *rows == ids.len() && *width > 0 => Ok(()),
+        [rows, width] if *rows == ids.len() && *width > 0 => Ok(*width),
         got => Err(wrong(format!("{} examples became {got:?}, but a row of width D each is needed", ids.len()))),
     }
 }

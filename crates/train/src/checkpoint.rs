@@ -26,6 +26,12 @@ pub(crate) struct State {
     pub(crate) sampler: serde_json::Value,
     /// The best validation score so far.
     pub(crate) best: Option<f64>,
+    /// Whether a validation that is due after this step is still to come: a checkpoint is written before it too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) validation_due: bool,
+    /// Lines of the journal when it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) journal: Option<usize>,
     /// What callbacks remember, by their names.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub(crate) callbacks: serde_json::Map<String, serde_json::Value>,
@@ -34,7 +40,16 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(step: u64, sampler: serde_json::Value, best: Option<f64>) -> Self {
         let callbacks = serde_json::Map::new();
-        Self { format: FORMAT, step, optimizer_steps: 0, sampler, best, callbacks }
+        Self {
+            format: FORMAT,
+            step,
+            optimizer_steps: 0,
+            sampler,
+            best,
+            validation_due: false,
+            journal: None,
+            callbacks,
+        }
     }
 }
 
@@ -101,9 +116,11 @@ impl Stateful<'_> {
     }
 }
 
-/// Steps that a checkpoint was written after.
-pub(crate) fn steps_of(place: &Path) -> Result<u64> {
-    Ok(read_state(place)?.step)
+/// Steps that a checkpoint was written after, and the length of the journal then; an error if it is damaged.
+pub(crate) fn steps_of(place: &Path) -> Result<(u64, Option<usize>)> {
+    npair_evaluate::check_seal(place)?;
+    let state = read_state(place)?;
+    Ok((state.step, state.journal))
 }
 
 fn read_state(place: &Path) -> Result<State> {

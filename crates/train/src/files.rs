@@ -2,19 +2,20 @@ use crate::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Puts a finished folder in the place of an old one. Between the two renames the old one is there as `NAME.old`, which
-/// [`present`] finds.
+/// Seals a finished folder and puts it in the place of an old one. At every moment the place or `NAME.old`, which [`present`]
+/// finds too, is a whole one: the old one goes only when the new one is in its place.
 pub(crate) fn replace(new: &Path, place: &Path) -> Result<()> {
+    npair_evaluate::seal(new)?;
     let old = beside(place, "old");
     let moved = || -> std::io::Result<()> {
-        remove(&old)?;
         if place.exists() {
+            remove(&old)?;
             fs::rename(place, &old)?;
         }
         fs::rename(new, place)?;
         remove(&old)
     };
-    moved().map_err(|e| Error::file(place, format!("cannot be replaced: {e}; check permissions and the space left")))
+    moved().map_err(|e| npair_evaluate::Error::unwritten(place, &e).into())
 }
 
 /// Where a folder written by [`replace`] is: in its place, or, after a kill in the wrong moment, beside it.
@@ -25,9 +26,7 @@ pub(crate) fn present(place: &Path) -> Option<PathBuf> {
 /// An empty folder to be filled and handed to [`replace`].
 pub(crate) fn fresh(place: &Path) -> Result<PathBuf> {
     let new = beside(place, "new");
-    remove(&new)
-        .and_then(|()| fs::create_dir_all(&new))
-        .map_err(|e| Error::file(&new, format!("cannot be made: {e}; check permissions and the space left")))?;
+    remove(&new).and_then(|()| fs::create_dir_all(&new)).map_err(|e| npair_evaluate::Error::unwritten(&new, &e))?;
     Ok(new)
 }
 
@@ -68,7 +67,10 @@ mod tests {
         // Killed between the renames.
         fs::rename(&place, beside(&place, "old")).unwrap();
         assert_eq!(fs::read_to_string(present(&place).unwrap().join("x")).unwrap(), "1");
-        replace(&fill("3"), &place).unwrap();
+        // And killed again, after the next one was written and before it was moved.
+        let third = fill("3");
+        assert_eq!(fs::read_to_string(present(&place).unwrap().join("x")).unwrap(), "1");
+        replace(&third, &place).unwrap();
         assert_eq!(fs::read_to_string(present(&place).unwrap().join("x")).unwrap(), "3");
         assert!(!beside(&place, "old").exists() && !beside(&place, "new").exists());
     }

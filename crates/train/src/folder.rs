@@ -19,6 +19,41 @@ pub enum Which {
 
 const CURE: &str = "give the folder that a run was written to";
 
+/// The file of a run's folder that its process holds locked, with its id.
+const LOCK: &str = "lock";
+
+/// One process at a time in a run: held while a trainer lives, and let go of by the system when its process ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct RunLock {
+    _file: std::fs::File,
+}
+
+impl RunLock {
+    /// Takes the lock of a run's folder.
+    ///
+    /// # Errors
+    /// [`Error::File`] with the id of the process that has it.
+    pub(crate) fn take(folder: &Path) -> Result<Self> {
+        use std::io::{Read, Seek, Write};
+        let path = folder.join(LOCK);
+        let unwritten = |e: std::io::Error| Error::Evaluate(npair_evaluate::Error::unwritten(&path, &e));
+        let options = std::fs::OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+        let mut file = options.map_err(unwritten)?;
+        if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
+            let mut holder = String::new();
+            file.read_to_string(&mut holder).map_err(unwritten)?;
+            let why =
+                format!("is being trained by process {}: wait until it ends, or stop it (Ctrl-C saves)", holder.trim());
+            return Err(Error::file(folder, why));
+        }
+        // A file system without locks goes without.
+        let written =
+            file.rewind().and_then(|()| file.set_len(0)).and_then(|()| writeln!(file, "{}", std::process::id()));
+        written.map_err(unwritten)?;
+        Ok(Self { _file: file })
+    }
+}
+
 impl RunFolder {
     /// Makes the folder of a new run, with files of its maker.
     ///
@@ -37,7 +72,7 @@ impl RunFolder {
             return Err(Error::file(folder, why));
         }
         std::fs::create_dir_all(folder.join("checkpoints"))
-            .map_err(|e| Error::file(folder, format!("cannot be made: {e}; check the path and its permissions")))?;
+            .map_err(|e| npair_evaluate::Error::unwritten(folder, &e))?;
         for (name, bytes) in kept {
             write_file(&folder.join(name), bytes)?;
         }

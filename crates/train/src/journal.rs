@@ -9,28 +9,46 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Journal {
     path: PathBuf,
     file: fs::File,
+    lines: usize,
 }
 
 impl Journal {
-    /// Opens the journal of a run that stands at `step`; lines of later steps, written before a kill, are dropped.
-    pub(crate) fn open(path: &Path, step: u64) -> Result<Self> {
+    /// The last step that a journal tells of; 0 without any.
+    pub(crate) fn last_step(path: &Path) -> u64 {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let step = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?.get("step")?.as_u64();
+        text.lines().rev().find_map(step).unwrap_or(0)
+    }
+
+    /// Opens the journal of a run that stands at `step`. What was written after that checkpoint, before a kill, is dropped: lines of
+    /// later steps, and those behind the first `lines`, where the checkpoint knows how many there were.
+    pub(crate) fn open(path: &Path, step: u64, lines: Option<usize>) -> Result<Self> {
+        let mut count = 0;
         if path.exists() {
             let text = files::read(path, "remove it to start a new one")?;
             let of =
                 |line: &str| Some(serde_json::from_str::<serde_json::Value>(line).ok()?.get("step")?.as_u64()? <= step);
-            let kept: String = text.lines().filter(|l| of(l).unwrap_or(false)).flat_map(|l| [l, "\n"]).collect();
+            let old = text.lines().filter(|l| of(l).unwrap_or(false)).take(lines.unwrap_or(usize::MAX));
+            let kept: String = old.inspect(|_| count += 1).flat_map(|l| [l, "\n"]).collect();
             if kept != text {
                 write_file(path, kept.as_bytes())?;
             }
         }
         let file = fs::OpenOptions::new().create(true).append(true).open(path);
-        let file = file.map_err(|e| Error::file(path, format!("cannot be opened: {e}; check permissions")))?;
-        Ok(Self { path: path.to_owned(), file })
+        let file = file.map_err(|e| npair_evaluate::Error::unwritten(path, &e))?;
+        Ok(Self { path: path.to_owned(), file, lines: count })
+    }
+
+    /// How many lines it has.
+    pub(crate) fn lines(&self) -> usize {
+        self.lines
     }
 
     pub(crate) fn write(&mut self, line: &impl Serialize) -> Result<()> {
         let mut text = serde_json::to_string(line).map_err(|e| Error::file(&self.path, e))?;
         text.push('\n');
-        self.file.write_all(text.as_bytes()).map_err(|e| Error::file(&self.path, format!("cannot be written: {e}")))
+        self.file.write_all(text.as_bytes()).map_err(|e| npair_evaluate::Error::unwritten(&self.path, &e))?;
+        self.lines += 1;
+        Ok(())
     }
 }

@@ -1,8 +1,9 @@
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, Var};
-use npair_batch::{BatchPlan, TupleMiner};
+use npair_batch::{BatchPlan, BatchSampler, TupleMiner};
 use npair_losses::{Batch, CrossBatchMemory, Loss, LossValue, Regularizer};
 use npair_types::{Labels, Purpose, Streams};
+use rand::Rng;
 use std::collections::HashMap;
 
 /// The rows that a regularizer is taken of.
@@ -120,7 +121,7 @@ impl Objective {
     }
 
     /// What cannot work together, before anything is trained.
-    pub(crate) fn check(&self, sampler: &dyn npair_batch::BatchSampler) -> Result<()> {
+    pub(crate) fn check(&self, sampler: &dyn BatchSampler) -> Result<()> {
         let mined = self.miner.as_ref().map(|miner| miner.kind());
         self.loss.accepts().check(sampler.kind(), mined, self.memory.is_some()).map_err(|why| {
             let miner = self.miner.as_ref().map_or(String::new(), |miner| format!(", miner {}", miner.name()));
@@ -135,6 +136,27 @@ impl Objective {
             return Err(Error::Setting { setting: "regularizer.of", why });
         }
         Ok(())
+    }
+}
+
+impl Objective {
+    /// Tries the loss on the first batch with made-up embeddings of the width, and sets the sampler back: what cannot be worked
+    /// out of such batches is said before anything is trained. A batch that would take seconds is not tried.
+    pub(crate) fn try_out(&self, sampler: &mut dyn BatchSampler, width: usize) -> Result<()> {
+        const LARGE: usize = 4096;
+        if sampler.wants_prototypes() || sampler.batch_size() > LARGE {
+            return Ok(());
+        }
+        let state = sampler.save()?;
+        let plan = sampler.next_batch()?;
+        sampler.restore(&state)?;
+        let mut rng = self.streams.open(Purpose::Synthesis, [u64::MAX, 0]);
+        let values: Vec<f32> = (0..plan.ids.len() * width).map(|_| rng.random_range(-0.1..0.1)).collect();
+        let embeddings = Tensor::from_vec(values, (plan.ids.len(), width), &self.device)?;
+        self.loss(&embeddings, &plan, 0).map(|_| ()).map_err(|error| {
+            let parts = format!("loss {}, sampler {}", self.loss.name(), sampler.name());
+            Error::Mismatch { parts, why: error.to_string() }
+        })
     }
 }
 

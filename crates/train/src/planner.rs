@@ -98,8 +98,9 @@ impl Planner {
 
     /// The sampler's state right after batch `batch`: the noted one, or the present one if nothing is planned ahead.
     pub(crate) fn state_after(&mut self, batch: u64) -> Result<Value> {
-        let noted = self.notes.remove(&batch);
-        self.notes.retain(|&b, _| b > batch);
+        // Kept until a later one is asked for: a checkpoint may be written twice, before and after a validation.
+        self.notes.retain(|&b, _| b >= batch);
+        let noted = self.notes.get(&batch).cloned();
         match noted {
             Some(state) => Ok(state),
             None => Ok(self.sampler.save()?),

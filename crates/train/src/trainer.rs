@@ -1,5 +1,6 @@
 use crate::callback::Moment;
 use crate::checkpoint::{State, Stateful};
+use crate::folder::RunLock;
 use crate::journal::Journal;
 use crate::objective::Objective;
 use crate::planner::Planner;
@@ -8,9 +9,10 @@ use crate::{
 };
 use npair_backbones::{EmbeddingModel, Mode};
 use npair_batch::{BatchPlan, Prototypes};
-use npair_evaluate::{Inputs, Loader, Metric, Scores, TestTimeAugmentation, embed, embed_ids, loader};
+use npair_evaluate::{Inputs, Loader, Metric, Scores, TestTimeAugmentation, Vectors, embed, embed_ids, loader};
 use npair_losses::LossValue;
-use npair_types::Streams;
+use npair_types::{Purpose, Streams};
+use rand::Rng;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,6 +36,25 @@ pub(crate) struct Validation {
 }
 
 impl Validation {
+    /// An error if the labels or the metric's settings cannot be judged by: tried on made-up embeddings, since the settings and the
+    /// labels alone decide it.
+    pub(crate) fn check_labels(&self) -> Result<()> {
+        const WIDTH: usize = 4;
+        let labels = self.inputs.labels();
+        let mut rng = Streams::new(0).open(Purpose::Evaluation, [u64::MAX, 0]);
+        let values: Vec<f32> = (0..labels.len() * WIDTH).map(|_| rng.random_range(-1f32..1.)).collect();
+        let made_up =
+            Vectors { values, width: WIDTH, labels: Some(labels.clone()), names: Vec::new(), classes: Vec::new() };
+        let tried = made_up.labeled().and_then(|rows| self.metric.scores(&rows));
+        tried.map(|_| ()).map_err(|error| match error {
+            npair_evaluate::Error::Setting { .. } => error.into(),
+            other => {
+                let parts = format!("validation on {}, metric {}", self.inputs.name(), self.metric.name());
+                Error::Mismatch { parts, why: other.to_string() }
+            }
+        })
+    }
+
     /// The scores of the model as it is now.
     fn judge(&self, model: &dyn EmbeddingModel) -> Result<Scores> {
         let rows = embed(model, self.inputs.as_ref(), TestTimeAugmentation::none(), &mut |_| ())?;
@@ -87,6 +108,10 @@ pub struct Trainer {
     pub(crate) checked: bool,
     pub(crate) step: u64,
     pub(crate) best: Option<f64>,
+    /// Whether the step was saved, but not yet validated as it has to be.
+    pub(crate) validation_due: bool,
+    /// Held while the trainer lives.
+    pub(crate) _lock: RunLock,
 }
 
 impl Trainer {
@@ -153,10 +178,7 @@ impl Trainer {
             let report = self.one_step(loader.as_mut())?;
             mining += Duration::from_secs_f64(report.mining_seconds);
             self.tell(listener, |callback, at| callback.step(at, &report))?;
-            self.validate_if_due(listener)?;
-            if self.is_checkpoint(self.step) {
-                self.save(listener)?;
-            }
+            self.end_step(listener)?;
             // All are asked: some count how often.
             let stop = self.callbacks.iter_mut().fold(listener.stop(), |stop, callback| callback.stop() | stop);
             if !stopped && stop {
@@ -165,7 +187,8 @@ impl Trainer {
             }
         }
         if stopped && !self.is_checkpoint(self.step) {
-            self.save(listener)?;
+            self.save()?;
+            self.tell(listener, |callback, at| callback.checkpoint(at))?;
         }
         let outcome = Outcome {
             step: self.step,
@@ -179,6 +202,24 @@ impl Trainer {
         Ok(outcome)
     }
 
+    /// Saves and validates after a step, as it is due. Saved first: a validation that fails costs no work.
+    fn end_step(&mut self, listener: &mut dyn Callback) -> Result<()> {
+        let (saves, validates) = (self.is_checkpoint(self.step), self.is_validation(self.step));
+        if saves && validates {
+            self.validation_due = true;
+            self.save()?;
+        }
+        if validates {
+            self.validate(listener)?;
+            self.validation_due = false;
+        }
+        if saves {
+            self.save()?;
+            self.tell(listener, |callback, at| callback.checkpoint(at))?;
+        }
+        Ok(())
+    }
+
     fn begin(&mut self, listener: &mut dyn Callback) -> Result<()> {
         let mut notes = std::mem::take(&mut self.notes);
         if self.planner.left_out() > 0 {
@@ -189,7 +230,9 @@ impl Trainer {
         self.tell(listener, |callback, at| {
             notes.iter().for_each(|note| callback.note(note));
             callback.begin(at)
-        })
+        })?;
+        // The run ended between a checkpoint and the validation that belongs to it.
+        if self.validation_due { self.end_step(listener) } else { Ok(()) }
     }
 
     /// Lets every callback hear of the present moment, the listener last.
@@ -304,11 +347,12 @@ impl Trainer {
         step == self.extent.steps || is_due(step, self.extent.checkpoint_every)
     }
 
-    fn validate_if_due(&mut self, listener: &mut dyn Callback) -> Result<()> {
-        let last = self.step == self.extent.steps;
-        let Some(validation) = self.validation.as_ref().filter(|v| last || is_due(self.step, v.every.0)) else {
-            return Ok(());
-        };
+    fn is_validation(&self, step: u64) -> bool {
+        self.validation.as_ref().is_some_and(|v| step == self.extent.steps || is_due(step, v.every.0))
+    }
+
+    fn validate(&mut self, listener: &mut dyn Callback) -> Result<()> {
+        let Some(validation) = &self.validation else { return Ok(()) };
         let scores = validation.judge(self.model.as_ref())?;
         let score = selected(&scores, validation.select_by.as_deref(), validation.metric.as_ref());
         self.journal.write(&json!({ "kind": "evaluation", "step": self.step, "scores": scores }))?;
@@ -323,12 +367,13 @@ impl Trainer {
         self.tell(listener, |callback, at| callback.evaluation(at, &scores, best))
     }
 
-    fn save(&mut self, listener: &mut dyn Callback) -> Result<()> {
+    fn save(&mut self) -> Result<()> {
         let batch = (self.step * self.extent.accumulate).saturating_sub(1);
-        let state = State::new(self.step, self.planner.state_after(batch)?, self.best);
+        let mut state = State::new(self.step, self.planner.state_after(batch)?, self.best);
+        state.validation_due = self.validation_due;
+        state.journal = Some(self.journal.lines());
         let place = self.folder.place("last");
-        self.stateful().save(&place, state)?;
-        self.tell(listener, |callback, at| callback.checkpoint(at))
+        self.stateful().save(&place, state)
     }
 
     pub(crate) fn stateful(&mut self) -> Stateful<'_> {

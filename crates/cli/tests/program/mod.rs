@@ -25,3 +25,25 @@ pub fn fails(args: &[&str], dir: &Path, code: i32) -> String {
     assert!(!text.contains("panicked"), "{text}");
     text
 }
+
+/// A picture of a class: a patch of the class's colours at a place of the picture's own.
+#[allow(dead_code, reason = "not every test has pictures")]
+pub fn picture(path: &Path, class: u32, number: u32) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mixed = |salt: u32| (class.wrapping_mul(2_654_435_761).wrapping_add(salt.wrapping_mul(40_503)) >> 8) as u8;
+    let at = number.wrapping_mul(7) % 8;
+    let pixel = |x: u32, y: u32| {
+        let inside = (at..at + 8).contains(&x) && (4..12).contains(&y);
+        let shade = |salt: u32| if inside { mixed(salt) } else { (number * 5 + salt) as u8 };
+        image::Rgb([shade(1), shade(2), shade(3)])
+    };
+    image::RgbImage::from_fn(16, 16, pixel).save(path).unwrap();
+}
+
+/// A folder per class, `c000` and so on, of some pictures each.
+#[allow(dead_code, reason = "not every test has pictures")]
+pub fn pictures(root: &Path, classes: u32, each: u32) {
+    for (class, number) in (0..classes).flat_map(|class| (0..each).map(move |number| (class, number))) {
+        picture(&root.join(format!("c{class:03}/p{number:02}.png")), class, number);
+    }
+}

@@ -5,7 +5,7 @@ use crate::decode::decode_file;
 use crate::{Error, OfficialSide, Picture, Result};
 use npair_types::{ClassId, ExampleId, Labels};
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One picture of a list.
 #[derive(Debug, Clone)]
@@ -151,6 +151,11 @@ impl Listed {
         }
     }
 
+    /// The file of an example that is the whole of it.
+    pub(crate) fn file(&self, example: ExampleId) -> Option<&Path> {
+        self.entries.get(example.0).filter(|entry| entry.crop.is_none()).map(|entry| entry.path.as_path())
+    }
+
     pub(crate) fn load(&self, example: ExampleId) -> Result<Picture> {
         expect_example(&self.name, example, self.entries.len())?;
         let entry = &self.entries[example.0];
@@ -192,6 +197,10 @@ macro_rules! listed_dataset {
 
             fn describe(&self, example: npair_types::ExampleId) -> String {
                 self.listed.describe(example)
+            }
+
+            fn file(&self, example: npair_types::ExampleId) -> Option<&std::path::Path> {
+                self.listed.file(example)
             }
 
             fn load(&self, example: npair_types::ExampleId) -> crate::Result<crate::Picture> {

@@ -76,6 +76,18 @@ impl VectorInputs {
         Ok(Self { name: format!("{} / {part}", self.name), rows, labels, ..self.clone() })
     }
 
+    /// The same rows under other labels.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] unless there is one for each.
+    pub fn with_labels(self, labels: Labels) -> Result<Self> {
+        if labels.len() != self.rows.len() {
+            let why = format!("{} for {} rows", labels.len(), self.rows.len());
+            return Err(Error::Setting { setting: "labels", why });
+        }
+        Ok(Self { labels, ..self })
+    }
+
     /// F, the width of a row.
     pub fn width(&self) -> usize {
         self.width

@@ -30,8 +30,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// assert_eq!(varmap.buffers()[0].0, "norm.running_mean");
 /// # Ok::<(), npair_nn::Error>(())
 /// ```
+///
+/// It holds at most [`MAX_VALUES`]: a width with a digit too many is said, not allocated.
 #[derive(Debug, Clone)]
 pub struct VarMap(Arc<Store>);
+
+/// Most values of a network: 8 GiB in f32.
+pub const MAX_VALUES: u64 = 1 << 31;
 
 #[derive(Debug)]
 struct Store {
@@ -134,6 +139,21 @@ impl VarMap {
     fn pick(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<(String, Var)> {
         let entries = self.entries();
         entries.iter().filter(|(_, e)| wanted(e)).map(|(name, e)| (name.clone(), e.var.clone())).collect()
+    }
+
+    /// An error if a network with these values more would be larger than any that is meant.
+    fn expect_room(&self, name: &str, dims: &[usize]) -> Result<()> {
+        let there: u64 = self.entries().values().map(|entry| entry.var.elem_count() as u64).sum();
+        let all =
+            dims.iter().try_fold(1u64, |n, &dim| n.checked_mul(dim as u64)).and_then(|new| new.checked_add(there));
+        if all.is_some_and(|all| all <= MAX_VALUES) {
+            return Ok(());
+        }
+        let gib = all.map_or("more than any memory".to_owned(), |all| {
+            format!("{:.0} GiB", all as f64 * 4. / (1u64 << 30) as f64)
+        });
+        let what = format!("{dims:?} would make the network {gib} large, where 8 GiB is the most: lower its widths");
+        Err(Error::Setting { layer: name.to_owned(), what })
     }
 
     fn variable(&self, values: Vec<f64>, dims: &[usize]) -> Result<Var> {

@@ -38,9 +38,11 @@ impl VarBuilder {
     /// A new trainable variable.
     ///
     /// # Errors
-    /// [`crate::Error::Duplicate`] if the name is taken.
+    /// [`crate::Error::Duplicate`] if the name is taken, [`crate::Error::Setting`] if the network becomes larger than
+    /// [`MAX_VALUES`](super::MAX_VALUES).
     pub fn trainable(&self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Parameter> {
         let (full, shape) = (self.full(name), shape.into());
+        self.varmap.expect_room(&full, shape.dims())?;
         let mut rng = self.varmap.0.streams.open(Purpose::Initialization, [name::hash(&full), 0]);
         let values = init.draw(shape.dims(), &mut rng);
         let parameter = Parameter::new(self.varmap.variable(values, shape.dims())?);

@@ -117,6 +117,29 @@ impl DataSource {
         })
     }
 
+    /// The files and folders that it lies in.
+    pub fn paths(&self) -> Vec<&Path> {
+        match self {
+            Self::Folder(path) => vec![path],
+            Self::Vectors { vectors, labels } => std::iter::once(vectors).chain(labels).map(PathBuf::as_path).collect(),
+            other => other.named().map(|(_, path)| path).into_iter().collect(),
+        }
+    }
+
+    /// An error if it does not lie where a run found it any more.
+    ///
+    /// # Errors
+    /// [`Error::File`](crate::Error::File) with what to do.
+    pub fn expect_there(&self) -> crate::Result<()> {
+        match self.paths().into_iter().find(|path| !path.exists()) {
+            None => Ok(()),
+            Some(path) => {
+                let why = "is not there: if the data of the run has moved, name its place with --data";
+                Err(crate::Error::file(path, why))
+            }
+        }
+    }
+
     /// Whether examples are vectors, not pictures.
     pub fn is_vectors(&self) -> bool {
         matches!(self, Self::Vectors { .. })
@@ -131,7 +154,7 @@ impl DataSource {
 
     /// The official split where the data set has one that papers train by, keeping a tenth of its training classes to choose by;
     /// a tenth and a fifth of the classes otherwise.
-    fn usual_split(&self) -> SplitConfig {
+    pub(crate) fn usual_split(&self) -> SplitConfig {
         let val = Amount::Fraction(0.1);
         match self {
             Self::Glyphs | Self::Omniglot(_) | Self::Lfw(_) | Self::Folder(_) | Self::Vectors { .. } => {

@@ -1,4 +1,4 @@
-use super::renamed;
+use super::{DataSource, renamed};
 use crate::{Config, Error, Result};
 use std::path::Path;
 
@@ -17,23 +17,32 @@ impl Config {
     /// # Errors
     /// As [`parse`](Self::parse).
     pub fn parse_noting(place: &str, text: &str, overrides: &[String]) -> Result<(Self, Vec<String>)> {
+        let (config, _, notes) = Self::parse_table(place, text, overrides)?;
+        Ok((config, notes))
+    }
+
+    /// The same, and the table of what was written.
+    fn parse_table(place: &str, text: &str, overrides: &[String]) -> Result<(Self, toml::Table, Vec<String>)> {
         let fail = |place: &str, why: String| Error::Config { place: place.to_owned(), why };
         let mut notes = Vec::new();
-        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| fail(place, one_line(&e, text)))?;
+        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| fail(place, one_line(&e, text, "")))?;
         renamed::keys(&mut table, &mut notes);
         for set in overrides {
             apply(&mut table, set, &mut notes).map_err(|why| fail(&format!("--set {set}"), why))?;
         }
         renamed::keys(&mut table, &mut notes);
+        complete_split(&mut table);
         // Through text again, so that errors know their line; overrides are named by their keys.
         let merged = toml::to_string(&table).map_err(|e| fail(place, e.to_string()))?;
-        let config = toml::from_str(&merged).map_err(|e| {
-            let why = one_line(&e, &merged);
-            let culprit =
-                overrides.iter().find(|set| last_key(set).is_some_and(|key| why.contains(&format!("`{key}`"))));
+        let parsed = toml::Deserializer::parse(&merged).map_err(|e| fail(place, one_line(&e, &merged, "")))?;
+        let config = serde_path_to_error::deserialize(parsed).map_err(|e| {
+            let path = e.path().to_string();
+            let why = one_line(e.inner(), &merged, &path);
+            let named = |key: &str| why.contains(&format!("`{key}`")) || path.rsplit('.').next() == Some(key);
+            let culprit = overrides.iter().find(|set| last_key(set).is_some_and(named));
             fail(&culprit.map_or(place.to_owned(), |set| format!("--set {set}")), why)
         })?;
-        Ok((config, notes))
+        Ok((config, table, notes))
     }
 
     /// Settings from a file, if one is given, and overrides.
@@ -49,12 +58,18 @@ impl Config {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_noting(file: Option<&Path>, overrides: &[String]) -> Result<(Self, Vec<String>)> {
+        let (config, _, notes) = Self::read_table(file, overrides)?;
+        Ok((config, notes))
+    }
+
+    /// The same, and the table of what was written.
+    pub(crate) fn read_table(file: Option<&Path>, overrides: &[String]) -> Result<(Self, toml::Table, Vec<String>)> {
         match file {
-            None => Self::parse_noting("settings", "", overrides),
+            None => Self::parse_table("settings", "", overrides),
             Some(path) => {
                 let text = std::fs::read_to_string(path)
                     .map_err(|e| Error::file(path, format!("cannot be read: {e}; give the path of a TOML file")))?;
-                Self::parse_noting(&path.display().to_string(), &text, overrides)
+                Self::parse_table(&path.display().to_string(), &text, overrides)
             }
         }
     }
@@ -95,18 +110,37 @@ fn last_key(set: &str) -> Option<&str> {
     set.split_once('=')?.0.split('.').next_back().map(str::trim)
 }
 
-/// A TOML error without its picture, with the section and the nearest known key.
-fn one_line(e: &toml::de::Error, text: &str) -> String {
+/// A split of which only amounts are written is the usual one with these.
+fn complete_split(table: &mut toml::Table) {
+    let source = table.get("data").and_then(|data| data.get("source")).and_then(toml::Value::as_str);
+    let source = source.and_then(|text| DataSource::parse(text).ok()).unwrap_or(DataSource::Glyphs);
+    let written = table.get_mut("data").and_then(|data| data.get_mut("split")).and_then(toml::Value::as_table_mut);
+    let Some(split) = written.filter(|split| !split.contains_key("by")) else { return };
+    let Ok(usual) = toml::Table::try_from(source.usual_split()) else { return };
+    for (key, value) in usual {
+        split.entry(key).or_insert(value);
+    }
+}
+
+/// A TOML error without its picture, with the section (that of `path`, the key at which reading stopped) and the nearest known key.
+fn one_line(e: &toml::de::Error, text: &str, path: &str) -> String {
     let message = e.message().trim().replace('\n', " ");
     let before = e.span().map_or("", |span| text.get(..span.start).unwrap_or(""));
-    let section = before.lines().rev().find_map(|l| l.trim().strip_prefix('[')?.strip_suffix(']'));
-    let place = section.map_or(String::new(), |s| format!(" in [{s}]"));
+    let mut keys: Vec<&str> = path.split('.').filter(|key| !key.is_empty() && *key != "?").collect();
+    // What the message names itself is no section.
+    if keys.last().is_some_and(|last| message.contains(&format!("`{last}`"))) || message.starts_with("invalid") {
+        keys.pop();
+    }
+    let place = if keys.is_empty() { String::new() } else { format!(" in [{}]", keys.join(".")) };
     // A part named by the settings has said it already.
     if message.starts_with("unknown key `") || message.starts_with("unknown value `") {
         return message;
     }
     if let Some(said) = unknown(&message, &place) {
         return said;
+    }
+    if message.starts_with("invalid") && !path.is_empty() && path != "." {
+        return format!("{path}: {message}");
     }
     let line = before.lines().count().max(1);
     if place.is_empty() { format!("line {line}: {message}") } else { format!("{message}{place}") }

@@ -1,0 +1,156 @@
+//! What cannot work is said before work begins, in a line that names the key; what can is not refused.
+#![allow(clippy::unwrap_used)]
+
+mod program;
+
+use program::{fails, npair, ok, picture, pictures};
+use std::path::Path;
+
+const QUICK: [&str; 10] = [
+    "--set",
+    "images.size=16",
+    "--set",
+    "model.width=4",
+    "--set",
+    "model.blocks=2",
+    "--set",
+    "model.embedding=6",
+    "--set",
+    "training.steps=4",
+];
+
+fn refused(dir: &Path, data: &str, sets: &[&str], want: &[&str]) {
+    let mut args = vec!["train", "--data", data, "--out", "none"];
+    args.extend(QUICK);
+    for set in sets {
+        args.extend(["--set", set]);
+    }
+    let text = fails(&args, dir, 2);
+    want.iter().for_each(|want| assert!(text.contains(want), "{sets:?}: {want}: {text}"));
+    assert!(!dir.join("none").exists(), "{sets:?}: {text}");
+}
+
+#[test]
+fn train_eval_and_embed_work_on_any_number_of_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    (0..6).for_each(|i| picture(&dir.join(format!("new/k{}/{}.png", i / 2, i % 2)), 700 + i / 2, i % 2));
+    for (classes, each) in [(2, 2), (2, 50), (3, 5), (5, 2), (5, 10), (12, 3), (20, 4), (40, 2), (100, 3)] {
+        let (data, run) = (format!("d-{classes}-{each}"), format!("r-{classes}-{each}"));
+        pictures(&dir.join(&data), classes, each);
+        ok(&[&["train", "--data", &data, "--out", &run][..], &QUICK].concat(), dir);
+        ok(&["eval", &run], dir);
+        ok(&["embed", &run, "--data", "new", "--out", &format!("{run}.npy")], dir);
+        // Pictures of a kind that it has not seen, whatever they lie in.
+        let table = ok(&["eval", &run, "--data", "new"], dir);
+        assert!(table.contains("6 examples, 3 classes"), "{table}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_before_the_first_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 30, 4);
+    // What cannot be judged.
+    refused(dir, "data", &["evaluation.recall_at=[0]"], &["evaluation.recall_at: is 0"]);
+    refused(dir, "data", &["tta.views=0"], &["tta.views: is 0, but has to be from 1"]);
+    refused(dir, "data", &["data.split={by=\"instances\",val=1}", "training.eval_every=2"], &["validation on"]);
+    // What cannot be trained.
+    refused(dir, "data", &["model.dropout=1.0"], &["model.dropout: is 1"]);
+    refused(dir, "data", &["loss.name=nt-xent", "batch.per_class=1"], &["loss", "sampler"]);
+    refused(dir, "data", &["batch.classes=25"], &["25 classes"]);
+    refused(
+        dir,
+        "data",
+        &["model.backbone={architecture=\"conv-net\",size=20,channels=3}"],
+        &["images.size", "model.backbone.size", "20"],
+    );
+    refused(dir, "data", &["optimizer.learning_rate=-1"], &["optimizer.learning_rate: is -1"]);
+    // A digit too many.
+    refused(
+        dir,
+        "data",
+        &["model.embedding=100000000"],
+        &["model.embedding: is 100000000, but has to be from 1 to 65536"],
+    );
+    refused(dir, "data", &["model.width=40000"], &["model.width"]);
+    refused(dir, "data", &["model.width=4096", "model.blocks=12", "images.size=4096"], &["GiB"]);
+    refused(dir, "data", &["images.size=100000"], &["images.size"]);
+    refused(dir, "data", &["seed=9223372036854775808"], &["seed"]);
+    let args = ["train", "--data", "data", "--out", "none", "--seed", "9223372036854775808"];
+    assert!(fails(&args, dir, 2).contains("seed: is 9223372036854775808"));
+    let text = String::from_utf8(npair(&["eval", "x", "--threads", "10000"], dir).stderr).unwrap();
+    assert!(text.contains("--threads") && text.contains("1024"), "{text}");
+}
+
+#[test]
+fn a_wrong_key_is_answered_with_its_own_section() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 30, 4);
+    refused(dir, "data", &["optimizer.lr=1"], &["unknown key `lr` in [optimizer]"]);
+    refused(dir, "data", &["training.step=1"], &["unknown key `step` in [training]; did you mean `steps`?"]);
+    refused(
+        dir,
+        "data",
+        &["loss.name=triplet-margn"],
+        &["unknown value `triplet-margn` in [loss]; did you mean `triplet-margin`?"],
+    );
+    refused(dir, "data", &["batch.classes=many"], &["--set batch.classes=many: ", "invalid type"]);
+    // An amount alone leaves the rest of the split as it is.
+    let run = [&["train", "--data", "data", "--out", "run", "--set", "data.split.val=2"][..], &QUICK].concat();
+    let said = ok(&run, dir);
+    assert!(said.contains("by = \"classes\"") && said.contains("val = 2"), "{said}");
+}
+
+#[test]
+fn options_without_effect_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 20, 4);
+    ok(&[&["train", "--data", "data", "--out", "run"][..], &QUICK].concat(), dir);
+    ok(&["embed", "run", "--out", "x.npy"], dir);
+    for (args, want) in [
+        (&["eval", "run", "--labels", "x.labels.npy"][..], "--labels: goes with --embeddings"),
+        (&["eval", "--embeddings", "x.npy", "--labels", "x.labels.npy", "--split", "test"], "--split: goes with a run"),
+        (&["eval", "run", "--set", "model.width=64"], "model.width has no effect here"),
+        (&["embed", "run", "--out", "y.npy", "--set", "images.size=32"], "images.size has no effect here"),
+    ] {
+        let out = npair(args, dir);
+        let text = String::from_utf8(out.stderr).unwrap();
+        assert!(out.status.code() == Some(2) && text.contains(want), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_run_that_learned_nothing_is_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let said = ok(
+        &["train", "--data", "glyphs", "--out", "run", "--set", "data.glyphs.classes=30", "--set", "training.steps=12"]
+            .iter()
+            .chain(&["--set", "optimizer.learning_rate=0", "--set", "model.width=4", "--set", "batch.classes=10"])
+            .copied()
+            .collect::<Vec<_>>(),
+        dir,
+    );
+    assert!(said.contains("warning: the loss ended at"), "{said}");
+    assert!(said.contains("optimizer.learning_rate"), "{said}");
+}
+
+#[test]
+fn a_list_of_paths_on_standard_input_is_embedded() {
+    use std::io::Write;
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 20, 4);
+    ok(&[&["train", "--data", "data", "--out", "run"][..], &QUICK].concat(), dir);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_npair"));
+    command.args(["embed", "run", "--data", "-", "--out", "x.npy"]).current_dir(dir);
+    let mut child = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"data/c000/p00.png\ndata/c007/p01.png\n").unwrap();
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success() && String::from_utf8_lossy(&out.stdout).contains("2 embeddings"));
+    assert!(std::fs::read_to_string(dir.join("x.csv")).unwrap().contains("data/c007/p01.png"));
+}

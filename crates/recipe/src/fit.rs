@@ -1,0 +1,95 @@
+//! Split and batch as the data has room for, where nobody said otherwise.
+
+use crate::config::{Config, DataSource};
+use crate::draft::{Draft, Given};
+use crate::{Error, Result};
+use npair_backbones::{BackboneConfig, InputSpec};
+use npair_data::{Amount, Channels, Dataset, PipelineConfig, SplitConfig};
+use npair_evaluate::Inputs;
+
+/// From so many classes on the usual split has room: a tenth of them and two to choose by.
+const ROOM: usize = 20;
+/// From so many classes on two can be kept for the end.
+const FEW: usize = 5;
+/// So many examples a class has to have for some to be kept back.
+const KEPT_OF: usize = 4;
+
+/// Chooses the split for a data set; says what it chose and why.
+pub(crate) fn split(draft: &mut Draft, data: &dyn Dataset) -> Option<String> {
+    let Draft { config, given } = draft;
+    let drawn_by_class = matches!(config.data.split(), SplitConfig::Classes { .. });
+    if given.has("data.split") || given.has("data.seen") || !drawn_by_class || config.data.source == DataSource::Glyphs
+    {
+        return None;
+    }
+    let index = data.class_index();
+    let classes = index.len();
+    if classes >= ROOM {
+        return None;
+    }
+    let none = Amount::Count(0);
+    if classes >= FEW {
+        let test = (classes / 5).max(2);
+        config.data.split = Some(SplitConfig::Classes { val: none, test: Amount::Count(test) });
+        return Some(format!(
+            "data.split: {test} of {classes} classes are kept for the test, none to choose a checkpoint by: there are too few"
+        ));
+    }
+    config.data.split = Some(SplitConfig::Classes { val: none, test: none });
+    let least = (0..classes).map(|place| index.examples(place).len()).min().unwrap_or(0);
+    if least < KEPT_OF {
+        return Some(format!(
+            "data.split: all of {classes} classes are learned from; with {least} examples in the smallest nothing can be kept to judge by"
+        ));
+    }
+    config.data.seen = Amount::Fraction(0.25);
+    Some(format!(
+        "data.split: all of {classes} classes are learned from, and judged by a quarter of their examples (data.seen): scores are not of unseen classes"
+    ))
+}
+
+/// Pictures of the size and channels that the network takes, where nobody said otherwise; an error where somebody did.
+pub(crate) fn images(config: &mut Config, backbone: &BackboneConfig) -> Result<()> {
+    let InputSpec { channels, size } = backbone.input();
+    let wrong = |setting, why: String| Err(Error::Setting { setting, why });
+    if config.images.is_none() && config.model.pretrained.is_none() {
+        let usual = config.images();
+        if usual.mean.len() == channels && usual.size as usize != size {
+            config.images = Some(PipelineConfig { size: size as u32, ..usual });
+        }
+    }
+    // Weights say themselves how pictures are made, if nobody else does.
+    if config.images.is_none() && config.model.pretrained.is_some() {
+        return Ok(());
+    }
+    let images = config.images();
+    if images.size as usize != size {
+        let why =
+            format!("is {}, but the network takes {size}: set images.size={size}, or model.backbone.size", images.size);
+        return wrong("images.size", why);
+    }
+    let made = if images.channels == Channels::Grey { 1 } else { 3 };
+    if made != channels {
+        let name = if channels == 1 { "grey" } else { "rgb" };
+        let why = format!(
+            "makes {made} channels, but the network takes {channels}: set images.channels=\"{name}\" and as many of images.mean and images.std"
+        );
+        return wrong("images.channels", why);
+    }
+    Ok(())
+}
+
+/// Chooses the classes of a batch for what is learned from; says so if they are not the usual ones.
+pub(crate) fn batch(draft: &mut Draft, train: &dyn Inputs) -> Option<String> {
+    let Draft { config, given } = draft;
+    if given.has("batch.classes") || matches!(given, Given::All) {
+        return None;
+    }
+    let index = train.class_index();
+    let usable = (0..index.len()).filter(|&place| index.examples(place).len() >= config.batch.per_class.max(2)).count();
+    if usable >= config.batch.classes || usable < 2 {
+        return None;
+    }
+    config.batch.classes = usable;
+    Some(format!("batch.classes = {usable}: every class that has {} examples", config.batch.per_class.max(2)))
+}

@@ -1,0 +1,58 @@
+//! Which settings may change when a run goes on.
+
+use crate::{Config, Error, Result};
+
+/// Keys that move neither weights nor batches, by the beginning of their names.
+const HARMLESS: [&str; 9] = [
+    "device",
+    "data.source",
+    "data.skip_bad",
+    "data.cache_mib",
+    "training.checkpoint_every",
+    "training.eval_every",
+    "training.allow_dead",
+    "evaluation",
+    "tta",
+];
+
+/// An error for the first setting that would make it another run.
+pub(crate) fn check(old: &Config, new: &Config) -> Result<()> {
+    let table = |config: &Config| {
+        config
+            .to_toml()?
+            .parse::<toml::Table>()
+            .map_err(|e| Error::Config { place: "settings".to_owned(), why: e.message().to_owned() })
+    };
+    match first_difference(&table(old)?, &table(new)?, "") {
+        None => Ok(()),
+        Some(key) => {
+            let why = format!(
+                "`{key}` cannot change when a run goes on; {} can. Start a new run for it",
+                HARMLESS.join(", ")
+            );
+            Err(Error::Setting { setting: "--resume", why })
+        }
+    }
+}
+
+/// The first key that differs and may not.
+fn first_difference(old: &toml::Table, new: &toml::Table, prefix: &str) -> Option<String> {
+    let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        let full = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        if HARMLESS.contains(&full.as_str()) {
+            continue;
+        }
+        let found = match (old.get(key), new.get(key)) {
+            (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => first_difference(a, b, &full),
+            (a, b) if a == b => None,
+            _ => Some(full),
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}

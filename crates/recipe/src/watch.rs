@@ -1,0 +1,95 @@
+//! What a run that went wrong without an error is told at its end.
+
+use crate::Config;
+use npair_backbones::EmbeddingModel;
+use npair_evaluate::{Inputs, Scores, embed_ids};
+use npair_train::{Callback, Moment, Outcome, StepReport};
+use npair_types::ExampleId;
+
+/// Examples whose embeddings are compared.
+const LOOKED_AT: usize = 200;
+/// From this mean cosine on, embeddings are one point.
+const ALIKE: f64 = 0.999;
+/// The part of ln N that a loss has to be below to have learned anything.
+const CHANCE: f64 = 0.98;
+
+/// Passes everything on to the listener, and remembers the last losses.
+pub(crate) struct Watched<'a> {
+    listener: &'a mut dyn Callback,
+    /// Mean of the losses, the last of which count most.
+    loss: Option<f64>,
+}
+
+impl<'a> Watched<'a> {
+    pub(crate) fn new(listener: &'a mut dyn Callback) -> Self {
+        Self { listener, loss: None }
+    }
+
+    /// Says what is wrong with the run as it ended.
+    pub(crate) fn diagnose(&mut self, config: &Config, model: &dyn EmbeddingModel, inputs: &dyn Inputs) {
+        let chance = (config.batch.classes as f64).ln();
+        let stays = self.loss.filter(|&loss| loss > CHANCE * chance && config.loss.name() == "n-pair-mc");
+        if let Some(loss) = stays {
+            self.listener.note(&format!(
+                "warning: the loss ended at {loss:.3}, where guessing gives ln {} = {chance:.3}: nothing was learned. Lower optimizer.learning_rate, or train longer (training.steps)",
+                config.batch.classes
+            ));
+        }
+        if alike(model, inputs).is_some_and(|cosine| cosine > ALIKE) {
+            self.listener.note(
+                "warning: all embeddings point the same way, so that nothing is told apart. Lower optimizer.learning_rate, or take another loss",
+            );
+        }
+    }
+}
+
+/// Mean cosine over all pairs of some examples; none if they cannot be embedded.
+fn alike(model: &dyn EmbeddingModel, inputs: &dyn Inputs) -> Option<f64> {
+    let step = inputs.len().div_ceil(LOOKED_AT).max(1);
+    let ids: Vec<ExampleId> = (0..inputs.len()).step_by(step).map(ExampleId).collect();
+    let rows = embed_ids(model, inputs, &ids, &mut |_| ()).ok()?.to_vec2::<f32>().ok()?;
+    let n = rows.len() as f64;
+    let mut sum = vec![0f64; rows.first()?.len()];
+    for row in &rows {
+        let norm = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+        sum.iter_mut().zip(row).for_each(|(s, v)| *s += f64::from(*v) / norm);
+    }
+    // The sum over all pairs is the square of the sum, less the pairs of a row with itself.
+    let square: f64 = sum.iter().map(|s| s * s).sum();
+    (n > 1.).then(|| (square - n) / (n * (n - 1.)))
+}
+
+impl Callback for Watched<'_> {
+    fn name(&self) -> &str {
+        self.listener.name()
+    }
+
+    fn note(&mut self, text: &str) {
+        self.listener.note(text);
+    }
+
+    fn begin(&mut self, at: &mut Moment<'_>) -> npair_train::Result<()> {
+        self.listener.begin(at)
+    }
+
+    fn step(&mut self, at: &mut Moment<'_>, report: &StepReport) -> npair_train::Result<()> {
+        self.loss = Some(self.loss.map_or(report.loss, |mean| 0.9 * mean + 0.1 * report.loss));
+        self.listener.step(at, report)
+    }
+
+    fn evaluation(&mut self, at: &mut Moment<'_>, scores: &Scores, best: bool) -> npair_train::Result<()> {
+        self.listener.evaluation(at, scores, best)
+    }
+
+    fn checkpoint(&mut self, at: &mut Moment<'_>) -> npair_train::Result<()> {
+        self.listener.checkpoint(at)
+    }
+
+    fn end(&mut self, at: &mut Moment<'_>, outcome: &Outcome) -> npair_train::Result<()> {
+        self.listener.end(at, outcome)
+    }
+
+    fn stop(&mut self) -> bool {
+        self.listener.stop()
+    }
+}
