@@ -21,6 +21,8 @@ pub use one_shot_runs::{OfficialRun, OneShotRuns};
 pub use online_products::OnlineProducts;
 pub use web_face::WebFace;
 
+pub(crate) use listing::MAX_LIST;
+
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

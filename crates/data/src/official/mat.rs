@@ -2,9 +2,8 @@
 
 mod elements;
 
-use crate::{Error, Result};
+use crate::{Error, Result, read_regular};
 use matrw::{MatFile, MatVariable, MatlabType, load_matfile_from_u8};
-use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -27,10 +26,12 @@ pub(super) struct Row<'a> {
 impl Mat {
     pub(super) fn read(path: &Path) -> Result<Self> {
         let file = path.display().to_string();
-        let mut bytes = Vec::new();
-        let opened = std::fs::File::open(path).map_err(|e| Error::read(&file, &e))?;
-        opened.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| Error::read(&file, &e))?;
-        let plain = elements::plain(&bytes, MAX_FILE).map_err(|why| fault(&file, why))?;
+        Self::parse(file, &read_regular(path, MAX_FILE)?)
+    }
+
+    /// From the bytes of a file; `file` stands in errors.
+    pub(super) fn parse(file: String, bytes: &[u8]) -> Result<Self> {
+        let plain = elements::plain(bytes, MAX_FILE).map_err(|why| fault(&file, why))?;
         // The reader trusts what is inside an element, and may panic over it.
         let read = catch_unwind(AssertUnwindSafe(|| load_matfile_from_u8(&plain)));
         match read {
