@@ -35,6 +35,8 @@ mod transform;
 mod turn;
 mod walk;
 
+#[doc(hidden)]
+pub mod hostile;
 pub mod sheet;
 
 pub use batch::{LoadedBatch, load_batch, load_rows, load_view};
@@ -47,7 +49,7 @@ pub use folder::ImageFolder;
 pub use glyphs::{GlyphConfig, GlyphSet};
 pub use lfw_pairs::{LfwImage, LfwPair, LfwPairs};
 pub use official::{
-    Cars196, Cub, InShop, Lfw, OfficialRun, OfficialSide, OmlCsv, OneShotRuns, OnlineProducts, WebFace,
+    Cars196, Cub, InShop, Lfw, OfficialRun, OfficialSide, OmlCsv, OneShotRuns, OnlineProducts, WebFace, separator_of,
 };
 pub use omniglot::{Omniglot, Part};
 pub use picture::Picture;

@@ -5,6 +5,8 @@ mod cache;
 #[cfg(feature = "hub")]
 mod fetch;
 mod folder;
+#[doc(hidden)]
+pub mod hostile;
 mod hub;
 mod load;
 mod open;

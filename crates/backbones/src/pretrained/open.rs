@@ -109,9 +109,8 @@ pub(super) fn in_folder(weights: &Weights, path: &Path) -> Result<PathBuf> {
     let fail = |cause: String, cure: String| Error::Weights { weights: weights.to_string(), cause, cure };
     if !path.exists() {
         let text = path.to_string_lossy();
-        let like_hub = text.split('/').count() == 2
-            && text.split('/').all(super::cache::is_plain)
-            && !path.is_absolute();
+        let like_hub =
+            text.split('/').count() == 2 && text.split('/').all(super::cache::is_plain) && !path.is_absolute();
         let cure = match like_hub {
             true => format!("for the repository on the Hub write hub:{text}; else check the path"),
             false => "check the path; for a repository on the Hub write hub:OWNER/NAME".to_owned(),

@@ -50,10 +50,14 @@ pub(crate) fn write_config(dir: &Path, config: &impl Serialize) -> Result<()> {
 /// Reads the settings of a network from `config.json` of a folder.
 pub(crate) fn read_config<C: DeserializeOwned>(dir: &Path) -> Result<C> {
     let path = dir.join(CONFIG);
-    let wrong = |cause: String, cure| Error::Content { path: path.clone(), cause, cure };
-    let text = read(&path, CURE)?;
+    parse_config(&path, &read(&path, CURE)?)
+}
+
+/// The settings in the bytes of a `config.json`; `path` stands in errors.
+pub(super) fn parse_config<C: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<C> {
+    let wrong = |cause: String, cure| Error::Content { path: path.to_owned(), cause, cure };
     let value: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|e| wrong(format!("no JSON ({e})"), "restore the file"))?;
+        serde_json::from_slice(bytes).map_err(|e| wrong(format!("no JSON ({e})"), "restore the file"))?;
     // The version comes first: a newer file may well have keys that are unknown here.
     match value.get("format").and_then(serde_json::Value::as_u64) {
         None => Err(wrong("no whole number `format`".to_owned(), "give the folder of a network that npair saved")),

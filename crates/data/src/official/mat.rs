@@ -36,8 +36,8 @@ impl Mat {
         let read = catch_unwind(AssertUnwindSafe(|| load_matfile_from_u8(&plain)));
         match read {
             Ok(Ok(variables)) => Ok(Self { file, variables }),
-            Ok(Err(e)) => Err(fault(&file, e.to_string().replace('\n', " "))),
-            Err(_) => Err(fault(&file, "it is damaged inside".to_owned())),
+            // Its own words are a back trace.
+            Ok(Err(_)) | Err(_) => Err(fault(&file, "it is damaged inside".to_owned())),
         }
     }
 
@@ -63,6 +63,14 @@ impl Mat {
     fn variable(&self, name: &str) -> Option<&MatVariable> {
         self.variables.iter().find(|(own, _)| own.as_str() == name).map(|(_, variable)| variable)
     }
+}
+
+/// Whether some bytes are a file of annotations, all of which can be read.
+pub(crate) fn accepts(bytes: &[u8]) -> bool {
+    let Ok(mat) = Mat::parse("matlab".to_owned(), bytes) else { return false };
+    let _ = mat.texts("class_names");
+    mat.rows("annotations")
+        .is_ok_and(|rows| rows.iter().all(|row| row.number("class").is_ok() && row.text("fname").is_ok()))
 }
 
 impl Row<'_> {

@@ -48,7 +48,7 @@ impl OmlCsv {
     /// From the bytes of a table; `name` stands in errors, paths lie below `root`.
     pub(crate) fn parse(name: &str, root: &Path, bytes: &[u8]) -> Result<Self> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let separator = separator(bytes);
+        let separator = separator_of(bytes);
         let mut reader = csv::ReaderBuilder::new().delimiter(separator).from_reader(bytes);
         let header = reader.headers().map_err(|e| unreadable(name, e))?.clone();
         let table = Table::of(name, root, &header, separator)?;
@@ -91,8 +91,8 @@ impl OmlCsv {
     }
 }
 
-/// What separates the columns: of comma, semicolon and tab the one that cuts the first line into most.
-fn separator(bytes: &[u8]) -> u8 {
+/// What separates the columns of a table in text: of comma, semicolon and tab the one that cuts the first line into most.
+pub fn separator_of(bytes: &[u8]) -> u8 {
     let header = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
     let count = |separator: u8| header.iter().filter(|&&b| b == separator).count();
     // Of equals the last is taken.
