@@ -55,7 +55,7 @@ impl Vectors {
         let labels: Option<Vec<i64>> =
             self.labels.as_ref().map(|l| l.as_slice().iter().map(|c| i64::from(c.0)).collect());
         let mut written = vec![path.to_owned()];
-        match ending(path).as_str() {
+        match ending(path) {
             "npy" => {
                 write_file(path, &npy_bytes(&self.values, &[rows as u64, self.width as u64], path)?)?;
                 if let Some(labels) = &labels {
@@ -116,7 +116,7 @@ impl Vectors {
     /// From the bytes of a file whose name says what kind it is.
     pub(crate) fn of_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self> {
         let wrong = |why: String| Error::file(path, why);
-        let mut read = match ending(path).as_str() {
+        let mut read = match ending(path).to_lowercase().as_str() {
             "npy" => npy::read(&bytes).and_then(|array| Self::of_array(&array)),
             "npz" => Self::of_npz(&bytes),
             "safetensors" => Self::of_safetensors(&bytes),
@@ -228,7 +228,7 @@ fn classes_of(path: &Path, bytes: Vec<u8>) -> Result<Classes> {
         Some((labels, names)) => classes_of_columns(labels, names),
         None => Err("has no column `label` or `class`".to_owned()),
     };
-    let read = match ending(path).as_str() {
+    let read = match ending(path).to_lowercase().as_str() {
         "npy" => npy::read(&bytes).and_then(Classes::of),
         "npz" => npy::archive(&bytes).and_then(|arrays| {
             let found = arrays.iter().find(|(name, _)| name == "labels");
@@ -267,8 +267,8 @@ fn open(path: &Path) -> Result<Vec<u8>> {
     Ok(npair_data::read_regular(path, MAX_FILE)?)
 }
 
-fn ending(path: &Path) -> String {
-    path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default()
+fn ending(path: &Path) -> &str {
+    path.extension().and_then(|e| e.to_str()).unwrap_or("")
 }
 
 fn npy_bytes<T: npyz::AutoSerialize + Copy>(values: &[T], shape: &[u64], path: &Path) -> Result<Vec<u8>> {

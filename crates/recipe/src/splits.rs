@@ -6,7 +6,7 @@ use npair_data::{
     Amount, Cached, Cars196, Cub, Dataset, GlyphSet, ImageFolder, InShop, Lfw, OfficialSide, OmlCsv, Omniglot,
     OnlineProducts, Parts, Picture, Pipeline, RotatedClasses, SplitConfig, WebFace, check, skip_bad, split,
 };
-use npair_evaluate::{Inputs, PictureInputs, QueryGallery, Splits, VectorInputs, Vectors, read_labels};
+use npair_evaluate::{Inputs, PictureInputs, QueryGallery, Splits, VectorInputs, Vectors};
 use npair_types::{ClassId, ExampleId, Labels, Streams};
 use std::path::Path;
 use std::sync::Arc;
@@ -117,7 +117,7 @@ fn open_pictures(config: &Config, pipeline: &Pipeline) -> Result<(Arc<dyn Datase
 fn open_vectors(vectors: &Path, labels: Option<&Path>) -> Result<VectorInputs> {
     let mut file = Vectors::read(vectors)?;
     if let Some(labels) = labels {
-        file.labels = Some(read_labels(labels)?);
+        file.label_from(labels)?;
     }
     Ok(VectorInputs::of_file(vectors.display().to_string(), file)?)
 }
