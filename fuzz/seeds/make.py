@@ -56,7 +56,7 @@ for f in ('zip.pth','old.pth','nested.pth','trainer.ckpt','moco.pth.tar'): put('
 for f in ('lists','columns'): put('parquet',f+'.parquet',(ROOT / 'crates/evaluate/tests/tables' / (f+'.parquet')).read_bytes())
 put('config','conv.json',json.dumps({"format":1,"backbone":{"architecture":"conv-net","width":4,"blocks":2,"size":16,"channels":1},"embedding":3,"preprocess":{"resize":16}}).encode())
 put('state','state.json',json.dumps({"format":1,"step":40,"optimizer_steps":40,"sampler":{"seed":7,"drawn":3},"best":0.75}).encode())
-put('settings','all.toml',b'seed = 7\n\n[data]\nsource = "glyphs"\n\n[data.split]\nby = "classes"\nval = 0.1\ntest = 0.2\n\n[batch]\nsampler = "n-pair"\nclasses = 8\n\n[loss]\nname = "n-pair-mc"\n\n[optimizer]\nname = "adam"\nlr = 0.001\n\n[training]\nsteps = 10\n')
+put('settings','all.toml',(ROOT/'docs/guide/settings.md').read_text().split('```toml\n')[1].split('```')[0].encode())
 im=Image.fromarray((np.arange(12*10*3)%251).astype('u1').reshape(10,12,3))
 for f,e in (('PNG','png'),('JPEG','jpg'),('WEBP','webp'),('GIF','gif'),('BMP','bmp'),('TIFF','tiff')):
     b=io.BytesIO(); im.save(b,f); put('picture','rgb.'+e,b.getvalue())

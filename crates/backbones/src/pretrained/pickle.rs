@@ -382,6 +382,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_remembered_is_no_bomb() {
+        let start = std::time::Instant::now();
+        // A long text, named as a class again and again.
+        let long = vec![b'x'; 1 << 20];
+        let text = [&b"X"[..], &(long.len() as u32).to_le_bytes(), &long, b"q\x00"].concat();
+        let names = [text, b"h\x00h\x00\x930".repeat(10_000), b"N.".to_vec()].concat();
+        assert!(read(&names).unwrap_err().contains("a class is named by 1048576 letters"));
+        // Keys that fall, each before all others.
+        let mut keys = Vec::new();
+        for key in (0..200_000u32).rev() {
+            keys.extend(b"Nr");
+            keys.extend(key.to_le_bytes());
+        }
+        keys.push(b'.');
+        assert!(read(&keys).is_ok());
+        // A tuple of a million sizes is none of a tensor.
+        let sizes = read(&[&b"("[..], &b"K\x01".repeat(1_000_000), b"t."].concat()).unwrap();
+        assert_eq!(sizes.sizes(sizes.root), None);
+        assert!(start.elapsed().as_secs() < 10);
+    }
+
     proptest::proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {

@@ -340,3 +340,69 @@ impl Place {
         Tensor::from_raw_buffer(&packed, dtype, &self.size, &Device::Cpu).map_err(|e| e.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// A text of a pickle.
+    fn text(word: &str) -> Vec<u8> {
+        [&b"X"[..], &(word.len() as u32).to_le_bytes(), word.as_bytes()].concat()
+    }
+
+    fn int(value: u32) -> Vec<u8> {
+        [&b"J"[..], &value.to_le_bytes()].concat()
+    }
+
+    /// A call that rebuilds a tensor of one dimension from the storage `0`, which claims to have `values`.
+    fn tensor(values: u32, size: u32) -> Vec<u8> {
+        let storage = [
+            b"(".to_vec(),
+            text("storage"),
+            b"ctorch\nFloatStorage\n".to_vec(),
+            text("0"),
+            text("cpu"),
+            int(values),
+            b"tQ".to_vec(),
+        ];
+        let shape = [int(0), int(size), b"\x85".to_vec(), int(1), b"\x85".to_vec()];
+        let call = [b"ctorch._utils\n_rebuild_tensor_v2\n(".to_vec(), storage.concat(), shape.concat(), b"tR".to_vec()];
+        call.concat()
+    }
+
+    /// A file of `torch.save` with that many names for the tensor and that storage, packed or not.
+    fn file(names: usize, tensor: &[u8], storage: &[u8], method: zip::CompressionMethod) -> Vec<u8> {
+        let mut pickle = b"}(".to_vec();
+        for name in 0..names {
+            pickle.extend(text(&format!("w{name}")));
+            pickle.extend(if name == 0 { [tensor, b"q\x00"].concat() } else { b"h\x00".to_vec() });
+        }
+        pickle.extend(b"u.");
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in [("a/data.pkl", pickle.as_slice()), ("a/data/0", storage)] {
+            zip.start_file(name, zip::write::SimpleFileOptions::default().compression_method(method)).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn what_a_file_claims_is_bounded_by_what_it_has() {
+        use zip::CompressionMethod::{Deflated, Stored};
+        let said = |bytes: &[u8]| read(bytes, &|names: &[&str]| names.len()).unwrap_err();
+        let sixteen = [0; 64];
+        assert_eq!(read(&file(1, &tensor(16, 16), &sixteen, Stored), &|_: &[&str]| 0).unwrap().tensors.len(), 1);
+        // Eight gigabytes.
+        assert!(
+            said(&file(1, &tensor(i32::MAX as u32, i32::MAX as u32), &sixteen, Stored)).contains("beyond its storage")
+        );
+        // One storage under many names.
+        assert!(said(&file(9, &tensor(16, 16), &sixteen, Stored)).contains("use its storages more than 8 times"));
+        assert!(read(&file(8, &tensor(16, 16), &sixteen, Stored), &|_: &[&str]| 0).is_ok());
+        // 256 MiB of nothing in 256 KiB.
+        let zeros = vec![0; 256 << 20];
+        let bomb = file(1, &tensor(64 << 20, 64 << 20), &zeros, Deflated);
+        assert!(said(&bomb).contains("unpacks to more than 64 MiB and 16 times its size"));
+    }
+}
