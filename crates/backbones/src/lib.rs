@@ -43,6 +43,8 @@ pub use head_on_features::HeadOnFeatures;
 pub use model::{CandleModel, EmbeddingModel};
 pub use npair_nn::Mode;
 pub use pooling::Pooling;
+#[doc(hidden)]
+pub use pretrained::hostile;
 pub use pretrained::{
     Hub, Interpolation, LoadReport, Preprocess, PretrainedPreprocess, Weights, load_config, pretrained_preprocess,
 };

@@ -185,3 +185,121 @@ fn offline_takes_the_cache_or_says_how_to_fill_it() {
         None
     );
 }
+
+/// The tensors that fill a network of width 2, under any names.
+fn tensors(rename: impl Fn(&str) -> String) -> HashMap<String, Tensor> {
+    let own = net(2).varmap().tensors().unwrap();
+    let backbone = own.into_iter().filter_map(|(n, t)| Some((rename(n.strip_prefix("backbone.")?), t)));
+    backbone.collect()
+}
+
+#[test]
+fn checkpoints_of_other_trainers_are_read_wherever_they_keep_the_weights() {
+    for (name, prefix, ignored) in [
+        ("trainer.ckpt", "_orig_mod.module.", "_orig_mod.module.projector.0.weight"),
+        ("moco.pth.tar", "module.encoder_q.", "module.encoder_k.block1.conv.weight"),
+    ] {
+        let net = net(2);
+        let report = load(&net, &made(name)).unwrap();
+        assert!(report.fits() && report.matched.len() == 5, "{name}: {report}");
+        assert_eq!(report.prefix, prefix);
+        assert!(report.to_string().contains(&format!("`{prefix}` before the names was stripped")), "{report}");
+        assert!(report.ignored.iter().any(|own| own == ignored), "{report:#}");
+        assert_eq!(values(&net)["backbone.block1.conv.weight"], sixteenths(0., 18), "{name}");
+    }
+    let message = refused(2, &made("nothing.pth"));
+    assert!(message.contains("its keys are epoch, args, history"), "{message}");
+}
+
+#[test]
+fn prefixes_are_stripped_in_any_order_and_foreign_keys_are_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.safetensors");
+    for prefix in
+        ["_orig_mod.module.", "module.module.", "model.", "encoder.", "module.encoder_q.", "net.backbone.body."]
+    {
+        candle_core::safetensors::save(&tensors(|name| format!("{prefix}{name}")), &file).unwrap();
+        let report = load(&net(2), &file).unwrap();
+        assert_eq!((report.matched.len(), report.prefix.as_str()), (5, prefix));
+    }
+    candle_core::safetensors::save(&tensors(|name| name.replace('.', "/")), &file).unwrap();
+    let message = refused(2, &file);
+    for want in ["0 tensors matched", "the file has block1/conv/weight", "the network block1.conv.weight"] {
+        assert!(message.contains(want), "{message}");
+    }
+}
+
+#[test]
+fn what_is_none_of_the_network_can_be_left_out_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("x.safetensors");
+    let mut all = tensors(|name| format!("model.{name}"));
+    all.insert("model.extra.weight".to_owned(), Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap());
+    candle_core::safetensors::save(&all, &file).unwrap();
+    assert!(refused(2, &file).contains("model.ignore"));
+    let weights: Weights = file.display().to_string().parse().unwrap();
+    for ignore in ["extra.", "model.extra"] {
+        let report = net(2).load_pretrained_but(&weights, &Hub::default(), &[ignore.to_owned()]).unwrap();
+        assert_eq!(report.ignored, ["model.extra.weight"]);
+    }
+}
+
+#[test]
+fn shards_folders_and_runs_are_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let all: Vec<(String, Tensor)> = tensors(str::to_owned).into_iter().collect();
+    let save = |part: &[(String, Tensor)], file: &Path| {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        candle_core::safetensors::save(&part.iter().cloned().collect::<HashMap<_, _>>(), file).unwrap();
+    };
+    let sharded = dir.path().join("sharded");
+    let (one, two) = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors");
+    save(&all[..2], &sharded.join(one));
+    save(&all[2..], &sharded.join(two));
+    let map: HashMap<&str, &str> =
+        all.iter().enumerate().map(|(i, (name, _))| (name.as_str(), if i < 2 { one } else { two })).collect();
+    let index = sharded.join("model.safetensors.index.json");
+    fs::write(&index, serde_json::json!({"metadata": {}, "weight_map": map}).to_string()).unwrap();
+    save(&all, &dir.path().join("run/checkpoints/best/model.safetensors"));
+    fs::create_dir_all(dir.path().join("old")).unwrap();
+    fs::copy(made("zip.pth"), dir.path().join("old/pytorch_model.bin")).unwrap();
+    fs::create_dir_all(dir.path().join("only")).unwrap();
+    fs::copy(made("zip.pth"), dir.path().join("only/epoch=3.ckpt")).unwrap();
+    fs::copy(made("zip.pth"), dir.path().join("without-ending")).unwrap();
+    for weights in [&sharded, &index, &dir.path().join("run"), &dir.path().join("old"), &dir.path().join("only")] {
+        assert!(load(&net(2), weights).unwrap().fits(), "{}", weights.display());
+    }
+    assert!(load(&net(2), &dir.path().join("without-ending")).unwrap().fits());
+    // What an index names does not lead elsewhere.
+    fs::write(&index, r#"{"weight_map": {"a": "../../etc/passwd"}}"#).unwrap();
+    assert!(refused(2, &index).contains("no plain name of a file"));
+    fs::remove_file(sharded.join(one)).unwrap();
+    fs::write(&index, format!(r#"{{"weight_map": {{"a": "{one}"}}}}"#)).unwrap();
+    assert!(refused(2, &index).contains("all shards that the index names"));
+}
+
+#[test]
+fn where_no_weights_are_the_cure_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let message = refused(2, Path::new("timm/resnet50.a1_in1k"));
+    assert!(message.contains("for the repository on the Hub write hub:timm/resnet50.a1_in1k"), "{message}");
+    fs::write(dir.path().join("notes.txt"), "x").unwrap();
+    assert!(refused(2, dir.path()).contains("the folder holds no weights; it has notes.txt"));
+    for name in ["a.pth", "b.ckpt"] {
+        fs::copy(made("zip.pth"), dir.path().join(name)).unwrap();
+    }
+    assert!(refused(2, dir.path()).contains("several files of weights, a.pth and b.ckpt"));
+    fs::write(dir.path().join("a.pth"), "version https://git-lfs.github.com/spec/v1\noid sha256:0\n").unwrap();
+    assert!(refused(2, &dir.path().join("a.pth")).contains("git lfs pull"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["x.pth", "config.json"] {
+        assert!(std::process::Command::new("mkfifo").arg(dir.path().join(name)).status().unwrap().success());
+    }
+    assert!(refused(2, &dir.path().join("x.pth")).contains("no regular file"));
+    assert!(load_config(dir.path()).unwrap_err().to_string().contains("no regular file"));
+}

@@ -4,8 +4,7 @@ use anyhow::Result;
 use npair_backbones::EmbeddingModel;
 use npair_evaluate::protocol::Protocol;
 use npair_evaluate::{
-    Inputs, Scores, TestTimeAugmentation, Vectors, check_free, embed, judge, judge_known, neighbor_grid, read_labels,
-    write_file,
+    Inputs, Scores, TestTimeAugmentation, Vectors, check_free, embed, judge, judge_known, neighbor_grid, write_file,
 };
 use npair_recipe::{Config, Device};
 use npair_types::Streams;
@@ -39,7 +38,7 @@ pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
             let config = Config::read(None, &sets)?;
             let mut vectors = Vectors::read(file)?;
             if let Some(labels) = &args.labels {
-                vectors.labels = Some(read_labels(labels)?);
+                vectors.label_from(labels)?;
             }
             let name = file.display().to_string();
             let (n, streams) = (config.batch.classes, Streams::new(config.seed));

@@ -1,10 +1,13 @@
-//! Bytes of a PNG, JPEG or WebP file to a [`Picture`], with the limits set before anything is decoded.
+//! Bytes of a picture's file to a [`Picture`], with the limits set before anything is decoded.
 
+mod budget;
 mod jpeg;
 
-use crate::{Error, Picture, Result};
-use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
-use std::io::{Cursor, Read};
+use crate::{Error, Picture, Result, read_regular};
+use budget::Budget;
+use image::codecs::png::PngDecoder;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use std::io::Cursor;
 use std::path::Path;
 
 /// The longest side of a picture that is decoded, in pixels.
@@ -16,45 +19,34 @@ pub const MAX_PIXELS: u64 = 128 << 20;
 /// The largest file that is read, in bytes: 256 MiB.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
+/// What decoding may take on all threads together, in bytes: 1 GiB. A picture that takes more by itself is decoded alone.
+pub const DECODING_BYTES: u64 = 1 << 30;
+
+static BUDGET: Budget = Budget::new(DECODING_BYTES);
+
+/// What lies in a PNG beside its pixels, unpacked: a colour profile has a few KiB.
+const PNG_EXTRAS: u64 = 32 << 20;
+
 /// Reads and decodes a file; its content says what format it is, not its name.
 pub(crate) fn decode_file(path: &Path) -> Result<Picture> {
-    let name = path.display();
-    let file = std::fs::File::open(path).map_err(|e| Error::read(&name, &e))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|e| Error::read(&name, &e))?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let why = format!("the file has more than {} MiB", MAX_FILE_BYTES >> 20);
-        return Err(Error::TooLarge { file: name.to_string(), why });
-    }
-    decode(&bytes, || name.to_string())
+    decode(&read_regular(path, MAX_FILE_BYTES)?, || path.display().to_string())
 }
 
-/// Decodes a file's bytes. Transparency is laid on white, 16 bits are rounded to 8, a camera's orientation is applied.
+/// Decodes a file's bytes: of an animation the first frame. Transparency is laid on white, 16 bits are rounded to 8, a camera's
+/// orientation is applied.
 pub(crate) fn decode(bytes: &[u8], file: impl Fn() -> String) -> Result<Picture> {
-    let fault = |e: image::ImageError| match e {
-        image::ImageError::Limits(e) => {
-            let why = format!("its header claims more than {MAX_SIDE} pixels a side or {MAX_PIXELS} in all ({e})");
-            Error::TooLarge { file: file(), why }
-        }
-        e => Error::Decode { file: file(), why: e.to_string() },
-    };
+    let wrong = |why: &str| Error::Decode { file: file(), why: why.to_owned() };
     if bytes.is_empty() {
-        return Err(Error::Decode { file: file(), why: "the file is empty".into() });
+        return Err(wrong("the file is empty"));
     }
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|e| Error::Decode { file: file(), why: e.to_string() })?;
-    if reader.format().is_none() {
-        return Err(Error::Decode { file: file(), why: "its content is neither PNG, JPEG nor WebP".into() });
+    let Ok(format) = image::guess_format(bytes) else {
+        return Err(wrong("its content is neither PNG, JPEG, WebP, GIF, BMP nor TIFF"));
+    };
+    if format == ImageFormat::Jpeg && !jpeg::is_whole(bytes) {
+        return Err(wrong("the JPEG ends before its end marker, it is truncated"));
     }
-    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
-        return Err(Error::Decode { file: file(), why: "the JPEG ends before its end marker, it is truncated".into() });
-    }
-    // Widest pixel known: 4 channels of 16 bits.
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_PIXELS * 8);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(fault)?;
+    let fault = |e: ImageError| plain(e, format, &file);
+    let mut decoder = open(bytes, format).map_err(fault)?;
     let (width, height) = decoder.dimensions();
     if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
         let why = format!(
@@ -62,10 +54,55 @@ pub(crate) fn decode(bytes: &[u8], file: impl Fn() -> String) -> Result<Picture>
         );
         return Err(Error::TooLarge { file: file(), why });
     }
+    // The pixels, what the decoder keeps of them meanwhile, and what is made of them here.
+    let _share = BUDGET.take(decoder.total_bytes().saturating_mul(3));
     let orientation = decoder.orientation().map_err(fault)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(fault)?;
     picture.apply_orientation(orientation);
     to_picture(picture).map_err(|e| Error::Decode { file: file(), why: e.to_string() })
+}
+
+/// A decoder that has read the header.
+fn open(bytes: &[u8], format: ImageFormat) -> image::ImageResult<Box<dyn ImageDecoder + '_>> {
+    let mut limits = Limits::default();
+    // Widest pixel known: 4 channels of 16 bits.
+    limits.max_alloc = Some(MAX_PIXELS * 8);
+    if format == ImageFormat::Png {
+        // Its limit holds for all that is not a pixel, too: a profile is unpacked before the size is known here.
+        let mut extras = limits.clone();
+        extras.max_alloc = Some(PNG_EXTRAS);
+        let mut decoder = PngDecoder::with_limits(Cursor::new(bytes), extras)?;
+        decoder.set_limits(limits)?;
+        return Ok(Box::new(decoder));
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits);
+    Ok(Box::new(reader.into_decoder()?))
+}
+
+/// A decoder's words in one plain sentence: its own quote its insides.
+fn plain(error: ImageError, format: ImageFormat, file: &impl Fn() -> String) -> Error {
+    let name = match format {
+        ImageFormat::Jpeg => "JPEG".to_owned(),
+        ImageFormat::WebP => "WebP".to_owned(),
+        other => format!("{other:?}").to_uppercase(),
+    };
+    let said = error.to_string().to_lowercase();
+    let why = match &error {
+        ImageError::Limits(_) => {
+            let why = format!("its header claims more than {MAX_SIDE} pixels a side or {MAX_PIXELS} in all");
+            return Error::TooLarge { file: file(), why };
+        }
+        ImageError::Unsupported(_) => format!("this kind of {name} is not read; save it as an ordinary PNG or JPEG"),
+        _ if ["end of file", "eof", "unexpected end", "failed to fill"].iter().any(|words| said.contains(words)) => {
+            format!("the {name} ends too early, it is truncated")
+        }
+        _ if ["crc", "checksum"].iter().any(|word| said.contains(word)) => {
+            format!("the {name} is damaged: a checksum in it is wrong")
+        }
+        _ => format!("the {name} is damaged"),
+    };
+    Error::Decode { file: file(), why }
 }
 
 fn to_picture(picture: DynamicImage) -> Result<Picture> {
@@ -129,6 +166,60 @@ mod tests {
         assert!(why(&corrupt).starts_with("a.png is no readable picture"));
     }
 
+    /// Whatever byte is wrong, what is said is a sentence: no names of types, no braces, one line.
+    #[test]
+    fn a_damaged_picture_is_said_in_plain_words() {
+        for format in FORMATS {
+            let whole = encoded(format);
+            for at in (0..whole.len()).step_by(3) {
+                for bad in [[&whole[..at], &[whole[at] ^ 0x5a], &whole[at + 1..]].concat(), whole[..at].to_vec()] {
+                    let Err(error) = decode(&bad, || "a.png".into()) else { continue };
+                    let said = error.to_string();
+                    let odd = said.contains(['{', '}', '\n', '"']) || said.contains("::") || said.contains("Error");
+                    assert!(!odd && said.len() < 200, "{format:?}, byte {at}: {said}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn more_formats_are_read_and_of_an_animation_the_first_frame() {
+        let want = decode(&encoded(ImageFormat::Png), String::new).unwrap();
+        for format in [ImageFormat::Bmp, ImageFormat::Tiff] {
+            assert_eq!(decode(&encoded(format), String::new).unwrap(), want, "{format:?}");
+        }
+        let mut gif = Vec::new();
+        let frame =
+            |level: u8| image::Frame::new(image::RgbaImage::from_pixel(5, 4, image::Rgba([level, level, level, 255])));
+        image::codecs::gif::GifEncoder::new(&mut gif).encode_frames([frame(50), frame(200)]).unwrap();
+        let first = decode(&gif, String::new).unwrap();
+        assert_eq!((first.width(), first.height(), first.pixel(2, 2)), (5, 4, &[50, 50, 50][..]));
+    }
+
+    /// An 8 x 8 PNG whose profile unpacks to a gigabyte, in a few kilobytes.
+    #[test]
+    fn a_profile_that_unpacks_to_a_gigabyte_is_not_unpacked() {
+        use std::io::Write;
+        let good = png(&[7; 64], 8, ExtendedColorType::L8);
+        let mut packed = flate2::write::ZlibEncoder::new(b"x\0\0".to_vec(), flate2::Compression::best());
+        let zeros = vec![0; 1 << 20];
+        for _ in 0..1024 {
+            packed.write_all(&zeros).unwrap();
+        }
+        let body = [&b"iCCP"[..], &packed.finish().unwrap()].concat();
+        let mut chunk = (body.len() as u32 - 4).to_be_bytes().to_vec();
+        chunk.extend(&body);
+        chunk.extend(crc32(&body).to_be_bytes());
+        // Behind the signature and the header.
+        let bytes = [&good[..33], &chunk, &good[33..]].concat();
+        let start = std::time::Instant::now();
+        assert_eq!(decode(&bytes, String::new).unwrap().pixels(), [7; 64]);
+        assert!(start.elapsed().as_secs() < 5);
+    }
+
+    const FORMATS: [ImageFormat; 6] =
+        [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::Tiff];
+
     fn encoded(format: ImageFormat) -> Vec<u8> {
         let picture =
             image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([(x * 4) as u8, (y * 5) as u8, (x * y) as u8]));
@@ -140,11 +231,11 @@ mod tests {
     /// Of a JPEG or WebP cut anywhere, no half picture comes out.
     #[test]
     fn truncated_pictures_of_every_format_are_refused() {
-        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
+        for format in FORMATS {
             let whole = encoded(format);
             assert_eq!(decode(&whole, String::new).unwrap().width(), 64);
-            // The last bytes of a PNG are its empty end chunk, all pixels are there.
-            let least = if format == ImageFormat::Png { 16 } else { 2 };
+            // The last bytes of a PNG are its empty end chunk, all pixels are there; those of a GIF are its end.
+            let least = if matches!(format, ImageFormat::Png | ImageFormat::Gif) { 16 } else { 2 };
             for length in (0..whole.len() - least).step_by(7).chain([whole.len() - least]) {
                 assert!(
                     decode(&whole[..length], String::new).is_err(),
@@ -160,8 +251,8 @@ mod tests {
 
         /// Bytes changed anywhere: a picture or an error, never a panic.
         #[test]
-        fn changed_bytes_do_no_harm(kind in 0usize..3, changes in proptest::collection::vec((0usize..2000, 0u8..=255), 1..6)) {
-            let mut bytes = encoded([ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP][kind]);
+        fn changed_bytes_do_no_harm(kind in 0usize..6, changes in proptest::collection::vec((0usize..2000, 0u8..=255), 1..6)) {
+            let mut bytes = encoded(FORMATS[kind]);
             let length = bytes.len();
             changes.into_iter().for_each(|(at, value)| bytes[at % length] = value);
             let _ = decode(&bytes, String::new);

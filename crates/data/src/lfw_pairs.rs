@@ -1,4 +1,5 @@
-use crate::{Error, Result};
+use crate::official::MAX_LIST;
+use crate::{Error, Result, read_regular};
 use std::path::Path;
 
 /// The verification list of Labeled Faces in the Wild: pairs of images in folds, each with whether both show one person.
@@ -38,7 +39,7 @@ pub struct LfwImage {
 }
 
 impl LfwImage {
-    /// Where it lies in the data set's folder: `Person/Person_0001.jpg`.
+    /// Where it lies in the data set's folder: `Person/Person_0001.jpg` (crops may have another picture's ending).
     pub fn path(&self) -> String {
         format!("{0}/{0}_{1:04}.jpg", self.person, self.number)
     }
@@ -52,15 +53,20 @@ impl LfwPairs {
     pub fn read(file: &Path) -> Result<Self> {
         let name = file.display().to_string();
         let cure = "fetch pairs.txt from the home of LFW, or name the right file";
-        let text =
-            std::fs::read_to_string(file).map_err(|e| Error::Read { file: name.clone(), why: e.to_string(), cure })?;
+        let fault = |why: String| Error::Read { file: name.clone(), why, cure };
+        let bytes = read_regular(file, MAX_LIST).map_err(|e| match e {
+            Error::Read { why, .. } | Error::TooLarge { why, .. } => fault(why),
+            other => other,
+        })?;
+        let text = String::from_utf8(bytes).map_err(|_| fault("it is no UTF-8 text".to_owned()))?;
         Self::parse(&name, &text)
     }
 
     /// From the text of such a list; `name` stands in errors.
     ///
     /// The first line has the number of folds and of pairs of one kind in each. Then every fold has its pairs of one person
-    /// (`name first second`), and as many of two (`name first name second`), tab-separated.
+    /// (`name first second`), and as many of two (`name first name second`), separated by tabs, or by spaces as in some copies. A
+    /// byte order mark before all is passed over.
     ///
     /// # Errors
     /// [`Error::Dataset`] with the first line that is not as it should be.
@@ -73,6 +79,7 @@ impl LfwPairs {
             why,
             cure: "fetch the list again".to_owned(),
         };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim_end()));
         let head = lines.next().map_or("", |l| l.1);
         let sizes: Vec<usize> = head.split_whitespace().filter_map(|n| n.parse().ok()).collect();
@@ -91,7 +98,10 @@ impl LfwPairs {
         };
         let mut pairs = Vec::with_capacity(total);
         for (number, line) in lines.by_ref().filter(|l| !l.1.is_empty()).take(total) {
-            let fields: Vec<&str> = line.split('\t').collect();
+            let fields: Vec<&str> = match line.contains('\t') {
+                true => line.split('\t').collect(),
+                false => line.split(' ').collect(),
+            };
             let same = pairs.len() / each % 2 == 0;
             let fold = pairs.len() / (2 * each);
             let image = |person: &str, number: &str| {

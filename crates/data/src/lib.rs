@@ -28,6 +28,7 @@ mod official;
 mod omniglot;
 mod picture;
 mod prefetch;
+mod regular;
 mod rotated;
 mod split;
 mod subset;
@@ -35,24 +36,27 @@ mod transform;
 mod turn;
 mod walk;
 
+#[doc(hidden)]
+pub mod hostile;
 pub mod sheet;
 
 pub use batch::{LoadedBatch, load_batch, load_rows, load_view};
 pub use cached::Cached;
 pub use check::{BadExample, ClassCount, Report, Skipped, check, skip_bad};
 pub use dataset::Dataset;
-pub use decode::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE};
+pub use decode::{DECODING_BYTES, MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE};
 pub use error::{Error, Result};
 pub use folder::ImageFolder;
 pub use glyphs::{GlyphConfig, GlyphSet};
 pub use lfw_pairs::{LfwImage, LfwPair, LfwPairs};
 pub use loose::LoosePictures;
 pub use official::{
-    Cars196, Cub, InShop, Lfw, OfficialRun, OfficialSide, OmlCsv, OneShotRuns, OnlineProducts, WebFace,
+    Cars196, Cub, InShop, Lfw, OfficialRun, OfficialSide, OmlCsv, OneShotRuns, OnlineProducts, WebFace, separator_of,
 };
 pub use omniglot::{Omniglot, Part};
 pub use picture::Picture;
 pub use prefetch::Prefetch;
+pub use regular::read_regular;
 pub use rotated::RotatedClasses;
 pub use split::{Amount, ClassFold, Parts, SplitConfig, folds, split};
 pub use subset::Subset;

@@ -1,6 +1,6 @@
 use crate::dataset::expect_example;
 use crate::decode::decode_file;
-use crate::folder::is_picture;
+use crate::walk::is_picture;
 use crate::{Dataset, Error, Picture, Result, walk};
 use npair_types::{ClassId, ExampleId, Labels};
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ mod in_shop;
 mod lfw;
 mod listed;
 mod listing;
-mod mat;
+pub(crate) mod mat;
 mod oml_csv;
 mod one_shot_runs;
 mod online_products;
@@ -16,10 +16,12 @@ pub use cars::Cars196;
 pub use cub::Cub;
 pub use in_shop::InShop;
 pub use lfw::Lfw;
-pub use oml_csv::OmlCsv;
+pub use oml_csv::{OmlCsv, separator_of};
 pub use one_shot_runs::{OfficialRun, OneShotRuns};
 pub use online_products::OnlineProducts;
 pub use web_face::WebFace;
+
+pub(crate) use listing::MAX_LIST;
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ mod zipped;
 
 pub use part::Part;
 pub(crate) use source::{Locator, Source};
+pub(crate) use zipped::Zipped;
 
 use crate::dataset::expect_example;
 use crate::{Dataset, Error, OfficialSide, Picture, Result};

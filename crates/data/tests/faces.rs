@@ -87,3 +87,20 @@ fn lfw_finds_the_images_that_its_list_names() {
     std::fs::remove_file(dir.path().join("pairs.txt")).unwrap();
     assert!(faces.pairs().unwrap_err().to_string().contains("pairs.txt"));
 }
+
+#[test]
+fn crops_with_other_endings_are_faces_too() {
+    let dir = tempfile::tempdir().unwrap();
+    touch(
+        dir.path(),
+        &["lfw/Ada/Ada_0001.png", "lfw/Ada/Ada_0002.JPG", "lfw/Bo/Bo_0001.jpeg", "lfw/Bo/@eaDir/Bo_0001.jpg"],
+    );
+    std::fs::write(dir.path().join("pairs.txt"), "\u{feff}1\t1\nAda\t1\t2\nAda\t1\tBo\t1\n").unwrap();
+    let faces = Lfw::open(dir.path()).unwrap();
+    assert_eq!(classes(&faces), [0, 0, 1]);
+    for pair in faces.pairs().unwrap().pairs() {
+        pair.images.iter().for_each(|image| assert!(faces.example(image).is_ok(), "{image:?}"));
+    }
+    touch(dir.path(), &["web/0000045/1.png", "web/0000046/1.JPEG"]);
+    assert_eq!(classes(&WebFace::open(dir.path().join("web")).unwrap()), [45, 46]);
+}

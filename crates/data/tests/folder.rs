@@ -70,7 +70,7 @@ fn jpeg_and_webp_are_read_whatever_they_are_called() {
 fn folders_that_cannot_be_learned_from_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
-    assert!(why(root).contains("holds no PNG, JPEG or WebP pictures"));
+    assert!(why(root).contains("holds no PNG, JPEG, WebP, GIF, BMP or TIFF pictures"));
     put(root, "loose.png", &png(2, 2, 1));
     assert!(why(root).contains("holds 1 pictures but no class folders; lay it out as CLASS/picture.png"));
     put(root, "only/a.png", &png(2, 2, 1));
@@ -94,7 +94,7 @@ fn with_bad_files(root: &Path) -> Vec<(&'static str, &'static str)> {
     put(root, "single/good.png", &png(16, 16, 3));
     vec![
         ("truncated.png", "is no readable picture"),
-        ("text.jpg", "neither PNG, JPEG nor WebP"),
+        ("text.jpg", "neither PNG, JPEG, WebP, GIF, BMP nor TIFF"),
         ("void.webp", "the file is empty"),
         ("corrupt.png", "is no readable picture"),
     ]

@@ -35,6 +35,14 @@ fn the_official_list_has_its_published_counts() {
 }
 
 #[test]
+fn a_byte_order_mark_carriage_returns_and_spaces_are_read() {
+    let want = LfwPairs::parse("pairs.txt", "1\t1\nAda\t1\t2\nAda\t1\tBo\t2\n").unwrap();
+    for text in ["\u{feff}1\t1\r\nAda\t1\t2\r\nAda\t1\tBo\t2\r\n", "1 1\nAda 1 2\nAda 1 Bo 2\n"] {
+        assert_eq!(LfwPairs::parse("pairs.txt", text).unwrap(), want, "{text:?}");
+    }
+}
+
+#[test]
 fn wrong_lists_are_named_by_line() {
     let said = |text: &str| LfwPairs::parse("pairs.txt", text).unwrap_err().to_string();
     assert!(said("").starts_with("pairs.txt, line 1,"));

@@ -267,6 +267,64 @@ fn wrong_tables_are_named_by_line() {
     assert!(said(TABLE, "").contains("lacks the columns label, path"));
 }
 
+/// The table's rows, whatever separates its columns and however its header and labels are written.
+#[test]
+fn tables_of_other_programs_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let classes = |text: &str| {
+        write(dir.path(), "t.csv", text);
+        let set = OmlCsv::open(dir.path().join("t.csv")).unwrap();
+        set.labels().as_slice().iter().map(|&c| (c.0, set.class_name(c))).collect::<Vec<_>>()
+    };
+    const PLAIN: &str = "label,path,split,is_query,is_gallery\n7,a.png,train,,\n9,b.png,validation,1,1\n";
+    let want = [(7, "label 7".to_owned()), (9, "label 9".to_owned())];
+    for text in [
+        PLAIN.to_owned(),
+        PLAIN.replace(',', ";"),
+        PLAIN.replace(',', "\t"),
+        PLAIN.replace('\n', "\r\n"),
+        format!("\u{feff}{PLAIN}"),
+        PLAIN.replace("label,path,split", "Label,PATH,Split"),
+        PLAIN.replace("7,", "7.0,").replace("9,", "9.0,"),
+    ] {
+        assert_eq!(classes(&text), want, "{text:?}");
+    }
+    let words = classes(&PLAIN.replace("7,", "red fox,").replace("9,", "badger,"));
+    assert_eq!(words, [(0, "badger".to_owned()), (1, "red fox".to_owned())]);
+}
+
+#[test]
+fn what_is_said_of_labels_is_true() {
+    let said = |label: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let table =
+            format!("label,path,split,is_query,is_gallery\n1,a.png,train,,\n2,b.png,train,,\n{label},c.png,train,,\n");
+        write(dir.path(), "t.csv", table);
+        OmlCsv::open(dir.path().join("t.csv")).unwrap_err().to_string()
+    };
+    assert!(said("1099511627776").contains("line 4, has the label `1099511627776`, beyond 4294967295"));
+    assert!(said("0.5").contains("line 4, has the label `0.5`; labels are whole numbers from 0 on, or words"));
+    assert!(said("").contains("line 4, has no label"));
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "t.csv", "label|path|split|is_query|is_gallery\n");
+    let said = OmlCsv::open(dir.path().join("t.csv")).unwrap_err().to_string();
+    assert!(said.contains("it has `label|path|split|is_query|is_gallery`, separated by commas"), "{said}");
+}
+
+#[test]
+fn a_picture_that_is_listed_twice_is_named_with_both_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = |label: &str| {
+        let table =
+            format!("label,path,split,is_query,is_gallery\n1,a.png,train,,\n2,b.png,train,,\n{label},a.png,train,,\n");
+        write(dir.path(), "t.csv", table);
+        OmlCsv::open(dir.path().join("t.csv")).unwrap_err().to_string()
+    };
+    let (same, other) = (said("1"), said("2"));
+    assert!(same.contains("t.csv, line 4, lists ") && same.contains("a.png twice, as line 2 does"), "{same}");
+    assert!(other.contains("in two classes, 1 and 2, as line 2 does"), "{other}");
+}
+
 #[test]
 fn the_official_split_keeps_classes_back_and_passes_through() {
     let dir = tempfile::tempdir().unwrap();

@@ -6,6 +6,8 @@
 //! what a validation while training judges by.
 #![forbid(unsafe_code)]
 
+#[doc(hidden)]
+pub mod hostile;
 pub mod protocol;
 
 mod embed;

@@ -7,7 +7,7 @@ use npair_data::{
     Cached, Cars196, Cub, Dataset, GlyphSet, ImageFolder, InShop, Lfw, LoosePictures, OfficialSide, OmlCsv, Omniglot,
     OnlineProducts, Picture, Pipeline, RotatedClasses, SplitConfig, Subset, WebFace, check, skip_bad,
 };
-use npair_evaluate::{Inputs, PictureInputs, QueryGallery, Splits, VectorInputs, Vectors, View, read_labels};
+use npair_evaluate::{Inputs, PictureInputs, QueryGallery, Splits, VectorInputs, Vectors, View};
 use npair_types::{ClassId, ExampleId, Labels};
 use std::path::Path;
 use std::sync::Arc;
@@ -109,7 +109,7 @@ impl Examples {
         }
         let mut file = Vectors::read(vectors)?;
         if let Some(labels) = labels {
-            file.labels = Some(read_labels(labels)?);
+            file.label_from(labels)?;
         }
         Ok(Self::of_rows(VectorInputs::of_file(vectors.display().to_string(), file)?))
     }

@@ -1,9 +1,11 @@
 //! What npair's own tests are made of: [`gradient`] checks against central differences, [`reach`]ability of every
-//! trainable variable, [`golden`] files of reference values, and seeded [`inputs`]. Unpublished, a dev-dependency.
+//! trainable variable, [`golden`] files of reference values, seeded
+//! [`inputs`], and [`hostile`] bytes. Unpublished, a dev-dependency.
 #![forbid(unsafe_code)]
 
 pub mod golden;
 pub mod gradient;
+pub mod hostile;
 pub mod inputs;
 pub mod reach;
 pub mod require;

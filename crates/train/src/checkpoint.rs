@@ -139,3 +139,8 @@ fn read_state(place: &Path) -> Result<State> {
 fn of_callback(name: &str) -> String {
     format!("callback/{name}/")
 }
+
+/// Whether some bytes are the state of a checkpoint, as fuzzing asks.
+pub fn accepts_state(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<State>(bytes).is_ok()
+}

@@ -60,6 +60,8 @@ mod trainer;
 
 pub use builder::TrainerBuilder;
 pub use callback::{Callback, CollapseWatch, EarlyStopping, Moment, PairProbe, PartState, WeightAverage};
+#[doc(hidden)]
+pub use checkpoint::accepts_state;
 pub use error::{Error, Result};
 pub use folder::{RunFolder, Which};
 pub use grad_cache::GradCache;

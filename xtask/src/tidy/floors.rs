@@ -74,7 +74,7 @@ const FLOORS: &[Floor] = &[
 ];
 
 /// Crates whose layers cut gradients, or that fetch by themselves.
-const READY_MADE: &[&str] = &["candle-nn", "candle-transformers", "hf-hub"];
+const READY_MADE: &[&str] = &["candle-nn", "candle-transformers", "ureq"];
 const MAY_USE_THEM: &[&str] = &["npair-nn", "npair-backbones", "npair-train"];
 
 pub fn arrows(tree: &Tree) -> Vec<Finding> {

@@ -1,13 +1,21 @@
 //! Networks in folders, weights that others trained, and where they come from: all file and network access of the crate.
 
+mod assign;
+mod cache;
+#[cfg(feature = "hub")]
+mod fetch;
 mod folder;
+#[doc(hidden)]
+pub mod hostile;
 mod hub;
 mod load;
+mod open;
 mod pickle;
 mod preprocess;
 mod pth;
 mod report;
 mod source;
+mod tensors;
 pub(crate) mod weights_file;
 
 pub use folder::load_config;

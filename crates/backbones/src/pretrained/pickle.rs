@@ -1,6 +1,14 @@
 //! Python's pickles, as far as PyTorch's state dictionaries need them. Nothing is executed: a call stays a node that names what
 //! would have been called. Every byte makes at most one node, so that a small file cannot grow large here.
 
+use std::collections::HashMap;
+
+/// Most dimensions of a tensor.
+const MOST_SIZES: usize = 32;
+
+/// Longest word in the name of a class.
+const LONGEST_NAME: usize = 256;
+
 /// A node of the graph that a pickle describes; children by number, so that what is filled later is filled everywhere.
 #[derive(Debug, Clone)]
 pub(super) enum Node {
@@ -62,8 +70,9 @@ impl Pickle {
         }
     }
 
+    /// The sizes of a tensor; none if they are too many for one.
     pub(super) fn sizes(&self, id: usize) -> Option<Vec<usize>> {
-        self.tuple(id)?.iter().map(|&item| self.size(item)).collect()
+        self.tuple(id).filter(|items| items.len() <= MOST_SIZES)?.iter().map(|&item| self.size(item)).collect()
     }
 
     pub(super) fn global(&self, id: usize) -> Option<&str> {
@@ -77,7 +86,7 @@ impl Pickle {
 /// Reads the pickle that `bytes` begin with; the error says what is wrong with it.
 pub(super) fn read(bytes: &[u8]) -> Result<Pickle, String> {
     let mut machine =
-        Machine { bytes, at: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
+        Machine { bytes, at: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
     let root = machine.run()?;
     Ok(Pickle { nodes: machine.nodes, root, len: machine.at })
 }
@@ -89,7 +98,7 @@ struct Machine<'a> {
     stack: Vec<usize>,
     /// Heights of the stack.
     marks: Vec<usize>,
-    memo: Vec<(u32, usize)>,
+    memo: HashMap<u32, usize>,
 }
 
 type Done<T = ()> = Result<T, String>;
@@ -162,8 +171,10 @@ impl<'a> Machine<'a> {
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
+                // A text may be named as often as the file likes.
                 let word = |id: usize| match &self.nodes[id] {
-                    Node::Text(text) => Ok(text.clone()),
+                    Node::Text(text) if text.len() <= LONGEST_NAME => Ok(text.clone()),
+                    Node::Text(text) => Err(format!("a class is named by {} letters", text.len())),
                     _ => Err("a class is named by something that is no text".to_owned()),
                 };
                 let name = format!("{}.{}", word(module)?, word(name)?);
@@ -270,18 +281,13 @@ impl<'a> Machine<'a> {
             b'r' | b'j' => u32::from_le_bytes(self.fixed()?),
             _ => u32::try_from(self.memo.len()).unwrap_or(u32::MAX),
         };
-        // Keys come in rising order, but for rare repeats.
-        let place = self.memo.binary_search_by_key(&key, |(k, _)| *k);
         if matches!(op, b'h' | b'j') {
-            let at = place.map_err(|_| format!("it refers to the object {key}, which it does not have"))?;
-            self.stack.push(self.memo[at].1);
+            let known = self.memo.get(&key);
+            self.stack.push(*known.ok_or_else(|| format!("it refers to the object {key}, which it does not have"))?);
             return Ok(());
         }
         let top = self.top()?;
-        match place {
-            Ok(at) => self.memo[at].1 = top,
-            Err(at) => self.memo.insert(at, (key, top)),
-        }
+        self.memo.insert(key, top);
         Ok(())
     }
 
@@ -374,6 +380,28 @@ mod tests {
         for bytes in [&b"t."[..], b"R.", b".", b"h\x07.", b"\xff.", b"(0t.", b"(K\x010 0t.", b"X\xff\xff\xff\xff."] {
             assert!(read(bytes).is_err(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn what_is_remembered_is_no_bomb() {
+        let start = std::time::Instant::now();
+        // A long text, named as a class again and again.
+        let long = vec![b'x'; 1 << 20];
+        let text = [&b"X"[..], &(long.len() as u32).to_le_bytes(), &long, b"q\x00"].concat();
+        let names = [text, b"h\x00h\x00\x930".repeat(10_000), b"N.".to_vec()].concat();
+        assert!(read(&names).unwrap_err().contains("a class is named by 1048576 letters"));
+        // Keys that fall, each before all others.
+        let mut keys = Vec::new();
+        for key in (0..200_000u32).rev() {
+            keys.extend(b"Nr");
+            keys.extend(key.to_le_bytes());
+        }
+        keys.push(b'.');
+        assert!(read(&keys).is_ok());
+        // A tuple of a million sizes is none of a tensor.
+        let sizes = read(&[&b"("[..], &b"K\x01".repeat(1_000_000), b"t."].concat()).unwrap();
+        assert_eq!(sizes.sizes(sizes.root), None);
+        assert!(start.elapsed().as_secs() < 10);
     }
 
     proptest::proptest! {

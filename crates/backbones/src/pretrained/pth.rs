@@ -1,63 +1,87 @@
 //! PyTorch's `.pth` files: a zip with a pickle and raw storages (since 1.6), or the older row of pickles.
 
 use super::pickle::{self, Node, Pickle};
+use super::tensors::Content;
 use candle_core::{DType, Device, Tensor};
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{Cursor, Read};
 
-/// Where checkpoints of the field keep their state dictionary.
+/// Where checkpoints of the field keep their state dictionary, the first choice first.
 const NESTS: [&str; 5] = ["state_dict", "model", "model_state_dict", "state_dict_ema", "teacher"];
 
 /// The first of the pickles of an old file.
 const OLD_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
-/// Floating-point tensors by name, and the names of those that are none.
-#[derive(Debug, Default)]
-pub(super) struct Content {
-    pub(super) tensors: BTreeMap<String, Tensor>,
-    pub(super) whole_numbers: Vec<String>,
+/// The most bytes of a pickle: it holds names and shapes alone, and of large checkpoints has a few MiB.
+const MAX_PICKLE: usize = 16 << 20;
+
+/// The most tensors of a state dictionary.
+const MAX_TENSORS: usize = 100_000;
+
+/// How often a storage may be used on average: weights are tied two or three times.
+const MAX_REPEATS: usize = 8;
+
+/// Dictionaries in dictionaries, in which the one with tensors is looked for.
+const DEEPEST: usize = 4;
+
+/// Says how many of some names belong to the network that is wanted.
+pub(super) type Score<'a> = &'a dyn Fn(&[&str]) -> usize;
+
+/// Reads a file's bytes; the error says what is wrong with them. It takes at most 64 MiB and 128 times as much memory as the file
+/// has bytes.
+pub(super) fn read(bytes: &[u8], score: Score<'_>) -> Result<Content, String> {
+    if bytes.starts_with(b"PK") { read_zip(bytes, score) } else { read_old(bytes, score) }
 }
 
-/// Reads a file's bytes; the error says what is wrong with them.
-pub(super) fn read(bytes: &[u8]) -> Result<Content, String> {
-    if bytes.starts_with(b"PK") { read_zip(bytes) } else { read_old(bytes) }
-}
-
-fn read_zip(bytes: &[u8]) -> Result<Content, String> {
+fn read_zip(bytes: &[u8], score: Score<'_>) -> Result<Content, String> {
     let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|e| format!("no zip ({e})"))?;
     let mut names = zip.file_names().filter_map(|name| name.ok().map(|name| name.into_owned()));
     let pickled = names.find(|name| name.ends_with("data.pkl"));
     let pickled = pickled.ok_or("a zip without data.pkl, which torch.save writes")?;
     drop(names);
     let folder = pickled.strip_suffix("data.pkl").unwrap_or_default().to_owned();
+    // torch.save packs nothing; what was packed afterwards may not unpack to anything at all.
+    let mut room = (64 << 20) + 16 * bytes.len() as u64;
     let mut entry = |name: &str, most: u64| -> Result<Vec<u8>, String> {
         let wrong = |e: &dyn std::fmt::Display| format!("{name} cannot be read ({e})");
         let file = zip.by_name(name).map_err(|e| wrong(&e))?;
         let mut content = Vec::new();
-        file.take(most).read_to_end(&mut content).map_err(|e| wrong(&e))?;
+        file.take(most.min(room + 1)).read_to_end(&mut content).map_err(|e| wrong(&e))?;
+        let left = room.checked_sub(content.len() as u64);
+        room = left.ok_or("it unpacks to more than 64 MiB and 16 times its size")?;
         Ok(content)
     };
     if entry(&format!("{folder}byteorder"), 8).is_ok_and(|order| order == b"big") {
         return Err("its numbers are big-endian".to_owned());
     }
-    let pickle = pickle::read(&entry(&pickled, 1 << 30)?)?;
+    let pickle = read_pickle(&entry(&pickled, MAX_PICKLE as u64 + 1)?)?;
+    let chosen = Chosen::of(&pickle, score)?;
     let mut storages = HashMap::new();
-    for storage in Storage::all(&pickle)? {
+    for storage in chosen.storages() {
         let data = entry(&format!("{folder}data/{}", storage.key), storage.bytes()?)?;
-        storages.insert(storage.key.clone(), data);
+        storages.insert(storage.key.clone(), Cow::Owned(data));
     }
-    collect(&pickle, &storages)
+    chosen.collect(&storages)
+}
+
+fn read_pickle(bytes: &[u8]) -> Result<Pickle, String> {
+    // One that is cut here ends too early.
+    pickle::read(&bytes[..bytes.len().min(MAX_PICKLE)]).map_err(|why| match bytes.len() > MAX_PICKLE {
+        true => format!("its pickle has more than {} MiB, or {why}", MAX_PICKLE >> 20),
+        false => why,
+    })
 }
 
 /// Magic number, protocol, a word on the system, the pickle, the keys of the storages, the storages.
-fn read_old(bytes: &[u8]) -> Result<Content, String> {
+fn read_old(bytes: &[u8], score: Score<'_>) -> Result<Content, String> {
     let begins = bytes.get(2..).is_some_and(|b| b.starts_with(&[0x8a, 10]) && b[2..].starts_with(&OLD_MAGIC));
     if !begins {
         return Err("neither a zip nor an old file of torch.save".to_owned());
     }
     let mut at = 0;
     let mut next = || -> Result<Pickle, String> {
-        let pickle = pickle::read(bytes.get(at..).unwrap_or_default())?;
+        let pickle = read_pickle(bytes.get(at..).unwrap_or_default())?;
         at += pickle.len;
         Ok(pickle)
     };
@@ -75,10 +99,10 @@ fn read_old(bytes: &[u8]) -> Result<Content, String> {
         let len = usize::try_from(storage.bytes()?).map_err(|_| "a storage is too large")?;
         let end = begin.checked_add(len).ok_or("it ends too early")?;
         let data = bytes.get(begin..end).ok_or("it ends too early")?;
-        storages.insert(key.to_owned(), data.to_vec());
+        storages.insert(key.to_owned(), Cow::Borrowed(data));
         at = end;
     }
-    collect(&pickle, &storages)
+    Chosen::of(&pickle, score)?.collect(&storages)
 }
 
 /// What a pickle says of a storage.
@@ -145,33 +169,96 @@ impl Storage {
     }
 }
 
-fn collect(pickle: &Pickle, storages: &HashMap<String, Vec<u8>>) -> Result<Content, String> {
-    let dict = state_dict(pickle, pickle.root, 2).ok_or(
-        "no dictionary of tensors was found in it: save it with torch.save(model.state_dict(), ...), not as a whole module",
-    )?;
-    let mut content = Content::default();
-    for (key, value) in dict {
-        let (Some(name), Some(place)) = (pickle.text(*key), Place::of(pickle, *value)) else { continue };
-        match place.storage.dtype() {
-            None => content.whole_numbers.push(name.to_owned()),
-            Some(dtype) => {
-                let tensor = place.tensor(dtype, storages).map_err(|why| format!("{name}: {why}"))?;
-                content.tensors.insert(name.to_owned(), tensor);
-            }
-        }
-    }
-    Ok(content)
+/// The state dictionary of a pickle: its tensors, and the names of what else is called there.
+struct Chosen {
+    places: BTreeMap<String, Place>,
+    others: Vec<String>,
 }
 
-/// The dictionary that holds tensors: this one, or one that it holds under a usual name.
-fn state_dict(pickle: &Pickle, id: usize, depth: usize) -> Option<&[(usize, usize)]> {
-    let Node::Dict(items) = pickle.node(id) else { return None };
-    if items.iter().any(|(_, value)| Place::of(pickle, *value).is_some()) {
-        return Some(items);
+impl Chosen {
+    /// Of all dictionaries with tensors, however they are nested, that which has most of the wanted names.
+    fn of(pickle: &Pickle, score: Score<'_>) -> Result<Self, String> {
+        let dicts = dicts(pickle);
+        let rank = |key: &str| NESTS.iter().position(|nest| *nest == key).unwrap_or(NESTS.len());
+        let mut best: Option<(usize, std::cmp::Reverse<usize>, usize)> = None;
+        for (at, (key, dict)) in dicts.iter().enumerate() {
+            let names: Vec<&str> = dict
+                .iter()
+                .filter(|(_, v)| Place::of(pickle, *v).is_some())
+                .filter_map(|(k, _)| pickle.text(*k))
+                .collect();
+            if names.is_empty() {
+                continue;
+            }
+            let this = (score(&names), std::cmp::Reverse(rank(key)), at);
+            // Of equals the first.
+            if best.is_none_or(|best| (this.0, this.1) > (best.0, best.1)) {
+                best = Some(this);
+            }
+        }
+        let Some((_, _, at)) = best else {
+            let keys =
+                dicts.first().map(|(_, dict)| dict.iter().filter_map(|(key, _)| pickle.text(*key)).take(8).collect());
+            let keys: Vec<&str> = keys.unwrap_or_default();
+            let has = if keys.is_empty() { String::new() } else { format!(" (its keys are {})", keys.join(", ")) };
+            return Err(format!(
+                "no dictionary of tensors was found in it{has}: save it with torch.save(model.state_dict(), ...), not as a whole module"
+            ));
+        };
+        let (mut places, mut others) = (BTreeMap::new(), Vec::new());
+        for (key, value) in dicts[at].1 {
+            let Some(name) = pickle.text(*key) else { continue };
+            match Place::of(pickle, *value) {
+                Some(place) if place.storage.dtype().is_some() => drop(places.insert(name.to_owned(), place)),
+                Some(_) => others.push(name.to_owned()),
+                None if matches!(pickle.node(*value), Node::Call { .. }) => others.push(name.to_owned()),
+                None => {}
+            }
+        }
+        if places.len() > MAX_TENSORS {
+            return Err(format!("it has {} tensors, the limit is {MAX_TENSORS}", places.len()));
+        }
+        Ok(Self { places, others })
     }
-    let depth = depth.checked_sub(1)?;
-    let nested = |name: &&str| items.iter().rev().find(|(key, _)| pickle.text(*key) == Some(*name));
-    NESTS.iter().filter_map(nested).find_map(|(_, value)| state_dict(pickle, *value, depth))
+
+    /// Every storage that is needed, once.
+    fn storages(&self) -> impl Iterator<Item = &Storage> {
+        let all: BTreeMap<&str, &Storage> =
+            self.places.values().map(|place| (place.storage.key.as_str(), &place.storage)).collect();
+        all.into_values()
+    }
+
+    fn collect(self, storages: &HashMap<String, Cow<'_, [u8]>>) -> Result<Content, String> {
+        let held: usize = storages.values().map(|data| data.len()).sum();
+        let mut room = held.saturating_mul(MAX_REPEATS);
+        let mut content = Content { others: self.others, ..Content::default() };
+        for (name, place) in self.places {
+            let Some(dtype) = place.storage.dtype() else { continue };
+            let tensor = place.tensor(dtype, storages).map_err(|why| format!("{name}: {why}"))?;
+            let left = room.checked_sub(tensor.elem_count() * dtype.size_in_bytes());
+            room = left.ok_or_else(|| format!("its tensors use its storages more than {MAX_REPEATS} times"))?;
+            content.tensors.insert(name, tensor);
+        }
+        Ok(content)
+    }
+}
+
+/// All dictionaries that are nested in the root, with the keys that they lie under; the root first, each once.
+fn dicts(pickle: &Pickle) -> Vec<(&str, &[(usize, usize)])> {
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
+    let mut level = vec![("", pickle.root)];
+    for _ in 0..=DEEPEST {
+        let mut below = Vec::new();
+        for (key, id) in level {
+            let Node::Dict(items) = pickle.node(id) else { continue };
+            if seen.insert(id) {
+                found.push((key, items.as_slice()));
+                below.extend(items.iter().map(|(key, value)| (pickle.text(*key).unwrap_or_default(), *value)));
+            }
+        }
+        level = below;
+    }
+    found
 }
 
 /// Where a tensor lies in its storage.
@@ -222,7 +309,7 @@ impl Place {
         }
     }
 
-    fn tensor(&self, dtype: DType, storages: &HashMap<String, Vec<u8>>) -> Result<Tensor, String> {
+    fn tensor(&self, dtype: DType, storages: &HashMap<String, Cow<'_, [u8]>>) -> Result<Tensor, String> {
         let width = self.storage.width()?;
         let data = storages.get(&self.storage.key).ok_or("its storage is missing")?;
         let beyond = || format!("shape {:?} reaches beyond its storage", self.size);
@@ -230,7 +317,8 @@ impl Place {
             return Err("it has not as many strides as dimensions".to_owned());
         }
         let count = self.size.iter().try_fold(1usize, |n, s| n.checked_mul(*s)).ok_or_else(beyond)?;
-        if count > self.storage.values {
+        // What a file claims may be more than it has.
+        if count > self.storage.values || count.checked_mul(width).is_none_or(|bytes| bytes > data.len()) {
             return Err(beyond());
         }
         let mut packed = Vec::with_capacity(count * width);
@@ -250,5 +338,71 @@ impl Place {
             }
         }
         Tensor::from_raw_buffer(&packed, dtype, &self.size, &Device::Cpu).map_err(|e| e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// A text of a pickle.
+    fn text(word: &str) -> Vec<u8> {
+        [&b"X"[..], &(word.len() as u32).to_le_bytes(), word.as_bytes()].concat()
+    }
+
+    fn int(value: u32) -> Vec<u8> {
+        [&b"J"[..], &value.to_le_bytes()].concat()
+    }
+
+    /// A call that rebuilds a tensor of one dimension from the storage `0`, which claims to have `values`.
+    fn tensor(values: u32, size: u32) -> Vec<u8> {
+        let storage = [
+            b"(".to_vec(),
+            text("storage"),
+            b"ctorch\nFloatStorage\n".to_vec(),
+            text("0"),
+            text("cpu"),
+            int(values),
+            b"tQ".to_vec(),
+        ];
+        let shape = [int(0), int(size), b"\x85".to_vec(), int(1), b"\x85".to_vec()];
+        let call = [b"ctorch._utils\n_rebuild_tensor_v2\n(".to_vec(), storage.concat(), shape.concat(), b"tR".to_vec()];
+        call.concat()
+    }
+
+    /// A file of `torch.save` with that many names for the tensor and that storage, packed or not.
+    fn file(names: usize, tensor: &[u8], storage: &[u8], method: zip::CompressionMethod) -> Vec<u8> {
+        let mut pickle = b"}(".to_vec();
+        for name in 0..names {
+            pickle.extend(text(&format!("w{name}")));
+            pickle.extend(if name == 0 { [tensor, b"q\x00"].concat() } else { b"h\x00".to_vec() });
+        }
+        pickle.extend(b"u.");
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in [("a/data.pkl", pickle.as_slice()), ("a/data/0", storage)] {
+            zip.start_file(name, zip::write::SimpleFileOptions::default().compression_method(method)).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn what_a_file_claims_is_bounded_by_what_it_has() {
+        use zip::CompressionMethod::{Deflated, Stored};
+        let said = |bytes: &[u8]| read(bytes, &|names: &[&str]| names.len()).unwrap_err();
+        let sixteen = [0; 64];
+        assert_eq!(read(&file(1, &tensor(16, 16), &sixteen, Stored), &|_: &[&str]| 0).unwrap().tensors.len(), 1);
+        // Eight gigabytes.
+        assert!(
+            said(&file(1, &tensor(i32::MAX as u32, i32::MAX as u32), &sixteen, Stored)).contains("beyond its storage")
+        );
+        // One storage under many names.
+        assert!(said(&file(9, &tensor(16, 16), &sixteen, Stored)).contains("use its storages more than 8 times"));
+        assert!(read(&file(8, &tensor(16, 16), &sixteen, Stored), &|_: &[&str]| 0).is_ok());
+        // 256 MiB of nothing in 256 KiB.
+        let zeros = vec![0; 256 << 20];
+        let bomb = file(1, &tensor(64 << 20, 64 << 20), &zeros, Deflated);
+        assert!(said(&bomb).contains("unpacks to more than 64 MiB and 16 times its size"));
     }
 }

@@ -16,6 +16,8 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// Tensors that were expected to be left over: classifiers, auxiliary heads, counters of batches.
     pub ignored: Vec<String>,
+    /// What stood before the names of the file (`module._orig_mod.`), and was stripped.
+    pub prefix: String,
 }
 
 impl LoadReport {
@@ -37,6 +39,9 @@ impl fmt::Display for LoadReport {
                 let more = if names.len() > LISTED { ", ..." } else { "" };
                 write!(f, " ({}{more})", names[..names.len().min(LISTED)].join(", "))?;
             }
+        }
+        if !matches!(self.prefix.as_str(), "" | "backbone.") {
+            write!(f, ", `{}` before the names was stripped", self.prefix)?;
         }
         Ok(())
     }

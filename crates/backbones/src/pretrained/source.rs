@@ -1,3 +1,4 @@
+use super::open::{INDEX, TORCH};
 use crate::Error;
 use std::fmt;
 use std::path::PathBuf;
@@ -19,11 +20,13 @@ const USUAL_FILE: &str = "model.safetensors";
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Weights {
-    /// A folder with `model.safetensors`, and `config.json` if there is one: npair's own, or a copy of a Hub repository.
+    /// A folder with `model.safetensors` (or shards of it, or `pytorch_model.bin`), and `config.json` if there is one: npair's own,
+    /// a copy of a Hub repository, or the folder of a run, whose best checkpoint is taken.
     Folder(PathBuf),
-    /// A `.safetensors` file.
+    /// A `.safetensors` file, or the `.index.json` of several.
     Safetensors(PathBuf),
-    /// A `.pth`, `.pt` or `.bin` file of `torch.save`: a state dictionary, or a checkpoint that holds one.
+    /// A file of `torch.save` (`.pth`, `.pt`, `.bin`, `.ckpt`, `.pth.tar`, `.pkl`): a state dictionary, or a checkpoint that holds
+    /// one.
     Pth(PathBuf),
     /// A file of a Hugging Face Hub repository: `hub:REPOSITORY[@REVISION][#FILE]`.
     Hub {
@@ -48,8 +51,8 @@ impl FromStr for Weights {
                     cause: "no weights are named".to_owned(),
                     cure: "write hub:OWNER/NAME, a folder, or a .safetensors or .pth file".to_owned(),
                 }),
-                _ if ends(".safetensors") => Ok(Self::Safetensors(text.into())),
-                _ if ends(".pth") || ends(".pt") || ends(".bin") => Ok(Self::Pth(text.into())),
+                _ if ends(".safetensors") || ends(INDEX) => Ok(Self::Safetensors(text.into())),
+                _ if TORCH.into_iter().any(ends) => Ok(Self::Pth(text.into())),
                 _ => Ok(Self::Folder(text.into())),
             };
         };

@@ -27,7 +27,7 @@ pub(crate) fn write(dir: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()
 /// Reads `model.safetensors` of a folder and hands the tensors over; what does not fit is said of the file.
 pub(crate) fn load_into(dir: &Path, take: impl FnOnce(&HashMap<String, Tensor>) -> Result<()>) -> Result<()> {
     let path = dir.join(WEIGHTS);
-    let bytes = fs::read(&path).map_err(unreadable(&path))?;
+    let bytes = read(&path, CURE)?;
     let wrong = |cause: String, cure| Error::Content { path: path.clone(), cause, cure };
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|e| {
         let cure = "it is damaged: copy or download the file again, or take another checkpoint";
@@ -50,10 +50,14 @@ pub(crate) fn write_config(dir: &Path, config: &impl Serialize) -> Result<()> {
 /// Reads the settings of a network from `config.json` of a folder.
 pub(crate) fn read_config<C: DeserializeOwned>(dir: &Path) -> Result<C> {
     let path = dir.join(CONFIG);
-    let wrong = |cause: String, cure| Error::Content { path: path.clone(), cause, cure };
-    let text = fs::read(&path).map_err(unreadable(&path))?;
+    parse_config(&path, &read(&path, CURE)?)
+}
+
+/// The settings in the bytes of a `config.json`; `path` stands in errors.
+pub(super) fn parse_config<C: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<C> {
+    let wrong = |cause: String, cure| Error::Content { path: path.to_owned(), cause, cure };
     let value: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|e| wrong(format!("no JSON ({e})"), "restore the file"))?;
+        serde_json::from_slice(bytes).map_err(|e| wrong(format!("no JSON ({e})"), "restore the file"))?;
     // The version comes first: a newer file may well have keys that are unknown here.
     match value.get("format").and_then(serde_json::Value::as_u64) {
         None => Err(wrong("no whole number `format`".to_owned(), "give the folder of a network that npair saved")),
@@ -85,9 +89,16 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
-pub(super) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error {
-    let cure = "give the folder of a network that npair saved";
-    move |source| Error::File { path: path.to_owned(), source, cure }
+/// What to do if a file of a network cannot be read.
+pub(super) const CURE: &str = "give the folder of a network that npair saved";
+
+/// Reads a file, if it is a regular one: a named pipe would be waited for without end.
+pub(super) fn read(path: &Path, cure: &'static str) -> Result<Vec<u8>> {
+    let fault = |source| Error::File { path: path.to_owned(), source, cure };
+    if !fs::metadata(path).map_err(fault)?.is_file() {
+        return Err(fault(std::io::Error::other("it is no regular file, and only those are opened")));
+    }
+    fs::read(path).map_err(fault)
 }
 
 fn unwritable(path: &Path) -> impl Fn(std::io::Error) -> Error {

@@ -39,3 +39,24 @@ torch.save({"epoch": 3, "args": {"lr": 0.1}, "state_dict": module}, HERE / "nest
 
 torch.save(block(3), HERE / "wider.pth")
 torch.save(torch.nn.Linear(2, 2), HERE / "module.pth")
+
+# A checkpoint of another trainer: nested under keys of its own, compiled and in parallel, with the optimizer's tensors, a
+# projection and flags beside it.
+model = OrderedDict((f"_orig_mod.module.{name}", value) for name, value in plain.items())
+model["_orig_mod.module.projector.0.weight"] = torch.zeros(2, 2)
+model["_orig_mod.module.seen"] = torch.tensor([True, False])
+state = {"step": torch.tensor(4.0), "exp_avg": torch.zeros(2, 1, 3, 3)}
+torch.save({
+    "epoch": 3,
+    "optimizer": {"state": {0: state}, "param_groups": [{"lr": 0.1, "params": [0]}]},
+    "trainer": {"networks": {"student_network": model}},
+}, HERE / "trainer.ckpt")
+
+# Two networks in one dictionary, as contrastive training keeps them.
+moco = OrderedDict()
+for part, shift in [("encoder_k", 100), ("encoder_q", 0)]:
+    for name, value in plain.items():
+        moco[f"module.{part}.{name}"] = value + shift
+moco["module.queue"], moco["module.queue_ptr"] = torch.zeros(4, 8), torch.zeros(1, dtype=torch.long)
+torch.save({"epoch": 1, "state_dict": moco}, HERE / "moco.pth.tar")
+torch.save({"epoch": 1, "args": {"lr": 0.1}, "history": [1, 2]}, HERE / "nothing.pth")

@@ -104,7 +104,13 @@ fn read(mat: &Mat, annotations: &Annotations, entries: &mut Vec<Entry>) -> Resul
             return Err(row.wrong(format!("names the path `{listed}`, which leads out of its folder")));
         };
         let side = if class < FIRST_TEST_CLASS { OfficialSide::Train } else { OfficialSide::Test };
-        entries.push(Entry { path: annotations.pictures.join(inner), class: ClassId(class), side, crop: None });
+        entries.push(Entry {
+            path: annotations.pictures.join(inner),
+            class: ClassId(class),
+            side,
+            crop: None,
+            named: None,
+        });
     }
     Ok(())
 }

@@ -54,6 +54,7 @@ impl Cub {
                 class: ClassId(class),
                 side,
                 crop: None,
+                named: Some(("images.txt", line)),
             });
         }
         if let Some((id, (line, _))) = class_of.iter().find(|(id, _)| !paths.contains_key(id)) {

@@ -81,7 +81,13 @@ fn read(list: &Listing, pictures: &Path) -> Result<(Vec<Entry>, BTreeMap<ClassId
         if classes.entry(class).or_insert_with(entry).0 != learned {
             return Err(list.wrong(line, format!("has {item} as {status}, but a line above has it on the other side")));
         }
-        entries.push(Entry { path: list.path(line, pictures, path)?, class, side, crop: None });
+        entries.push(Entry {
+            path: list.path(line, pictures, path)?,
+            class,
+            side,
+            crop: None,
+            named: Some((LIST, line)),
+        });
     }
     if entries.len() != promised {
         return Err(list.wrong(1, format!("promises {promised} rows, the list has {}", entries.len())));

@@ -1,5 +1,5 @@
 use super::listed::{ClassEntry, Entry, Listed, Published, listed_dataset};
-use crate::walk;
+use crate::walk::{self, PassedOver};
 use crate::{Error, LfwImage, LfwPairs, OfficialSide, Result};
 use npair_types::{ClassId, ExampleId};
 use std::collections::{BTreeMap, HashMap};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Labeled Faces in the Wild: 13,233 faces of 5,749 people, to be judged on.
 ///
-/// A folder for every person holds `Person/Person_0001.jpg`. Class ids count the people from 0 in the order of their names. The
+/// A folder for every person holds `Person/Person_0001.jpg` (or `.png`, `.JPG`, ..., as crops have it). Class ids count the people from 0 in the order of their names. The
 /// official split has everything for test; the official protocol is that of its [list of pairs](LfwPairs).
 ///
 /// # Source
@@ -30,15 +30,16 @@ impl Lfw {
         let pairs = [root, &home].map(|place| place.join("pairs.txt"));
         let pairs = pairs.iter().find(|file| file.is_file()).unwrap_or(&pairs[0]).clone();
         let (mut entries, mut classes, mut ignored) = (Vec::new(), BTreeMap::new(), 0);
-        for folder in walk::entries(&home)?.into_iter().filter(|entry| entry.is_folder) {
+        let mut passed = PassedOver::default();
+        for folder in walk::entries_noting(&home, &mut passed)?.into_iter().filter(|entry| entry.is_folder) {
             let class = ClassId(u32::try_from(classes.len()).unwrap_or(u32::MAX));
             let before = entries.len();
-            for file in walk::entries(&folder.path)? {
+            for file in walk::entries_noting(&folder.path, &mut passed)? {
                 if file.is_folder || image(&folder.name, &file.name).is_none() {
                     ignored += 1;
                     continue;
                 }
-                entries.push(Entry { path: file.path, class, side: OfficialSide::Test, crop: None });
+                entries.push(Entry { path: file.path, class, side: OfficialSide::Test, crop: None, named: None });
             }
             if entries.len() > before {
                 classes.insert(class, ClassEntry { name: folder.name, group: None });
@@ -56,6 +57,7 @@ impl Lfw {
         if ignored > 0 {
             notes.push(format!("{ignored} files that are not named Person/Person_0001.jpg were ignored"));
         }
+        notes.extend(passed.notes());
         let own = |(at, entry): (usize, &Entry)| {
             let file = entry.path.file_name()?.to_str()?;
             Some((image(&listed.class_name(entry.class), file)?, ExampleId(at)))
@@ -84,10 +86,10 @@ impl Lfw {
     }
 }
 
-/// `Person_0001.jpg` in the folder of that person.
+/// `Person_0001.jpg` in the folder of that person, or the same with the ending of another kind of picture.
 fn image(person: &str, file: &str) -> Option<LfwImage> {
-    let digits = file.strip_suffix(".jpg")?.strip_prefix(person)?.strip_prefix('_')?;
-    let plain = digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_digit());
+    let digits = Path::new(file).file_stem()?.to_str()?.strip_prefix(person)?.strip_prefix('_')?;
+    let plain = walk::is_picture(Path::new(file)) && digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_digit());
     let number = digits.parse().ok().filter(|&n: &u32| plain && n > 0)?;
     Some(LfwImage { person: person.to_owned(), number })
 }

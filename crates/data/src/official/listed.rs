@@ -2,6 +2,7 @@
 
 use crate::dataset::expect_example;
 use crate::decode::decode_file;
+use crate::walk::printable;
 use crate::{Error, OfficialSide, Picture, Result};
 use npair_types::{ClassId, ExampleId, Labels};
 use std::collections::{BTreeMap, HashMap};
@@ -15,6 +16,8 @@ pub(crate) struct Entry {
     pub(crate) side: OfficialSide,
     /// The part of the picture that is meant, if it is not all of it.
     pub(crate) crop: Option<Crop>,
+    /// The list below the data set's folder, and its line, that name it; none if it was found otherwise.
+    pub(crate) named: Option<(&'static str, usize)>,
 }
 
 /// A box in pixels: `right` and `bottom` are the first beyond it.
@@ -85,14 +88,8 @@ impl Listed {
         const CURE: &str = "check that the whole data set is there, in its official layout";
         let mut known = HashMap::with_capacity(entries.len());
         for entry in &entries {
-            if let Some(other) = known.insert((&entry.path, entry.crop), entry.class) {
-                let (class, path) = (entry.class, entry.path.display());
-                let why = if other == class {
-                    format!("lists {path} twice")
-                } else {
-                    format!("lists {path} in two classes, {other} and {class}")
-                };
-                return Err(Error::dataset(&name, why, CURE));
+            if let Some(other) = known.insert((&entry.path, entry.crop), entry) {
+                return Err(twice(&name, other, entry));
             }
         }
         drop(known);
@@ -133,7 +130,7 @@ impl Listed {
     }
 
     pub(crate) fn class_name(&self, class: ClassId) -> String {
-        self.classes.get(&class).map_or_else(|| format!("unknown class {class}"), |c| c.name.clone())
+        self.classes.get(&class).map_or_else(|| format!("unknown class {class}"), |c| printable(&c.name))
     }
 
     pub(crate) fn group(&self, class: ClassId) -> Option<&str> {
@@ -146,7 +143,7 @@ impl Listed {
 
     pub(crate) fn describe(&self, example: ExampleId) -> String {
         match self.entries.get(example.0) {
-            Some(entry) => entry.path.display().to_string(),
+            Some(entry) => printable(&entry.path.display().to_string()),
             None => format!("example {example} of {}", self.name),
         }
     }
@@ -169,6 +166,28 @@ impl Listed {
     pub(crate) fn notes(&self) -> Vec<String> {
         self.notes.clone()
     }
+}
+
+/// An error about a picture that two entries name, with the lines of both where they have some.
+fn twice(name: &str, first: &Entry, second: &Entry) -> Error {
+    let path = printable(&second.path.display().to_string());
+    let (place, as_before) = match (second.named, first.named) {
+        (Some((list, line)), Some((other, before))) => {
+            let place = if list.is_empty() { name.to_owned() } else { format!("{name}, {list}") };
+            let of = if other == list { String::new() } else { format!(" of {other}") };
+            (format!("{place}, line {line},"), format!(", as line {before}{of} does"))
+        }
+        _ => (name.to_owned(), String::new()),
+    };
+    let why = match first.class == second.class {
+        true => format!("lists {path} twice{as_before}"),
+        false => format!("lists {path} in two classes, {} and {}{as_before}", first.class, second.class),
+    };
+    Error::dataset(
+        place,
+        why,
+        "remove one of the two, or check that the whole data set is there, in its official layout",
+    )
 }
 
 /// Makes a type that holds a [`Listed`] in its field `listed` a [`Dataset`](crate::Dataset).

@@ -1,10 +1,10 @@
 //! Lists in text files: lines with their numbers, and paths that stay in their folder.
 
-use crate::{Error, Result};
+use crate::{Error, Result, read_regular};
 use std::path::{Path, PathBuf};
 
 /// The largest list, in bytes: 256 MiB; the largest official one has less than 6 MiB.
-const MAX_LIST: u64 = 256 << 20;
+pub(crate) const MAX_LIST: u64 = 256 << 20;
 
 /// A list that was read whole.
 pub(crate) struct Listing {
@@ -18,11 +18,10 @@ impl Listing {
     pub(crate) fn read(path: &Path, cure: &'static str) -> Result<Self> {
         let file = path.display().to_string();
         let fault = |why: String| Error::Read { file: file.clone(), why, cure };
-        let length = std::fs::metadata(path).map_err(|e| fault(e.to_string()))?.len();
-        if length > MAX_LIST {
-            return Err(fault(format!("it has {length} bytes, the limit is {MAX_LIST}")));
-        }
-        let bytes = std::fs::read(path).map_err(|e| fault(e.to_string()))?;
+        let bytes = read_regular(path, MAX_LIST).map_err(|e| match e {
+            Error::Read { why, .. } | Error::TooLarge { why, .. } => fault(why),
+            other => other,
+        })?;
         let text = String::from_utf8(bytes).map_err(|e| {
             let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|&&b| b == b'\n').count();
             fault(format!("line {line} is no UTF-8 text"))

@@ -2,9 +2,8 @@
 
 mod elements;
 
-use crate::{Error, Result};
+use crate::{Error, Result, read_regular};
 use matrw::{MatFile, MatVariable, MatlabType, load_matfile_from_u8};
-use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -27,16 +26,18 @@ pub(super) struct Row<'a> {
 impl Mat {
     pub(super) fn read(path: &Path) -> Result<Self> {
         let file = path.display().to_string();
-        let mut bytes = Vec::new();
-        let opened = std::fs::File::open(path).map_err(|e| Error::read(&file, &e))?;
-        opened.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|e| Error::read(&file, &e))?;
-        let plain = elements::plain(&bytes, MAX_FILE).map_err(|why| fault(&file, why))?;
+        Self::parse(file, &read_regular(path, MAX_FILE)?)
+    }
+
+    /// From the bytes of a file; `file` stands in errors.
+    pub(super) fn parse(file: String, bytes: &[u8]) -> Result<Self> {
+        let plain = elements::plain(bytes, MAX_FILE).map_err(|why| fault(&file, why))?;
         // The reader trusts what is inside an element, and may panic over it.
         let read = catch_unwind(AssertUnwindSafe(|| load_matfile_from_u8(&plain)));
         match read {
             Ok(Ok(variables)) => Ok(Self { file, variables }),
-            Ok(Err(e)) => Err(fault(&file, e.to_string().replace('\n', " "))),
-            Err(_) => Err(fault(&file, "it is damaged inside".to_owned())),
+            // Its own words are a back trace.
+            Ok(Err(_)) | Err(_) => Err(fault(&file, "it is damaged inside".to_owned())),
         }
     }
 
@@ -62,6 +63,14 @@ impl Mat {
     fn variable(&self, name: &str) -> Option<&MatVariable> {
         self.variables.iter().find(|(own, _)| own.as_str() == name).map(|(_, variable)| variable)
     }
+}
+
+/// Whether some bytes are a file of annotations, all of which can be read.
+pub(crate) fn accepts(bytes: &[u8]) -> bool {
+    let Ok(mat) = Mat::parse("matlab".to_owned(), bytes) else { return false };
+    let _ = mat.texts("class_names");
+    mat.rows("annotations")
+        .is_ok_and(|rows| rows.iter().all(|row| row.number("class").is_ok() && row.text("fname").is_ok()))
 }
 
 impl Row<'_> {

@@ -1,6 +1,7 @@
 use super::listed::{ClassEntry, Crop, Entry, Listed, listed_dataset};
-use super::listing::inside;
-use crate::{Error, OfficialSide, Result};
+use super::listing::{MAX_LIST, inside};
+use crate::walk;
+use crate::{Error, OfficialSide, Result, read_regular};
 use csv::StringRecord;
 use npair_types::ClassId;
 use std::collections::BTreeMap;
@@ -15,11 +16,14 @@ const CURE: &str =
 
 /// A table of pictures in the format of open-metric-learning.
 ///
-/// Columns, in any order: `label`, a whole number; `path`, absolute or below the table's folder; `split`, `train` or `validation`;
-/// `is_query` and `is_gallery`, `True`/`1` or `False`/`0` for validation and empty for training. Optional: `category`, the group
-/// of a class; `x_1`, `x_2`, `y_1`, `y_2` (left, right, top, bottom, in pixels, or all empty), the part of the picture that is
-/// meant. Other columns are passed over. Its validation rows are the test side of the official split: rows that are query and
-/// gallery are searched for among all others; validation rows that are neither are left out.
+/// Columns, in any order and in letters of any case, separated by commas, semicolons or tabs: `label`; `path`, absolute or below the
+/// table's folder; `split`, `train` or `validation`; `is_query` and `is_gallery`, `True`/`1` or `False`/`0` for validation and empty
+/// for training. Optional: `category`, the group of a class; `x_1`, `x_2`, `y_1`, `y_2` (left, right, top, bottom, in pixels, or all
+/// empty), the part of the picture that is meant. Other columns are passed over. Its validation rows are the test side of the
+/// official split: rows that are query and gallery are searched for among all others; validation rows that are neither are left out.
+///
+/// Labels are whole numbers from 0 on (`3`, or `3.0` as tables with gaps have them), which are the class ids. If at least half
+/// of them are words, all are taken for words: class ids count the distinct ones from 0 in their order, and classes are called by them.
 ///
 /// # Source
 /// The documentation of open-metric-learning, "Dataset format". Its own tables of CUB and Cars have the split for classification,
@@ -34,43 +38,65 @@ impl OmlCsv {
     ///
     /// # Errors
     /// [`Error::Dataset`] naming the line that does not fit: a column missing, ragged, a value that is none of the allowed ones, a
-    /// label of two categories, a path that climbs out.
+    /// label of two categories, a path that climbs out, a picture that another line has too.
     pub fn open(file: impl AsRef<Path>) -> Result<Self> {
         let file = file.as_ref();
         let name = file.display().to_string();
-        let mut reader = csv::Reader::from_path(file).map_err(|e| unreadable(&name, e))?;
-        let table = Table::of(
-            &name,
-            file.parent().unwrap_or(Path::new("")),
-            reader.headers().map_err(|e| unreadable(&name, e))?,
-        )?;
+        Self::parse(&name, file.parent().unwrap_or(Path::new("")), &read_regular(file, MAX_LIST)?)
+    }
+
+    /// From the bytes of a table; `name` stands in errors, paths lie below `root`.
+    pub(crate) fn parse(name: &str, root: &Path, bytes: &[u8]) -> Result<Self> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let separator = separator_of(bytes);
+        let mut reader = csv::ReaderBuilder::new().delimiter(separator).from_reader(bytes);
+        let header = reader.headers().map_err(|e| unreadable(name, e))?.clone();
+        let table = Table::of(name, root, &header, separator)?;
+        let mut rows = Vec::new();
+        for record in reader.into_records() {
+            rows.push(record.map_err(|e| unreadable(name, e))?);
+        }
+        let rows: Vec<Row<'_>> = rows.iter().map(|record| Row::of(&table, record)).collect();
+        let words = Words::of(&rows);
         let (mut entries, mut classes, mut neither) = (Vec::new(), BTreeMap::<ClassId, ClassEntry>::new(), 0);
-        for record in reader.records() {
-            let record = record.map_err(|e| unreadable(&name, e))?;
-            let row = Row { table: &table, line: record.position().map_or(0, csv::Position::line), record: &record };
+        for row in &rows {
             let Some(side) = row.side()? else {
                 neither += 1;
                 continue;
             };
-            let class = row.class()?;
+            let (class, called) = row.class(words.as_ref())?;
             let group = row.text("category").filter(|c| !is_empty(c)).map(str::to_owned);
-            let entry = || ClassEntry { name: format!("label {class}"), group: group.clone() };
+            let entry = || ClassEntry { name: called, group: group.clone() };
             let known = classes.entry(class).or_insert_with(entry);
             if known.group != group {
                 let said = |g: &Option<String>| g.clone().unwrap_or_else(|| "none".to_owned());
                 let why =
-                    format!("has label {class} of category {}, a line above {}", said(&group), said(&known.group));
+                    format!("has {} of category {}, a line above {}", known.name, said(&group), said(&known.group));
                 return Err(row.wrong(why));
             }
-            entries.push(Entry { path: row.path()?, class, side, crop: row.crop()? });
+            let line = usize::try_from(row.line).unwrap_or(0);
+            entries.push(Entry { path: row.path()?, class, side, crop: row.crop()?, named: Some(("", line)) });
         }
         if entries.is_empty() {
             return Err(Error::dataset(name, "has no rows", CURE));
         }
-        let left_out = format!("{neither} validation rows are neither query nor gallery and were left out");
-        let listed = Listed::new(name, entries, classes)?;
-        Ok(Self { listed: listed.noting((neither > 0).then_some(left_out)) })
+        let mut notes = Vec::new();
+        if neither > 0 {
+            notes.push(format!("{neither} validation rows are neither query nor gallery and were left out"));
+        }
+        if words.is_some() {
+            notes.push(format!("labels are words: {} classes are numbered in their order", classes.len()));
+        }
+        Ok(Self { listed: Listed::new(name.to_owned(), entries, classes)?.noting(notes) })
     }
+}
+
+/// What separates the columns of a table in text: of comma, semicolon and tab the one that cuts the first line into most.
+pub fn separator_of(bytes: &[u8]) -> u8 {
+    let header = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+    let count = |separator: u8| header.iter().filter(|&&b| b == separator).count();
+    // Of equals the last is taken.
+    [b'\t', b';', b','].into_iter().max_by_key(|&separator| count(separator)).unwrap_or(b',')
 }
 
 fn unreadable(name: &str, error: csv::Error) -> Error {
@@ -97,10 +123,10 @@ struct Table {
 }
 
 impl Table {
-    fn of(name: &str, root: &Path, header: &StringRecord) -> Result<Self> {
+    fn of(name: &str, root: &Path, header: &StringRecord, separator: u8) -> Result<Self> {
         let mut columns = BTreeMap::new();
         for (at, column) in header.iter().enumerate() {
-            let column = column.trim().trim_start_matches('\u{feff}').to_owned();
+            let column = column.trim().to_lowercase();
             if let Some(twice) = columns.insert(column.clone(), at) {
                 let why = format!("has the column {column} twice, {} and {}", twice + 1, at + 1);
                 return Err(Error::dataset(format!("{name}, line 1,"), why, CURE));
@@ -113,10 +139,39 @@ impl Table {
         let lacking =
             if boxes.len() == BOX.len() { missing(&REQUIRED) } else { [missing(&REQUIRED), boxes.clone()].concat() };
         if !lacking.is_empty() {
-            let why = format!("lacks the columns {}", lacking.join(", "));
+            let separated = match separator {
+                b'\t' => "tabs",
+                b';' => "semicolons",
+                _ => "commas",
+            };
+            let there: Vec<String> = header.iter().map(|column| format!("`{}`", column.trim())).collect();
+            let why = format!(
+                "lacks the columns {}: it has {}, separated by {separated}",
+                lacking.join(", "),
+                walk::listed(&there)
+            );
             return Err(Error::dataset(format!("{name}, line 1,"), why, CURE));
         }
         Ok(Self { name: name.to_owned(), root: root.to_owned(), columns, boxed: boxes.is_empty() })
+    }
+}
+
+/// Labels that are words, in their order.
+struct Words<'a>(Vec<&'a str>);
+
+impl<'a> Words<'a> {
+    /// None if most labels are numbers.
+    fn of(rows: &'a [Row<'_>]) -> Option<Self> {
+        let mut words: Vec<&str> = rows.iter().filter_map(|row| row.text("label")).filter(|w| !is_empty(w)).collect();
+        words.sort_unstable();
+        words.dedup();
+        let numbers = words.iter().filter(|word| word.parse::<f64>().is_ok()).count();
+        // A word among many numbers is a mistake, a number among many words a name.
+        (2 * numbers <= words.len() && numbers < words.len()).then_some(Self(words))
+    }
+
+    fn place(&self, word: &str) -> Option<u32> {
+        self.0.binary_search(&word).ok().and_then(|at| u32::try_from(at).ok())
     }
 }
 
@@ -126,20 +181,38 @@ struct Row<'a> {
     record: &'a StringRecord,
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    fn of(table: &'a Table, record: &'a StringRecord) -> Self {
+        Self { table, line: record.position().map_or(0, csv::Position::line), record }
+    }
+
     fn wrong(&self, why: impl Into<String>) -> Error {
         Error::dataset(format!("{}, line {},", self.table.name, self.line), why, CURE)
     }
 
-    fn text(&self, column: &str) -> Option<&str> {
+    fn text(&self, column: &str) -> Option<&'a str> {
         self.record.get(*self.table.columns.get(column)?).map(str::trim)
     }
 
-    fn class(&self) -> Result<ClassId> {
+    /// The class of a row, and what it is called.
+    fn class(&self, words: Option<&Words<'_>>) -> Result<(ClassId, String)> {
         let text = self.text("label").unwrap_or_default();
-        text.parse()
-            .map(ClassId)
-            .map_err(|_| self.wrong(format!("has the label `{text}`, which is no whole number from 0 on")))
+        if is_empty(text) {
+            return Err(self.wrong("has no label"));
+        }
+        if let Some(id) = words.and_then(|words| words.place(text)) {
+            return Ok((ClassId(id), text.to_owned()));
+        }
+        let value = text.parse::<f64>().unwrap_or(f64::NAN);
+        let id = if value < 0. || value.fract() != 0. || value.is_nan() {
+            Err(self.wrong(format!("has the label `{text}`; labels are whole numbers from 0 on, or words")))
+        } else if value > f64::from(u32::MAX) {
+            let why = format!("has the label `{text}`, beyond {}, the largest class number", u32::MAX);
+            Err(self.wrong(format!("{why}; number the classes anew, or write `class {text}` to have a word")))
+        } else {
+            Ok(ClassId(value as u32))
+        }?;
+        Ok((id, format!("label {id}")))
     }
 
     fn path(&self) -> Result<PathBuf> {

@@ -33,7 +33,7 @@ impl OnlineProducts {
         let (mut entries, mut classes) = (Vec::new(), BTreeMap::new());
         for (name, side) in [("Ebay_train.txt", OfficialSide::Train), ("Ebay_test.txt", OfficialSide::Test)] {
             let list = Listing::read(&root.join(name), CURE)?;
-            read(&list, &root, side, &mut entries, &mut classes)?;
+            read(&list, &root, (name, side), &mut entries, &mut classes)?;
         }
         let names = classes.into_iter().map(|(class, found)| (class, found.entry)).collect();
         let listed = Listed::new(root.display().to_string(), entries, names)?;
@@ -60,7 +60,7 @@ struct Class {
 fn read(
     list: &Listing,
     root: &Path,
-    side: OfficialSide,
+    (file, side): (&'static str, OfficialSide),
     entries: &mut Vec<Entry>,
     classes: &mut BTreeMap<ClassId, Class>,
 ) -> Result<()> {
@@ -85,7 +85,13 @@ fn read(
             let why = format!("puts class {id} under super_class_id {kind}, a line above under {}", known.kind);
             return Err(list.wrong(line, why));
         }
-        entries.push(Entry { path: list.path(line, root, path)?, class: id, side, crop: None });
+        entries.push(Entry {
+            path: list.path(line, root, path)?,
+            class: id,
+            side,
+            crop: None,
+            named: Some((file, line)),
+        });
     }
     Ok(())
 }

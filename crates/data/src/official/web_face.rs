@@ -1,6 +1,6 @@
 use super::listed::{ClassEntry, Entry, Listed, Published, listed_dataset};
 use super::listing::Listing;
-use crate::walk;
+use crate::walk::{self, PassedOver};
 use crate::{Error, OfficialSide, Result};
 use npair_types::ClassId;
 use std::collections::BTreeMap;
@@ -32,33 +32,35 @@ impl WebFace {
         let mut names = names(root)?;
         let (mut entries, mut classes) = (Vec::new(), BTreeMap::new());
         let (mut people, mut pictures, mut others, mut left_out) = (0, 0, 0, 0);
-        for folder in walk::entries(root)? {
+        let mut passed = PassedOver::default();
+        for folder in walk::entries_noting(root, &mut passed)? {
             let Some(id) = person(&folder.name).filter(|_| folder.is_folder) else {
                 others += usize::from(folder.name != "names.txt");
                 continue;
             };
-            let files: Vec<_> = walk::entries(&folder.path)?.into_iter().filter(|f| !f.is_folder).collect();
-            let (jpegs, rest): (Vec<_>, Vec<_>) =
-                files.into_iter().partition(|f| f.name.to_ascii_lowercase().ends_with(".jpg"));
+            let files: Vec<_> =
+                walk::entries_noting(&folder.path, &mut passed)?.into_iter().filter(|f| !f.is_folder).collect();
+            let (faces, rest): (Vec<_>, Vec<_>) = files.into_iter().partition(|f| walk::is_picture(&f.path));
             others += rest.len();
-            pictures += jpegs.len();
-            people += usize::from(!jpegs.is_empty());
+            pictures += faces.len();
+            people += usize::from(!faces.is_empty());
             if IN_LFW.contains(&id) {
-                left_out += jpegs.len();
+                left_out += faces.len();
                 continue;
             }
             let class = ClassId(id);
             let name = names.remove(&id).unwrap_or(folder.name);
             classes.insert(class, ClassEntry { name, group: None });
-            let entry = |path| Entry { path, class, side: OfficialSide::Train, crop: None };
-            entries.extend(jpegs.into_iter().map(|file| entry(file.path)));
+            let entry = |path| Entry { path, class, side: OfficialSide::Train, crop: None, named: None };
+            entries.extend(faces.into_iter().map(|file| entry(file.path)));
         }
         if entries.is_empty() {
             let cure = "give the folder with a folder like 0000045 for every person";
-            return Err(Error::dataset(root.display(), "holds no folder named by 7 digits with JPEG files", cure));
+            return Err(Error::dataset(root.display(), "holds no folder named by 7 digits with pictures", cure));
         }
         let published = Published { counts: vec![("pictures", pictures, 494_414), ("people", people, 10_575)] };
         let mut notes = published.differences();
+        notes.extend(passed.notes());
         if left_out > 0 {
             notes
                 .push(format!("left out {left_out} pictures of people who are in LFW too (0166921, 1056413, 1193098)"));

@@ -1,7 +1,8 @@
 use super::{Part, zipped::Zipped};
 use crate::decode::{decode, decode_file};
+use crate::official::MAX_LIST;
 use crate::walk;
-use crate::{Error, Picture, Result};
+use crate::{Error, Picture, Result, read_regular};
 use std::path::{Path, PathBuf};
 
 /// One folder or archive that drawings are read from.
@@ -115,7 +116,7 @@ impl Source {
     pub(crate) fn read(&self, locator: &Locator) -> Result<Vec<u8>> {
         match (self, locator) {
             (Self::Zip { archive, .. }, Locator::Entry(at)) => archive.read(*at),
-            (_, Locator::File(path)) => std::fs::read(path).map_err(|e| Error::read(path.display(), &e)),
+            (_, Locator::File(path)) => read_regular(path, MAX_LIST),
             (Self::Folder { .. }, Locator::Entry(_)) => Err(Error::Picture { why: self.describe(locator) }),
         }
     }

@@ -1,5 +1,5 @@
 use crate::walk::is_hidden;
-use crate::{Error, Result};
+use crate::{Error, Result, read_regular};
 use std::io::{Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,13 +21,15 @@ pub(crate) struct Zipped {
 impl Zipped {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let file = std::fs::File::open(path).map_err(|e| Error::read(&name, &e))?;
-        let mut bytes = Vec::new();
-        file.take(MAX_ARCHIVE + 1).read_to_end(&mut bytes).map_err(|e| Error::read(&name, &e))?;
-        if bytes.len() as u64 > MAX_ARCHIVE {
-            let why = format!("it has more than {} MiB", MAX_ARCHIVE >> 20);
-            return Err(Error::Zip { file: name, why });
-        }
+        let bytes = read_regular(path, MAX_ARCHIVE).map_err(|e| match e {
+            Error::TooLarge { why, .. } => Error::Zip { file: name.clone(), why },
+            other => other,
+        })?;
+        Self::of(name, bytes)
+    }
+
+    /// An archive whose bytes are at hand.
+    pub(crate) fn of(name: String, bytes: Vec<u8>) -> Result<Self> {
         let archive = ZipArchive::new(Cursor::new(Arc::from(bytes)))
             .map_err(|e| Error::Zip { file: name.clone(), why: format!("{e} (it may be truncated)") })?;
         Ok(Self { name, archive })

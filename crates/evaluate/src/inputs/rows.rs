@@ -1,7 +1,8 @@
 use super::{Inputs, View};
 use crate::{Error, Result, Vectors};
 use candle_core::{Device, Tensor};
-use npair_types::{ExampleId, Labels};
+use npair_types::{ClassId, ExampleId, Labels};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The rows of a matrix as inputs: vectors of any origin, which are never changed at random.
@@ -29,6 +30,8 @@ pub struct VectorInputs {
     labels: Labels,
     /// What every row of the matrix is called; empty if unknown.
     names: Arc<[String]>,
+    /// What classes are called; empty if unknown.
+    classes: Arc<BTreeMap<ClassId, String>>,
 }
 
 impl VectorInputs {
@@ -45,7 +48,15 @@ impl VectorInputs {
             return wrong(format!("row {} is not finite (NaN or infinity)", at / width));
         }
         let rows = (0..labels.len()).collect();
-        Ok(Self { name: name.into(), values: values.into(), width, rows, labels, names: Arc::from([]) })
+        Ok(Self {
+            name: name.into(),
+            values: values.into(),
+            width,
+            rows,
+            labels,
+            names: Arc::from([]),
+            classes: Arc::default(),
+        })
     }
 
     /// Vectors as a file had them.
@@ -53,13 +64,14 @@ impl VectorInputs {
     /// # Errors
     /// [`Error::Setting`] if there are no labels, and those of [`new`](Self::new).
     pub fn of_file(name: impl Into<String>, file: Vectors) -> Result<Self> {
-        let Vectors { values, width, labels, names, .. } = file;
+        let Vectors { values, width, labels, names, classes } = file;
         let labels = labels.ok_or_else(|| Error::Setting {
             setting: "labels",
             why: "there are none: give a file of them, vectors=FILE,labels=FILE".to_owned(),
         })?;
         let names = if names.len() == labels.len() { names.into() } else { Arc::from([]) };
-        Ok(Self { names, ..Self::new(name, values, width, labels)? })
+        let classes = Arc::new(labels.as_slice().iter().copied().zip(classes).collect());
+        Ok(Self { names, classes, ..Self::new(name, values, width, labels)? })
     }
 
     /// Some of the rows, in the order given, under the name "`name` / `part`"; values are shared.
@@ -122,6 +134,10 @@ impl Inputs for VectorInputs {
     fn describe(&self, example: ExampleId) -> String {
         let row = self.rows.get(example.0).copied().unwrap_or(example.0);
         self.names.get(row).cloned().unwrap_or_else(|| format!("row {row}"))
+    }
+
+    fn class_name(&self, class: ClassId) -> String {
+        self.classes.get(&class).cloned().unwrap_or_else(|| class.to_string())
     }
 
     fn chunk(&self) -> usize {

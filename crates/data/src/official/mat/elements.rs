@@ -6,6 +6,9 @@ use std::ops::Range;
 
 const HEADER: usize = 128;
 
+/// What MATLAB's own files begin with.
+const TEXT_OF_MATLAB: &[u8] = b"MATLAB 5.0 MAT-file, Platform: GLNXA64, Created on: Sat Feb  9 20:13:19 2013";
+
 /// Types of elements.
 const UINT16: u32 = 4;
 const MATRIX: u32 = 14;
@@ -43,6 +46,10 @@ pub(super) fn plain(bytes: &[u8], limit: u64) -> Result<Vec<u8>, String> {
 
 fn unpacked(bytes: &[u8], little: bool, limit: u64) -> Result<Vec<u8>, String> {
     let mut plain = bytes[..HEADER].to_vec();
+    // The reader knows the words of MATLAB itself alone; other programs (scipy) write their own behind the same beginning.
+    let end = HEADER - 12;
+    plain[..end].fill(b' ');
+    plain[..TEXT_OF_MATLAB.len()].copy_from_slice(TEXT_OF_MATLAB);
     // Where further data of objects would lie; they are not read.
     plain[HEADER - 12..HEADER - 4].fill(0);
     let mut at = HEADER;
