@@ -203,7 +203,8 @@ pub enum Data {
     Check(Check),
 }
 
-/// Decode every picture and list what is wrong.
+/// Decode every picture and list what is wrong, and which pictures are there twice: in the same pixels (=), or in another size or
+/// encoding (~).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   npair data check photos/

@@ -3,7 +3,7 @@ use crate::fail::BadPictures;
 use crate::source;
 use anyhow::Result;
 use npair_data::sheet::{contact_sheet, encode_png};
-use npair_data::{Dataset, Report, check};
+use npair_data::{Dataset, Report, Stand, Twins, check_twins};
 use npair_evaluate::{check_free, write_file};
 use npair_recipe::config::DataConfig;
 use npair_recipe::open_source;
@@ -15,11 +15,14 @@ pub fn run(args: &Data, json: bool) -> Result<()> {
     }
     let source = source::data_source("SOURCE", &args.data)?;
     let data = open_source(&DataConfig { source, ..Default::default() })?;
-    let report = check(data.as_ref());
+    let (report, twins) = check_twins(data.as_ref());
     if json {
-        say!("{}", serde_json::to_string(&report)?);
+        let mut whole = serde_json::to_value(&report)?;
+        whole["twins"] = twins.iter().map(|&pair| described(data.as_ref(), pair)).collect();
+        say!("{whole}");
     } else {
         print(&report);
+        print_twins(data.as_ref(), &twins);
     }
     if args.grid.is_some() {
         grid(data.as_ref(), args)?;
@@ -49,6 +52,37 @@ fn print(report: &Report) {
     }
     for bad in &report.bad {
         say!("  bad: {}", bad.error);
+    }
+}
+
+/// A pair with its files.
+fn described(data: &dyn Dataset, pair: Twins) -> serde_json::Value {
+    let [one, other] = [pair.one, pair.other].map(|example| data.describe(example));
+    serde_json::json!({ "one": one, "other": other, "same_pixels": pair.same_pixels, "stand": pair.stand(data) })
+}
+
+/// Pairs of each kind that are printed; all are in the JSON.
+const LISTED: usize = 10;
+
+fn print_twins(data: &dyn Dataset, twins: &[Twins]) {
+    let kinds = [
+        (Stand::TwoSides, "on two sides of the split: what is judged on was learned from; take one away"),
+        (Stand::TwoClasses, "in two classes: a label is wrong, or a split by classes can put them on two sides"),
+        (Stand::OneClass, "in one class: they count twice"),
+    ];
+    for (stand, means) in kinds {
+        let those: Vec<&Twins> = twins.iter().filter(|pair| pair.stand(data) == stand).collect();
+        if those.is_empty() {
+            continue;
+        }
+        say!("  note: {} pairs are one picture, {means}", those.len());
+        for pair in those.iter().take(LISTED) {
+            let sign = if pair.same_pixels { "=" } else { "~" };
+            say!("    {} {sign} {}", data.describe(pair.one), data.describe(pair.other));
+        }
+        if those.len() > LISTED {
+            say!("    and {} more: --json lists them", those.len() - LISTED);
+        }
     }
 }
 

@@ -206,7 +206,7 @@ fn wrong_settings_and_files_are_said_in_a_line() {
     assert!(fails(&["eval", "--embeddings", "nan.npy", "--labels", "e.labels.npy"], dir, 3).contains("not finite"));
     assert!(fails(&["eval", "--embeddings", "e.npy"], dir, 2).contains("--labels"));
     ok(&["embed", "run", "--split", "val", "--out", "v.npy"], dir);
-    assert!(fails(&["eval", "--embeddings", "e.npy", "--labels", "v.labels.npy"], dir, 3).contains("entries"));
+    assert!(fails(&["eval", "--embeddings", "e.npy", "--labels", "v.labels.npy"], dir, 3).contains("labels for"));
 }
 
 #[cfg(unix)]

@@ -195,3 +195,48 @@ fn nothing_needs_splitting_to_be_embedded_or_judged() {
     let table = judged(dir, &["run", "--data", "csv=val.csv"]);
     assert_eq!(table["scores"], few["scores"]);
 }
+
+#[test]
+fn the_same_picture_twice_is_found_by_check_also_in_another_encoding() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    // Noise in patches: pictures that are not each other's.
+    let draw = |seed: u32, size: u32| {
+        let value = |x: u32, y: u32| {
+            (seed + 1).wrapping_mul(2_654_435_761).wrapping_add((y * 8 + x).wrapping_mul(2_246_822_519))
+        };
+        image::RgbImage::from_fn(size, size, |x, y| {
+            let v = value(x * 8 / size, y * 8 / size);
+            let v = (v ^ (v >> 15)).wrapping_mul(2_246_822_519);
+            image::Rgb([(v >> 8) as u8, (v >> 16) as u8, (v >> 24) as u8])
+        })
+    };
+    for (class, number) in (0..4).flat_map(|class| (0..5).map(move |number| (class, number))) {
+        let path = dir.join(format!("data/k{class}/{number}.png"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        draw(class * 5 + number, 64).save(path).unwrap();
+    }
+    let clean = ok(&["data", "check", "data"], dir);
+    assert!(!clean.contains("one picture"), "{clean}");
+    std::fs::copy(dir.join("data/k0/0.png"), dir.join("data/k0/copy.png")).unwrap();
+    draw(7, 96).save(dir.join("data/k2/again.jpg")).unwrap();
+    let said = ok(&["data", "check", "data"], dir);
+    assert!(
+        said.contains("1 pairs are one picture, in one class") && said.contains("0.png = data/k0/copy.png"),
+        "{said}"
+    );
+    assert!(said.contains("1 pairs are one picture, in two classes"), "{said}");
+    assert!(said.contains("k1/2.png ~ data/k2/again.jpg"), "{said}");
+    let json: serde_json::Value = serde_json::from_str(&ok(&["data", "check", "data", "--json"], dir)).unwrap();
+    assert_eq!(json["twins"].as_array().unwrap().len(), 2);
+    // A table whose test side has a training picture.
+    let mut table = String::from("label,path,split,is_query,is_gallery\n");
+    for class in 0..4 {
+        let side = if class < 2 { "train,," } else { "validation,True,True" };
+        (0..5).for_each(|n| table += &format!("{class},k{class}/{n}.png,{side}\n"));
+    }
+    table += "2,k2/again.jpg,validation,True,True\n";
+    std::fs::write(dir.join("data/list.csv"), table).unwrap();
+    let said = ok(&["data", "check", "csv=data/list.csv"], dir);
+    assert!(said.contains("1 pairs are one picture, on two sides of the split"), "{said}");
+}

@@ -1,5 +1,5 @@
 use crate::batch::guarded;
-use crate::{Dataset, Error, Result, Subset};
+use crate::{Dataset, Error, Picture, Result, Subset};
 use npair_types::{ClassId, ExampleId};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -82,11 +82,24 @@ impl Report {
 /// Loads every example, on all threads of the current rayon pool, and reports what is bad, how many examples each class
 /// has, and what the pictures are like. The report does not depend on the number of threads.
 pub fn check(dataset: &dyn Dataset) -> Report {
-    let outcomes: Vec<Result<(u32, u32, u8)>> = (0..dataset.len())
-        .into_par_iter()
-        .map(ExampleId)
-        .map(|e| guarded(dataset, e, || dataset.load(e)).map(|p| (p.width(), p.height(), p.channels())))
-        .collect();
+    survey(dataset, |_| ()).0
+}
+
+/// The report, and what `each` makes of every picture that can be loaded.
+pub(crate) fn survey<T: Send>(dataset: &dyn Dataset, each: impl Fn(&Picture) -> T + Sync) -> (Report, Vec<Option<T>>) {
+    let seen = |p: Picture| ((p.width(), p.height(), p.channels()), each(&p));
+    let all = (0..dataset.len()).into_par_iter().map(ExampleId);
+    let looked: Vec<Result<_>> = all.map(|e| guarded(dataset, e, || dataset.load(e)).map(seen)).collect();
+    let (mut outcomes, mut made) = (Vec::with_capacity(looked.len()), Vec::with_capacity(looked.len()));
+    for one in looked {
+        let (outcome, what) = one.map_or_else(|e| (Err(e), None), |(size, what)| (Ok(size), Some(what)));
+        outcomes.push(outcome);
+        made.push(what);
+    }
+    (report(dataset, &outcomes), made)
+}
+
+fn report(dataset: &dyn Dataset, outcomes: &[Result<(u32, u32, u8)>]) -> Report {
     let mut classes = BTreeMap::<ClassId, ClassCount>::new();
     let (mut bad, mut widths, mut heights, mut grey) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for (i, outcome) in outcomes.iter().enumerate() {

@@ -34,6 +34,7 @@ mod split;
 mod subset;
 mod transform;
 mod turn;
+mod twins;
 mod walk;
 
 #[doc(hidden)]
@@ -61,6 +62,7 @@ pub use rotated::RotatedClasses;
 pub use split::{Amount, ClassFold, Parts, SplitConfig, folds, split};
 pub use subset::Subset;
 pub use transform::{AugmentConfig, Channels, Fill, Filter, Pipeline, PipelineConfig, Resize};
+pub use twins::{Stand, Twins, check_twins};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -138,11 +138,11 @@ impl Training {
     /// Those of [`Trainer::fit`].
     pub fn train(&mut self, listener: &mut dyn Callback) -> Result<Outcome> {
         self.splits.notes.iter().for_each(|note| listener.note(note));
-        let mut watched = Watched::new(listener);
+        let mut watched = Watched::new(listener, &self.config);
         let outcome = self.trainer.fit_with(&mut watched)?;
         if outcome.step == outcome.steps {
             let inputs = self.trainer.inputs().clone();
-            watched.diagnose(&self.config, self.trainer.model(), inputs.as_ref());
+            watched.diagnose(self.trainer.model(), inputs.as_ref());
         }
         Ok(outcome)
     }

@@ -3,38 +3,33 @@
 use crate::Config;
 use npair_backbones::EmbeddingModel;
 use npair_evaluate::{Inputs, Scores, embed_ids};
-use npair_train::{Callback, Moment, Outcome, StepReport};
+use npair_train::{Callback, CollapseWatch, Moment, Outcome, StepReport};
 use npair_types::ExampleId;
 
 /// Examples whose embeddings are compared.
 const LOOKED_AT: usize = 200;
 /// From this mean cosine on, embeddings are one point.
 const ALIKE: f64 = 0.999;
-/// The part of ln N that a loss has to be below to have learned anything.
-const CHANCE: f64 = 0.98;
+/// Steps after which a loss has to have left that of guessing.
+const LOOKED_FOR: u64 = 200;
 
-/// Passes everything on to the listener, and remembers the last losses.
+/// Passes everything on to the listener, and says when a loss does not leave that of guessing.
 pub(crate) struct Watched<'a> {
     listener: &'a mut dyn Callback,
-    /// Mean of the losses, the last of which count most.
-    loss: Option<f64>,
+    /// None for a loss whose value for guessing is not known.
+    chance: Option<CollapseWatch>,
 }
 
 impl<'a> Watched<'a> {
-    pub(crate) fn new(listener: &'a mut dyn Callback) -> Self {
-        Self { listener, loss: None }
+    pub(crate) fn new(listener: &'a mut dyn Callback, config: &Config) -> Self {
+        let known = config.loss.name() == "n-pair-mc";
+        let chance = (config.batch.classes as f64).ln();
+        let after = LOOKED_FOR.min(config.training.steps);
+        Self { listener, chance: known.then(|| CollapseWatch::new(chance, after)) }
     }
 
     /// Says what is wrong with the run as it ended.
-    pub(crate) fn diagnose(&mut self, config: &Config, model: &dyn EmbeddingModel, inputs: &dyn Inputs) {
-        let chance = (config.batch.classes as f64).ln();
-        let stays = self.loss.filter(|&loss| loss > CHANCE * chance && config.loss.name() == "n-pair-mc");
-        if let Some(loss) = stays {
-            self.listener.note(&format!(
-                "warning: the loss ended at {loss:.3}, where guessing gives ln {} = {chance:.3}: nothing was learned. Lower optimizer.learning_rate, or train longer (training.steps)",
-                config.batch.classes
-            ));
-        }
+    pub(crate) fn diagnose(&mut self, model: &dyn EmbeddingModel, inputs: &dyn Inputs) {
         if alike(model, inputs).is_some_and(|cosine| cosine > ALIKE) {
             self.listener.note(
                 "warning: all embeddings point the same way, so that nothing is told apart. Lower optimizer.learning_rate, or take another loss",
@@ -73,7 +68,12 @@ impl Callback for Watched<'_> {
     }
 
     fn step(&mut self, at: &mut Moment<'_>, report: &StepReport) -> npair_train::Result<()> {
-        self.loss = Some(self.loss.map_or(report.loss, |mean| 0.9 * mean + 0.1 * report.loss));
+        if let Some(watch) = &mut self.chance {
+            watch.step(at, report)?;
+            if let Some(words) = watch.noticed() {
+                self.listener.note(&format!("warning: {words} (optimizer.learning_rate, schedule.warm_up)"));
+            }
+        }
         self.listener.step(at, report)
     }
 

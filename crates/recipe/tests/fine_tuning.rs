@@ -85,8 +85,10 @@ fn a_run_starts_from_other_weights_and_resumes_without_them() {
     let pretrained = format!("model.pretrained={}", weights.display());
     let sets = [&*pretrained, "seed=6", "model.embedding=7"];
 
-    let now = Training::start(config(SMALL, &sets), &dir.path().join("second")).unwrap();
-    let now = values(now.model().tensors().unwrap());
+    let begun = Training::start(config(SMALL, &sets), &dir.path().join("second")).unwrap();
+    let now = values(begun.model().tensors().unwrap());
+    // It holds the run's lock.
+    drop(begun);
     let from = candle_core::safetensors::load(weights.join("model.safetensors"), &candle_core::Device::Cpu);
     // A run that was stopped before its first checkpoint begins with them too.
     let again = Training::resume(&dir.path().join("second")).unwrap();
