@@ -14,7 +14,7 @@ pub struct Attack<'a> {
     pub name: &'a str,
     /// The parser: says whether it accepts the bytes.
     pub parser: fn(&[u8]) -> bool,
-    /// How many changed files are tried.
+    /// How many changed files are tried; times `NPAIR_HOSTILE_TIMES`, if that is set.
     pub runs: usize,
     /// Memory that it may take beside 128 times the bytes, in bytes.
     pub slack: usize,
@@ -38,7 +38,9 @@ impl Attack<'_> {
         for (at, seed) in seeds.iter().enumerate() {
             assert!((self.parser)(seed), "{}: seed {at} is not accepted", self.name);
         }
-        for run in 0..self.runs {
+        // More of them for whoever has the time.
+        let times = std::env::var("NPAIR_HOSTILE_TIMES").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+        for run in 0..self.runs * times {
             let bytes = changed(&seeds, run as u64);
             let (_, before) = peak();
             let outcome = catch_unwind(AssertUnwindSafe(|| (self.parser)(&bytes)));
