@@ -76,6 +76,9 @@ pub enum Error {
     /// An error of a layer.
     #[error(transparent)]
     Layer(#[from] npair_nn::Error),
+    /// From labels and index sets.
+    #[error(transparent)]
+    Types(#[from] npair_types::Error),
 }
 
 impl Error {
@@ -100,5 +103,5 @@ impl From<Error> for candle_core::Error {
     }
 }
 
-/// Shorthand.
-pub type Result<T> = std::result::Result<T, Error>;
+/// Result of this crate; with a second parameter it is the standard one, so that a glob import takes nothing away.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

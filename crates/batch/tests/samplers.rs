@@ -398,3 +398,116 @@ fn samplers_are_built_of_their_settings() {
     check::<TupletSamplerSettings>(serde_json::json!({"classes": 3}), "tuplet sampler");
     check::<BalancedSamplerSettings>(serde_json::json!({"classes": 2, "per_class": 3}), "balanced sampler");
 }
+
+/// Every value of a saved state by something else, one at a time.
+fn damaged(state: &serde_json::Value) -> Vec<serde_json::Value> {
+    use serde_json::{Value, json};
+    fn places(value: &Value, at: &str, all: &mut Vec<String>) {
+        all.push(at.to_owned());
+        match value {
+            Value::Array(items) => {
+                // The first ones and the last: they are all of a kind.
+                let some = (0..items.len()).filter(|&i| i < 3 || i + 1 == items.len());
+                some.for_each(|i| places(&items[i], &format!("{at}/{i}"), all));
+            }
+            Value::Object(items) => items.iter().for_each(|(key, item)| places(item, &format!("{at}/{key}"), all)),
+            _ => {}
+        }
+    }
+    let mut all = Vec::new();
+    places(state, "", &mut all);
+    let others = [
+        Value::Null,
+        json!(0),
+        json!(1),
+        json!(-1),
+        json!(7),
+        json!(u64::MAX),
+        json!(1u64 << 40),
+        json!(1e300),
+        json!(""),
+        json!("x"),
+        json!([]),
+        json!([0]),
+        json!([1, 1]),
+        json!([u64::MAX]),
+        json!({}),
+    ];
+    let mut made = Vec::new();
+    for place in all {
+        for other in &others {
+            let mut copy = state.clone();
+            *copy.pointer_mut(&place).unwrap() = other.clone();
+            made.push(copy);
+        }
+        // A list that lost its last item, or has it twice.
+        let mut copy = state.clone();
+        if let Some(Value::Array(items)) = copy.pointer_mut(&place) {
+            let last = items.pop();
+            made.push(copy.clone());
+            if let (Some(Value::Array(items)), Some(last)) = (copy.pointer_mut(&place), last) {
+                items.extend([last.clone(), last]);
+                made.push(copy);
+            }
+        }
+    }
+    made
+}
+
+#[test]
+fn a_damaged_state_is_an_error_or_a_state_and_never_a_panic() {
+    use candle_core::{Device, Tensor};
+    let index = || ClassIndex::from_labels(&Labels::new((0..24).map(|i| i / 3)).unwrap());
+    let rng = || Streams::new(3).open(Purpose::Sampling, [0, 0]);
+    let sets = CandidateSets { candidates: 6, examples: 2, refresh: 3, ..CandidateSets::default() };
+    let makers: [&dyn Fn() -> Box<dyn BatchSampler>; 6] = [
+        &|| Box::new(NPairSampler::new(index(), 3, rng()).unwrap()),
+        &|| Box::new(NPairSampler::mined(index(), 3, sets, Box::new(GreedyMiner::default()), rng()).unwrap()),
+        &|| Box::new(TripletSampler::mined(index(), 3, sets, Box::new(GreedyMiner::default()), rng()).unwrap()),
+        &|| {
+            let groups = Groups::new(&index(), &[0, 0, 0, 1, 1, 1, 2, 2], 2).unwrap();
+            Box::new(NPairSampler::grouped(index(), 3, &groups, rng()).unwrap())
+        },
+        &|| Box::new(TupletSampler::new(index(), 3, rng()).unwrap()),
+        &|| Box::new(BalancedSampler::new(index(), 3, 2, rng()).unwrap()),
+    ];
+    let step = |sampler: &mut dyn BatchSampler| -> npair_batch::Result<()> {
+        if let Some(ask) = sampler.candidates() {
+            let rows: Vec<f32> = (0..2 * ask.ids.len()).map(|i| (i as f32).sin()).collect();
+            let rows = Tensor::from_vec(rows, (ask.ids.len(), 2), &Device::Cpu)?;
+            sampler.supply(Prototypes::new(&ask.classes, &rows, ask.measure)?)?;
+        }
+        let plan = sampler.next_batch()?;
+        assert_eq!((plan.ids.len(), plan.labels.len()), (sampler.batch_size(), sampler.batch_size()));
+        Ok(())
+    };
+    for make in makers {
+        let mut sampler = make();
+        step(&mut *sampler).unwrap();
+        let state = sampler.save().unwrap();
+        let (mut refused, all) = (0, damaged(&state));
+        for state in &all {
+            let mut other = make();
+            match other.restore(state) {
+                Ok(()) => (0..5).for_each(|_| step(&mut *other).unwrap()),
+                Err(error) => {
+                    assert!(error.to_string().contains("the saved sampler state does not fit"), "{error}");
+                    refused += 1;
+                    // Nothing was taken over.
+                    step(&mut *other).unwrap();
+                }
+            }
+        }
+        assert!(refused * 2 > all.len(), "{refused} of {}", all.len());
+    }
+}
+
+#[test]
+fn prototypes_of_whole_numbers_are_refused_and_those_of_sixteen_bits_widened() {
+    use candle_core::{DType, Device, Tensor};
+    use npair_types::{ClassId, Measure};
+    let rows = Tensor::new(&[[1f32, 2.], [3., 4.]], &Device::Cpu).unwrap();
+    let of = |dtype| Prototypes::new(&[ClassId(1), ClassId(2)], &rows.to_dtype(dtype).unwrap(), Measure::Dot);
+    assert_eq!(of(DType::BF16).unwrap(), of(DType::F32).unwrap());
+    assert!(of(DType::I64).unwrap_err().to_string().contains("of type I64"));
+}

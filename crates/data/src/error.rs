@@ -96,6 +96,9 @@ pub enum Error {
         /// What was done wrong.
         why: String,
     },
+    /// From labels and index sets.
+    #[error(transparent)]
+    Types(#[from] npair_types::Error),
 }
 
 impl Error {
@@ -118,5 +121,5 @@ impl Error {
     }
 }
 
-/// Result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+/// Result of this crate; with a second parameter it is the standard one, so that a glob import takes nothing away.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -87,7 +87,7 @@ pub(crate) fn pick(embeddings: &Tensor, rows: &[usize]) -> Result<Tensor> {
     // At most 2^32 rows fit: an index below `batch` of a tensor in memory with D >= 1.
     let ids: Vec<u32> = rows.iter().map(|&i| i as u32).collect();
     let ids = Tensor::from_vec(ids, rows.len(), embeddings.device())?;
-    Ok(embeddings.index_select(&ids, 0)?)
+    Ok(embeddings.contiguous()?.index_select(&ids, 0)?)
 }
 
 /// Inner products of rows (T).

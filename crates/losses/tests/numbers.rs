@@ -215,3 +215,54 @@ fn tuples_in_sixteen_bits_too() {
         assert_eq!(value.backward().unwrap().get(&x).unwrap().dtype(), DType::BF16);
     }
 }
+
+#[test]
+fn hardest_triplets_far_from_the_origin_are_those_of_f64() {
+    // Pairs 0.001 apart on centers 0.01 apart; f32 holds them at 10 to a hundredth of that, which f64 is given too.
+    let (classes, d) = (60, 8);
+    let centers = flat(&inputs::normal(1, 0.01, (classes, d), DType::F64).unwrap());
+    let noise = flat(&inputs::normal(2, 0.001, (2 * classes, d), DType::F64).unwrap());
+    let labels = Labels::new((0..2 * classes as u32).map(|i| i / 2)).unwrap();
+    for (offset, of_other) in [(0., 0.), (10., 0.), (1000., 0.), (30., -60.)] {
+        let of = |i: usize| offset + if (i / d / 2).is_multiple_of(2) { 0. } else { of_other };
+        let values = (0..2 * classes * d).map(|i| (centers[i / d / 2 * d + i % d] + noise[i] + of(i)) as f32);
+        let single = Tensor::from_vec(values.collect::<Vec<_>>(), (2 * classes, d), &Device::Cpu).unwrap();
+        let double = single.to_dtype(DType::F64).unwrap();
+        for loss in [BatchHardTriplet::new(0.01).unwrap(), BatchHardTriplet::new(0.).unwrap(), BatchHardTriplet::soft()]
+        {
+            let value = |x: &Tensor| loss.forward(&Batch::new(x, &labels).unwrap()).unwrap().to_f64().unwrap();
+            let (got, want) = (value(&single), value(&double));
+            assert!((got - want).abs() <= 1e-6 * want.abs() + 1e-9, "{offset}: {got:e} for {want:e}");
+        }
+    }
+}
+
+#[test]
+fn class_weights_may_be_views_and_have_to_be_finite() {
+    let x = inputs::normal(4, 0.8, (8, 6), DType::F32).unwrap();
+    let weights = inputs::normal(5, 0.8, (4, 6), DType::F32).unwrap();
+    let turned = weights.t().unwrap().contiguous().unwrap().t().unwrap();
+    let bad = {
+        let mut values = weights.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values[2 * 6 + 1] = f32::NAN;
+        Tensor::from_vec(values, (4, 6), &Device::Cpu).unwrap()
+    };
+    let of = |w: &Tensor| -> Vec<Box<dyn Loss>> {
+        vec![
+            Box::new(NormalizedSoftmax::from_parts(&CLASSES, w).unwrap()),
+            Box::new(SphereFace::from_parts(&CLASSES, w).unwrap()),
+            Box::new(CosFace::from_parts(&CLASSES, w).unwrap()),
+            Box::new(ArcFace::from_parts(&CLASSES, w).unwrap()),
+            Box::new(SubCenterArcFace::from_parts(&CLASSES, 1, w).unwrap()),
+            Box::new(ProxyNca::from_parts(&CLASSES, w).unwrap()),
+            Box::new(ProxyAnchor::from_parts(&CLASSES, w).unwrap()),
+            Box::new(SoftTriple::from_parts(&CLASSES, 1, w).unwrap()),
+        ]
+    };
+    for ((plain, view), bad) in of(&weights).iter().zip(of(&turned)).zip(of(&bad)) {
+        let value = |loss: &dyn Loss| forward(loss, &x).unwrap().to_f64().unwrap();
+        assert_eq!(value(&**plain), value(&*view), "{}", plain.name());
+        let said = forward(&*bad, &x).map(|loss| loss.to_f64()).unwrap_err().to_string();
+        assert!(said.contains("not finite") && said.contains("row 2 of the "), "{}: {said}", bad.name());
+    }
+}

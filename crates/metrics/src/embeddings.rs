@@ -48,16 +48,19 @@ impl Embeddings {
         Ok(Self { values, width, labels })
     }
 
-    /// Rows of a tensor (B, D): f32 as it is, of other types as f64.
+    /// Rows of a tensor (B, D): f32 and f64 as they are, f16 and bf16 widened to f32.
     ///
     /// # Errors
-    /// As [`new`](Self::new), and candle's if it is no matrix.
+    /// As [`new`](Self::new), a similarity error if they are whole numbers, and candle's if it is no matrix.
     pub fn from_tensor(rows: &Tensor, labels: Labels) -> Result<Self> {
         let (_, width) = rows.dims2()?;
         let rows = rows.flatten_all()?;
         match rows.dtype() {
-            DType::F32 => Self::new(&rows.to_vec1::<f32>()?, width, labels),
-            _ => Self::new(&rows.to_dtype(DType::F64)?.to_vec1::<f64>()?, width, labels),
+            DType::F64 => Self::new(&rows.to_vec1::<f64>()?, width, labels),
+            DType::F32 | DType::F16 | DType::BF16 => {
+                Self::new(&rows.to_dtype(DType::F32)?.to_vec1::<f32>()?, width, labels)
+            }
+            other => Err(npair_similarity::Error::DType { what: "embeddings", dtype: format!("{other:?}") }.into()),
         }
     }
 

@@ -56,5 +56,5 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
-/// Result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+/// Result of this crate; with a second parameter it is the standard one, so that a glob import takes nothing away.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -59,6 +59,10 @@ impl Roc {
     /// Over all pairs of a set, or over `most` pairs drawn at random (with replacement, half of them of one class) if there
     /// are more.
     ///
+    /// # Numerics
+    /// Cosines that differ by no more than what rounding makes of equal ones, 16 machine epsilons, are one score: whether copies of
+    /// a pair tie does not depend on it.
+    ///
     /// # Errors
     /// As [`new`](Self::new).
     pub fn of_pairs(set: &Embeddings, measure: Measure, most: usize, rng: &mut ChaCha8Rng) -> Result<Self> {
@@ -69,7 +73,10 @@ impl Roc {
         } else {
             drawn(set, most, rng)?
         };
-        let scores: Vec<f64> = pairs.iter().map(|&(i, j)| near.of(i, j)).collect();
+        let mut scores: Vec<f64> = pairs.iter().map(|&(i, j)| near.of(i, j)).collect();
+        if measure == Measure::Cosine {
+            tie(&mut scores, 16. * f64::EPSILON);
+        }
         let same: Vec<bool> = pairs.iter().map(|&(i, j)| set.labels().same(i, j)).collect();
         Self::new(&scores, &same)
     }
@@ -93,6 +100,27 @@ impl Roc {
     pub fn eer(&self) -> f64 {
         let gaps = self.curve().map(|(far, tar)| ((far - (1. - tar)).abs(), (far + 1. - tar) / 2.));
         gaps.reduce(|best, gap| if gap.0 < best.0 { gap } else { best }).map_or(1., |(_, rate)| rate)
+    }
+
+    /// Equal error rate where false accept and false reject rate meet on the lines between the points of the curve: between two
+    /// thresholds, of the mixtures of both.
+    ///
+    /// ```
+    /// # use npair_metrics::Roc;
+    /// // At 0.7 no pair is accepted wrongly and 1 of 3 rejected; at 0.6 1 of 2 is accepted wrongly, still 1 of 3 rejected.
+    /// let roc = Roc::new(&[0.9, 0.7, 0.6, 0.5, 0.4], &[true, true, false, true, false])?;
+    /// assert!((roc.eer_interpolated() - 1. / 3.).abs() < 1e-15);
+    /// assert_eq!(roc.eer(), (0.5 + 1. / 3.) / 2.);
+    /// # Ok::<(), npair_metrics::Error>(())
+    /// ```
+    pub fn eer_interpolated(&self) -> f64 {
+        let points: Vec<(f64, f64)> = self.curve().collect();
+        // By how much more is rejected wrongly than accepted: 1 at first, -1 at last, and it never rises.
+        let gap = |(far, tar): (f64, f64)| 1. - tar - far;
+        let at = points.partition_point(|&p| gap(p) > 0.);
+        let (before, after) = (points[at - 1], points[at]);
+        let share = gap(before) / (gap(before) - gap(after));
+        before.0 + share * (after.0 - before.0)
     }
 
     /// The best accuracy of any threshold, and that threshold: halfway between the lowest accepted score and the next lower one, so
@@ -136,6 +164,32 @@ impl Roc {
     }
 }
 
+/// How often a row of another class is drawn blindly: where one class is nearly all, that would take for ever.
+const TRIES: usize = 64;
+
+/// A row of another class than row `i`'s, all alike; there is one.
+fn other_class(index: &ClassIndex, set: &Embeddings, i: usize, rng: &mut ChaCha8Rng) -> usize {
+    let place = index.classes().binary_search(&set.labels().get(i)).unwrap_or(0);
+    let own = index.examples(place);
+    // So many others come before the one that is drawn, and it moves up by each of its class before it.
+    own.iter().fold(rng.random_range(0..set.len() - own.len()), |j, row| if row.0 <= j { j + 1 } else { j })
+}
+
+/// Scores that differ by no more than `least` from the next one below become that one: the lowest of all that hang together.
+fn tie(scores: &mut [f64], least: f64) {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_unstable_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let mut before = f64::NEG_INFINITY;
+    let mut lowest = f64::NEG_INFINITY;
+    for i in order {
+        if scores[i] - before > least {
+            lowest = scores[i];
+        }
+        before = scores[i];
+        scores[i] = lowest;
+    }
+}
+
 fn drawn(set: &Embeddings, most: usize, rng: &mut ChaCha8Rng) -> Result<Vec<(usize, usize)>> {
     let index = ClassIndex::from_labels(set.labels());
     let with_pair = index.with_at_least(2);
@@ -151,14 +205,8 @@ fn drawn(set: &Embeddings, most: usize, rng: &mut ChaCha8Rng) -> Result<Vec<(usi
         let other = rng.random_range(0..own.len() - 1);
         pairs.push((own[at].0, own[if other < at { other } else { other + 1 }].0));
         let i = rng.random_range(0..set.len());
-        // At least one other class exists, so this ends.
-        let j = loop {
-            let j = rng.random_range(0..set.len());
-            if !set.labels().same(i, j) {
-                break j;
-            }
-        };
-        pairs.push((i, j));
+        let tried = (0..TRIES).map(|_| rng.random_range(0..set.len())).find(|&j| !set.labels().same(i, j));
+        pairs.push((i, tried.unwrap_or_else(|| other_class(&index, set, i, rng))));
     }
     Ok(pairs)
 }

@@ -83,7 +83,7 @@ impl<'a> Search<'a> {
     }
 
     /// The `k` nearest rows of the gallery for every query, nearest first, of those that it sees: all of them if they are fewer.
-    /// f32 sets are searched in f32.
+    /// The nearest are those by similarity in f64 ([`Rows::top_k`]).
     ///
     /// # Errors
     /// [`Error::Setting`] if k is 0 or beyond the gallery; [`Error::Similarity`] if a product overflows.

@@ -266,3 +266,99 @@ fn an_interval_covers_the_mean_and_narrows_with_more_classes() {
     let mut rng = Streams::new(3).open(Purpose::Evaluation, [9, 0]);
     assert!(matches!(bootstrap(&[1., 2.], &labels, 10, &mut rng), Err(Error::Setting { .. })));
 }
+
+#[test]
+fn copies_of_a_pair_tie_whatever_rounding_makes_of_their_cosine() {
+    use rand::Rng;
+    // Rows of one direction: every cosine is 1, but for rounding.
+    for seed in 0..50 {
+        let mut rng = Streams::new(seed).open(Purpose::Evaluation, [0, 0]);
+        let direction: Vec<f64> = (0..5).map(|_| rng.random::<f64>() - 0.5).collect();
+        let lengths = [1., 3., 0.7, 11.];
+        let values: Vec<f64> = lengths.iter().flat_map(|l| direction.iter().map(move |v| l * v)).collect();
+        let set = Embeddings::new(&values, 5, Labels::new([1, 1, 2, 2]).unwrap()).unwrap();
+        let roc = Roc::of_pairs(&set, Measure::Cosine, 100, &mut rng).unwrap();
+        assert_eq!((roc.auc(), roc.eer(), roc.tar_at_far(0.)), (0.5, 0.5, 0.), "{seed}");
+        assert_eq!(roc.eer_interpolated(), 0.5);
+    }
+}
+
+#[test]
+fn the_interpolated_equal_error_rate_is_where_the_rates_meet() {
+    // A curve with a point on the diagonal of errors: both are the same there.
+    let roc = Roc::new(&[0.9, 0.8, 0.7, 0.6], &[true, false, true, false]).unwrap();
+    assert_eq!((roc.eer(), roc.eer_interpolated()), (0.5, 0.5));
+    // False accepts 0, 1/2, 1 and false rejects 1/4 at the first two: they meet at 1/4.
+    let scores = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4];
+    let roc = Roc::new(&scores, &[true, true, true, false, true, false]).unwrap();
+    assert_eq!((roc.eer_interpolated(), roc.eer()), (0.25, 0.125));
+    // All told rightly, all told wrongly.
+    assert_eq!(Roc::new(&[1., 0.], &[true, false]).unwrap().eer_interpolated(), 0.);
+    assert_eq!(Roc::new(&[0., 1.], &[true, false]).unwrap().eer_interpolated(), 1.);
+    assert_eq!(Roc::new(&[1., 1.], &[true, false]).unwrap().eer_interpolated(), 0.5);
+}
+
+#[test]
+fn pairs_are_drawn_at_once_where_one_class_is_nearly_all() {
+    let n = 200_000;
+    let values: Vec<f32> = (0..n).map(|i| i as f32).collect();
+    let labels = Labels::new((0..n as u32).map(|i| u32::from(i == 7))).unwrap();
+    let set = Embeddings::new(&values, 1, labels).unwrap();
+    let mut rng = Streams::new(1).open(Purpose::Evaluation, [0, 0]);
+    // Blindly a pair of two classes would take 200,000 draws.
+    let roc = Roc::of_pairs(&set, Measure::SquaredEuclidean, 200_000, &mut rng).unwrap();
+    assert!(roc.auc() > 0.);
+}
+
+/// 300 classes of two rows, 0.01 apart in the mean with noise 0.001, away from the origin.
+fn far(offset: f64) -> (Vec<f64>, Labels) {
+    use rand::Rng;
+    let mut rng = Streams::new(4).open(Purpose::Evaluation, [0, 0]);
+    let mut normal = |scale: f64| scale * ((0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.);
+    let centers: Vec<f64> = (0..300 * 8).map(|_| normal(0.01)).collect();
+    let values = (0..600 * 8).map(|i| centers[i / 16 * 8 + i % 8] + normal(0.001) + offset).collect();
+    (values, Labels::new((0..600u32).map(|i| i / 2)).unwrap())
+}
+
+#[test]
+fn rows_far_from_the_origin_are_found_by_all_scores_alike() {
+    for (offset, measure) in [
+        (0., Measure::SquaredEuclidean),
+        (10., Measure::SquaredEuclidean),
+        (1000., Measure::Cosine),
+        (1e7, Measure::SquaredEuclidean),
+    ] {
+        let (values, labels) = far(offset);
+        let single: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+        // At 1e7 f32 itself has lost the rows; at 1000 it keeps noise of 0.001 to 6 hundredths of it.
+        let sets = [
+            Some(Embeddings::new(&values, 8, labels.clone()).unwrap()),
+            (offset < 1e6).then(|| Embeddings::new(&single, 8, labels.clone()).unwrap()),
+        ];
+        for set in sets.iter().flatten() {
+            let search = Search::within(set, measure);
+            let recall = retrieval(&search, &[1]).unwrap().recall_at[0].1.value;
+            assert!(recall > 0.99, "{offset} {measure}: {recall}");
+            assert_eq!(knn_accuracy(&search, 1).unwrap().value, recall, "{offset} {measure}");
+            let near = search.nearest(1).unwrap();
+            let right = near.iter().enumerate().filter(|(i, near)| labels.same(*i, near[0])).count();
+            assert_eq!(right as f64 / 600., recall, "{offset} {measure}");
+        }
+    }
+}
+
+#[test]
+fn tensors_of_sixteen_bits_are_judged_in_f32_views_as_others_and_whole_numbers_refused() {
+    use candle_core::{DType, Device, Tensor};
+    let rows = Tensor::new(&[[1f32, 2.], [3., 4.], [0.5, 1.]], &Device::Cpu).unwrap();
+    let of = |rows: &Tensor| Embeddings::from_tensor(rows, Labels::new([1, 1, 2]).unwrap());
+    for dtype in [DType::F16, DType::BF16, DType::F64] {
+        assert_eq!(of(&rows.to_dtype(dtype).unwrap()).unwrap().wide(), of(&rows).unwrap().wide());
+    }
+    assert_eq!(of(&rows.t().unwrap().contiguous().unwrap().t().unwrap()).unwrap().wide(), of(&rows).unwrap().wide());
+    assert!(of(&rows.to_dtype(DType::I64).unwrap()).unwrap_err().to_string().contains("I64"));
+    // What f32 does not hold stays in f64.
+    let huge = Tensor::new(&[[1e150f64], [2e150], [9e150]], &Device::Cpu).unwrap();
+    let set = of(&huge).unwrap();
+    assert_eq!(Search::within(&set, Measure::SquaredEuclidean).nearest(1).unwrap(), [[1], [0], [1]]);
+}

@@ -44,6 +44,9 @@ pub enum Error {
     /// Tensors that are not those of the network.
     #[error("the tensors are not those of this network: {0}; load them into the architecture they were saved from")]
     Mismatch(String),
+    /// From labels and index sets.
+    #[error(transparent)]
+    Types(#[from] npair_types::Error),
     /// An error of candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
@@ -58,5 +61,5 @@ impl From<Error> for candle_core::Error {
     }
 }
 
-/// Shorthand.
-pub type Result<T> = std::result::Result<T, Error>;
+/// Result of this crate; with a second parameter it is the standard one, so that a glob import takes nothing away.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -65,3 +65,26 @@ fn a_pass_without_gradients_gives_the_same_bits_and_leaves_no_trace() {
         assert_eq!(buffers() == before, frozen);
     }
 }
+
+#[test]
+fn a_gradient_keeps_nothing_of_what_it_was_made_of() {
+    use candle_core::{Device, Tensor, Var};
+    use npair_nn::{Mode, forward};
+    // Functions whose slopes depend on their argument, twice over and added up: f64, so that slopes are exact enough.
+    let x = Var::new(&[0.5f64, -1.5], &Device::Cpu).unwrap();
+    let w = Tensor::new(&[2f64, 3.], &Device::Cpu).unwrap();
+    let y = forward(x.as_tensor(), &Mode::Eval, |x, tape| {
+        let once = tape.candle(x, |t| t.exp()?.mul(&t.sqr()?))?;
+        tape.candle(&once, |t| t.tanh()?.mul(&w))
+    })
+    .unwrap();
+    let grads = y.sum_all().unwrap().backward().unwrap();
+    let found = grads.get(&x).unwrap();
+    assert!(!found.track_op());
+    for (at, x) in [0.5f64, -1.5].into_iter().enumerate() {
+        let once = x.exp() * x * x;
+        let want = [2., 3.][at] * (1. - once.tanh().powi(2)) * x.exp() * (x * x + 2. * x);
+        let got = found.to_vec1::<f64>().unwrap()[at];
+        assert!((got - want).abs() <= 1e-12, "{got} {want}");
+    }
+}

@@ -73,8 +73,15 @@ pub enum Error {
     Candle(#[from] candle_core::Error),
 }
 
-/// Result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+// What has no variant of its own came through one that has.
+impl From<npair_metrics::Error> for Error {
+    fn from(error: npair_metrics::Error) -> Self {
+        Self::Evaluate(error.into())
+    }
+}
+
+/// Result of this crate; with a second parameter it is the standard one, so that a glob import takes nothing away.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// Whose affair it is.

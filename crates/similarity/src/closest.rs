@@ -48,15 +48,15 @@ impl<T: Element> Rows<'_, T> {
         if single && let Some(row) = pairs.wild_query() {
             return Err(Error::Overflow { row, dtype: T::NAME });
         }
-        let margins = if single { pairs.margins() } else { vec![0.; self.len()] };
+        let sweep = Sweep::new(self, gallery, measure, |_, _| false);
+        let margins = if single { pairs.margins(&sweep.tiles) } else { vec![0.; self.len()] };
         let mut all = Best {
             best: vec![Closest { index: 0, similarity: f64::NEG_INFINITY, next: f64::NEG_INFINITY }; self.len()],
             bars: vec![T::NEG_INFINITY; self.len()],
             margins,
             pairs: single.then_some(&pairs),
         };
-        let found = Sweep::new(self, gallery, measure, |_, _| false).in_gallery(&mut all);
-        found.map_err(|stop| match stop {
+        sweep.in_gallery(&mut all).map_err(|stop| match stop {
             Stop::Overflow(row) => Error::Overflow { row, dtype: T::NAME },
             Stop::Given => Error::Overflow { row: 0, dtype: T::NAME },
         })?;

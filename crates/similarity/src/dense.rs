@@ -1,4 +1,5 @@
-use crate::{Error, Mask, Result};
+use crate::seen_from::center;
+use crate::{Error, Mask, Result, Rows};
 use candle_core::{D, DType, Tensor};
 use npair_types::Measure;
 
@@ -11,6 +12,30 @@ pub(crate) fn normalised(rows: &Tensor) -> Result<Tensor> {
     Ok(rows.broadcast_mul(&safe.powf(-0.5)?)?)
 }
 
+/// Rows of a side that a point amid them is found by.
+const SAMPLE: usize = 256;
+
+/// Both sides less a point amid them if they are far from the origin: their distances and slopes are the same, and keep their
+/// digits. On a device nobody looks where they are.
+fn near_origin(queries: &Tensor, gallery: &Tensor) -> Result<[Tensor; 2]> {
+    let (sides, width) = ([queries, gallery], queries.dim(1)?);
+    if !queries.device().is_cpu() {
+        return Ok(sides.map(Clone::clone));
+    }
+    let sample = |side: &Tensor| -> Result<Vec<f64>> {
+        let (n, count) = (side.dim(0)?, side.dim(0)?.min(SAMPLE));
+        let rows: Vec<u32> = (0..count).map(|i| (i * n / count) as u32).collect();
+        let rows = Tensor::from_vec(rows, count, side.device())?;
+        let values = side.detach().contiguous()?.index_select(&rows, 0)?.to_dtype(DType::F64)?;
+        Ok(values.flatten_all()?.to_vec1()?)
+    };
+    let (q, g) = (sample(queries)?, sample(gallery)?);
+    let found = center(Rows::trusted(&q, width), Rows::trusted(&g, width), Measure::SquaredEuclidean);
+    let Some(center) = found else { return Ok(sides.map(Clone::clone)) };
+    let center = Tensor::from_vec(center, (1, width), queries.device())?.to_dtype(queries.dtype())?;
+    Ok([queries.broadcast_sub(&center)?, gallery.broadcast_sub(&center)?])
+}
+
 /// The similarity matrix (Q, G), differentiable in both sides.
 pub(crate) fn matrix(queries: &Tensor, gallery: &Tensor, measure: Measure) -> Result<Tensor> {
     let product = |q: &Tensor, g: &Tensor| q.matmul(&g.t()?);
@@ -18,6 +43,7 @@ pub(crate) fn matrix(queries: &Tensor, gallery: &Tensor, measure: Measure) -> Re
         Measure::Dot => product(queries, gallery)?,
         Measure::Cosine => product(&normalised(queries)?, &normalised(gallery)?)?,
         Measure::SquaredEuclidean => {
+            let [queries, gallery] = &near_origin(queries, gallery)?;
             let q = queries.sqr()?.sum_keepdim(1)?;
             let g = gallery.sqr()?.sum_keepdim(1)?.t()?;
             let squares = (product(queries, gallery)? * -2.)?.broadcast_add(&q)?.broadcast_add(&g)?;
@@ -34,6 +60,7 @@ pub(crate) fn as_products(queries: &Tensor, gallery: &Tensor, measure: Measure) 
         Measure::Dot => (queries.clone(), gallery.clone()),
         Measure::Cosine => (normalised(queries)?, normalised(gallery)?),
         Measure::SquaredEuclidean => {
+            let [queries, gallery] = &near_origin(queries, gallery)?;
             let (q, g) = (queries.sqr()?.sum_keepdim(1)?, gallery.sqr()?.sum_keepdim(1)?);
             let q = Tensor::cat(&[&(queries * 2.)?, &q.neg()?, &q.ones_like()?.neg()?], 1)?;
             let g = Tensor::cat(&[gallery, &g.ones_like()?, &g], 1)?;
@@ -48,10 +75,9 @@ pub(crate) fn mask_matrix(mask: &Mask, rows: usize, columns: usize, like: &Tenso
     Ok(Tensor::from_vec(values, (rows, columns), like.device())?)
 }
 
-/// An error unless the tensor is a matrix of f32 or f64, or of floats of 16 bits where there are kernels for them.
+/// An error unless the tensor is a matrix of floats.
 pub(crate) fn expect_matrix(what: &'static str, t: &Tensor) -> Result<(usize, usize)> {
-    let is_short = matches!(t.dtype(), DType::F16 | DType::BF16) && crate::device::takes(t, t);
-    if !is_short && !matches!(t.dtype(), DType::F32 | DType::F64) {
+    if !matches!(t.dtype(), DType::F32 | DType::F64 | DType::F16 | DType::BF16) {
         return Err(Error::DType { what, dtype: format!("{:?}", t.dtype()) });
     }
     t.dims2().map_err(|_| Error::Shape {

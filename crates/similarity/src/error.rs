@@ -30,17 +30,20 @@ pub enum Error {
         dtype: &'static str,
     },
     /// The number type has no path here.
-    #[error("{what} needs f32 or f64, not {dtype}: convert with to_dtype")]
+    #[error("{what} needs floats, both sides of one type, not {dtype}: convert with to_dtype")]
     DType {
         /// Which operation.
         what: &'static str,
         /// The given type.
         dtype: String,
     },
+    /// From labels and index sets.
+    #[error(transparent)]
+    Types(#[from] npair_types::Error),
     /// From candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
 }
 
-/// Result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+/// Result of this crate; with a second parameter it is the standard one, so that a glob import takes nothing away.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -25,6 +25,7 @@ mod ranks;
 mod reduction;
 pub mod row;
 mod rows;
+mod seen_from;
 mod similarity;
 mod sweep;
 mod tiles;

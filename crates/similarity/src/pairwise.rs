@@ -1,6 +1,7 @@
 //! PairScores of single pairs in f64, and how far the streamed matrix may be from it.
 
-use crate::tiles::cosine;
+use crate::seen_from::Moved;
+use crate::tiles::{Tiles, is_tame};
 use crate::{Element, Rows, product};
 use npair_simd::vectorised;
 use npair_types::Measure;
@@ -22,7 +23,7 @@ vectorised! {
     }
 
     /// The squared distance, of differences in f64.
-    fn squared_distance<T: Element>(a: &[T], b: &[T]) -> f64 {
+    pub(crate) fn squared_distance<T: Element>(a: &[T], b: &[T]) -> f64 {
         let mut lanes = [0f64; LANES];
         for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
             for ((sum, x), y) in lanes.iter_mut().zip(a).zip(b) {
@@ -51,7 +52,9 @@ pub struct PairwiseSimilarity<'a, T> {
     queries: Rows<'a, T>,
     gallery: Rows<'a, T>,
     measure: Measure,
-    /// |row|^2
+    /// The sides at another scale, for cosines of rows whose squares f64 does not hold.
+    scaled: Option<Moved<T>>,
+    /// |row|^2 of the sides that are compared
     query_squares: Vec<f64>,
     gallery_squares: Vec<f64>,
 }
@@ -59,22 +62,43 @@ pub struct PairwiseSimilarity<'a, T> {
 impl<'a, T: Element> PairwiseSimilarity<'a, T> {
     /// Of two sides of one width.
     pub fn new(queries: Rows<'a, T>, gallery: Rows<'a, T>, measure: Measure) -> Self {
-        let squares = |side: Rows<T>| (0..side.len()).into_par_iter().map(|i| dot(side.row(i), side.row(i))).collect();
-        Self { queries, gallery, measure, query_squares: squares(queries), gallery_squares: squares(gallery) }
+        let squares = |side: Rows<T>| -> Vec<f64> {
+            (0..side.len()).into_par_iter().map(|i| dot(side.row(i), side.row(i))).collect()
+        };
+        let [query_squares, gallery_squares] = [queries, gallery].map(squares);
+        let plain = Self { queries, gallery, measure, scaled: None, query_squares, gallery_squares };
+        // Squares of f32 are numbers in f64.
+        let single = T::EPSILON > f64::EPSILON;
+        let fine = |squares: &[f64], side: Rows<T>| squares.iter().zip(0..).all(|(&s, i)| is_tame(s, side.row(i)));
+        if measure != Measure::Cosine
+            || single
+            || fine(&plain.query_squares, queries) && fine(&plain.gallery_squares, gallery)
+        {
+            return plain;
+        }
+        let scaled = Moved::to_scale(queries, gallery);
+        let [query_squares, gallery_squares] =
+            [scaled.queries(), scaled.gallery()].map(|side| squares(Rows::trusted(side, queries.width())));
+        Self { scaled: Some(scaled), query_squares, gallery_squares, ..plain }
     }
 
-    /// Of a query and a row of the gallery; a zero row has the cosine 0 with every row.
+    /// Of a query and a row of the gallery; a zero row has the cosine 0 with every row, and one of the same direction to the last
+    /// bit has 1.
     ///
     /// # Panics
     /// If a side does not have the row, as for slices.
     pub fn similarity(&self, query: usize, row: usize) -> f64 {
-        let (a, b) = (self.queries.row(query), self.gallery.row(row));
+        let (a, b) = match &self.scaled {
+            None => (self.queries.row(query), self.gallery.row(row)),
+            Some(scaled) => {
+                let width = self.queries.width();
+                (&scaled.queries()[query * width..][..width], &scaled.gallery()[row * width..][..width])
+            }
+        };
         match self.measure {
             Measure::Dot => dot(a, b),
             Measure::SquaredEuclidean => -squared_distance(a, b),
-            Measure::Cosine => {
-                cosine(dot(a, b), inverse(self.query_squares[query]), inverse(self.gallery_squares[row]))
-            }
+            Measure::Cosine => cosine(dot(a, b), self.query_squares[query], self.gallery_squares[row]),
         }
     }
 
@@ -92,24 +116,26 @@ impl<'a, T: Element> PairwiseSimilarity<'a, T> {
         query.or_else(|| (!tame(longest(&self.gallery_squares))).then_some(0))
     }
 
-    /// For every query, how far an entry that the tiles sum in `T` is from [`similarity`](Self::similarity) at most. Cosines
-    /// are taken to be products of rows that were rounded to length 1.
+    /// For every query, how far an entry that the tiles sum in `T` is from [`similarity`](Self::similarity) at most.
     ///
     /// A sum of n products in order is off by n u of the sum of their magnitudes at most, with the unit roundoff u; that sum
-    /// is at most the product of the lengths.
-    pub(crate) fn margins(&self) -> Vec<f64> {
+    /// is at most the product of the lengths. A row that is seen from elsewhere is off by u of its length there.
+    pub(crate) fn margins(&self, tiles: &Tiles<T>) -> Vec<f64> {
         let unit = T::EPSILON / 2.;
         let product = 1.02 * unit * product::roundings(self.queries.width()) as f64;
-        let longest = longest(&self.gallery_squares).sqrt();
+        let own = ([&self.query_squares[..], &self.gallery_squares[..]], false);
+        let ([queries, gallery], moved) = if self.measure == Measure::SquaredEuclidean { tiles.squares() } else { own };
+        let longest = longest(gallery).sqrt();
         let margin = |&square: &f64| match self.measure {
             Measure::Dot => product * square.sqrt() * longest,
             Measure::Cosine => product + 4. * unit,
             // Twice the product, then rounded itself: it is at most the squared sum of the lengths.
             Measure::SquaredEuclidean => {
-                2. * product * square.sqrt() * longest + 2. * unit * (square.sqrt() + longest).powi(2)
+                let roundings = if moved { 5. } else { 2. };
+                2. * product * square.sqrt() * longest + roundings * unit * (square.sqrt() + longest).powi(2)
             }
         };
-        self.query_squares.iter().map(margin).collect()
+        queries.iter().map(margin).collect()
     }
 }
 
@@ -135,7 +161,10 @@ impl<T: Element> Rows<'_, T> {
     }
 }
 
-/// One over the length whose square is given; 0 for a zero row.
-fn inverse(square: f64) -> f64 {
-    if square > 0. { 1. / square.sqrt() } else { 0. }
+/// The cosine by the inner product and both squares: of a row with itself it is 1, whatever is rounded.
+fn cosine(product: f64, row: f64, column: f64) -> f64 {
+    let both = row * column;
+    // Where the product of the squares is no number, their roots have one.
+    let lengths = if (1e-290..=1e290).contains(&both) { both.sqrt() } else { row.sqrt() * column.sqrt() };
+    if lengths > 0. { (product / lengths).clamp(-1., 1.) } else { 0. }
 }

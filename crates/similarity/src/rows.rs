@@ -82,3 +82,26 @@ impl<'a, T: Element> Rows<'a, T> {
         Ok(())
     }
 }
+
+/// Both sides in f64; one copy of a set that meets itself.
+pub(crate) struct Wide {
+    queries: Vec<f64>,
+    gallery: Option<Vec<f64>>,
+    width: usize,
+}
+
+impl Wide {
+    pub(crate) fn of<T: Element>(queries: Rows<T>, gallery: Rows<T>) -> Self {
+        let wide = |rows: Rows<T>| rows.as_slice().iter().map(|v| v.wide()).collect::<Vec<f64>>();
+        let itself = std::ptr::eq(queries.as_slice(), gallery.as_slice());
+        Self { queries: wide(queries), gallery: (!itself).then(|| wide(gallery)), width: queries.width() }
+    }
+
+    pub(crate) fn queries(&self) -> Rows<'_, f64> {
+        Rows::trusted(&self.queries, self.width)
+    }
+
+    pub(crate) fn gallery(&self) -> Rows<'_, f64> {
+        Rows::trusted(self.gallery.as_deref().unwrap_or(&self.queries), self.width)
+    }
+}

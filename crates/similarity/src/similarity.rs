@@ -11,8 +11,8 @@ use npair_types::Measure;
 /// A lazy view of the similarity matrix of two sets of embeddings: nothing is multiplied until something is asked for.
 ///
 /// # Shapes
-/// `queries` (Q, D) and `gallery` (G, D), f32 or f64, on one device; the matrix is (Q, G). On a GPU f16 and bf16 too, whose
-/// results are f32.
+/// `queries` (Q, D) and `gallery` (G, D), views too, on one device; the matrix is (Q, G). f32 and f64 are taken as they are, f16
+/// and bf16 are widened to f32 on the CPU and multiplied as they are on a GPU, where results are f32; whole numbers are refused.
 ///
 /// # Numerics
 /// On a GPU f32 sides are multiplied as [`with_precision`](Self::with_precision) says, and values are not looked at: what is
@@ -43,8 +43,7 @@ impl Similarity {
     /// The view.
     ///
     /// # Errors
-    /// [`Error::Shape`] or [`Error::DType`] if the sides are no matrices of one width and one float type, or of 16-bit floats
-    /// on the CPU.
+    /// [`Error::Shape`] or [`Error::DType`] if the sides are no matrices of one width and one float type.
     pub fn new(queries: &Tensor, gallery: &Tensor, measure: Measure) -> Result<Self> {
         let (_, d) = expect_matrix("queries", queries)?;
         let (g, gallery_d) = expect_matrix("gallery", gallery)?;
@@ -56,7 +55,11 @@ impl Similarity {
             let dtype = format!("{:?} with {:?} queries", gallery.dtype(), queries.dtype());
             return Err(Error::DType { what: "a gallery", dtype });
         }
-        Ok(Self { queries: queries.clone(), gallery: gallery.clone(), measure, precision: Precision::default() })
+        let side = |t: &Tensor| match t.dtype() {
+            DType::F16 | DType::BF16 if t.device().is_cpu() => t.to_dtype(DType::F32)?.contiguous(),
+            _ => t.contiguous(),
+        };
+        Ok(Self { queries: side(queries)?, gallery: side(gallery)?, measure, precision: Precision::default() })
     }
 
     /// The same, with f32 sides multiplied in this way on a GPU.
@@ -68,8 +71,9 @@ impl Similarity {
     /// pass. For looking at it, and for losses that need every entry.
     ///
     /// # Errors
-    /// Those of candle.
+    /// [`Error::NotFinite`] with the first bad row; those of candle.
     pub fn dense(&self) -> Result<Tensor> {
+        self.expect_finite_on_cpu()?;
         matrix(&self.queries, &self.gallery, self.measure)
     }
 
@@ -79,8 +83,9 @@ impl Similarity {
     /// To both sides.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless both sides have the same number of rows.
+    /// [`Error::Shape`] unless both sides have the same number of rows, [`Error::NotFinite`] with the first bad row.
     pub fn diagonal(&self) -> Result<Tensor> {
+        self.expect_finite_on_cpu()?;
         if self.queries.dim(0)? != self.gallery.dim(0)? {
             let (got, want) = (format!("{:?}", self.gallery.dims()), format!("{:?}", self.queries.dims()));
             return Err(Error::Shape { what: "gallery for a diagonal", got, want });
@@ -216,15 +221,15 @@ impl Similarity {
     /// The `k` nearest gallery rows of every query, exactly, on the sides' device; no gradient.
     ///
     /// # Shapes
-    /// Q lists of at most `k`; of f32 for sides of 16 bits.
+    /// Q lists of at most `k`, their similarity in f32.
     ///
     /// # Numerics
-    /// On the CPU as [`Rows::top_k`]; on a GPU products are those of [`with_precision`](Self::with_precision), their order is
+    /// On the CPU as [`Rows::top_k`], f64 sides in f64; on a GPU products are those of [`with_precision`](Self::with_precision), their order is
     /// exact, and equal ones come in the order of the gallery. Cosines of 16-bit sides are those of unit rows rounded to 16
     /// bits. More than some 2,900 neighbours (960 on Apple's) are searched on the CPU.
     ///
     /// # Errors
-    /// As [`Rows::top_k`].
+    /// As [`Rows::top_k`]; [`Error::Overflow`] too if f32 does not hold the similarity of f64 sides, which [`Rows::top_k`] returns.
     pub fn top_k(&self, k: usize, exclude: Exclude) -> Result<Neighbors<f32>> {
         let (rows, columns) = (self.queries.dim(0)?, self.gallery.dim(0)?);
         exclude.check(rows, columns)?;
@@ -236,9 +241,15 @@ impl Similarity {
                 return Ok(Neighbors::of_lists(found.places.to_vec2::<u32>()?, similarity));
             }
         }
-        let values = |t: &Tensor| t.detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
-        let (q, g) = (values(&self.queries)?, values(&self.gallery)?);
-        let width = self.queries.dim(1)?;
+        match self.queries.dtype() {
+            DType::F64 => self.top_k_on_cpu::<f64>(k, exclude)?.narrowed(),
+            _ => self.top_k_on_cpu::<f32>(k, exclude),
+        }
+    }
+
+    fn top_k_on_cpu<T: crate::Element>(&self, k: usize, exclude: Exclude) -> Result<Neighbors<T>> {
+        let values = |t: &Tensor| t.detach().to_dtype(T::DTYPE)?.flatten_all()?.to_vec1::<T>();
+        let (q, g, width) = (values(&self.queries)?, values(&self.gallery)?, self.queries.dim(1)?);
         Rows::new(&q, width)?.top_k(Rows::new(&g, width)?, self.measure, k, exclude)
     }
 
@@ -315,6 +326,15 @@ impl Similarity {
         };
         let (q, g) = as_products(&wide(&self.queries)?, &wide(&self.gallery)?, self.measure)?;
         Ok((q.contiguous()?, g.contiguous()?))
+    }
+
+    /// On a device nobody looks: it would have to be waited for.
+    fn expect_finite_on_cpu(&self) -> Result<()> {
+        if self.queries.device().is_cpu() {
+            expect_finite("queries", &self.queries)?;
+            expect_finite("gallery", &self.gallery)?;
+        }
+        Ok(())
     }
 
     fn reduce_to_mean(&self, kind: Kind, mask: &Mask, above_diagonal: bool) -> Result<Tensor> {

@@ -73,6 +73,27 @@ impl<T: Element> UnitRows<T> {
     }
 }
 
+/// Sides at length 1, whose inner products are cosines; one copy of a set that meets itself.
+pub(crate) struct UnitSides<T> {
+    queries: UnitRows<T>,
+    gallery: Option<UnitRows<T>>,
+}
+
+impl<T: Element> UnitSides<T> {
+    pub(crate) fn of(queries: Rows<T>, gallery: Rows<T>) -> Self {
+        let itself = std::ptr::eq(queries.as_slice(), gallery.as_slice());
+        Self { queries: UnitRows::new(queries), gallery: (!itself).then(|| UnitRows::new(gallery)) }
+    }
+
+    pub(crate) fn queries(&self) -> Rows<'_, T> {
+        self.queries.rows()
+    }
+
+    pub(crate) fn gallery(&self) -> Rows<'_, T> {
+        self.gallery.as_ref().unwrap_or(&self.queries).rows()
+    }
+}
+
 /// Writes the row at length 1; returns 1 / length.
 fn to_unit<T: Element>(row: &[T], unit: &mut [T]) -> f64 {
     let largest = row.iter().fold(0f64, |most, v| most.max(v.wide().abs()));

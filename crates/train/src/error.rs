@@ -81,8 +81,27 @@ fn listed(names: &[String]) -> String {
     if more == 0 { first } else { format!("{first} and {more} more") }
 }
 
-/// Result of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+// What has no variant of its own came through one that has.
+impl From<npair_data::Error> for Error {
+    fn from(error: npair_data::Error) -> Self {
+        Self::Evaluate(error.into())
+    }
+}
+
+impl From<npair_metrics::Error> for Error {
+    fn from(error: npair_metrics::Error) -> Self {
+        Self::Evaluate(error.into())
+    }
+}
+
+impl From<npair_similarity::Error> for Error {
+    fn from(error: npair_similarity::Error) -> Self {
+        Self::Evaluate(error.into())
+    }
+}
+
+/// Result of this crate; with a second parameter it is the standard one, so that a glob import takes nothing away.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn file(path: &Path, why: impl std::fmt::Display) -> Self {

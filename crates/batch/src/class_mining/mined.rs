@@ -41,6 +41,8 @@ pub struct Candidates {
 pub(crate) struct MinedClasses {
     sets: CandidateSets,
     miner: Box<dyn ClassMiner>,
+    /// N, the classes of a batch.
+    n: usize,
     state: State,
 }
 
@@ -81,7 +83,7 @@ impl MinedClasses {
         }
         let cyclic = Cyclic::new(classes);
         let state = State { cyclic, candidates: Vec::new(), prototypes: None, left: 0, last: None };
-        Ok(Self { sets, miner, state })
+        Ok(Self { sets, miner, n, state })
     }
 
     /// The choice of the last batch.
@@ -155,7 +157,7 @@ impl MinedClasses {
         if later.miner != self.miner.name() {
             return Err(Error::State(format!("it is of the {}, not of the {}", later.miner, self.miner.name())));
         }
-        later.state.check(&self.sets, classes)?;
+        later.state.check(&self.sets, self.n, classes)?;
         self.miner.restore(&later.of_miner)?;
         self.state = later.state;
         Ok(())
@@ -163,8 +165,8 @@ impl MinedClasses {
 }
 
 impl State {
-    /// An error unless this can be a state of mining with these sets.
-    fn check(&self, sets: &CandidateSets, classes: usize) -> Result<()> {
+    /// An error unless this can be a state of mining `n` classes with these sets.
+    fn check(&self, sets: &CandidateSets, n: usize, classes: usize) -> Result<()> {
         let wrong = |why: &str| Err(Error::State(why.to_owned()));
         let mut places = self.candidates.clone();
         places.sort_unstable();
@@ -174,6 +176,13 @@ impl State {
         }
         if places.len() != self.candidates.len() {
             return wrong("a class is a candidate twice");
+        }
+        let drawn = sets.candidates.min(classes);
+        if !self.candidates.is_empty() && self.candidates.len() != drawn {
+            return wrong("it has another number of candidates");
+        }
+        if let Some(last) = &self.last {
+            last.check("the miner", n, drawn).map_err(|e| Error::State(e.to_string()))?;
         }
         if self.left > sets.refresh {
             return wrong("more batches are left than a set of candidates gives");

@@ -1,5 +1,6 @@
+use crate::tuple_mining::to_f32;
 use crate::{Error, Result};
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use npair_types::{ClassId, Measure};
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +45,8 @@ impl Prototypes {
     /// as they are, and inner products compare them.
     ///
     /// # Errors
-    /// [`Error::Prototypes`] if the number of rows is no positive multiple of C, [`Error::NotFinite`] naming the class.
+    /// [`Error::Prototypes`] if the number of rows is no positive multiple of C, [`Error::DType`] if they are whole numbers,
+    /// [`Error::NotFinite`] naming the class.
     pub fn new(classes: &[ClassId], embeddings: &Tensor, measure: Measure) -> Result<Self> {
         let c = classes.len();
         let fits = match *embeddings.dims() {
@@ -54,7 +56,7 @@ impl Prototypes {
         let Some((per_class, width)) = fits else {
             return Err(Error::Prototypes { got: embeddings.dims().to_vec(), want: format!("({c} E, D) with E >= 1") });
         };
-        let mut values = embeddings.detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        let mut values = to_f32(&embeddings.detach())?.flatten_all()?.to_vec1::<f32>()?;
         if let Some(at) = values.iter().position(|v| !v.is_finite()) {
             return Err(Error::NotFinite { class: classes[at / (per_class * width)] });
         }

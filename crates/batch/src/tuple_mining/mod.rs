@@ -12,6 +12,8 @@ mod mined;
 mod multi_similarity;
 mod semi_hard;
 
+pub(crate) use anchor::to_f32;
+
 pub use all_triplets::{AllTriplets, AllTripletsSettings};
 pub use angular::{AngularMiner, AngularMinerSettings};
 pub use batch_hard::{BatchHard, BatchHardSettings};

@@ -39,14 +39,14 @@ pub struct Gradients {
 }
 
 impl Gradients {
-    /// Adds the gradient that `find` computes to that of a node; `find` is called only if the node wants one.
+    /// Adds the gradient that `find` computes to that of a node; `find` is called only if the node wants one. What it was made of is
+    /// not kept.
     ///
     /// # Errors
     /// Those of `find`.
     pub fn add(&mut self, id: NodeId, find: impl FnOnce() -> Result<Tensor>) -> Result<()> {
         let NodeId(Some(at)) = id else { return Ok(()) };
-        let grad = find()?;
-        debug_assert!(!grad.track_op(), "a gradient that keeps what it was made of");
+        let grad = find()?.detach();
         let slot = &mut self.nodes[at];
         *slot = Some(match slot.take() {
             None => grad,
@@ -55,7 +55,8 @@ impl Gradients {
         Ok(())
     }
 
-    /// Adds the gradient that `find` computes to that of a parameter; `find` is called only if the parameter trains.
+    /// Adds the gradient that `find` computes to that of a parameter; `find` is called only if the parameter trains. What it was made
+    /// of is not kept.
     ///
     /// # Errors
     /// Those of `find`.
@@ -63,8 +64,7 @@ impl Gradients {
         if !parameter.trains() {
             return Ok(());
         }
-        let grad = find()?;
-        debug_assert!(!grad.track_op(), "a gradient that keeps what it was made of");
+        let grad = find()?.detach();
         let sum = match self.parameters.remove(&parameter.id()) {
             None => grad,
             Some(sum) => self.backend.add(&sum, &grad)?,

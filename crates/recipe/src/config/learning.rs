@@ -97,7 +97,9 @@ impl OptimizerConfig {
         let Self { learning_rate, betas, epsilon, momentum, weight_decay, .. } = *self;
         Ok(match self.name {
             OptimizerName::Adam => Box::new(Adam::new(AdamSettings { learning_rate, betas, epsilon, weight_decay })?),
-            OptimizerName::Sgd => Box::new(Sgd::new(SgdSettings { learning_rate, momentum, weight_decay })?),
+            OptimizerName::Sgd => {
+                Box::new(Sgd::new(SgdSettings { learning_rate, momentum, weight_decay, ..Default::default() })?)
+            }
         })
     }
 

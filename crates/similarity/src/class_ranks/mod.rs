@@ -4,9 +4,12 @@
 mod counts;
 
 use crate::pairwise::PairwiseSimilarity;
+use crate::rows::Wide;
+use crate::seen_from::center;
 use crate::sweep::{Stop, Sweep};
 use crate::tiles::{Tiles, blocks};
-use crate::{Element, Error, Exclude, Result, Rows, UnitRows};
+use crate::unit::UnitSides;
+use crate::{Element, Error, Exclude, Result, Rows};
 use counts::{Counts, Target};
 use npair_types::{ClassIndex, Labels, Measure};
 use rayon::prelude::*;
@@ -78,12 +81,8 @@ impl<T: Element> Rows<'_, T> {
         {
             return Ok(found);
         }
-        let wide = |rows: Self| rows.as_slice().iter().map(|v| v.wide()).collect::<Vec<f64>>();
-        let (itself, width) = (std::ptr::eq(self.as_slice(), gallery.as_slice()), self.width());
-        let queries = wide(self);
-        let other = (!itself).then(|| wide(gallery));
-        let (queries, other) = (Rows::trusted(&queries, width), other.as_deref().unwrap_or(&queries));
-        classes.in_double(queries, Rows::trusted(other, width), measure, TARGETS, &f)
+        let wide = Wide::of(self, gallery);
+        classes.in_double(wide.queries(), wide.gallery(), measure, TARGETS, &f)
     }
 }
 
@@ -135,7 +134,13 @@ impl<'a> Classes<'a> {
         if measure != Measure::Cosine && !pairs.is_tame() {
             return Ok(None);
         }
-        let margins = pairs.margins();
+        let skip = |query: usize, row: usize| self.skips(query, row);
+        let unit = (measure == Measure::Cosine).then(|| UnitSides::of(queries, gallery));
+        let sweep = match &unit {
+            Some(unit) => Sweep::new(unit.queries(), unit.gallery(), Measure::Dot, skip),
+            None => Sweep::new(queries, gallery, measure, skip),
+        };
+        let margins = pairs.margins(&sweep.tiles);
         let targets = |range: &Range<usize>| -> Vec<Target> {
             let of = |query| self.targets(query).map(move |row| (query, row));
             let near = |(query, row)| Target { similarity: pairs.similarity(query, row), row: row as u32 };
@@ -146,17 +151,7 @@ impl<'a> Classes<'a> {
         let exact = |query: usize, row: usize| pairs.similarity(query, row);
         let limit = queries.len() * gallery.len() / unsure.max(1);
         let mut counts = Counts::new(0, &self.counts, targets, margins, Some((&exact, limit)));
-        let skip = |query: usize, row: usize| self.skips(query, row);
-        let found = match measure {
-            Measure::Cosine => {
-                let unit = UnitRows::new(queries);
-                let other = (!std::ptr::eq(queries.as_slice(), gallery.as_slice())).then(|| UnitRows::new(gallery));
-                let gallery = other.as_ref().map_or(unit.rows(), |other| other.rows());
-                Sweep::new(unit.rows(), gallery, Measure::Dot, skip).run(&mut counts)
-            }
-            _ => Sweep::new(queries, gallery, measure, skip).run(&mut counts),
-        };
-        match found {
+        match sweep.run(&mut counts) {
             Ok(()) => Ok(Some(counts.map(f))),
             // Not finite in f32: f64 may reach further.
             Err(_) => Ok(None),
@@ -173,6 +168,9 @@ impl<'a> Classes<'a> {
         f: &(impl Fn(usize, &[usize]) -> R + Sync),
     ) -> Result<Vec<R>> {
         let mut results = Vec::with_capacity(queries.len());
+        // One for all parts: the same pair has to have the same bits in each.
+        let center = center(queries, gallery, measure);
+        let view = (measure, center.as_deref());
         while results.len() < queries.len() {
             let start = results.len();
             // At least one query, however many targets it has.
@@ -187,11 +185,12 @@ impl<'a> Classes<'a> {
             } else {
                 Rows::trusted(queries.range(wave.clone()), queries.width())
             };
-            let targets = self.in_tiles(wave.clone(), queries, gallery, measure)?;
+            let targets = self.in_tiles(wave.clone(), queries, gallery, view)?;
             let margins = vec![0.; wave.len()];
             let mut counts = Counts::new(start, &self.counts[wave.clone()], targets, margins, None);
             let skip = |query: usize, row: usize| self.skips(start + query, row);
-            Sweep::new(part, gallery, measure, skip).run(&mut counts).map_err(|stop| match stop {
+            let tiles = Tiles::seen_from(part, gallery, measure, center.as_deref());
+            Sweep::of_tiles(tiles, part, gallery, skip).run(&mut counts).map_err(|stop| match stop {
                 Stop::Overflow(row) => Error::Overflow { row: start + row, dtype: "f64" },
                 Stop::Given => Error::Overflow { row: start, dtype: "f64" },
             })?;
@@ -207,7 +206,7 @@ impl<'a> Classes<'a> {
         wave: Range<usize>,
         queries: Rows<f64>,
         gallery: Rows<f64>,
-        measure: Measure,
+        (measure, center): (Measure, Option<&[f64]>),
     ) -> Result<Vec<Target>> {
         let width = queries.width();
         let mut own = vec![Vec::new(); self.index.len()];
@@ -217,7 +216,8 @@ impl<'a> Classes<'a> {
             let rows: Vec<usize> = self.index.examples(place).iter().map(|row| row.0).collect();
             let gathered = |side: Rows<f64>, of: &[usize]| of.iter().flat_map(|&i| side.row(i)).copied().collect();
             let (left, right): (Vec<f64>, Vec<f64>) = (gathered(queries, &own), gathered(gallery, &rows));
-            let tiles = Tiles::new(Rows::trusted(&left, width), Rows::trusted(&right, width), measure);
+            let (left, right) = (Rows::trusted(&left, width), Rows::trusted(&right, width));
+            let tiles = Tiles::seen_from(left, right, measure, center);
             let (packed, mut buffer, mut found) = (tiles.packed(0..rows.len()), Vec::new(), Vec::new());
             for part in blocks(own.len(), QUERIES) {
                 tiles.tiles(part, 0, &packed, &mut buffer, |tile| {

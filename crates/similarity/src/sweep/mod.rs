@@ -88,8 +88,15 @@ pub(crate) struct Sweep<'a, T, S> {
 }
 
 impl<'a, T: Element, S: Fn(usize, usize) -> bool + Sync> Sweep<'a, T, S> {
+    /// In f32 whoever gathers knows how far values may be from the similarity, and looks at near rows again.
     pub(crate) fn new(queries: Rows<'a, T>, gallery: Rows<'a, T>, measure: Measure, skip: S) -> Self {
-        Self { tiles: Tiles::new(queries, gallery, measure), queries, gallery, skip }
+        Self::of_tiles(Tiles::new(queries, gallery, measure), queries, gallery, skip)
+    }
+
+    /// The same of given tiles of these sides.
+    pub(crate) fn of_tiles(tiles: Tiles<'a, T>, queries: Rows<'a, T>, gallery: Rows<'a, T>, skip: S) -> Self {
+        let tiles = if T::EPSILON > f64::EPSILON { tiles.unrefined() } else { tiles };
+        Self { tiles, queries, gallery, skip }
     }
 
     /// Every query looks once at everything. Of a set that meets itself every product is taken once, for both its rows.

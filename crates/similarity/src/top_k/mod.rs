@@ -3,9 +3,13 @@
 mod candidates;
 mod search;
 
+use crate::pairwise::PairwiseSimilarity;
+use crate::rows::Wide;
+use crate::sweep::Stop;
+use crate::unit::UnitSides;
 use crate::{Element, Error, Result, Rows};
 use npair_types::{ExampleId, Measure};
-use search::Search;
+use search::{Lists, Search, overflowed};
 
 /// What a search leaves out.
 #[derive(Debug, Clone, Copy, Default)]
@@ -89,6 +93,13 @@ impl<T: Element> Neighbors<T> {
         all
     }
 
+    /// The same with similarity in f32.
+    pub(crate) fn narrowed(self) -> Result<Neighbors<f32>> {
+        let similarity = self.similarity.iter().map(|v| v.wide() as f32).collect();
+        let (starts, indices, similarity) = finite((self.starts, self.indices, similarity))?;
+        Ok(Neighbors { starts, indices, similarity })
+    }
+
     /// Number of queries.
     pub fn len(&self) -> usize {
         self.starts.len() - 1
@@ -120,18 +131,22 @@ impl<T: Element> Rows<'_, T> {
     /// The `k` nearest rows of `gallery` for every row of `self`, exactly.
     ///
     /// The matrix is streamed in tiles. A set searched in itself (the same slice on both sides) has every product taken once
-    /// for both its rows. Memory beyond the result: 54 candidates a query, or a fifth of the result if that is more; and a
-    /// copy of the gallery, in pieces if it is larger than 128 MiB.
+    /// for both its rows. Memory beyond the result: 54 candidates a query, or a fifth of the result if that is more; a
+    /// copy of the gallery, in pieces if it is larger than 128 MiB; and one of each side for cosines in f32, or for squared
+    /// distances far from the origin.
     ///
     /// # Shapes
     /// `self` (Q, D), `gallery` (G, D); the result has Q lists of at most `k`.
     ///
     /// # Numerics
-    /// Products are summed in `T`; rows that tie to the last bit come in the order of the gallery.
+    /// The nearest are those by similarity in f64, wherever the rows lie. For f32 products in f32 choose the candidates, with all
+    /// that such products cannot tell from them, and the candidates are compared in f64; where that would be every 32nd of all
+    /// pairs, or lengths are below 1e-12 or above 1e12, all is done in f64. What is returned is the similarity in f64, rounded to
+    /// `T`. Rows that tie to the last bit come in the order of the gallery. The same for any number of threads.
     ///
     /// # Errors
     /// [`Error::Shape`] if the widths differ, `k` is 0, the gallery has more than `u32::MAX` rows or the ids of `exclude`
-    /// do not fit; [`Error::Overflow`] if products of finite rows are not finite.
+    /// do not fit; [`Error::Overflow`] if similarities of finite rows are not finite in `T`.
     ///
     /// # Examples
     /// ```
@@ -150,8 +165,53 @@ impl<T: Element> Rows<'_, T> {
             let got = format!("k = {k} of {} rows", gallery.len());
             return Err(Error::Shape { what: "top-k", got, want: "k >= 1 of at most 4294967295 rows".to_owned() });
         }
-        let lists = Search { queries: self, gallery, measure, exclude }.run(k.min(gallery.len().max(1)));
-        let (starts, indices, similarity) = lists.map_err(|row| Error::Overflow { row, dtype: T::NAME })?;
+        let k = k.min(gallery.len().max(1));
+        let (starts, indices, similarity) = match T::EPSILON > f64::EPSILON {
+            true => in_single(self, gallery, measure, k, exclude)?,
+            false => {
+                let lists = Search { queries: self, gallery, measure, exclude, pairs: None }.run(k);
+                lists.map_err(|stop| overflow(stop, T::NAME))?
+            }
+        };
         Ok(Neighbors { starts, indices, similarity })
+    }
+}
+
+fn overflow(stop: Stop, dtype: &'static str) -> Error {
+    Error::Overflow { row: overflowed(stop), dtype }
+}
+
+/// The lists of f32 sides: candidates by products in f32, decided in f64.
+fn in_single<T: Element>(
+    queries: Rows<T>,
+    gallery: Rows<T>,
+    measure: Measure,
+    k: usize,
+    exclude: Exclude,
+) -> Result<Lists<T>> {
+    let pairs = PairwiseSimilarity::new(queries, gallery, measure);
+    let unit = (measure == Measure::Cosine).then(|| UnitSides::of(queries, gallery));
+    if unit.is_some() || pairs.is_tame() {
+        let (queries, gallery, measure) = match &unit {
+            Some(unit) => (unit.queries(), unit.gallery(), Measure::Dot),
+            None => (queries, gallery, measure),
+        };
+        let search = Search { queries, gallery, measure, exclude, pairs: Some(&pairs) };
+        // Too much that f32 cannot tell, or products that are not finite in it: f64 may reach further.
+        if let Ok(lists) = search.run(k) {
+            return finite(lists);
+        }
+    }
+    let wide = Wide::of(queries, gallery);
+    let search = Search { queries: wide.queries(), gallery: wide.gallery(), measure, exclude, pairs: None };
+    let (starts, indices, similarity) = search.run(k).map_err(|stop| overflow(stop, "f64"))?;
+    finite((starts, indices, similarity.into_iter().map(T::narrow).collect()))
+}
+
+/// The lists, unless a similarity is none of the number type's.
+fn finite<T: Element>(lists: Lists<T>) -> Result<Lists<T>> {
+    match lists.2.iter().position(|v| !v.wide().is_finite()) {
+        Some(at) => Err(Error::Overflow { row: lists.0.partition_point(|&start| start <= at) - 1, dtype: T::NAME }),
+        None => Ok(lists),
     }
 }

@@ -15,7 +15,7 @@ mod tests;
 pub use adam::{Adam, AdamSettings};
 pub use groups::ParameterGroup;
 pub(crate) use groups::{is_below, unknown};
-pub use sgd::{Sgd, SgdSettings};
+pub use sgd::{Decay, Sgd, SgdSettings};
 pub use updater::{Moved, Updater};
 
 use crate::Result;

@@ -14,14 +14,20 @@ pub(super) struct Cell<'a, 'm> {
     pub(super) memory: &'a mut [&'m mut [f32]],
     /// What the gradient is multiplied by.
     pub(super) scale: f64,
-    /// What weight decay leaves of the value.
+    /// What decoupled weight decay leaves of the value.
     pub(super) keep: f64,
+    /// How much of the value a coupled one adds to the gradient.
+    pub(super) pull: f64,
 }
 
 /// How a step moves a variable.
 pub(super) trait Rule: Send + Sync {
     /// Names of the values remembered per entry.
     fn memory(&self) -> &'static [&'static str];
+    /// Whether weights decay through the gradient.
+    fn couples_decay(&self) -> bool {
+        false
+    }
     /// Moves a part at learning rate `rate`; `step` counts from 1.
     fn update(&self, cell: Cell, rate: f64, step: u64);
     /// The same of a whole variable on a device: the new value, and the memory in its place.
@@ -55,13 +61,14 @@ impl<R: Rule> Ruled<R> {
 
     pub(super) fn update(&mut self, at: usize, var: &Var, grad: &Tensor, with: Update) -> Result<()> {
         let Update { gradient_scale: scale, learning_rate: rate, weight_decay } = with;
-        let (keep, steps, rule) = (1. - rate * weight_decay, self.steps, &self.rule);
+        let (steps, rule) = (self.steps, &self.rule);
+        let (keep, pull) = if rule.couples_decay() { (1., weight_decay) } else { (1. - rate * weight_decay, 0.) };
         match &mut self.memory[at] {
             Memory::Host(memory) => slices::change(var, grad, memory, &|value, grad, memory| {
-                rule.update(Cell { value, grad, memory, scale, keep }, rate, steps);
+                rule.update(Cell { value, grad, memory, scale, keep, pull }, rate, steps);
             })?,
             Memory::Device(memory) => {
-                let whole = Whole { value: &var.as_detached_tensor(), grad, memory, scale, keep };
+                let whole = Whole { value: &var.as_detached_tensor(), grad, memory, scale, keep, pull };
                 var.set(&rule.update_whole(whole, rate, steps)?)?;
             }
         }

@@ -10,8 +10,10 @@ pub(super) struct Whole<'a> {
     pub(super) memory: &'a mut [Tensor],
     /// What the gradient is multiplied by.
     pub(super) scale: f64,
-    /// What weight decay leaves of the value.
+    /// What decoupled weight decay leaves of the value.
     pub(super) keep: f64,
+    /// How much of the value a coupled one adds to the gradient.
+    pub(super) pull: f64,
 }
 
 /// The sum of the squares of all gradients: on the CPU in f64, from a device by one read.

@@ -89,7 +89,7 @@ composed!(Sgd);
 fn made(vars: Vec<(String, Var)>, config: Config) -> Result<Updater> {
     let Config { learning_rate, betas, momentum, weight_decay, .. } = config;
     let adam = || Adam::new(AdamSettings { learning_rate, betas, weight_decay, ..AdamSettings::default() });
-    let sgd = || Sgd::new(SgdSettings { learning_rate, momentum, weight_decay });
+    let sgd = || Sgd::new(SgdSettings { learning_rate, momentum, weight_decay, ..Default::default() });
     let optimizer: Box<dyn Optimizer> = match (config.name, config.composed) {
         (Name::Adam, false) => Box::new(adam()?),
         (Name::Adam, true) => Box::new(Composed(adam()?)),
@@ -268,5 +268,55 @@ fn settings_outside_their_range_are_said() {
         (Config { betas: [0.9, 1.], ..Config::default() }, "betas"),
     ] {
         assert!(made(Vec::new(), config).err().unwrap().to_string().contains(want));
+    }
+}
+
+#[test]
+fn variables_that_are_not_of_f32_are_refused_by_name() {
+    for dtype in [DType::F64, DType::BF16] {
+        let x = Var::zeros((2, 2), dtype, &Device::Cpu).unwrap();
+        let said =
+            Updater::new(vec![("head.weight".into(), x)], Sgd::new(SgdSettings::default()).unwrap()).err().unwrap();
+        assert!(said.to_string().contains(&format!("head.weight is {dtype:?}")), "{said}");
+    }
+}
+
+/// Both ways of decay against the formulas of PyTorch's `SGD` (coupled) and of the decoupled one, on slices and on tensors.
+#[test]
+fn weights_decay_beside_the_velocity_or_through_it() {
+    let (rate, momentum, weight_decay) = (0.1, 0.9, 0.5);
+    for decay in [Decay::Decoupled, Decay::Coupled] {
+        for composed in [false, true] {
+            let x = Var::new(&[[2f32]], &Device::Cpu).unwrap();
+            let bias = Var::new(&[2f32], &Device::Cpu).unwrap();
+            let sgd = Sgd::new(SgdSettings { learning_rate: rate, momentum, weight_decay, decay }).unwrap();
+            let vars = vec![("x".to_owned(), x.clone()), ("b".to_owned(), bias.clone())];
+            let mut updater = match composed {
+                true => Updater::new(vars, Composed(sgd)).unwrap(),
+                false => Updater::new(vars, sgd).unwrap(),
+            };
+            let (mut want, mut velocity, mut of_bias, mut free) = (2f64, 0f64, 2f64, 0f64);
+            for _ in 0..5 {
+                let loss = (x.sum_all().unwrap() + bias.sum_all().unwrap()).unwrap();
+                updater.add(&loss.backward().unwrap()).unwrap();
+                updater.step(1.).unwrap();
+                match decay {
+                    Decay::Coupled => {
+                        velocity = momentum * velocity + 1. + weight_decay * want;
+                        want -= rate * velocity;
+                    }
+                    Decay::Decoupled => {
+                        velocity = momentum * velocity + 1.;
+                        want = want * (1. - rate * weight_decay) - rate * velocity;
+                    }
+                }
+                free = momentum * free + 1.;
+                of_bias -= rate * free;
+                let got = f64::from(x.to_vec2::<f32>().unwrap()[0][0]);
+                assert!((got - want).abs() <= 1e-5, "{decay:?} {composed}: {got} {want}");
+                // A bias does not decay.
+                assert!((f64::from(bias.to_vec1::<f32>().unwrap()[0]) - of_bias).abs() <= 1e-5);
+            }
+        }
     }
 }

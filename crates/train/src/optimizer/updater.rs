@@ -50,7 +50,8 @@ impl Updater {
     /// The same with groups, and with clipping of the whole gradient's Euclidean norm at `clip_norm`; 0 for none.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a group begins no name or a number is out of range, and those of the optimizer.
+    /// [`Error::Setting`](crate::Error::Setting) if a variable is not of f32, a group begins no name or a number is out of range, and
+    /// those of the optimizer.
     pub fn with(
         vars: Vec<(String, Var)>,
         mut optimizer: Box<dyn Optimizer>,
@@ -58,6 +59,11 @@ impl Updater {
         clip_norm: f64,
     ) -> Result<Self> {
         in_range("optimizer.clip_norm", clip_norm, 0., f64::MAX)?;
+        if let Some((name, var)) = vars.iter().find(|(_, var)| var.dtype() != DType::F32) {
+            let why =
+                format!("moves variables of f32, but {name} is {:?}: make the network in DType::F32", var.dtype());
+            return Err(crate::Error::Setting { setting: "optimizer", why });
+        }
         let scales = groups::scales(&vars, groups)?;
         optimizer.attach(&vars)?;
         let sums = vec![None; vars.len()];
