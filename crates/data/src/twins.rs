@@ -153,7 +153,7 @@ mod tests {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
         let coarse: Vec<u8> = (0..64).map(|_| rng.random()).collect();
         let pixels = (0..side * side).map(|i| coarse[(i / side * 8 / side * 8 + i % side * 8 / side) as usize]);
-        Picture::new(side, side, 1, pixels.collect()).unwrap()
+        Picture::new(side, side, 1, pixels.collect::<Vec<u8>>()).unwrap()
     }
 
     #[test]
@@ -162,7 +162,8 @@ mod tests {
         // 200: the same pixels as 3; 201: 5 in another size; 202: 7 with every pixel a little off.
         pictures.push(noise(3, 48));
         pictures.push(noise(5, 96));
-        let off = pictures[7].pixels().iter().enumerate().map(|(i, &v)| v.saturating_add((i % 3) as u8)).collect();
+        let off: Vec<u8> =
+            pictures[7].pixels().iter().enumerate().map(|(i, &v)| v.saturating_add((i % 3) as u8)).collect();
         pictures.push(Picture::new(48, 48, 1, off).unwrap());
         // Blank ones are not one picture.
         pictures.extend((0..3).map(|v| Picture::new(48, 48, 1, vec![250 + v; 48 * 48]).unwrap()));

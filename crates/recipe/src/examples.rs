@@ -137,7 +137,7 @@ impl Examples {
     }
 
     /// The examples in the order, and of the classes, that a record has them in.
-    pub(crate) fn as_recorded(self, order: Vec<ExampleId>, record: &SplitRecord) -> Result<Self> {
+    pub(crate) fn in_order(self, order: Vec<ExampleId>, record: &SplitRecord) -> Result<Self> {
         let labels: Vec<ClassId> = record.rows().iter().map(|row| row.label).collect();
         let as_they_are = order.len() == self.data().len() && order.iter().enumerate().all(|(at, id)| at == id.0);
         if as_they_are && labels == self.data().labels().as_slice() {

@@ -81,7 +81,7 @@ pub(crate) fn go_on(config: &Config, folder: &Path) -> Result<Splits> {
     };
     let note =
         compared.differences().map(|said| format!("{said}; the run goes on with the examples that it began with"));
-    let examples = examples.as_recorded(order, &record)?;
+    let examples = examples.in_order(order, &record)?;
     let sides: Vec<_> = record.rows().iter().map(|row| Some(row.side)).collect();
     let mut splits = examples.splits(&config.data, &sides)?;
     splits.notes.extend(note);

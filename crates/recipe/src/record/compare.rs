@@ -100,7 +100,7 @@ impl Compared<'_> {
             }
             if names.contains_key(name.as_str()) { changed.push(name) } else { new.push(name) }
         }
-        let is_changed = |row: &RecordRow| changed.iter().any(|name| *name == row.name);
+        let is_changed = |row: &RecordRow| changed.contains(&row.name);
         let gone: Vec<String> = self.gone().into_iter().filter(|r| !is_changed(r)).map(|r| r.name.clone()).collect();
         let mut said = Vec::new();
         for (what, which) in [("new", &new), ("gone", &gone), ("of other content", &changed)] {
