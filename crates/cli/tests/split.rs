@@ -240,3 +240,21 @@ fn the_same_picture_twice_is_found_by_check_also_in_another_encoding() {
     let said = ok(&["data", "check", "csv=data/list.csv"], dir);
     assert!(said.contains("1 pairs are one picture, on two sides of the split"), "{said}");
 }
+
+#[test]
+fn folders_named_by_the_sides_of_a_split_are_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for (side, first, count) in [("train", 0, 20), ("test", 20, 8)] {
+        for (class, number) in (first..first + count).flat_map(|class| (0..4).map(move |number| (class, number))) {
+            picture(&dir.join(format!("data/{side}/c{class:03}/{number}.png")), class, number);
+        }
+    }
+    let said = train(dir, "data", "run", &[]);
+    assert!(said.contains("the sides that the folders are named by"), "{said}");
+    assert_eq!(judged(dir, &["run"])["classes"], 8);
+    assert!(recorded(&dir.join("run"), "test").iter().all(|(_, example)| example.contains("/test/")));
+    // Said otherwise, the sides are two classes.
+    let text = fails(&["train", "--data", "data", "--out", "two", "--set", "data.levels=9"], dir, 3);
+    assert!(text.contains("data"), "{text}");
+}

@@ -27,7 +27,10 @@ pub fn open_source(config: &DataConfig) -> Result<Arc<dyn Dataset>> {
         DataSource::WebFace(path) => Arc::new(WebFace::open(path)?),
         DataSource::Lfw(path) => Arc::new(Lfw::open(path)?),
         DataSource::Csv(path) => Arc::new(OmlCsv::open(path)?),
-        DataSource::Folder(path) => Arc::new(ImageFolder::open(path)?),
+        DataSource::Folder(path) => match config.levels {
+            Some(levels) => Arc::new(ImageFolder::with_levels(path, levels)?),
+            None => Arc::new(ImageFolder::open(path)?),
+        },
         DataSource::Vectors { .. } => {
             let why = "holds vectors, but pictures are needed here".to_owned();
             return Err(Error::Setting { setting: "data.source", why });
@@ -62,12 +65,12 @@ impl Examples {
     /// The same for what needs no labels: pictures in no class folders, a single one, vectors without labels.
     pub(crate) fn open_unlabeled(config: &Config, pipeline: Option<&Pipeline>) -> Result<Self> {
         match &config.data.source {
-            DataSource::Folder(path) => match ImageFolder::open(path) {
-                Ok(folder) => Self::pictures(config, pipeline, Arc::new(folder)),
-                Err(npair_data::Error::Dataset { .. }) | Err(npair_data::Error::Read { .. }) => {
+            DataSource::Folder(path) => match open_source(&config.data) {
+                Ok(folder) => Self::pictures(config, pipeline, folder),
+                Err(Error::Data(npair_data::Error::Dataset { .. } | npair_data::Error::Read { .. })) => {
                     Self::pictures(config, pipeline, Arc::new(LoosePictures::open(path)?))
                 }
-                Err(other) => Err(other.into()),
+                Err(other) => Err(other),
             },
             DataSource::Vectors { vectors, labels: None } => {
                 let mut file = Vectors::read(vectors)?;

@@ -6,6 +6,7 @@ use crate::{Error, Result};
 use npair_backbones::{BackboneConfig, InputSpec};
 use npair_data::{Amount, Channels, Dataset, PipelineConfig, SplitConfig};
 use npair_evaluate::Inputs;
+use npair_types::ExampleId;
 
 /// From so many classes on the usual split has room: a tenth of them and two to choose by.
 const ROOM: usize = 20;
@@ -24,6 +25,11 @@ pub(crate) fn split(draft: &mut Draft, data: &dyn Dataset) -> Option<String> {
     }
     let index = data.class_index();
     let classes = index.len();
+    if data.official(ExampleId(0)).is_some() {
+        let val = if classes >= ROOM { Amount::Fraction(0.1) } else { Amount::Count(0) };
+        config.data.split = Some(SplitConfig::Official { val });
+        return Some("data.split: the sides that the folders are named by".to_owned());
+    }
     if classes >= ROOM {
         return None;
     }

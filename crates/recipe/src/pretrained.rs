@@ -77,7 +77,7 @@ fn pipeline(told: &Preprocess) -> PipelineConfig {
 /// Loads the weights into the network, and says how they fitted.
 pub(crate) fn load(config: &Config, net: &EmbeddingNet, notes: &mut Vec<String>) -> Result<()> {
     let Some(weights) = weights(config)? else { return Ok(()) };
-    let report = net.load_pretrained(&weights, &hub())?;
+    let report = net.load_pretrained_but(&weights, &hub(), &config.model.ignore)?;
     notes.push(format!("weights of {weights}: {report}"));
     Ok(())
 }

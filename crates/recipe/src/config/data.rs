@@ -197,6 +197,9 @@ pub struct DataConfig {
     pub glyphs: GlyphConfig,
     /// Parts of Omniglot to use, all that are there if empty; for `source = "omniglot=..."`.
     pub parts: Vec<Part>,
+    /// Folders of a path that name the class: 1 for `CLASS/**`, 2 for `CATEGORY/CLASS/**`; recognised without. For a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub levels: Option<usize>,
     /// Which classes (or examples) are kept for validation and test; without it the source's usual split.
     pub split: Option<SplitConfig>,
     /// Examples of every training class that are kept back to judge recognition of seen classes.
@@ -222,6 +225,7 @@ impl Default for DataConfig {
             source: DataSource::Glyphs,
             glyphs: GlyphConfig::default(),
             parts: Vec::new(),
+            levels: None,
             split: None,
             seen: Amount::Count(0),
             rotations: false,

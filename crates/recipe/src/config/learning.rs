@@ -26,6 +26,9 @@ pub struct ModelSettings {
     /// drawn at random without. Read when the run starts; a resumed one has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<String>,
+    /// Tensors of `pretrained` that are left out, by the beginning of their names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
     /// The backbone does not train at all: its features are computed once, before training, and the head learns on them. What is
     /// saved is the whole network. Needs `pretrained`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -55,6 +58,7 @@ impl Default for ModelSettings {
             dropout: 0.,
             output: Output::Raw,
             pretrained: None,
+            ignore: Vec::new(),
             frozen: false,
             frozen_views: 0,
             freeze: Vec::new(),
