@@ -4,7 +4,8 @@ use anyhow::Result;
 use npair_backbones::EmbeddingModel;
 use npair_evaluate::protocol::Protocol;
 use npair_evaluate::{
-    Inputs, Scores, TestTimeAugmentation, Vectors, check_free, embed, judge, judge_known, neighbor_grid, write_file,
+    Inputs, Scores, TestTimeAugmentation, Vectors, check_free, embed, judge, judge_known, neighbor_grid,
+    read_embeddings, write_file,
 };
 use npair_recipe::{Config, Device};
 use npair_types::Streams;
@@ -36,13 +37,10 @@ pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
         },
         (None, Some(file)) => {
             let config = Config::read(None, &sets)?;
-            let mut vectors = Vectors::read(file)?;
-            if let Some(labels) = &args.labels {
-                vectors.label_from(labels)?;
-            }
+            let set = read_embeddings(file, args.labels.as_deref())?;
             let name = file.display().to_string();
             let (n, streams) = (config.batch.classes, Streams::new(config.seed));
-            progress::told(|tell| judge(&name, &vectors.labeled()?, &config.evaluation, n, streams, tell))?
+            progress::told(|tell| judge(&name, &set, &config.evaluation, n, streams, tell))?
         }
         (None, None) => return Err(source::usage("RUN", "give a run's folder, or --embeddings".to_owned())),
     };

@@ -31,7 +31,7 @@ pub use metric::Metric;
 pub use neighbours::neighbor_grid;
 pub use settings::{EvaluationConfig, TtaConfig};
 pub use splits::{QueryGallery, Splits};
-pub use vectors::{Vectors, read_labels};
+pub use vectors::{Vectors, read_embeddings, read_labels};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

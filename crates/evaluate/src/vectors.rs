@@ -40,8 +40,6 @@ impl Vectors {
     /// # Errors
     /// [`Error::Setting`] if there are no labels, and the first row that is not finite.
     pub fn labeled(&self) -> Result<Embeddings> {
-        let no_labels =
-            || Error::Setting { setting: "labels", why: "there are none: give them with --labels".to_owned() };
         Ok(Embeddings::new(&self.values, self.width, self.labels.clone().ok_or_else(no_labels)?)?)
     }
 
@@ -179,18 +177,7 @@ impl Vectors {
 
     fn of_npz(bytes: &[u8]) -> Read<Self> {
         let arrays = npy::archive(bytes)?;
-        let is_matrix = |bytes: &[u8]| npy::read(bytes).is_ok_and(|array| array.shape.len() == 2 && !array.is_list());
-        let named = arrays.iter().find(|(name, _)| name == "embeddings");
-        let matrices: Vec<_> = arrays.iter().filter(|(_, bytes)| is_matrix(bytes)).collect();
-        let (_, rows) = match (named, &matrices[..]) {
-            (Some(named), _) => named,
-            (None, [only]) => *only,
-            _ => {
-                let names: Vec<&str> = arrays.iter().map(|(name, _)| name.as_str()).take(8).collect();
-                return Err(format!("has no array `embeddings`, only {}", names.join(", ")));
-            }
-        };
-        let mut read = Self::of_array(&npy::read(rows)?)?;
+        let mut read = Self::of_array(&npy::read(matrix_of(&arrays)?)?)?;
         if let Some((_, labels)) = arrays.iter().find(|(name, _)| name == "labels") {
             read.take(Classes::of(npy::read(labels)?)?);
         }
@@ -217,6 +204,59 @@ impl Vectors {
         }
         Ok(read)
     }
+}
+
+/// The matrix of an archive: `embeddings`, or the only one.
+fn matrix_of(arrays: &[(String, Vec<u8>)]) -> Read<&[u8]> {
+    let is_matrix = |bytes: &[u8]| npy::read(bytes).is_ok_and(|array| array.shape.len() == 2 && !array.is_list());
+    let named = arrays.iter().find(|(name, _)| name == "embeddings");
+    let matrices: Vec<_> = arrays.iter().filter(|(_, bytes)| is_matrix(bytes)).collect();
+    match (named, &matrices[..]) {
+        (Some((_, rows)), _) => Ok(rows),
+        (None, [(_, rows)]) => Ok(rows),
+        _ => {
+            let names: Vec<&str> = arrays.iter().map(|(name, _)| name.as_str()).take(8).collect();
+            Err(format!("has no array `embeddings`, only {}", names.join(", ")))
+        }
+    }
+}
+
+/// Embeddings to be judged, of a file as [`Vectors::read`] reads it, with labels of another or its own: arrays of 64 bits are judged
+/// in 64 bits, all else in 32.
+///
+/// # Errors
+/// Those of [`Vectors::read`] and [`Vectors::label_from`]; [`Error::Setting`] if there are no labels, and the first row that is not
+/// finite.
+pub fn read_embeddings(path: &Path, labels: Option<&Path>) -> Result<Embeddings> {
+    let bytes = open(path)?;
+    let form = ending(path).to_lowercase();
+    let wide = match form.as_str() {
+        "npy" => npy::read(&bytes).and_then(|array| array.wide_rows()),
+        "npz" => npy::archive(&bytes).and_then(|arrays| npy::read(matrix_of(&arrays)?)?.wide_rows()),
+        "safetensors" => {
+            safetensors::read(&bytes).and_then(|file| safetensors::array(&file, "embeddings")?.wide_rows())
+        }
+        _ => Ok(None),
+    };
+    match wide.map_err(|why| Error::file(path, why))? {
+        Some((values, width)) if width > 0 => {
+            let labels = match labels {
+                Some(labels) => read_labels(labels)?,
+                None if form == "npy" => return Err(no_labels()),
+                None => classes_of(path, bytes)?.labels,
+            };
+            Ok(Embeddings::new(&values, width, labels)?)
+        }
+        _ => {
+            let mut vectors = Vectors::of_bytes(path, bytes)?;
+            labels.map_or(Ok(()), |labels| vectors.label_from(labels))?;
+            vectors.labeled()
+        }
+    }
+}
+
+fn no_labels() -> Error {
+    Error::Setting { setting: "labels", why: "there are none: give them with --labels".to_owned() }
 }
 
 /// What vectors and labels are read from.
@@ -307,6 +347,40 @@ mod tests {
             names: vec!["a, b.png".into(), "c.png".into(), "d.png".into()],
             classes: vec!["x".into(), "y".into(), "x".into()],
         }
+    }
+
+    #[test]
+    fn what_is_stored_in_64_bits_is_judged_in_64_bits() {
+        use npair_metrics::{Search, knn_accuracy, retrieval};
+        use npair_types::Measure;
+        // Pairs 0.1 apart, 1 from pair to pair, at ten million, where f32 tells whole numbers; then rows that f32 has no number for.
+        let far: Vec<f64> = (0..40).map(|i| 1e7 + f64::from(i / 2) + 0.1 * f64::from(i % 2)).collect();
+        let short: Vec<f64> = far.iter().map(|v| (v - 1e7) * 1e-60).collect();
+        let long: Vec<f64> = far.iter().map(|v| (v - 1e7) * 1e148).collect();
+        let labels: Vec<i64> = (0..40).map(|i| i / 2).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let (rows, beside) = (dir.path().join("x.npy"), dir.path().join("y.npy"));
+        let both = dir.path().join("x.safetensors");
+        write_file(&beside, &npy_bytes(&labels, &[40], &beside).unwrap()).unwrap();
+        for values in [far, short, long] {
+            write_file(&rows, &npy_bytes(&values, &[40, 1], &rows).unwrap()).unwrap();
+            let tensors = [
+                ("embeddings", Tensor::from_slice(&values, (40, 1), &Device::Cpu).unwrap()),
+                ("labels", Tensor::from_slice(&labels, 40, &Device::Cpu).unwrap()),
+            ];
+            write_file(&both, &::safetensors::serialize(tensors, None).unwrap()).unwrap();
+            for set in [read_embeddings(&rows, Some(&beside)).unwrap(), read_embeddings(&both, None).unwrap()] {
+                assert_eq!(set.wide(), values);
+                let search = Search::within(&set, Measure::SquaredEuclidean);
+                assert_eq!(retrieval(&search, &[1]).unwrap().recall_at[0].1.value, 1.);
+                assert_eq!(knn_accuracy(&search, 1).unwrap().value, 1.);
+            }
+        }
+        assert!(read_embeddings(&rows, None).unwrap_err().to_string().contains("--labels"));
+        // All else comes as `Vectors` have it.
+        let path = dir.path().join("e.safetensors");
+        vectors().write(&path).unwrap();
+        assert_eq!(read_embeddings(&path, None).unwrap().wide(), vectors().labeled().unwrap().wide());
     }
 
     #[test]

@@ -124,6 +124,18 @@ pub(super) struct Array<'a> {
 impl Array<'_> {
     /// The rows of a matrix of floating-point numbers, and their width; the error says what it is instead.
     pub(super) fn rows(&self) -> Result<(Vec<f32>, usize), String> {
+        self.rows_as(|row, value| narrow(value).map_err(|why| format!("row {row} {why}")))
+    }
+
+    /// The same as they are, if they are numbers of 64 bits.
+    pub(super) fn wide_rows(&self) -> Result<Option<(Vec<f64>, usize)>, String> {
+        match &self.cells {
+            Cells::Numbers(numbers) if numbers.kind == Kind::F64 => self.rows_as(|_, value| Ok(value)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn rows_as<T>(&self, of: impl Fn(usize, f64) -> Result<T, String>) -> Result<(Vec<T>, usize), String> {
         let [rows, width] = self.shape[..] else {
             return Err(format!("has shape {:?}, but a matrix (rows, D) is needed", self.shape));
         };
@@ -140,7 +152,7 @@ impl Array<'_> {
         for at in 0..numbers.len() {
             let (row, column) = (at / width, at % width);
             let value = numbers.real(if self.by_columns { column * rows + row } else { at });
-            values.push(narrow(value).map_err(|why| format!("row {row} {why}"))?);
+            values.push(of(row, value)?);
         }
         Ok((values, width))
     }
