@@ -3,10 +3,12 @@ use crate::fail::BadPictures;
 use crate::source;
 use anyhow::Result;
 use npair_data::sheet::{contact_sheet, encode_png};
-use npair_data::{Dataset, Report, Stand, Twins, check_twins};
+use npair_data::{Dataset, OfficialSide, Report, Stand, Twins, check_twins};
 use npair_evaluate::{check_free, write_file};
 use npair_recipe::config::DataConfig;
 use npair_recipe::open_source;
+use npair_types::{ClassId, ExampleId};
+use std::collections::BTreeSet;
 
 pub fn run(args: &Data, json: bool) -> Result<()> {
     let Data::Check(args) = args;
@@ -22,6 +24,12 @@ pub fn run(args: &Data, json: bool) -> Result<()> {
         say!("{whole}");
     } else {
         print(&report);
+        match classes_on_two_sides(data.as_ref()) {
+            0 => {}
+            n => say!(
+                "  note: {n} classes stand on both sides of the split: scores of its test side are not of unseen classes"
+            ),
+        }
         print_twins(data.as_ref(), &twins);
     }
     if args.grid.is_some() {
@@ -63,6 +71,15 @@ fn described(data: &dyn Dataset, pair: Twins) -> serde_json::Value {
 
 /// Pairs of each kind that are printed; all are in the JSON.
 const LISTED: usize = 10;
+
+/// How many classes the data set's own split has on both of its sides.
+fn classes_on_two_sides(data: &dyn Dataset) -> usize {
+    let of = |learned: bool| -> BTreeSet<ClassId> {
+        let side = |i: usize| data.official(ExampleId(i)).map(|side| (side == OfficialSide::Train) == learned);
+        (0..data.len()).filter(|&i| side(i) == Some(true)).map(|i| data.labels().get(i)).collect()
+    };
+    of(true).intersection(&of(false)).count()
+}
 
 fn print_twins(data: &dyn Dataset, twins: &[Twins]) {
     let kinds = [

@@ -320,3 +320,65 @@ fn data_that_has_moved_is_named_and_found() {
     ok(&["eval", "run", "--data", "moved"], dir);
     picture(&dir.join("moved/c000/p00.png"), 3, 3);
 }
+
+#[test]
+fn a_bad_picture_before_the_first_checkpoint_can_be_left_out_when_the_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 30, 4);
+    let bad = dir.join("data/c003/p01.png");
+    let train: Vec<&str> =
+        ["train", "--data", "data", "--out", "run", "--set", "images.size=16", "--set", "model.width=4"]
+            .iter()
+            .chain(&["--set", "model.blocks=2", "--set", "training.steps=40", "--set", "data.split={by=\"classes\"}"])
+            .copied()
+            .collect();
+    std::fs::write(&bad, "no picture").unwrap();
+    let text = fails(&train, dir, 3);
+    assert!(text.contains("p01.png") && text.contains("--set data.skip_bad=true"), "{text}");
+    assert!(text.contains("npair train --resume run --set data.skip_bad=true"), "{text}");
+    let said = ok(&["train", "--resume", "run", "--set", "data.skip_bad=true"], dir);
+    assert!(said.contains("skipped 1 pictures"), "{said}");
+    assert!(!std::fs::read_to_string(dir.join("run/split.csv")).unwrap().contains("c003/p01"));
+    // The setting is the run's from now on.
+    ok(&["eval", "run"], dir);
+}
+
+#[test]
+fn a_checkpoint_of_another_sampler_is_data_that_does_not_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    ok(&args("run", &["--set", "training.steps=4"]), dir);
+    let config = dir.join("run/config.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("name = \"n-pair-mc\"", "name = \"nca-style\"")).unwrap();
+    let text = fails(&["train", "--resume", "run"], dir, 3);
+    assert!(text.contains("checkpoints/last") && text.contains("sampler"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_twice_always_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    // A step of minutes, which one Ctrl-C waits for.
+    let huge = [
+        "--set",
+        "training.steps=9",
+        "--set",
+        "batch.classes=700",
+        "--set",
+        "model.width=512",
+        "--set",
+        "data.glyphs.classes=1200",
+    ];
+    let mut child = start(&args("run", &huge), dir);
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    while !said.next().unwrap().unwrap().contains("examples of") {}
+    let interrupt =
+        || assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    interrupt();
+    std::thread::sleep(Duration::from_millis(300));
+    interrupt();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}

@@ -157,6 +157,9 @@ fn classes_and_bytes_on_two_sides_are_said() {
     std::fs::write(dir.join("data/list.csv"), &table).unwrap();
     let said = train(dir, "csv=data/list.csv", "run", &["--set", "data.split={by=\"official\"}"]);
     assert!(said.contains("2 classes are learned from and stand among validation or test too"), "{said}");
+    assert!(notes(&judged(dir, &["run"])).contains("2 classes are learned from and stand among"));
+    let checked = ok(&["data", "check", "csv=data/list.csv"], dir);
+    assert!(checked.contains("2 classes stand on both sides of the split"), "{checked}");
     // The same bytes on two sides.
     pictures(&dir.join("leaky"), 30, 4);
     train(dir, "leaky", "first", &[]);

@@ -54,9 +54,10 @@ pub(crate) fn begin(draft: &mut Draft) -> Result<(Splits, Option<SplitRecord>)> 
 
 fn first_split(config: &Config, examples: &Examples) -> Result<(Splits, Option<SplitRecord>)> {
     let sides = drawn(config, examples.data())?;
-    let mut splits = examples.splits(&config.data, &sides.iter().copied().map(Some).collect::<Vec<_>>())?;
+    let some: Vec<_> = sides.iter().copied().map(Some).collect();
+    let mut splits = examples.splits(&config.data, &some)?;
     check_validation(&splits)?;
-    splits.notes.extend(classes_on_two_sides(config, examples.data().as_ref(), &sides));
+    splits.notes.extend(classes_on_two_sides(config, examples.data().as_ref(), &some));
     if config.data.source == DataSource::Glyphs {
         return Ok((splits, None));
     }
@@ -119,6 +120,7 @@ pub fn open_for_run(config: &Config, pipeline: Option<&Pipeline>, run: Option<&P
         sides.iter_mut().enumerate().for_each(|(i, known)| *known = known.or_else(|| Some(side(i))));
     }
     let mut splits = examples.splits(&config.data, &sides)?;
+    splits.notes.extend(classes_on_two_sides(config, data.as_ref(), &sides));
     match whose {
         Whose::Own => {
             let new = splits.new.as_ref().map_or("", |_| "; what is new is on no side: --split new judges it");
@@ -166,12 +168,12 @@ fn check_validation(splits: &Splits) -> Result<()> {
 }
 
 /// A note about classes that are learned from and judged as if they were not.
-fn classes_on_two_sides(config: &Config, data: &dyn Dataset, sides: &[Side]) -> Option<String> {
+fn classes_on_two_sides(config: &Config, data: &dyn Dataset, sides: &[Option<Side>]) -> Option<String> {
     if matches!(config.data.split(), SplitConfig::Instances { .. }) {
         return None;
     }
     let of = |wanted: &[Side]| -> BTreeSet<ClassId> {
-        let those = sides.iter().enumerate().filter(|(_, side)| wanted.contains(side));
+        let those = sides.iter().enumerate().filter(|(_, side)| side.is_some_and(|side| wanted.contains(&side)));
         those.map(|(i, _)| data.labels().get(i)).collect()
     };
     let both: Vec<ClassId> = of(&[Side::Train]).intersection(&of(&[Side::Val, Side::Test])).copied().collect();

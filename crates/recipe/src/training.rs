@@ -111,8 +111,20 @@ impl Training {
         let run = Run::open(folder)?;
         limits::check(&config)?;
         resumed::check(&run.config()?, &config)?;
-        let material = Material::new(&config, splits::go_on(&config, folder)?)?;
         let (mut notes, checkpoint) = (Vec::new(), run.checkpoint(npair_train::Which::Last).ok());
+        let splits = match splits::go_on(&config, folder) {
+            Ok(splits) => splits,
+            Err(error) if checkpoint.is_some() => return Err(error),
+            // Nothing was learned yet: what cannot be read may be left out, and the split is drawn of the rest.
+            Err(_) => {
+                let (splits, record) = splits::begin(&mut config.clone().into())?;
+                if let Some(record) = record {
+                    write_file(&folder.join(record::FILE), &record.to_csv()?)?;
+                }
+                splits
+            }
+        };
+        let material = Material::new(&config, splits)?;
         if checkpoint.is_none() {
             material.load_pretrained(&config, &mut notes)?;
         }

@@ -113,7 +113,7 @@ fn a_run_starts_from_other_weights_and_resumes_without_them() {
     let end = |trainer: &Training| values(trainer.model().tensors().unwrap());
     assert_eq!(end(&resumed), end(&whole));
     // A new run does ask, and says what is missing.
-    assert!(said(config(SMALL, &sets), &dir.path().join("fifth")).contains("model.safetensors"));
+    assert!(said(config(SMALL, &sets), &dir.path().join("fifth")).contains("checkpoints/last"));
 }
 
 #[test]
