@@ -135,7 +135,6 @@ fn a_run_goes_on_with_what_it_began_with_and_says_what_is_missing() {
     assert!(weights("stopped") == weights("whole"));
     let (_, example) = recorded(&dir.join("stopped"), "train").remove(0);
     std::fs::remove_file(&example).unwrap();
-    rewind();
     let said = fails(&["train", "--resume", "stopped"], dir, 3);
     assert!(said.contains("1 example is gone") && said.contains(&example) && said.contains("Put it back"), "{said}");
 }

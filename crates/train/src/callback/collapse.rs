@@ -1,4 +1,4 @@
-use super::{Callback, Moment};
+use super::{Callback, Moment, PartState};
 use crate::{Result, StepReport};
 use serde_json::json;
 
@@ -44,5 +44,35 @@ impl Callback for CollapseWatch {
         at.record("collapse", json!({ "lowest_loss": self.lowest, "chance": self.chance }))?;
         self.words = Some(words);
         Ok(())
+    }
+
+    fn state(&self) -> Result<PartState> {
+        // Infinity, before the first step, is no number of JSON.
+        let lowest = self.lowest.is_finite().then_some(self.lowest);
+        Ok(PartState { value: json!({ "lowest": lowest, "said": self.said }), tensors: Vec::new() })
+    }
+
+    fn restore(&mut self, state: &PartState) -> std::result::Result<(), String> {
+        let said = state.value.get("said").and_then(serde_json::Value::as_bool);
+        self.said = said.ok_or("does not tell whether it has spoken")?;
+        self.lowest = state.value.get("lowest").and_then(serde_json::Value::as_f64).unwrap_or(f64::INFINITY);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_before_a_stop_is_known_after_it() {
+        let mut watch = CollapseWatch::new(2., 5);
+        assert!(CollapseWatch::new(2., 5).restore(&watch.state().unwrap()).is_ok());
+        (watch.lowest, watch.said) = (0.1 + 0.2, true);
+        let mut resumed = CollapseWatch::new(2., 5);
+        let text = watch.state().unwrap().value.to_string();
+        let value = serde_json::from_str(&text).unwrap();
+        resumed.restore(&PartState { value, tensors: Vec::new() }).unwrap();
+        assert_eq!((resumed.lowest.to_bits(), resumed.said), (watch.lowest.to_bits(), true));
     }
 }
