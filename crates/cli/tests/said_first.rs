@@ -35,7 +35,7 @@ fn train_eval_and_embed_work_on_any_number_of_classes() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     (0..6).for_each(|i| picture(&dir.join(format!("new/k{}/{}.png", i / 2, i % 2)), 700 + i / 2, i % 2));
-    for (classes, each) in [(2, 2), (2, 50), (3, 5), (5, 2), (5, 10), (12, 3), (20, 4), (40, 2), (100, 3)] {
+    for (classes, each) in [(2, 2), (2, 50), (3, 5), (5, 2), (5, 10), (12, 3), (20, 4), (40, 2), (100, 3), (2000, 2)] {
         let (data, run) = (format!("d-{classes}-{each}"), format!("r-{classes}-{each}"));
         pictures(&dir.join(&data), classes, each);
         ok(&[&["train", "--data", &data, "--out", &run][..], &QUICK].concat(), dir);
@@ -45,6 +45,27 @@ fn train_eval_and_embed_work_on_any_number_of_classes() {
         let table = ok(&["eval", &run, "--data", "new"], dir);
         assert!(table.contains("6 examples, 3 classes"), "{table}");
     }
+}
+
+#[test]
+fn nested_and_grey_folders_work_as_others_and_a_flat_one_says_what_it_lacks() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for (class, number) in (0..8).flat_map(|class| (0..6).map(move |number| (class, number))) {
+        picture(&dir.join(format!("nested/c{class}/day{}/{number}.png", number % 2)), class, number);
+        let colour = dir.join(format!("nested/c{class}/day{}/{number}.png", number % 2));
+        let grey = dir.join(format!("grey/c{class}/{number}.png"));
+        std::fs::create_dir_all(grey.parent().unwrap()).unwrap();
+        image::open(colour).unwrap().to_luma8().save(grey).unwrap();
+        picture(&dir.join(format!("flat/{class}-{number}.png")), class, number);
+    }
+    for data in ["nested", "grey"] {
+        ok(&[&["train", "--data", data, "--out", &format!("run-{data}")][..], &QUICK].concat(), dir);
+        assert!(ok(&["eval", &format!("run-{data}")], dir).contains("2 classes"));
+        ok(&["embed", &format!("run-{data}"), "--data", "flat", "--out", &format!("{data}.npy")], dir);
+    }
+    let text = fails(&[&["train", "--data", "flat", "--out", "none"][..], &QUICK].concat(), dir, 3);
+    assert!(text.contains("flat") && text.contains("class"), "{text}");
 }
 
 #[test]
