@@ -7,7 +7,7 @@ use npair_types::Streams;
 
 pub fn run(args: &Embed, device: Device, json: bool) -> Result<()> {
     check_free(&Vectors::files(&args.out)?, args.force)?;
-    source::only(&args.sets, &["tta", "data.skip_bad", "data.cache_mib"])?;
+    source::only(&args.sets, &[&["tta", "data.skip_bad", "data.cache_mib"][..], &source::SPLITTING].concat())?;
     let open = if args.split.is_some() { source::load } else { source::load_all };
     let loaded = open(&args.run, &args.checkpoint, args.data.as_deref(), &args.sets, device)?;
     loaded.splits.notes.iter().for_each(|note| warn!("note: {note}"));

@@ -23,11 +23,12 @@ pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
         let with = if option == "--labels" { "--embeddings" } else { "a run" };
         return Err(source::usage(option, format!("goes with {with}: leave it out here")));
     }
-    let known: &[&str] = match args.run {
-        Some(_) => &["evaluation", "tta", "data.skip_bad", "data.cache_mib", "batch.classes"],
-        None => &["evaluation", "batch.classes", "seed"],
+    let known = match args.run {
+        Some(_) => [&["evaluation", "tta", "data.skip_bad", "data.cache_mib", "batch.classes"][..], &source::SPLITTING]
+            .concat(),
+        None => vec!["evaluation", "batch.classes", "seed"],
     };
-    source::only(&args.sets, known)?;
+    source::only(&args.sets, &known)?;
     let mut sets = args.sets.clone();
     sets.extend(args.measure.iter().map(|m| format!("evaluation.measure={m}")));
     let scores = match (&args.run, &args.embeddings) {

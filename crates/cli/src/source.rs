@@ -67,7 +67,14 @@ pub struct Loaded {
 pub fn load(folder: &Path, checkpoint: &str, data: Option<&str>, sets: &[String], device: Device) -> Result<Loaded> {
     needs_data(folder, data)?;
     let Model { mut config, model, pipeline } = load_model(folder, checkpoint, sets, device)?;
-    let whose = other_data(&mut config, pipeline.is_none(), data)?;
+    let mut whose = other_data(&mut config, pipeline.is_none(), data)?;
+    if whose == Whose::Other && !sets.is_empty() {
+        // What is said of the other data counts for it.
+        config = Config::parse("config.toml", &config.to_toml()?, sets)?;
+    }
+    if sets.iter().any(|set| SPLITTING.iter().any(|key| set.trim_start().starts_with(key))) {
+        whose = Whose::Asked;
+    }
     let splits = open_for_run(&config, pipeline.as_ref(), Some(folder), whose)?;
     Ok(Loaded { config, model, splits })
 }
@@ -104,6 +111,9 @@ fn needs_data(folder: &Path, data: Option<&str>) -> Result<()> {
     Ok(())
 }
 
+/// Settings that ask for another split than the run's.
+pub const SPLITTING: [&str; 4] = ["data.split", "data.parts", "data.seen", "data.levels"];
+
 /// Puts other data, if any is named, in the place of the run's own.
 fn other_data(config: &mut Config, takes_vectors: bool, data: Option<&str>) -> Result<Whose> {
     let mut whose = Whose::Own;
@@ -112,7 +122,8 @@ fn other_data(config: &mut Config, takes_vectors: bool, data: Option<&str>) -> R
         let source = source.absolute();
         if source != config.data.source {
             // Parts and split were those of other data: of these, everything is there to be used.
-            config.data = DataConfig { source, skip_bad: config.data.skip_bad, ..Default::default() };
+            let DataConfig { skip_bad, cache_mib, .. } = config.data;
+            config.data = DataConfig { source, skip_bad, cache_mib, ..Default::default() };
             whose = Whose::Other;
         }
     }

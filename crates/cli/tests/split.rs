@@ -260,3 +260,17 @@ fn folders_named_by_the_sides_of_a_split_are_one() {
     let text = fails(&["train", "--data", "data", "--out", "two", "--set", "data.levels=9"], dir, 3);
     assert!(text.contains("data"), "{text}");
 }
+
+#[test]
+fn another_split_may_be_asked_for_but_nothing_trained_on_becomes_unseen() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 30, 4);
+    train(dir, "data", "run", &[]);
+    let trained = recorded(&dir.join("run"), "train").remove(0).0;
+    let test: Vec<String> = recorded(&dir.join("run"), "test").into_iter().map(|(class, _)| class).collect();
+    let names = format!("data.split={{by=\"class-names\",test=[\"{trained}\",\"{}\",\"{}\"]}}", test[0], test[4]);
+    let scores = judged(dir, &["run", "--set", &names]);
+    assert_eq!((&scores["classes"], &scores["examples"]), (&2.into(), &8.into()), "{scores}");
+    assert!(notes(&scores).contains("trained on 84 and chosen by 12"), "{scores}");
+}

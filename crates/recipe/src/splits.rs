@@ -96,6 +96,8 @@ pub enum Whose {
     Own,
     /// Other data: what the run has not seen is for test.
     Other,
+    /// Any data, by the split that the settings ask for now; but what was trained on is on no unseen side.
+    Asked,
 }
 
 /// The data that a trained run is used on, with what it was trained on apart from what it has not seen: by the run's record, and
@@ -107,17 +109,25 @@ pub fn open_for_run(config: &Config, pipeline: Option<&Pipeline>, run: Option<&P
     let examples = Examples::open(config, pipeline)?;
     let Some(record) = run.map(SplitRecord::read).transpose()?.flatten() else {
         return match whose {
-            Whose::Own => drawn_splits(config, &examples),
+            Whose::Own | Whose::Asked => drawn_splits(config, &examples),
             Whose::Other => examples.splits(&config.data, &vec![Some(Side::Test); examples.data().len()]),
         };
     };
     let data = examples.data().clone();
     let compared = compare(&record, data.as_ref(), &|id| examples.content(id));
     let mut sides = compared.sides();
-    if whose == Whose::Other {
+    if whose != Whose::Own {
         let trained = compared.trained_classes();
-        let side = |i: usize| if trained.contains(&data.labels().get(i)) { Side::Seen } else { Side::Test };
-        sides.iter_mut().enumerate().for_each(|(i, known)| *known = known.or_else(|| Some(side(i))));
+        let asked = match whose {
+            Whose::Asked => drawn(config, &data)?,
+            _ => vec![Side::Test; data.len()],
+        };
+        for (i, side) in sides.iter_mut().enumerate() {
+            let met = matches!(side, Some(Side::Train | Side::Val | Side::Seen));
+            if !met {
+                *side = Some(if trained.contains(&data.labels().get(i)) { Side::Seen } else { asked[i] });
+            }
+        }
     }
     let mut splits = examples.splits(&config.data, &sides)?;
     splits.notes.extend(classes_on_two_sides(config, data.as_ref(), &sides));
@@ -126,8 +136,10 @@ pub fn open_for_run(config: &Config, pipeline: Option<&Pipeline>, run: Option<&P
             let new = splits.new.as_ref().map_or("", |_| "; what is new is on no side: --split new judges it");
             splits.notes.extend(compared.differences().map(|said| format!("{said}{new}")));
         }
-        Whose::Other if !compared.is_apart() => splits.notes.push(met_again(&sides)),
-        Whose::Other => {}
+        Whose::Other | Whose::Asked if !compared.is_apart() => {
+            splits.notes.push(met_again(&compared.sides(), &sides));
+        }
+        Whose::Other | Whose::Asked => {}
     }
     Ok(splits)
 }
@@ -196,10 +208,11 @@ fn leaks(record: &SplitRecord) -> Option<String> {
     ))
 }
 
-/// What of other data the run has met before.
-fn met_again(sides: &[Option<Side>]) -> String {
-    let count = |side| sides.iter().filter(|s| **s == Some(side)).count();
-    let [train, val, seen, test] = [Side::Train, Side::Val, Side::Seen, Side::Test].map(count);
+/// What of other data the run has met before, by its record, and what is left on the sides.
+fn met_again(recorded: &[Option<Side>], sides: &[Option<Side>]) -> String {
+    let count = |sides: &[Option<Side>], side| sides.iter().filter(|s| **s == Some(side)).count();
+    let [train, val] = [Side::Train, Side::Val].map(|side| count(recorded, side));
+    let [seen, test] = [Side::Seen, Side::Test].map(|side| count(sides, side));
     format!(
         "of these pictures the run was trained on {train} and chosen by {val}; {seen} more are of classes that it was trained on: the side `test` is the other {test}"
     )

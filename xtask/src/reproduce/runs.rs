@@ -53,7 +53,7 @@ impl<'a> Runner<'a> {
                 if !grid.exists() {
                     remove(&self.scores(&name, "test"))?;
                 }
-                self.judge(&name, "test", &["--split", "test", "--grid", &grid.display().to_string()])?
+                self.judge(&name, "test", &["--split", "test", "--grid", &grid.display().to_string(), "--force"])?
             }
         };
         Measured::read(&method.name, seed, &run, &known, &unseen)
