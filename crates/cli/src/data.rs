@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 pub fn run(args: &Data, json: bool) -> Result<()> {
     let Data::Check(args) = args;
     if let Some(grid) = &args.grid {
+        source::expect_png(grid)?;
         check_free(std::slice::from_ref(grid), args.force)?;
     }
     let source = source::data_source("SOURCE", &args.data)?;

@@ -12,12 +12,16 @@ use npair_types::Streams;
 
 pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
     if let Some(grid) = &args.grid {
+        source::expect_png(grid)?;
         check_free(std::slice::from_ref(grid), args.force)?;
     }
     // The parser does not say it: an option that goes with --embeddings is let through beside a run.
     let stray = [
         ("--labels", args.run.is_some() && args.labels.is_some()),
         ("--split", args.run.is_none() && args.split.is_some()),
+        ("--data", args.run.is_none() && args.data.is_some()),
+        ("--protocol", args.run.is_none() && args.protocol.is_some()),
+        ("--grid", args.run.is_none() && args.grid.is_some()),
     ];
     if let Some((option, _)) = stray.into_iter().find(|(_, stray)| *stray) {
         let with = if option == "--labels" { "--embeddings" } else { "a run" };

@@ -29,6 +29,15 @@ fn quoted(source: DataSource) -> String {
     toml::Value::String(source.into()).to_string()
 }
 
+/// An error for a picture that would not be what its name says.
+pub fn expect_png(path: &Path) -> Result<()> {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
+        Some("png") => Ok(()),
+        _ => Err(usage("--grid", format!("{} is to be a PNG: end its name in .png", path.display()))),
+    }
+}
+
 /// An error for the first `--set` that has no effect on what is done: only keys that begin with one of these have.
 pub fn only(sets: &[String], known: &[&str]) -> Result<()> {
     let key = |set: &str| set.split('=').next().unwrap_or("").trim().to_owned();

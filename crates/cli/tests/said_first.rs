@@ -88,6 +88,10 @@ fn settings_that_cannot_work_are_refused_before_the_first_step() {
         &["images.size", "model.backbone.size", "20"],
     );
     refused(dir, "data", &["optimizer.learning_rate=-1"], &["optimizer.learning_rate: is -1"]);
+    // Nothing can form a pair.
+    pictures(&dir.join("single"), 10, 1);
+    let text = fails(&["train", "--data", "single", "--out", "none"], dir, 3);
+    assert!(text.contains("2 classes with at least 2 examples each, the data has 0"), "{text}");
     // A digit too many.
     refused(
         dir,
@@ -97,6 +101,7 @@ fn settings_that_cannot_work_are_refused_before_the_first_step() {
     );
     refused(dir, "data", &["model.width=40000"], &["model.width"]);
     refused(dir, "data", &["model.width=4096", "model.blocks=12", "images.size=4096"], &["GiB"]);
+    refused(dir, "data", &["optimizer.accumulate=100000000"], &["optimizer.accumulate: is 100000000"]);
     refused(dir, "data", &["images.size=100000"], &["images.size"]);
     refused(dir, "data", &["seed=9223372036854775808"], &["seed"]);
     let args = ["train", "--data", "data", "--out", "none", "--seed", "9223372036854775808"];
@@ -118,6 +123,10 @@ fn a_wrong_key_is_answered_with_its_own_section() {
         &["loss.name=triplet-margn"],
         &["unknown value `triplet-margn` in [loss]; did you mean `triplet-margin`?"],
     );
+    refused(dir, "data", &["loss.margin=0.5"], &["unknown key `margin` in [loss]"]);
+    refused(dir, "data", &["images.size=16", "memory.size=-1"], &["--set memory.size=-1: "]);
+    refused(dir, "data", &["training.eval_every=2", "training.eval_every=-1"], &["--set training.eval_every=-1: "]);
+    refused(dir, "data", &["optimizer.epsilon=-1"], &["has to be a finite number above 0"]);
     refused(dir, "data", &["batch.classes=many"], &["--set batch.classes=many: ", "invalid type"]);
     // An amount alone leaves the rest of the split as it is.
     let run = [&["train", "--data", "data", "--out", "run", "--set", "data.split.val=2"][..], &QUICK].concat();
@@ -135,6 +144,8 @@ fn options_without_effect_are_refused() {
     for (args, want) in [
         (&["eval", "run", "--labels", "x.labels.npy"][..], "--labels: goes with --embeddings"),
         (&["eval", "--embeddings", "x.npy", "--labels", "x.labels.npy", "--split", "test"], "--split: goes with a run"),
+        (&["eval", "--embeddings", "x.npy", "--labels", "x.labels.npy", "--data", "data"], "--data: goes with a run"),
+        (&["eval", "run", "--grid", "x.jpg"], "end its name in .png"),
         (&["eval", "run", "--set", "model.width=64"], "model.width has no effect here"),
         (&["embed", "run", "--out", "y.npy", "--set", "images.size=32"], "images.size has no effect here"),
     ] {

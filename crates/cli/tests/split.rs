@@ -274,3 +274,34 @@ fn another_split_may_be_asked_for_but_nothing_trained_on_becomes_unseen() {
     assert_eq!((&scores["classes"], &scores["examples"]), (&2.into(), &8.into()), "{scores}");
     assert!(notes(&scores).contains("trained on 84 and chosen by 12"), "{scores}");
 }
+
+#[test]
+fn a_record_that_is_gone_or_changed_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 30, 4);
+    train(dir, "data", "run", &[]);
+    let path = dir.join("run/split.csv");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let cut = [&lines[..20], &lines[40..]].concat().join("\n");
+    for changed in [text.replacen("\ntest,", "\ntrain,", 1), cut, lines[..50].join("\n")] {
+        std::fs::write(&path, changed).unwrap();
+        for command in [
+            &["eval", "run"][..],
+            &["embed", "run", "--split", "test", "--out", "e.npy"],
+            &["train", "--resume", "run"],
+        ] {
+            let said = fails(command, dir, 3);
+            assert!(said.contains("split.csv") && said.contains("checksum"), "{said}");
+        }
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(notes(&judged(dir, &["run"])).contains("has no split.csv"));
+    // Other pictures of classes that are called alike.
+    std::fs::write(&path, text).unwrap();
+    (0..5).for_each(|c| (0..3).for_each(|n| picture(&dir.join(format!("alike/c{c:03}/{n}.png")), 800 + c, n)));
+    assert!(
+        notes(&judged(dir, &["run", "--data", "alike"])).contains("are called as classes that the run was trained on")
+    );
+}

@@ -28,8 +28,11 @@ pub(crate) fn check(config: &Config) -> Result<()> {
         ("data.glyphs.classes", d.glyphs.classes as usize, 2, 1 << 20),
         ("data.glyphs.instances", d.glyphs.instances as usize, 1, 1 << 16),
         ("data.glyphs.size", d.glyphs.size as usize, 8, 1 << 10),
+        ("optimizer.accumulate", config.optimizer.accumulate, 1, 1 << 16),
         ("memory.size", config.memory.size, 0, 1 << 26),
         ("training.grad_cache", t.grad_cache, 0, 1 << 24),
+        ("evaluation.vrf_trials", config.evaluation.vrf_trials, 1, 1 << 20),
+        ("evaluation.k_means_runs", config.evaluation.k_means_runs, 1, 1 << 16),
         ("evaluation.pairs", config.evaluation.pairs, 1, 1 << 40),
     ];
     ranges.extend(m.hidden.iter().map(|&width| ("model.hidden", width, 1, 1 << 16)));

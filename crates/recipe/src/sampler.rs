@@ -77,6 +77,10 @@ pub(crate) fn build(config: &Config, inputs: &dyn Inputs, accepts: Accepts) -> R
 /// A batch that is too large, with the key of its size.
 fn with_key(error: npair_batch::Error) -> Error {
     match error {
+        // Not the size of the batch: there is nothing that could form a pair.
+        npair_batch::Error::TooFewClasses { least, have, .. } if have < 2 => {
+            npair_batch::Error::TooFewClasses { need: 2, least, have }.into()
+        }
         npair_batch::Error::TooFewClasses { need, least, have } => {
             let why = format!(
                 "a batch needs {need} classes with at least {least} examples each, the data has {have}: set it to at most {have}, or give more data"

@@ -109,7 +109,7 @@ pub fn open_for_run(config: &Config, pipeline: Option<&Pipeline>, run: Option<&P
     let examples = Examples::open(config, pipeline)?;
     let Some(record) = run.map(SplitRecord::read).transpose()?.flatten() else {
         return match whose {
-            Whose::Own | Whose::Asked => drawn_splits(config, &examples),
+            Whose::Own | Whose::Asked => without_record(config, &examples),
             Whose::Other => examples.splits(&config.data, &vec![Some(Side::Test); examples.data().len()]),
         };
     };
@@ -139,7 +139,19 @@ pub fn open_for_run(config: &Config, pipeline: Option<&Pipeline>, run: Option<&P
         Whose::Other | Whose::Asked if !compared.is_apart() => {
             splits.notes.push(met_again(&compared.sides(), &sides));
         }
-        Whose::Other | Whose::Asked => {}
+        Whose::Other | Whose::Asked => splits.notes.extend(compared.classes_of_one_name()),
+    }
+    Ok(splits)
+}
+
+/// The split of a run that has no record, drawn anew.
+fn without_record(config: &Config, examples: &Examples) -> Result<Splits> {
+    let mut splits = drawn_splits(config, examples)?;
+    if config.data.source != DataSource::Glyphs {
+        splits.notes.push(format!(
+            "warning: the run has no {}, so its split is drawn anew of the data as it is now: if that has changed, what was trained on may be among `test`",
+            crate::record::FILE
+        ));
     }
     Ok(splits)
 }

@@ -1,4 +1,4 @@
-use super::{DataSource, renamed};
+use super::{DataSource, LossConfig, renamed};
 use crate::{Config, Error, Result};
 use std::path::Path;
 
@@ -32,14 +32,17 @@ impl Config {
         }
         renamed::keys(&mut table, &mut notes);
         complete_split(&mut table);
+        complete_loss(&mut table);
         // Through text again, so that errors know their line; overrides are named by their keys.
         let merged = toml::to_string(&table).map_err(|e| fail(place, e.to_string()))?;
         let parsed = toml::Deserializer::parse(&merged).map_err(|e| fail(place, one_line(&e, &merged, "")))?;
         let config = serde_path_to_error::deserialize(parsed).map_err(|e| {
             let path = e.path().to_string();
             let why = one_line(e.inner(), &merged, &path);
-            let named = |key: &str| why.contains(&format!("`{key}`")) || path.rsplit('.').next() == Some(key);
-            let culprit = overrides.iter().find(|set| last_key(set).is_some_and(named));
+            // The last one counts, where a key is set twice.
+            let at_path = |set: &&String| set.split('=').next().is_some_and(|key| key.trim() == path);
+            let named = |set: &&String| last_key(set).is_some_and(|key| why.contains(&format!("`{key}`")));
+            let culprit = overrides.iter().rfind(at_path).or_else(|| overrides.iter().rfind(named));
             fail(&culprit.map_or(place.to_owned(), |set| format!("--set {set}")), why)
         })?;
         Ok((config, table, notes))
@@ -108,6 +111,13 @@ fn apply(table: &mut toml::Table, set: &str, notes: &mut Vec<String>) -> std::re
 
 fn last_key(set: &str) -> Option<&str> {
     set.split_once('=')?.0.split('.').next_back().map(str::trim)
+}
+
+/// A loss of which only settings are written is the usual one.
+fn complete_loss(table: &mut toml::Table) {
+    if let Some(loss) = table.get_mut("loss").and_then(toml::Value::as_table_mut) {
+        loss.entry("name").or_insert_with(|| LossConfig::default().name().into());
+    }
 }
 
 /// A split of which only amounts are written is the usual one with these.

@@ -81,6 +81,21 @@ impl Compared<'_> {
         self.sides().into_iter().enumerate().filter(|(_, s)| s.is_some_and(trained)).map(|(i, _)| class(i)).collect()
     }
 
+    /// A note about classes that are called as classes that were trained on, where no example tells whether they are.
+    pub(crate) fn classes_of_one_name(&self) -> Option<String> {
+        let trained = self.record.rows.iter().filter(|row| row.side == Side::Train);
+        let trained: HashSet<&str> = trained.map(|row| row.class.as_str()).collect();
+        let names = self.data.labels().classes().into_iter().map(|class| self.data.class_name(class));
+        let both: Vec<String> = names.filter(|name| trained.contains(name.as_str())).collect();
+        (!both.is_empty()).then(|| {
+            format!(
+                "{} of these classes are called as classes that the run was trained on ({}): if they are the same things, scores of `test` are not of unseen classes",
+                both.len(),
+                listed(&both)
+            )
+        })
+    }
+
     /// Rows that are not there any more.
     fn gone(&self) -> Vec<&RecordRow> {
         let present: HashSet<ContentId> = self.rows.iter().flatten().map(|&at| self.record.rows[at].content).collect();

@@ -18,6 +18,9 @@ use std::path::Path;
 /// The file of a run's folder that holds its split.
 pub(crate) const FILE: &str = "split.csv";
 
+/// What the last line of the file begins with, before the checksum of all others.
+const SUM: &str = "# crc32 ";
+
 /// A side of a split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -123,7 +126,10 @@ impl SplitRecord {
             };
             csv.serialize(line).map_err(|e| Error::file(path, e))?;
         }
-        csv.into_inner().map_err(|e| Error::file(path, e.to_string()))
+        let mut bytes = csv.into_inner().map_err(|e| Error::file(path, e.to_string()))?;
+        let sum = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(format!("{SUM}{sum:08x}\n").as_bytes());
+        Ok(bytes)
     }
 
     /// Reads the split of a run; none if the run has none (it is of an earlier release, or of the built-in set).
@@ -133,7 +139,13 @@ impl SplitRecord {
             return Ok(None);
         }
         let wrong = |why: String| Error::file(&path, format!("{why}; it is the split of the run: put the file back"));
-        let mut csv = csv::Reader::from_path(&path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
+        let text = std::fs::read_to_string(&path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
+        let whole = text.rfind(SUM).map(|at| (&text[..at], text[at + SUM.len()..].trim()));
+        let Some((rows, _)) = whole.filter(|(rows, sum)| format!("{:08x}", crc32fast::hash(rows.as_bytes())) == *sum)
+        else {
+            return Err(wrong("is not what was written (its checksum differs)".to_owned()));
+        };
+        let mut csv = csv::Reader::from_reader(rows.as_bytes());
         let row = |line: csv::Result<Line>| {
             let line = line.map_err(|e| wrong(format!("is damaged: {e}")))?;
             let content = line.content.parse().map_err(|why| wrong(format!("is damaged: {why}")))?;

@@ -150,7 +150,9 @@ fn in_range(setting: &'static str, got: f64, low: f64, high: f64) -> Result<()> 
         return Ok(());
     }
     let why = match high == f64::MAX {
-        true => format!("is {got}, but has to be a finite number from {low}"),
+        true if low > 0. => format!("is {got:?}, but has to be a finite number above 0"),
+        true => format!("is {got:?}, but has to be a finite number from {low}"),
+        false if high < 1. => format!("is {got:?}, but has to be at least {low} and less than 1"),
         false => format!("is {got}, but has to be a number from {low} to {high}"),
     };
     Err(crate::Error::Setting { setting, why })
