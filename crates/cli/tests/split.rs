@@ -305,3 +305,19 @@ fn a_record_that_is_gone_or_changed_is_said() {
         notes(&judged(dir, &["run", "--data", "alike"])).contains("are called as classes that the run was trained on")
     );
 }
+
+#[test]
+fn a_small_table_with_a_split_of_its_own_is_trained_without_validation() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 18, 4);
+    let mut table = String::from("label,path,split,is_query,is_gallery\n");
+    for (class, number) in (0..18).flat_map(|class| (0..4).map(move |number| (class, number))) {
+        let side = if class < 14 { "train,," } else { "validation,True,True" };
+        table += &format!("{class},c{class:03}/p{number:02}.png,{side}\n");
+    }
+    std::fs::write(dir.join("data/list.csv"), table).unwrap();
+    let said = train(dir, "csv=data/list.csv", "run", &[]);
+    assert!(said.contains("none of the 14 classes to learn from are kept"), "{said}");
+    assert_eq!(judged(dir, &["run"])["classes"], 4);
+}

@@ -4,9 +4,10 @@ use crate::config::{Config, DataSource};
 use crate::draft::{Draft, Given};
 use crate::{Error, Result};
 use npair_backbones::{BackboneConfig, InputSpec};
-use npair_data::{Amount, Channels, Dataset, PipelineConfig, SplitConfig};
+use npair_data::{Amount, Channels, Dataset, OfficialSide, PipelineConfig, SplitConfig};
 use npair_evaluate::Inputs;
 use npair_types::ExampleId;
+use std::collections::BTreeSet;
 
 /// From so many classes on the usual split has room: a tenth of them and two to choose by.
 const ROOM: usize = 20;
@@ -18,6 +19,9 @@ const KEPT_OF: usize = 4;
 /// Chooses the split for a data set; says what it chose and why.
 pub(crate) fn split(draft: &mut Draft, data: &dyn Dataset) -> Option<String> {
     let Draft { config, given } = draft;
+    if !given.has("data.split") && matches!(config.data.split(), SplitConfig::Official { .. }) {
+        return official(config, data);
+    }
     let drawn_by_class = matches!(config.data.split(), SplitConfig::Classes { .. });
     if given.has("data.split") || given.has("data.seen") || !drawn_by_class || config.data.source == DataSource::Glyphs
     {
@@ -51,6 +55,20 @@ pub(crate) fn split(draft: &mut Draft, data: &dyn Dataset) -> Option<String> {
     config.data.seen = Amount::Fraction(0.25);
     Some(format!(
         "data.split: all of {classes} classes are learned from, and judged by a quarter of their examples (data.seen): scores are not of unseen classes"
+    ))
+}
+
+/// The data set's own split, with classes to choose a checkpoint by where there are enough to learn from.
+fn official(config: &mut Config, data: &dyn Dataset) -> Option<String> {
+    let learned = |i: &usize| data.official(ExampleId(*i)) == Some(OfficialSide::Train);
+    let classes: BTreeSet<_> = (0..data.len()).filter(learned).map(|i| data.labels().get(i)).collect();
+    if classes.len() >= ROOM {
+        return None;
+    }
+    config.data.split = Some(SplitConfig::Official { val: Amount::Count(0) });
+    Some(format!(
+        "data.split: none of the {} classes to learn from are kept to choose a checkpoint by: there are too few",
+        classes.len()
     ))
 }
 
