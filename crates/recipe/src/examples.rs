@@ -9,6 +9,7 @@ use npair_data::{
 };
 use npair_evaluate::{Inputs, PictureInputs, QueryGallery, Splits, VectorInputs, Vectors, View};
 use npair_types::{ClassId, ExampleId, Labels};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -149,7 +150,7 @@ impl Examples {
         let labels = Labels::from_ids(labels)?;
         let ordered = |data: &Arc<dyn Dataset>| -> Result<Arc<dyn Dataset>> {
             let inner = Subset::new(data.clone(), "recorded", order.clone())?;
-            Ok(Arc::new(Relabeled { inner, labels: labels.clone() }))
+            Ok(Arc::new(Relabeled::new(inner, labels.clone())))
         };
         Ok(match self {
             Self::Pictures { data, cached, pipeline, notes } => {
@@ -256,13 +257,18 @@ impl Dataset for Rows {
 struct Relabeled {
     inner: Subset,
     labels: Labels,
+    /// The id that each class has now.
+    now: BTreeMap<ClassId, ClassId>,
 }
 
 impl Relabeled {
-    /// The id that a class has now.
+    fn new(inner: Subset, labels: Labels) -> Self {
+        let now = labels.as_slice().iter().copied().zip(inner.labels().as_slice().iter().copied()).collect();
+        Self { inner, labels, now }
+    }
+
     fn now(&self, class: ClassId) -> ClassId {
-        let place = self.labels.as_slice().iter().position(|&known| known == class);
-        place.map_or(class, |at| self.inner.labels().get(at))
+        self.now.get(&class).copied().unwrap_or(class)
     }
 }
 

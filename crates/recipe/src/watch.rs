@@ -3,7 +3,7 @@
 use crate::Config;
 use npair_backbones::EmbeddingModel;
 use npair_evaluate::{Inputs, Scores, embed_ids};
-use npair_train::{Callback, Moment, Outcome, StepReport};
+use npair_train::{Callback, CollapseWatch, Moment, Outcome, StepReport};
 use npair_types::ExampleId;
 
 /// Examples whose embeddings are compared.
@@ -12,27 +12,19 @@ const LOOKED_AT: usize = 200;
 const ALIKE: f64 = 0.999;
 /// Steps after which a loss has to have left that of guessing.
 const LOOKED_FOR: u64 = 200;
-/// The part of it that is below.
-const LEFT: f64 = 0.98;
 
 /// Passes everything on to the listener, and says when a loss does not leave that of guessing.
 pub(crate) struct Watched<'a> {
     listener: &'a mut dyn Callback,
-    /// The loss of guessing; none where it is not known, or after it was told.
-    chance: Option<f64>,
-    /// Steps after which a loss has to have left it.
-    after: u64,
-    /// Steps seen, and the lowest loss among them. A run that goes on is watched anew: what it is told is no part of it.
-    seen: u64,
-    lowest: f64,
+    /// None where the loss of guessing is not known. A run that goes on is watched anew: what it is told is no part of it.
+    chance: Option<CollapseWatch>,
 }
 
 impl<'a> Watched<'a> {
     pub(crate) fn new(listener: &'a mut dyn Callback, config: &Config) -> Self {
         let known = config.loss.name() == "n-pair-mc";
-        let chance = known.then(|| (config.batch.classes as f64).ln());
         let after = LOOKED_FOR.min(config.training.steps);
-        Self { listener, chance, after, seen: 0, lowest: f64::INFINITY }
+        Self { listener, chance: known.then(|| CollapseWatch::new((config.batch.classes as f64).ln(), after)) }
     }
 
     /// Says what is wrong with the run as it ended.
@@ -75,13 +67,8 @@ impl Callback for Watched<'_> {
     }
 
     fn step(&mut self, at: &mut Moment<'_>, report: &StepReport) -> npair_train::Result<()> {
-        (self.seen, self.lowest) = (self.seen + 1, self.lowest.min(report.loss));
-        let stuck = |chance: &f64| self.seen >= self.after && self.lowest > LEFT * chance;
-        if let Some(chance) = self.chance.take_if(|chance| stuck(chance)) {
-            self.listener.note(&format!(
-                "warning: after {} steps the loss has not been below {:.3}, where embeddings that are all alike have {chance:.3}: lower optimizer.learning_rate, or give it a warm-up (schedule.warm_up)",
-                self.seen, self.lowest
-            ));
+        if let Some(words) = self.chance.as_mut().and_then(|watch| watch.notice(report)) {
+            self.listener.note(&format!("warning: {words} (optimizer.learning_rate, schedule.warm_up)"));
         }
         self.listener.step(at, report)
     }

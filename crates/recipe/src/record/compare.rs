@@ -115,7 +115,8 @@ impl Compared<'_> {
             }
             if names.contains_key(name.as_str()) { changed.push(name) } else { new.push(name) }
         }
-        let is_changed = |row: &RecordRow| changed.contains(&row.name);
+        let other_content: HashSet<&str> = changed.iter().map(String::as_str).collect();
+        let is_changed = |row: &RecordRow| other_content.contains(row.name.as_str());
         let gone: Vec<String> = self.gone().into_iter().filter(|r| !is_changed(r)).map(|r| r.name.clone()).collect();
         let mut said = Vec::new();
         for (what, which) in [("new", &new), ("gone", &gone), ("of other content", &changed)] {
