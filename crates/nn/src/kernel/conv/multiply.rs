@@ -1,4 +1,5 @@
 use super::windows::{Places, Windows};
+use crate::kernel::activation::{Activation, apply_in_place};
 use crate::kernel::norm::{self, Join, Moments};
 use crate::kernel::{Element, Shared};
 use npair_simd::{Epilogue, Panels, Tile, blocks, steps};
@@ -8,7 +9,16 @@ use rayon::prelude::*;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Finish<'a, T> {
     Nothing,
-    Affine { bias: Option<&'a [T]>, plus: Option<&'a [T]>, relu: bool },
+    Affine { bias: Option<&'a [T]>, plus: Option<&'a [T]>, activation: Activation },
+}
+
+impl<T> Finish<'_, T> {
+    fn activation(&self) -> Option<Activation> {
+        match self {
+            Self::Nothing => None,
+            Self::Affine { activation, .. } => Some(*activation),
+        }
+    }
 }
 
 /// Tasks that there are at least, where the work allows: enough for many cores.
@@ -86,7 +96,8 @@ pub(super) fn multiply<T: Element>(
             let mut from = 0;
             for (at, runs) in sums.iter().enumerate() {
                 let mut epilogue = Epilogue { add: at > 0, ..Epilogue::STORE };
-                if let (Finish::Affine { plus, relu, .. }, true) = (finish, at + 1 == sums.len()) {
+                if let (Finish::Affine { plus, activation, .. }, true) = (finish, at + 1 == sums.len()) {
+                    let relu = activation == Activation::Relu;
                     epilogue = Epilogue { bias: Some(&biases[p]), plus, relu, ..epilogue };
                 }
                 let y = &panels.panel(p)[from * kernel.columns..];
@@ -101,6 +112,15 @@ pub(super) fn multiply<T: Element>(
                     unsafe { kernel.run_at(&tile, out.pointer(), out.len()) };
                 }
                 from += steps(runs);
+            }
+            // Other activations than the tile's own: what it made is in the cache.
+            let apart = |a: &Activation| !matches!(a, Activation::None | Activation::Relu);
+            if let Some(activation) = finish.activation().filter(apart) {
+                for &place in &moved {
+                    // SAFETY: these values have been written, and by this task alone.
+                    let made = unsafe { std::slice::from_raw_parts_mut(out.pointer().add(place), columns) };
+                    apply_in_place(activation, made);
+                }
             }
         }
         // Alone with these rows, and they are in the cache: their moments cost little now.
