@@ -40,8 +40,8 @@ fn small(backbone: BackboneConfig) -> BackboneConfig {
     match backbone.architecture() {
         "conv-net" => backbone,
         "casia-net" => with(20),
-        "dinov2-s14" => with(42),
-        "vit-s16" | "googlenet-original" => with(48),
+        "dinov2-s14" | "dinov2-b14" => with(42),
+        "vit-s16" | "vit-b16" | "googlenet-original" => with(48),
         _ => with(40),
     }
 }
