@@ -50,6 +50,11 @@ fn gradients_are_differences() {
     // Some entries of every kind of parameter; statistics of the batch, and frozen ones.
     for frozen_norms in [false, true] {
         let net = net(EfficientNetLiteConfig { frozen_norms, ..config(33) }, DType::F64);
+        // Shifts of their own: without one a window of zeros lies just on the corner of its activation.
+        for (seed, (_, var)) in net.varmap().trainable().iter().filter(|(name, _)| name.ends_with(".bias")).enumerate()
+        {
+            var.set(&inputs::normal(seed as u64, 0.2, var.shape(), DType::F64).unwrap()).unwrap();
+        }
         let x = inputs::normal(4, 1., (3, 3, 33, 33), DType::F64).unwrap();
         let weights = inputs::normal(5, 1., (3, 8), DType::F64).unwrap();
         let mode = Mode::train(Streams::new(1), 0);

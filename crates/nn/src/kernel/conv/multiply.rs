@@ -12,11 +12,19 @@ pub(super) enum Finish<'a, T> {
     Affine { bias: Option<&'a [T]>, plus: Option<&'a [T]>, activation: Activation },
 }
 
-impl<T> Finish<'_, T> {
-    fn activation(&self) -> Option<Activation> {
-        match self {
-            Self::Nothing => None,
-            Self::Affine { activation, .. } => Some(*activation),
+impl<T: Element> Finish<'_, T> {
+    /// Other activations than the tile's own, of `columns` values from every place on: what the tile made is in the cache.
+    ///
+    /// # Safety
+    /// These values are valid, and nobody else touches them.
+    unsafe fn activate(&self, places: &[usize], columns: usize, out: *mut T) {
+        let Self::Affine { activation, .. } = *self else { return };
+        if matches!(activation, Activation::None | Activation::Relu) {
+            return;
+        }
+        for &place in places {
+            // SAFETY: the caller's promise.
+            apply_in_place(activation, unsafe { std::slice::from_raw_parts_mut(out.add(place), columns) });
         }
     }
 }
@@ -113,15 +121,8 @@ pub(super) fn multiply<T: Element>(
                 }
                 from += steps(runs);
             }
-            // Other activations than the tile's own: what it made is in the cache.
-            let apart = |a: &Activation| !matches!(a, Activation::None | Activation::Relu);
-            if let Some(activation) = finish.activation().filter(apart) {
-                for &place in &moved {
-                    // SAFETY: these values have been written, and by this task alone.
-                    let made = unsafe { std::slice::from_raw_parts_mut(out.pointer().add(place), columns) };
-                    apply_in_place(activation, made);
-                }
-            }
+            // SAFETY: these values have been written, and by this task alone.
+            unsafe { finish.activate(&moved, columns, out.pointer()) };
         }
         // Alone with these rows, and they are in the cache: their moments cost little now.
         (moments && groups == 1).then(|| {
