@@ -1,7 +1,8 @@
 use crate::{
-    Backbone, CasiaNet, CasiaNetConfig, ConvNet, ConvNetConfig, ConvNext, ConvNextConfig, GoogLeNet, GoogLeNetConfig,
-    GoogLeNetOriginal, GoogLeNetOriginalConfig, InputSpec, ResNet, ResNetConfig, ResNetDepth, Result, Vit, VitConfig,
-    VitKind,
+    Backbone, CasiaNet, CasiaNetConfig, ConvNet, ConvNetConfig, ConvNext, ConvNextConfig, EfficientNetLite,
+    EfficientNetLiteConfig, EfficientNetLiteKind, GoogLeNet, GoogLeNetConfig, GoogLeNetOriginal,
+    GoogLeNetOriginalConfig, InputSpec, MobileNetV3, MobileNetV3Config, MobileNetV3Kind, Preprocess, ResNet,
+    ResNetConfig, ResNetDepth, Result, Vit, VitConfig, VitKind,
 };
 use candle_core::{D, Tensor};
 use npair_nn::VarBuilder;
@@ -34,6 +35,10 @@ pub struct EmbeddingNetConfig {
     /// How embeddings leave the network; as they are.
     #[serde(default)]
     pub output: Output,
+    /// Whether all batch norms keep their running statistics in training, too (their scales and shifts go on training): for
+    /// fine-tuning on small batches; no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub frozen_norms: bool,
     /// How images are made into pixels: the data pipeline's own words, carried along.
     #[serde(default)]
     pub preprocess: serde_json::Value,
@@ -45,8 +50,8 @@ pub struct EmbeddingNetConfig {
 impl EmbeddingNetConfig {
     /// A network without dropout that gives embeddings of width `embedding` as they are.
     pub fn new(backbone: BackboneConfig, embedding: usize) -> Self {
-        let (preprocess, extra) = Default::default();
-        Self { format: FORMAT, backbone, embedding, dropout: 0., output: Output::Raw, preprocess, extra }
+        let (frozen_norms, preprocess, extra) = Default::default();
+        Self { format: FORMAT, backbone, embedding, dropout: 0., output: Output::Raw, frozen_norms, preprocess, extra }
     }
 }
 
@@ -95,16 +100,19 @@ impl Output {
     }
 }
 
-/// A network from images to features, chosen by the key `architecture`.
+/// A network from images to features: a table whose key `architecture` chooses it, or that name alone for its usual settings.
 ///
 /// ```
 /// # use npair_backbones::BackboneConfig;
 /// let config: BackboneConfig = serde_json::from_str(r#"{"architecture": "resnet50", "size": 128}"#).unwrap();
 /// assert_eq!(config.input().size, 128);
 /// assert_eq!(config.architecture(), "resnet50");
+/// let config: BackboneConfig = serde_json::from_str(r#""resnet50""#).unwrap();
+/// assert_eq!(config.input().size, 224);
 /// ```
+// The derived code reads and writes the table: `word` adds the name alone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "architecture", rename_all = "kebab-case")]
+#[serde(remote = "Self", tag = "architecture", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum BackboneConfig {
     /// [`ConvNet`].
@@ -129,17 +137,44 @@ pub enum BackboneConfig {
     /// [`Vit`], ViT-S/16.
     #[serde(rename = "vit-s16")]
     VitS16(VitConfig),
+    /// [`Vit`], ViT-B/16.
+    #[serde(rename = "vit-b16")]
+    VitB16(VitConfig),
     /// [`Vit`], DINOv2's ViT-S/14.
     #[serde(rename = "dinov2-s14")]
     DinoV2S14(VitConfig),
+    /// [`Vit`], DINOv2's ViT-B/14.
+    #[serde(rename = "dinov2-b14")]
+    DinoV2B14(VitConfig),
     /// [`ConvNext`], ConvNeXt-T.
     #[serde(rename = "convnext-t")]
     ConvNextT(ConvNextConfig),
+    /// [`EfficientNetLite`], the first and smallest network.
+    #[serde(rename = "efficientnet-lite0")]
+    EfficientNetLite0(EfficientNetLiteConfig),
+    /// [`EfficientNetLite`], the second network.
+    #[serde(rename = "efficientnet-lite1")]
+    EfficientNetLite1(EfficientNetLiteConfig),
+    /// [`EfficientNetLite`], the third network.
+    #[serde(rename = "efficientnet-lite2")]
+    EfficientNetLite2(EfficientNetLiteConfig),
+    /// [`EfficientNetLite`], the fourth network.
+    #[serde(rename = "efficientnet-lite3")]
+    EfficientNetLite3(EfficientNetLiteConfig),
+    /// [`EfficientNetLite`], the fifth and largest network.
+    #[serde(rename = "efficientnet-lite4")]
+    EfficientNetLite4(EfficientNetLiteConfig),
+    /// [`MobileNetV3`], the small one.
+    #[serde(rename = "mobilenetv3-small")]
+    MobileNetV3Small(MobileNetV3Config),
+    /// [`MobileNetV3`], the large one.
+    #[serde(rename = "mobilenetv3-large")]
+    MobileNetV3Large(MobileNetV3Config),
 }
 
 impl BackboneConfig {
     /// Every architecture with its usual settings.
-    pub fn all() -> [Self; 10] {
+    pub fn all() -> [Self; 19] {
         [
             Self::ConvNet(Default::default()),
             Self::GoogLeNet(Default::default()),
@@ -149,8 +184,17 @@ impl BackboneConfig {
             Self::ResNet34(Default::default()),
             Self::ResNet50(Default::default()),
             Self::VitS16(Default::default()),
+            Self::VitB16(Default::default()),
             Self::DinoV2S14(Default::default()),
+            Self::DinoV2B14(Default::default()),
             Self::ConvNextT(Default::default()),
+            Self::EfficientNetLite0(Default::default()),
+            Self::EfficientNetLite1(Default::default()),
+            Self::EfficientNetLite2(Default::default()),
+            Self::EfficientNetLite3(Default::default()),
+            Self::EfficientNetLite4(Default::default()),
+            Self::MobileNetV3Small(Default::default()),
+            Self::MobileNetV3Large(Default::default()),
         ]
     }
 
@@ -165,8 +209,17 @@ impl BackboneConfig {
             Self::ResNet34(_) => "resnet34",
             Self::ResNet50(_) => "resnet50",
             Self::VitS16(_) => "vit-s16",
+            Self::VitB16(_) => "vit-b16",
             Self::DinoV2S14(_) => "dinov2-s14",
+            Self::DinoV2B14(_) => "dinov2-b14",
             Self::ConvNextT(_) => "convnext-t",
+            Self::EfficientNetLite0(_) => "efficientnet-lite0",
+            Self::EfficientNetLite1(_) => "efficientnet-lite1",
+            Self::EfficientNetLite2(_) => "efficientnet-lite2",
+            Self::EfficientNetLite3(_) => "efficientnet-lite3",
+            Self::EfficientNetLite4(_) => "efficientnet-lite4",
+            Self::MobileNetV3Small(_) => "mobilenetv3-small",
+            Self::MobileNetV3Large(_) => "mobilenetv3-large",
         }
     }
 
@@ -195,9 +248,41 @@ impl BackboneConfig {
             Self::ResNet34(config) => Box::new(ResNet::new(vb, ResNetDepth::L34, config)?),
             Self::ResNet50(config) => Box::new(ResNet::new(vb, ResNetDepth::L50, config)?),
             Self::VitS16(config) => Box::new(Vit::new(vb, VitKind::S16, config)?),
+            Self::VitB16(config) => Box::new(Vit::new(vb, VitKind::B16, config)?),
             Self::DinoV2S14(config) => Box::new(Vit::new(vb, VitKind::DinoV2S14, config)?),
+            Self::DinoV2B14(config) => Box::new(Vit::new(vb, VitKind::DinoV2B14, config)?),
             Self::ConvNextT(config) => Box::new(ConvNext::new(vb, config)?),
+            Self::EfficientNetLite0(config) => {
+                Box::new(EfficientNetLite::new(vb, EfficientNetLiteKind::Lite0, config)?)
+            }
+            Self::EfficientNetLite1(config) => {
+                Box::new(EfficientNetLite::new(vb, EfficientNetLiteKind::Lite1, config)?)
+            }
+            Self::EfficientNetLite2(config) => {
+                Box::new(EfficientNetLite::new(vb, EfficientNetLiteKind::Lite2, config)?)
+            }
+            Self::EfficientNetLite3(config) => {
+                Box::new(EfficientNetLite::new(vb, EfficientNetLiteKind::Lite3, config)?)
+            }
+            Self::EfficientNetLite4(config) => {
+                Box::new(EfficientNetLite::new(vb, EfficientNetLiteKind::Lite4, config)?)
+            }
+            Self::MobileNetV3Small(config) => Box::new(MobileNetV3::new(vb, MobileNetV3Kind::Small, config)?),
+            Self::MobileNetV3Large(config) => Box::new(MobileNetV3::new(vb, MobileNetV3Kind::Large, config)?),
         })
+    }
+
+    /// How pictures were made into pixels for the weights that the architecture was published with; none for a network that
+    /// takes other than RGB.
+    ///
+    /// ```
+    /// # use npair_backbones::BackboneConfig;
+    /// let pretraining = BackboneConfig::named("efficientnet-lite0").unwrap().pretraining().unwrap();
+    /// assert_eq!((pretraining.mean[0], pretraining.std[0]), (127. / 255., 128. / 255.));
+    /// assert!(BackboneConfig::named("conv-net").unwrap().pretraining().is_none());
+    /// ```
+    pub fn pretraining(&self) -> Option<Preprocess> {
+        (self.input().channels == 3).then(|| Preprocess::published(self.architecture()))
     }
 
     /// The images that the network takes.
@@ -208,8 +293,16 @@ impl BackboneConfig {
             Self::GoogLeNet(config) => (3, config.size),
             Self::GoogLeNetOriginal(config) => (3, config.size),
             Self::ResNet18(config) | Self::ResNet34(config) | Self::ResNet50(config) => (3, config.size),
-            Self::VitS16(config) | Self::DinoV2S14(config) => (3, config.size),
+            Self::VitS16(config) | Self::VitB16(config) | Self::DinoV2S14(config) | Self::DinoV2B14(config) => {
+                (3, config.size)
+            }
             Self::ConvNextT(config) => (3, config.size),
+            Self::EfficientNetLite0(config)
+            | Self::EfficientNetLite1(config)
+            | Self::EfficientNetLite2(config)
+            | Self::EfficientNetLite3(config)
+            | Self::EfficientNetLite4(config) => (3, config.size),
+            Self::MobileNetV3Small(config) | Self::MobileNetV3Large(config) => (3, config.size),
         };
         InputSpec { channels, size }
     }

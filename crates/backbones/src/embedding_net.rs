@@ -41,6 +41,7 @@ impl EmbeddingNet {
         let name = config.backbone.architecture();
         let head = HeadConfig { embedding: config.embedding, dropout: config.dropout, output: config.output };
         let net = Self::over(name, head, VarMap::new(streams, dtype, device), |vb| config.backbone.build(vb))?;
+        net.varmap.freeze_norms(config.frozen_norms);
         Ok(Self { config: Some(config), ..net })
     }
 

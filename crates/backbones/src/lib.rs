@@ -1,6 +1,6 @@
 //! Networks that map images to embeddings: the [`Backbone`] trait; the small [`ConvNet`] of few-shot learning, both
-//! [`GoogLeNet`]s, [`CasiaNet`], [`ResNet`], [`Vit`] (DINOv2's, too) and [`ConvNext`]; and [`EmbeddingNet`], a backbone with
-//! a linear head, saved as a Hub-style folder of `config.json` and `model.safetensors`. Weights that others trained come
+//! [`GoogLeNet`]s, [`CasiaNet`], [`ResNet`], [`Vit`] (DINOv2's, too), [`ConvNext`], [`EfficientNetLite`] and [`MobileNetV3`]; and
+//! [`EmbeddingNet`], a backbone with a linear head, saved as a Hub-style folder of `config.json` and `model.safetensors`. Weights that others trained come
 //! from [`Weights`]: folders, safetensors, PyTorch's `.pth`, the Hub.
 //!
 //! [`EmbeddingModel`] is what training and everything after it takes: an [`EmbeddingNet`], a [`VectorNet`] over vectors of any
@@ -17,11 +17,14 @@ mod casia_net;
 mod config;
 mod conv_net;
 mod conv_next;
+mod efficient_net;
 mod embedding_net;
 mod error;
 mod frozen;
 mod google_net;
 mod head_on_features;
+mod inverted_block;
+mod mobile_net;
 mod model;
 mod pooling;
 mod pretrained;
@@ -29,17 +32,20 @@ mod res_net;
 mod size;
 mod vector_net;
 mod vit;
+mod word;
 
 pub use backbone::{Backbone, InputSpec};
 pub use casia_net::{CasiaNet, CasiaNetConfig};
 pub use config::{BackboneConfig, EmbeddingNetConfig, FORMAT, HeadConfig, Output};
 pub use conv_net::{ConvNet, ConvNetConfig};
 pub use conv_next::{ConvNext, ConvNextConfig};
+pub use efficient_net::{EfficientNetLite, EfficientNetLiteConfig, EfficientNetLiteKind};
 pub use embedding_net::EmbeddingNet;
 pub use error::{Error, Result};
 pub use frozen::FrozenExtractor;
 pub use google_net::{GoogLeNet, GoogLeNetConfig, GoogLeNetOriginal, GoogLeNetOriginalConfig};
 pub use head_on_features::HeadOnFeatures;
+pub use mobile_net::{MobileNetV3, MobileNetV3Config, MobileNetV3Kind};
 pub use model::{CandleModel, EmbeddingModel};
 pub use npair_nn::Mode;
 pub use pooling::Pooling;

@@ -35,10 +35,15 @@ fn names_and_settings_survive_json() {
         assert_eq!(serde_json::from_str::<BackboneConfig>(&text).unwrap(), config);
         let name = format!(r#"{{"architecture": "{}"}}"#, config.architecture());
         assert_eq!(serde_json::from_str::<BackboneConfig>(&name).unwrap(), config);
+        let word = format!(r#""{}""#, config.architecture());
+        assert_eq!(serde_json::from_str::<BackboneConfig>(&word).unwrap(), config);
         assert_eq!(BackboneConfig::named(config.architecture()), Some(config));
         let unknown = format!(r#"{{"architecture": "{}", "sice": 1}}"#, config.architecture());
         assert!(serde_json::from_str::<BackboneConfig>(&unknown).unwrap_err().to_string().contains("sice"), "{name}");
     }
+    let said = |text: &str| serde_json::from_str::<BackboneConfig>(text).unwrap_err().to_string();
+    assert!(said(r#""resnet19""#).starts_with("unknown architecture `resnet19`; there are conv-net, googlenet, "));
+    assert!(said("18").contains("expected the name of an architecture, or a table with the key `architecture`"));
     let gem = r#"{"architecture": "resnet50", "pooling": "gem", "frozen_norms": true}"#;
     let BackboneConfig::ResNet50(config) = serde_json::from_str(gem).unwrap() else { panic!("another network") };
     assert!(config.pooling == Pooling::Gem && config.frozen_norms && config.size == 224);
@@ -81,6 +86,74 @@ fn frozen_norms_stay_as_they_are() {
         net.forward(&images(&net, 2, DType::F32), &Mode::train(Streams::new(1), 0)).unwrap();
         let after: Vec<_> = net.varmap().buffers().iter().map(|(_, b)| bits(b)).collect();
         assert_eq!(before == after, frozen);
+    }
+}
+
+/// Of any network, by one word of its `config.json`: training computes what evaluation does.
+#[test]
+fn norms_of_a_whole_network_are_frozen_by_one_word() {
+    let conv_net = BackboneConfig::ConvNet(ConvNetConfig { width: 5, ..Default::default() });
+    let lite = EfficientNetLiteConfig { size: 32, ..Default::default() };
+    for backbone in [conv_net, BackboneConfig::EfficientNetLite0(lite)] {
+        let config = EmbeddingNetConfig { frozen_norms: true, ..EmbeddingNetConfig::new(backbone, 4) };
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<EmbeddingNetConfig>(&text).unwrap(), config);
+        let usual = EmbeddingNetConfig { frozen_norms: false, ..config.clone() };
+        assert!(!serde_json::to_string(&usual).unwrap().contains("frozen_norms\":true"));
+        assert!(text.contains("\"frozen_norms\":true,\"preprocess\""), "{text}");
+        let net = EmbeddingNet::new(config, Streams::new(3), DType::F64, &Device::Cpu).unwrap();
+        for (name, var) in net.varmap().buffers() {
+            let value = inputs::normal(name.len() as u64, 0.3, var.shape(), DType::F64).unwrap();
+            let value = if name.ends_with("var") { (value.abs().unwrap() + 0.5).unwrap() } else { value };
+            var.set(&value).unwrap();
+        }
+        let before = net.varmap().tensors().unwrap();
+        let x = images(&net, 3, DType::F64);
+        let out = net.forward(&x, &Mode::train(Streams::new(1), 0)).unwrap();
+        let evaluated = net.forward(&x, &Mode::Eval).unwrap();
+        let off = (&out - evaluated).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
+        assert!(off < 1e-9, "{off}");
+        let after = net.varmap().tensors().unwrap();
+        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        assert!(before.iter().zip(&after).all(|((_, a), (_, b))| values(a) == values(b)));
+        // Scales and shifts train, unless they are not to.
+        let trained = |grads: &candle_core::backprop::GradStore| {
+            let vars = net.varmap().trainable();
+            assert!(vars.iter().all(|(_, var)| grads.get(var).is_some()));
+            vars.len()
+        };
+        let all = trained(&out.sqr().unwrap().sum_all().unwrap().backward().unwrap());
+        let norms = net.varmap().set_norms_train(false);
+        assert_eq!(norms, net.varmap().buffers().len());
+        let out = net.forward(&x, &Mode::train(Streams::new(1), 0)).unwrap();
+        assert_eq!(trained(&out.sqr().unwrap().sum_all().unwrap().backward().unwrap()), all - norms);
+    }
+}
+
+/// No layer has the image's size in a shape (a vision transformer's positions have one of their own), so that weights load
+/// whatever the size.
+#[test]
+fn shapes_do_not_depend_on_the_size() {
+    let shapes = |backbone: BackboneConfig| {
+        let varmap = varmap(DType::F32);
+        let net = backbone.build(&varmap.root()).unwrap();
+        let shapes: Vec<_> = varmap.tensors().unwrap().into_iter().map(|(name, t)| (name, t.dims().to_vec())).collect();
+        (shapes, net.input().size)
+    };
+    // Of networks that differ in nothing but width and depth, the smallest.
+    let larger = ["resnet34", "resnet50", "vit-b16", "dinov2-b14", "efficientnet-lite4", "mobilenetv3-large"];
+    for usual in BackboneConfig::all().into_iter().filter(|config| !larger.contains(&config.architecture())) {
+        let (want, _) = shapes(usual);
+        let size = match usual.architecture() {
+            "googlenet-original" => 49,
+            name if name.starts_with("vit") => 32,
+            name if name.starts_with("dinov2") => 42,
+            _ => 33,
+        };
+        let mut value = serde_json::to_value(usual).unwrap();
+        value["size"] = size.into();
+        let other = serde_json::from_value(value).unwrap();
+        assert_eq!(shapes(other), (want, size), "{}", usual.architecture());
     }
 }
 
@@ -135,6 +208,13 @@ fn threads_do_not_change_a_bit() {
         BackboneConfig::ResNet18(ResNetConfig { size: 40, pooling: Pooling::Gem, ..Default::default() }),
         BackboneConfig::DinoV2S14(VitConfig { size: 42, position_size: Some(70), drop_path: 0.2 }),
         BackboneConfig::ConvNextT(ConvNextConfig { size: 40, drop_path: 0.1 }),
+        BackboneConfig::EfficientNetLite0(EfficientNetLiteConfig { size: 40, ..Default::default() }),
+        BackboneConfig::EfficientNetLite1(EfficientNetLiteConfig {
+            size: 33,
+            frozen_norms: true,
+            ..Default::default()
+        }),
+        BackboneConfig::MobileNetV3Small(MobileNetV3Config { size: 40, frozen_norms: false }),
     ];
     for network in networks {
         let runs = threads::with_threads(&[1, 2], || {

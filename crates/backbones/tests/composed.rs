@@ -97,6 +97,21 @@ fn google_nets() {
 }
 
 #[test]
+fn efficient_net() {
+    for frozen_norms in [false, true] {
+        let config = EfficientNetLiteConfig { size: 48, frozen_norms, drop_path: 0.1, ..Default::default() };
+        compare(BackboneConfig::EfficientNetLite0(config), 3);
+    }
+}
+
+#[test]
+fn mobile_nets() {
+    let config = |frozen_norms| MobileNetV3Config { size: 48, frozen_norms };
+    compare(BackboneConfig::MobileNetV3Small(config(false)), 3);
+    compare(BackboneConfig::MobileNetV3Large(config(true)), 2);
+}
+
+#[test]
 fn vision_transformer() {
     compare(BackboneConfig::VitS16(VitConfig { size: 48, position_size: Some(64), drop_path: 0.1 }), 2);
 }

@@ -30,7 +30,7 @@ pub use layers::{
     Activation, AdaptiveAvgPool2d, Attention, AvgPool2d, BatchNorm2d, BatchNormConfig, ClassToken, Conv2d,
     Conv2dConfig, ConvBlock, ConvUnit, DropPath, Dropout, FirstToken, Flatten, Gelu, GemPool, GlobalAvgPool, LayerNorm,
     LayerScale, Linear, LocalResponseNorm, MaxPool2d, PatchEmbed, PoolConfig, Relu, Softmax, ToChannelsFirst,
-    ToChannelsLast, concat, sum,
+    ToChannelsLast, concat, gate, sum,
 };
 pub use memory::keep_freed_memory;
 pub use mode::Mode;

@@ -118,7 +118,7 @@ fn any_case() -> impl Strategy<Value = Case> {
             inputs: inputs * groups,
             outputs: outputs * groups,
             image,
-            config: Conv2dConfig { kernel, stride, padding, dilation, groups, bias },
+            config: Conv2dConfig { kernel, stride, padding, dilation, groups, bias, same: false },
         })
         .prop_filter("the kernel does not fit", |case| case.map().is_some())
 }
@@ -150,6 +150,68 @@ proptest! {
     fn three_by_three_is_the_definition(case in same_case()) {
         case.compare(DType::F64);
         case.compare(DType::F32);
+    }
+}
+
+/// Every channel by itself: numbers of channels with and without a rest, kernels and strides of mobile networks.
+fn depthwise_case() -> impl Strategy<Value = Case> {
+    let channels = prop_oneof![2..=9usize, Just(16), Just(24), Just(40), Just(72), 60..=90usize];
+    (1..=3usize, channels, (1..=13usize, 1..=13usize), prop::sample::select(vec![3, 5, 7]), 1..=2usize, any::<bool>())
+        .prop_map(|(batch, channels, image, kernel, stride, bias)| {
+            let config = Conv2dConfig::square(kernel).stride(stride).padding(kernel / 2).groups(channels);
+            Case { batch, inputs: channels, outputs: channels, image, config: Conv2dConfig { bias, ..config } }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn depthwise_is_the_definition(case in depthwise_case()) {
+        case.compare(DType::F64);
+        case.compare(DType::F32);
+    }
+
+    /// The same as zeros put there by hand: `ceil(extent / stride)` outputs, an odd zero right and below.
+    #[test]
+    fn the_padding_of_tensorflow(
+        (h, w) in (1..=12usize, 1..=12usize),
+        (kernel, stride, dilation) in (1..=5usize, 1..=3usize, 1..=2usize),
+        depthwise in any::<bool>(),
+    ) {
+        let groups = if depthwise { 6 } else { 1 };
+        let config = Conv2dConfig::square(kernel).stride(stride).dilation(dilation).groups(groups);
+        let layer = |config| {
+            let varmap = varmap(DType::F64);
+            (Conv2d::new(&varmap.root(), 6, 6, config).unwrap(), varmap)
+        };
+        let ((same, own), (plain, other)) = (layer(config.same()), layer(config));
+        let zeros = |extent: usize| {
+            let total = ((extent.div_ceil(stride) - 1) * stride + dilation * (kernel - 1) + 1).saturating_sub(extent);
+            (total / 2, total - total / 2)
+        };
+        let ((top, below), (left, right)) = (zeros(h), zeros(w));
+        let x = inputs::normal(1, 1., (2, 6, h, w), DType::F64).unwrap();
+        let padded = x.pad_with_zeros(2, top, below).unwrap().pad_with_zeros(3, left, right).unwrap();
+        let out = same.planes(&x, &Mode::Eval).unwrap();
+        prop_assert_eq!(out.dims(), [2, 6, h.div_ceil(stride), w.div_ceil(stride)]);
+        let grad = inputs::normal(3, 1., out.shape(), DType::F64).unwrap();
+        let mut got = gradients(&same, &own, &x, &grad, &Mode::Eval);
+        let mut want = gradients(&plain, &other, &padded, &grad, &Mode::Eval);
+        got.push(("output".to_owned(), values(&out)));
+        want.push(("output".to_owned(), values(&plain.planes(&padded, &Mode::Eval).unwrap())));
+        for ((name, got), (_, want)) in got.iter().zip(&want) {
+            let want = if name == "input" {
+                let want = Tensor::from_slice(want, padded.shape(), &Device::Cpu).unwrap();
+                values(&want.narrow(2, top, h).unwrap().narrow(3, left, w).unwrap())
+            } else {
+                want.clone()
+            };
+            for (g, w) in got.iter().zip(&want) {
+                // Sums of at most 200 products of order 1.
+                prop_assert!((g - w).abs() <= 1e-12, "{}: {} is not {}", name, g, w);
+            }
+        }
     }
 }
 
@@ -212,6 +274,7 @@ fn threads_do_not_change_a_bit() {
         (5, Conv2dConfig::square(3).padding(1)),
         (6, Conv2dConfig::square(2).stride(2).groups(3)),
         (8, Conv2dConfig::square(1)),
+        (12, Conv2dConfig::square(5).stride(2).same().groups(12)),
     ] {
         let case = Case { batch: 37, inputs, outputs: 12, image: (9, 10), config };
         let runs = threads::with_threads(&[1, 2, 3], || {

@@ -5,8 +5,8 @@ mod support;
 
 use candle_core::{DType, Device, Tensor, Var};
 use npair_nn::{
-    Activation, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvUnit, Layer, Mode, Node, Relu, Result, Tape,
-    VarMap, forward, forward_no_grad, sum,
+    Activation, AdaptiveAvgPool2d, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvUnit, Layer, Mode, Node,
+    Relu, Result, Tape, VarMap, forward, forward_no_grad, gate, sum,
 };
 use npair_testkit::{inputs, threads};
 use npair_types::Streams;
@@ -81,7 +81,7 @@ impl Layer for Both {
         if let Some(shortcut) = &shortcut {
             out = sum(&out, shortcut, tape)?;
         }
-        if self.case.activation == Activation::Relu { Relu.record(&out, tape) } else { Ok(out) }
+        self.case.activation.record(&out, tape)
     }
 }
 
@@ -104,7 +104,13 @@ fn run(case: Case, fused: bool, dtype: DType, mode: Mode) -> Vec<(String, Vec<f6
 }
 
 fn any_case() -> impl Strategy<Value = Case> {
-    let activation = prop_oneof![Just(Activation::None), Just(Activation::Relu)];
+    let activation = prop::sample::select(vec![
+        Activation::None,
+        Activation::Relu,
+        Activation::Relu6,
+        Activation::HardSwish,
+        Activation::HardSigmoid,
+    ]);
     let norm = prop::option::of(any::<bool>());
     (norm, any::<bool>(), activation, any::<bool>(), 1..=2usize)
         .prop_map(|(norm, bias, activation, shortcut, stride)| Case { norm, bias, activation, shortcut, stride })
@@ -138,6 +144,9 @@ fn central_differences() {
         Case { norm: None, ..case },
         Case { norm: Some(true), shortcut: false, ..case },
         Case { norm: None, shortcut: false, ..case },
+        Case { activation: Activation::Relu6, norm: Some(true), ..case },
+        Case { activation: Activation::HardSwish, ..case },
+        Case { activation: Activation::HardSwish, shortcut: false, ..case },
     ] {
         let (both, varmap) = Both::new(case, true, DType::F64);
         // A bias before a norm of the batch has no effect, and so a gradient of rounding errors: not compared with a
@@ -189,6 +198,43 @@ fn frozen_parameters_get_no_gradient_and_nothing_is_kept_for_them() {
     // With everything frozen and a constant input there is nothing to differentiate.
     varmap.set_trains("norm", false);
     assert!(!both.forward(&x, &train()).unwrap().track_op());
+}
+
+#[test]
+fn factors_of_channels_have_gradients_and_fit_their_images() {
+    let varmap = varmap(DType::F64);
+    struct Gated(Conv2d);
+    impl Layer for Gated {
+        fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+            let mean = AdaptiveAvgPool2d::new(1, 1)?.record(x, tape)?;
+            gate(x, &self.0.record(&mean, tape)?, tape)
+        }
+    }
+    let layer = Gated(Conv2d::new(&varmap.root(), 3, 3, Conv2dConfig::square(1)).unwrap());
+    check_gradients(&layer, &varmap, &inputs::normal(9, 1., (2, 3, 4, 5), DType::F64).unwrap(), &train());
+    let x = inputs::normal(9, 1., (2, 4, 5, 3), DType::F64).unwrap();
+    let said = forward(&x, &train(), |x, tape| gate(x, x, tape)).unwrap_err().to_string();
+    assert!(said.contains("factors of images [2, 4, 5, 3] are (2, 1, 1, 3)"), "{said}");
+}
+
+/// Of a frozen norm's parameters and its convolution's, any may train.
+#[test]
+fn frozen_statistics_with_any_parameters_frozen() {
+    let case = Case { norm: Some(true), bias: true, activation: Activation::Relu6, shortcut: true, stride: 1 };
+    let all = run(case, true, DType::F64, train());
+    let x = inputs::normal(9, 1., (3, 7, 6, INPUTS), DType::F32).unwrap().to_dtype(DType::F64).unwrap();
+    for frozen in ["conv", "norm", "conv.weight", "conv.bias", "norm.weight", "norm.bias"] {
+        let (both, varmap) = Both::new(case, true, DType::F64);
+        assert!(varmap.set_trains(frozen, false) > 0);
+        let out = both.forward(&x, &train()).unwrap();
+        let weights = inputs::normal(3, 1., out.shape(), DType::F32).unwrap().to_dtype(DType::F64).unwrap();
+        let grads = (out * weights).unwrap().sum_all().unwrap().backward().unwrap();
+        assert!(varmap.frozen().iter().all(|(_, var)| grads.get(var).is_none()), "{frozen}");
+        for (name, var) in varmap.trainable() {
+            let (_, want) = all.iter().find(|(other, _)| *other == name).unwrap();
+            assert_eq!(&values(grads.get(&var).unwrap()), want, "{name}, with {frozen} frozen");
+        }
+    }
 }
 
 #[test]

@@ -49,7 +49,17 @@ fn small(backbone: BackboneConfig) -> BackboneConfig {
 #[test]
 fn every_variable_of_every_backbone_has_a_gradient_under_every_kind_of_loss() {
     let labels = Labels::new([0, 0, 1, 1, 2, 2, 3, 3]).unwrap();
-    for backbone in BackboneConfig::all().map(small) {
+    // The same code, wider or deeper, of networks that are here already.
+    let larger = [
+        "vit-b16",
+        "dinov2-b14",
+        "efficientnet-lite1",
+        "efficientnet-lite2",
+        "efficientnet-lite3",
+        "efficientnet-lite4",
+    ];
+    let all = BackboneConfig::all().into_iter().filter(|config| !larger.contains(&config.architecture()));
+    for backbone in all.map(small) {
         let name = backbone.architecture();
         let config = EmbeddingNetConfig { dropout: 0.2, ..EmbeddingNetConfig::new(backbone, WIDTH) };
         let net = EmbeddingNet::new(config, Streams::new(7), DType::F32, &Device::Cpu).unwrap();

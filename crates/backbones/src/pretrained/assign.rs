@@ -1,7 +1,9 @@
 //! Which tensor of a file is which of a network's.
 
 use super::LoadReport;
+use super::dialect::Dialect;
 use candle_core::Tensor;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What stands before the names of a network's own backbone.
@@ -36,12 +38,25 @@ const SECOND_CHOICE: [&str; 5] = ["encoder_k", "momentum", "student", "target", 
 /// Words of a name that are looked at for a prefix.
 const DEEPEST: usize = 24;
 
-/// The names of a network's backbone.
-pub(super) struct Names<'a>(HashSet<&'a str>);
+/// The names of a network's backbone, and others that they go by.
+pub(super) struct Names<'a> {
+    own: HashSet<&'a str>,
+    dialect: Option<Dialect>,
+}
 
 impl<'a> Names<'a> {
     pub(super) fn of(own: &'a BTreeMap<String, Tensor>) -> Self {
-        Self(own.keys().filter_map(|name| name.strip_prefix(BACKBONE)).collect())
+        let own = own.keys().filter_map(|name| name.strip_prefix(BACKBONE)).collect();
+        Self { dialect: Dialect::of(&own), own }
+    }
+
+    /// The network's own name for one of a file, without the prefix.
+    fn own<'n>(&self, plain: &'n str) -> Cow<'n, str> {
+        let read = self.dialect.as_ref().filter(|_| !self.own.contains(plain)).and_then(|dialect| dialect.read(plain));
+        match read {
+            Some(("", own)) => Cow::Owned(own),
+            _ => Cow::Borrowed(plain),
+        }
     }
 
     /// What stands before most names that the network has, whatever it is (`module._orig_mod.`, `model.encoder_q.`), and before
@@ -50,8 +65,12 @@ impl<'a> Names<'a> {
         let mut counts = BTreeMap::<&str, usize>::new();
         for name in names {
             let starts = std::iter::once(0).chain(name.match_indices('.').take(DEEPEST).map(|(at, _)| at + 1));
-            for start in starts.filter(|&start| self.0.contains(&name[start..])) {
+            for start in starts.filter(|&start| self.own.contains(&name[start..])) {
                 *counts.entry(&name[..start]).or_default() += 1;
+            }
+            let read = self.dialect.as_ref().and_then(|dialect| dialect.read(name));
+            if let Some((prefix, _)) = read.filter(|(_, own)| self.own.contains(&own[..])) {
+                *counts.entry(prefix).or_default() += 1;
             }
         }
         let second = |prefix: &str| SECOND_CHOICE.iter().any(|word| prefix.contains(word));
@@ -69,7 +88,8 @@ pub(super) fn assign(
     tensors: BTreeMap<String, Tensor>,
     ignore: &[String],
 ) -> Result<(HashMap<String, Tensor>, LoadReport), String> {
-    let prefix = Names::of(own).prefix(tensors.keys().map(String::as_str)).0.to_owned();
+    let names = Names::of(own);
+    let prefix = names.prefix(tensors.keys().map(String::as_str)).0.to_owned();
     let (mut all, mut report) = (HashMap::new(), LoadReport::default());
     for (name, tensor) in tensors {
         let plain = name.strip_prefix(&prefix);
@@ -87,6 +107,7 @@ pub(super) fn assign(
             }
             continue;
         };
+        let plain = names.own(plain);
         let place = format!("{BACKBONE}{plain}");
         match own.get(&place) {
             Some(mine) if mine.dims() == tensor.dims() => {
@@ -96,7 +117,7 @@ pub(super) fn assign(
             Some(mine) => {
                 return Err(format!("{name} has shape {:?}, the network's {place} {:?}", tensor.dims(), mine.dims()));
             }
-            None if is_left_over(plain) => report.ignored.push(name),
+            None if is_left_over(&plain) => report.ignored.push(name),
             None => report.unexpected.push(name),
         }
     }

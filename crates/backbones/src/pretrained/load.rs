@@ -68,8 +68,8 @@ pub enum PretrainedPreprocess {
     Described(Preprocess),
 }
 
-/// How pictures were made into pixels for `weights`: what the `config.json` beside them says, else what torchvision does for
-/// the architecture; nothing if neither is known (a network for grey pictures, say).
+/// How pictures were made into pixels for `weights`: what the `config.json` beside them says, else what the architecture was
+/// [published with](BackboneConfig::pretraining); nothing if neither is known (a network for grey pictures, say).
 ///
 /// # Errors
 /// Those of [`EmbeddingNet::load_pretrained`] that concern the file.
@@ -96,9 +96,7 @@ pub fn pretrained_preprocess(
             return Ok(Some(PretrainedPreprocess::Described(described)));
         }
     }
-    let described = serde_json::to_value(backbone).unwrap_or_default();
-    let architecture = described["architecture"].as_str().unwrap_or_default();
-    Ok((backbone.input().channels == 3).then(|| PretrainedPreprocess::Described(Preprocess::torchvision(architecture))))
+    Ok(backbone.pretraining().map(PretrainedPreprocess::Described))
 }
 
 /// The `config.json` beside a file, if there is one.

@@ -2,6 +2,7 @@
 
 mod assign;
 mod cache;
+mod dialect;
 #[cfg(feature = "hub")]
 mod fetch;
 mod folder;

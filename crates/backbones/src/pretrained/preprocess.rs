@@ -43,6 +43,20 @@ impl Preprocess {
         Self { size: 224, resize: 256, interpolation: Interpolation::Bilinear, mean: mean.to_vec(), std: std.to_vec() }
     }
 
+    /// That of the weights that an architecture was published with: torchvision's, but for EfficientNet-Lite `(v - 127) / 128` of
+    /// values up to 255, bicubic.
+    ///
+    /// # Source
+    /// TensorFlow's TPU repository, `efficientnet/lite/efficientnet_lite_builder.py` (`MEAN_RGB`, `STDDEV_RGB`).
+    pub(crate) fn published(architecture: &str) -> Self {
+        let usual = Self::torchvision(architecture);
+        if !architecture.starts_with("efficientnet-lite") {
+            return usual;
+        }
+        let (mean, std) = (vec![127. / 255.; 3], vec![128. / 255.; 3]);
+        Self { interpolation: Interpolation::Bicubic, mean, std, ..usual }
+    }
+
     /// What a Hub-style `config.json` says under `pretrained_cfg` (or `default_cfg`, or at its top, as timm's older files);
     /// what it leaves out is timm's default: bicubic, 0.875 of the picture, ImageNet's mean and deviation.
     pub(super) fn of_config(config: &Value) -> Option<Self> {

@@ -63,7 +63,7 @@ impl Block {
 }
 
 /// Convolution without a bias, norm, activation.
-pub(super) fn unit(
+pub(crate) fn unit(
     vb: &VarBuilder,
     [conv, norm]: [&str; 2],
     [inputs, outputs]: [usize; 2],

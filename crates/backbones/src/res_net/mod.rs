@@ -2,9 +2,11 @@
 
 mod block;
 
+pub(crate) use block::unit;
+
 use crate::pooling::{Pool, Pooling};
 use crate::{Backbone, InputSpec, Result, size};
-use block::{Block, Extents, unit};
+use block::{Block, Extents};
 use npair_nn::{
     Activation, BatchNormConfig, Conv2dConfig, ConvUnit, Layer, MaxPool2d, Node, PoolConfig, Tape, VarBuilder,
 };

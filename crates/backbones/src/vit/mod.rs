@@ -35,34 +35,31 @@ impl Default for VitConfig {
 pub enum VitKind {
     /// ViT-S/16, 12 blocks of width 384 with 6 heads (timm's `vit_small_patch16_224`).
     S16,
+    /// ViT-B/16, 12 blocks of width 768 with 12 heads (timm's `vit_base_patch16_224`).
+    B16,
     /// DINOv2's ViT-S/14: patches of 14 pixels, layer scale (timm's `vit_small_patch14_dinov2`).
     DinoV2S14,
+    /// DINOv2's ViT-B/14 (timm's `vit_base_patch14_dinov2`).
+    DinoV2B14,
 }
 
 impl VitKind {
-    const WIDTH: usize = 384;
-    const HEADS: usize = 6;
     const BLOCKS: usize = 12;
 
-    /// Height and width of a patch in pixels.
-    fn patch(self) -> usize {
+    /// Width of a token and number of heads.
+    fn extents(self) -> (usize, usize) {
         match self {
-            Self::S16 => 16,
-            Self::DinoV2S14 => 14,
+            Self::S16 | Self::DinoV2S14 => (384, 6),
+            Self::B16 | Self::DinoV2B14 => (768, 12),
         }
     }
 
-    fn published_size(self) -> usize {
+    /// Height and width of a patch in pixels, and of an image that the published position embedding is for; first factor
+    /// of the layer scale, if there is one.
+    fn published(self) -> (usize, usize, Option<f64>) {
         match self {
-            Self::S16 => 224,
-            Self::DinoV2S14 => 518,
-        }
-    }
-
-    fn first_scale(self) -> Option<f64> {
-        match self {
-            Self::S16 => None,
-            Self::DinoV2S14 => Some(1e-5),
+            Self::S16 | Self::B16 => (16, 224, None),
+            Self::DinoV2S14 | Self::DinoV2B14 => (14, 518, Some(1e-5)),
         }
     }
 }
@@ -71,7 +68,7 @@ impl VitKind {
 /// behind the last norm is the features.
 ///
 /// # Shapes
-/// (B, size, size, 3) to (B, 384). Parameters are named as timm names them (`blocks.0.attn.qkv.weight`).
+/// (B, size, size, 3) to (B, 384), or (B, 768) for the base ones. Parameters are named as timm names them (`blocks.0.attn.qkv.weight`).
 ///
 /// # Numerics
 /// An interpolated position embedding is timm's (`dynamic_img_size`): bicubic, antialiased.
@@ -86,11 +83,16 @@ impl VitKind {
 /// let net = Vit::new(&varmap.root(), VitKind::S16, VitConfig::default())?;
 /// // timm's 22,050,664 without the classifier's 385,000.
 /// assert_eq!((net.features(), varmap.count()), (384, 21_665_664));
+/// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+/// let net = Vit::new(&varmap.root(), VitKind::B16, VitConfig::default())?;
+/// // 86,567,656 without 769,000.
+/// assert_eq!((net.features(), varmap.count()), (768, 85_798_656));
 /// # Ok::<(), npair_backbones::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Vit {
     config: VitConfig,
+    width: usize,
     patches: PatchEmbed,
     tokens: ClassToken,
     blocks: Vec<Block>,
@@ -103,8 +105,8 @@ impl Vit {
     /// # Errors
     /// [`Error::Setting`] if a setting is out of range.
     pub fn new(vb: &VarBuilder, kind: VitKind, config: VitConfig) -> Result<Self> {
-        let (patch, width) = (kind.patch(), VitKind::WIDTH);
-        let stored = config.position_size.unwrap_or(kind.published_size());
+        let ((width, heads), (patch, published, first_scale)) = (kind.extents(), kind.published());
+        let stored = config.position_size.unwrap_or(published);
         size::check("size", config.size, patch, patch)?;
         size::check("position_size", stored, patch, patch)?;
         if !(0. ..1.).contains(&config.drop_path) {
@@ -114,10 +116,11 @@ impl Vit {
         let block = |number: usize| {
             let drop = config.drop_path * number as f64 / (VitKind::BLOCKS - 1) as f64;
             let vb = vb.pp(format_args!("blocks.{number}"));
-            Block::new(&vb, width, VitKind::HEADS, kind.first_scale(), drop)
+            Block::new(&vb, width, heads, first_scale, drop)
         };
         Ok(Self {
             config,
+            width,
             patches: PatchEmbed::new(&vb.pp("patch_embed"), 3, width, patch, INIT)?,
             tokens: ClassToken::new(vb, width, config.size / patch, stored / patch)?,
             blocks: (0..VitKind::BLOCKS).map(block).collect::<Result<_>>()?,
@@ -139,7 +142,7 @@ impl Backbone for Vit {
     }
 
     fn features(&self) -> usize {
-        VitKind::WIDTH
+        self.width
     }
 
     fn input(&self) -> InputSpec {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::composed::{attention, conv, gem, join, linear, norm, pointwise, pool, response, rows, tokens};
+use crate::composed::{attention, conv, gate, gem, join, linear, norm, pointwise, pool, response, rows, tokens};
 
 /// Candle's own tensor operations, for CUDA and Metal (and, for tests, for the CPU). No value is read back to the host.
 #[derive(Debug, Clone, Copy)]
@@ -14,12 +14,12 @@ impl Backend for Composed {
         grad.contiguous()
     }
 
-    fn relu(&self, x: &Tensor) -> Result<Tensor> {
-        pointwise::relu(x)
+    fn activate(&self, activation: Activation, x: &Tensor) -> Result<Tensor> {
+        pointwise::activate(activation, x)
     }
 
-    fn relu_vjp(&self, out: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        pointwise::relu_vjp(out, grad)
+    fn activate_vjp(&self, activation: Activation, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        pointwise::activate_vjp(activation, x, grad)
     }
 
     fn gelu(&self, x: &Tensor) -> Result<Tensor> {
@@ -52,6 +52,14 @@ impl Backend for Composed {
 
     fn scale_images(&self, x: &Tensor, factors: &[f64]) -> Result<Tensor> {
         pointwise::scale_images(x, factors)
+    }
+
+    fn gate(&self, x: &Tensor, factors: &Tensor) -> Result<Tensor> {
+        gate::forward(x, factors)
+    }
+
+    fn gate_factors_vjp(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        gate::factors_gradient(x, grad)
     }
 
     fn linear(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
@@ -89,12 +97,20 @@ impl Backend for Composed {
         conv::input_gradient(g, weight, grad)
     }
 
+    fn scale_outputs(&self, weight: &Tensor, factors: &Tensor) -> Result<Tensor> {
+        weight.detach().broadcast_mul(&factors.detach().reshape((factors.elem_count(), 1, 1, 1))?)
+    }
+
     fn batch_norm(&self, x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> Result<(Tensor, BatchNormVjp)> {
         norm::batch_norm(x, norm, call)
     }
 
     fn fold(&self, norm: &BatchNorm, bias: Option<&Tensor>, _: &Tensor) -> Result<(Tensor, Tensor)> {
         norm::fold(norm, bias)
+    }
+
+    fn fold_vjp(&self, norm: &BatchNorm, conv: Folded, weight: &Tensor, shift: &Tensor) -> Result<Tensor> {
+        norm::fold_vjp(norm, conv, weight, shift)
     }
 
     fn layer_norm(

@@ -7,6 +7,7 @@ mod cpu;
 pub use composed::Composed;
 pub use cpu::Cpu;
 
+use crate::kernel::activation::Activation;
 use crate::kernel::adaptive::Adaptive;
 use crate::kernel::attention::Heads;
 use crate::kernel::conv::Geometry;
@@ -39,10 +40,16 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
     /// A gradient whose tiny entries are 0, where subnormal numbers are slow.
     fn flush_to_zero(&self, grad: &Tensor) -> Result<Tensor>;
 
-    /// `max(x, 0)`.
-    fn relu(&self, x: &Tensor) -> Result<Tensor>;
-    /// From its result.
-    fn relu_vjp(&self, out: &Tensor, grad: &Tensor) -> Result<Tensor>;
+    /// An activation.
+    fn activate(&self, activation: Activation, x: &Tensor) -> Result<Tensor>;
+    /// From its input, or from its result where that [shows the slope](Activation::shows_its_slope).
+    fn activate_vjp(&self, activation: Activation, x: &Tensor, grad: &Tensor) -> Result<Tensor>;
+    /// The same, and the sums of what it gives over all axes but the last.
+    fn activate_vjp_and_sum(&self, activation: Activation, x: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
+        let grad = self.activate_vjp(activation, x, grad)?;
+        let sum = self.sum_rows(&grad)?;
+        Ok((grad, sum))
+    }
     /// `x Phi(x)`.
     fn gelu(&self, x: &Tensor) -> Result<Tensor>;
     /// From its input.
@@ -60,6 +67,11 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
     fn scale_channels(&self, x: &Tensor, factors: &Tensor) -> Result<Tensor>;
     /// Every image times its own factor.
     fn scale_images(&self, x: &Tensor, factors: &[f64]) -> Result<Tensor>;
+
+    /// Every channel of an image times a factor of its own, (B, 1, 1, C).
+    fn gate(&self, x: &Tensor, factors: &Tensor) -> Result<Tensor>;
+    /// Gradient of the factors.
+    fn gate_factors_vjp(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor>;
 
     /// `x W^T + b` of the last axis.
     fn linear(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor>;
@@ -83,11 +95,16 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
     /// Gradient of the input.
     fn conv_input_vjp(&self, g: &Geometry, weight: &Tensor, grad: &Tensor) -> Result<Tensor>;
 
+    /// The weight of a convolution, that of every output channel times its own factor, (O).
+    fn scale_outputs(&self, weight: &Tensor, factors: &Tensor) -> Result<Tensor>;
+
     /// Batch norm of images.
     fn batch_norm(&self, x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> Result<(Tensor, BatchNormVjp)>;
     /// Scale and shift per channel, like `like`, that do what the norm does in evaluation behind a convolution with this
     /// bias.
     fn fold(&self, norm: &BatchNorm, bias: Option<&Tensor>, like: &Tensor) -> Result<(Tensor, Tensor)>;
+    /// Gradient of the norm's weight through [`Self::fold`], from those of the folded weight and of the shift.
+    fn fold_vjp(&self, norm: &BatchNorm, conv: Folded, weight: &Tensor, shift: &Tensor) -> Result<Tensor>;
     /// Layer norm over the last axis.
     fn layer_norm(
         &self,
@@ -149,8 +166,8 @@ pub struct Epilogue<'a> {
     pub bias: Option<&'a Tensor>,
     /// Maps that are added.
     pub plus: Option<&'a Tensor>,
-    /// Whether a ReLU comes last.
-    pub relu: bool,
+    /// What comes last.
+    pub activation: Activation,
 }
 
 /// Parameters and buffers of a batch norm.
@@ -168,6 +185,15 @@ pub struct BatchNorm<'a> {
     pub epsilon: f64,
 }
 
+/// A convolution that a norm with constant statistics is folded into.
+#[derive(Debug, Clone, Copy)]
+pub struct Folded<'a> {
+    /// Its weight, as it was before.
+    pub weight: &'a Tensor,
+    /// Its bias.
+    pub bias: Option<&'a Tensor>,
+}
+
 /// What a batch norm does in a pass.
 #[derive(Debug)]
 pub struct BatchNormCall<'a> {
@@ -175,8 +201,8 @@ pub struct BatchNormCall<'a> {
     pub batch: Option<BatchStatistics>,
     /// What is added behind the norm.
     pub shortcut: Option<&'a Tensor>,
-    /// Whether a ReLU comes last.
-    pub relu: bool,
+    /// What comes last.
+    pub activation: Activation,
 }
 
 /// The statistics of a batch, which a norm takes in training.

@@ -85,7 +85,7 @@ pub(crate) fn forward(g: &Geometry, x: &Tensor, w: &Tensor, after: Epilogue) -> 
     if let Some(plus) = after.plus {
         out = out.add(plus)?;
     }
-    if after.relu { pointwise::relu(&out) } else { Ok(out) }
+    pointwise::activate(after.activation, &out)
 }
 
 /// Gradient of the weights from that of the maps.

@@ -9,6 +9,7 @@
 
 pub(crate) mod attention;
 pub(crate) mod conv;
+pub(crate) mod gate;
 pub(crate) mod gem;
 pub(crate) mod join;
 pub(crate) mod linear;

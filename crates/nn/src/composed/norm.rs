@@ -1,7 +1,8 @@
 //! Batch normalization of rows of channels; statistics stay on the device.
 
 use super::{column_sums, matrix, pointwise};
-use crate::backend::{BatchNorm, BatchNormCall, BatchNormGradients, BatchNormVjp};
+use crate::backend::{BatchNorm, BatchNormCall, BatchNormGradients, BatchNormVjp, Folded};
+use crate::kernel::activation::Activation;
 use candle_core::{Result, Tensor};
 
 /// What the backward pass needs, and the statistics of the batch.
@@ -93,7 +94,7 @@ impl Normalized {
 }
 
 pub(crate) fn batch_norm(x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> Result<(Tensor, BatchNormVjp)> {
-    let BatchNormCall { batch, shortcut, relu } = call;
+    let BatchNormCall { batch, shortcut, activation } = call;
     let given = batch.is_none().then(|| (norm.mean.as_detached_tensor(), norm.variance.as_detached_tensor()));
     let given = given.as_ref().map(|(mean, variance)| (mean, variance));
     let (gamma, beta) = (norm.weight.detach(), norm.bias.detach());
@@ -101,9 +102,8 @@ pub(crate) fn batch_norm(x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> R
     if let Some(other) = shortcut {
         out = out.add(other)?;
     }
-    if relu {
-        out = pointwise::relu(&out)?;
-    }
+    let plain = out;
+    let out = pointwise::activate(activation, &plain)?;
     let momentum = batch.and_then(|batch| batch.momentum);
     if let (Some((mean, variance)), Some(momentum)) = (&rows.moments, momentum) {
         let n = (x.elem_count() / gamma.elem_count()) as f64;
@@ -112,10 +112,11 @@ pub(crate) fn batch_norm(x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> R
             var.set(&moved)?;
         }
     }
-    let result = relu.then(|| out.clone());
+    let shown = if activation.shows_its_slope() { &out } else { &plain };
+    let kept = (activation != Activation::None).then(|| shown.clone());
     let vjp = move |grad: Tensor, wants_input: bool| {
-        let grad = match result {
-            Some(out) => pointwise::relu_vjp(&out, &grad)?,
+        let grad = match kept {
+            Some(shown) => pointwise::activate_vjp(activation, &shown, &grad)?,
             None => grad,
         };
         let found = rows.vjp(&gamma, &grad, wants_input)?;
@@ -134,4 +135,16 @@ pub(crate) fn fold(norm: &BatchNorm, bias: Option<&Tensor>) -> Result<(Tensor, T
     };
     let shift = norm.bias.sub(&center.mul(&scale)?)?;
     Ok((scale.detach(), shift.detach()))
+}
+
+/// Gradient of a norm's weight through [`fold`]; see the CPU's.
+pub(crate) fn fold_vjp(norm: &BatchNorm, conv: Folded, weight: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    let outputs = shift.elem_count();
+    let inverse = norm.variance.as_detached_tensor().affine(1., norm.epsilon)?.sqrt()?.recip()?;
+    let along = conv.weight.detach().mul(weight)?.reshape((outputs, weight.elem_count() / outputs))?.sum(1)?;
+    let center = match conv.bias {
+        Some(bias) => norm.mean.as_detached_tensor().sub(&bias.detach())?,
+        None => norm.mean.as_detached_tensor(),
+    };
+    along.sub(&center.mul(shift)?)?.mul(&inverse)
 }

@@ -1,18 +1,57 @@
 //! What is done to every value alone, or to every channel or image alike.
 
 use super::{column_sums, matrix};
+use crate::kernel::activation::Activation;
 use candle_core::{Result, Tensor};
 
 /// `max(x, 0)`. candle's own loses NaN, which hides a network that has diverged.
-pub(crate) fn relu(x: &Tensor) -> Result<Tensor> {
+fn relu(x: &Tensor) -> Result<Tensor> {
     let zero = x.zeros_like()?;
     x.lt(&zero)?.where_cond(&zero, x)
 }
 
-/// The gradient where the result of a ReLU is above 0.
-pub(crate) fn relu_vjp(out: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    let zero = out.zeros_like()?;
-    out.le(&zero)?.where_cond(&zero, &grad.contiguous()?)
+/// `min(max(x, 0), 6)`, which keeps NaN as well.
+fn relu6(x: &Tensor) -> Result<Tensor> {
+    let six = x.zeros_like()?.affine(1., 6.)?;
+    let low = relu(x)?;
+    low.gt(&six)?.where_cond(&six, &low)
+}
+
+/// The activation of every value.
+pub(crate) fn activate(activation: Activation, x: &Tensor) -> Result<Tensor> {
+    match activation {
+        Activation::None => Ok(x.clone()),
+        Activation::Relu => relu(x),
+        Activation::Relu6 => relu6(x),
+        Activation::HardSigmoid => relu6(&x.affine(1., 3.)?)?.affine(1. / 6., 0.),
+        Activation::HardSwish => x.mul(&activate(Activation::HardSigmoid, x)?),
+    }
+}
+
+/// The gradient where `x` lies above `low` and, if there is one, below `high`.
+fn between(x: &Tensor, low: f64, high: Option<f64>, grad: &Tensor) -> Result<Tensor> {
+    let zero = x.zeros_like()?;
+    let above = x.le(&zero.affine(1., low)?)?.where_cond(&zero, grad)?;
+    match high {
+        Some(high) => x.ge(&zero.affine(1., high)?)?.where_cond(&zero, &above),
+        None => Ok(above),
+    }
+}
+
+/// The gradient of [`activate`], from its input, or its result where that shows the slope.
+pub(crate) fn activate_vjp(activation: Activation, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    let grad = grad.contiguous()?;
+    match activation {
+        Activation::None => Ok(grad),
+        Activation::Relu => between(x, 0., None, &grad),
+        Activation::Relu6 => between(x, 0., Some(6.), &grad),
+        Activation::HardSigmoid => between(x, -3., Some(3.), &grad.affine(1. / 6., 0.)?),
+        Activation::HardSwish => {
+            let inside = between(x, -3., Some(3.), &x.affine(1. / 3., 0.5)?.mul(&grad)?)?;
+            let above = x.ge(&x.zeros_like()?.affine(1., 3.)?)?;
+            above.where_cond(&grad, &inside)
+        }
+    }
 }
 
 /// The distribution function of the standard normal distribution.

@@ -108,7 +108,7 @@ proptest! {
     ) {
         let fits = |extent: usize, k: usize, p: usize, d: usize| extent + 2 * p > d * (k - 1);
         prop_assume!(fits(h, kernel.0, padding.0, dilation.0) && fits(w, kernel.1, padding.1, dilation.1));
-        let config = Conv2dConfig { kernel, stride, padding, dilation, groups, bias };
+        let config = Conv2dConfig { kernel, stride, padding, dilation, groups, bias, same: false };
         let (inputs, outputs) = (inputs * groups, outputs * groups);
         let terms = (inputs * kernel.0 * kernel.1).max(batch * (h + 6) * (w + 6)).max(outputs * kernel.0 * kernel.1);
         let make = |p: &VarMap| Box::new(Conv2d::new(&p.root(), inputs, outputs, config).unwrap()) as Box<dyn Layer>;
@@ -140,6 +140,8 @@ fn convolutions_of_known_networks() {
         (5, 16, 12, 9, Conv2dConfig::square(1)),
         (5, 16, 12, 9, Conv2dConfig::square(1).stride(2)),
         (4, 24, 24, 9, Conv2dConfig::square(7).padding(3).groups(24)),
+        (4, 24, 24, 10, Conv2dConfig::square(5).stride(2).same().groups(24)),
+        (3, 3, 8, 17, Conv2dConfig::square(3).stride(2).same().without_bias()),
         (2, 3, 8, 16, Conv2dConfig::square(4).stride(4)),
     ] {
         let make = |p: &VarMap| Box::new(Conv2d::new(&p.root(), inputs, outputs, config).unwrap()) as Box<dyn Layer>;
@@ -208,14 +210,17 @@ fn a_large_mean_does_not_cancel() {
 fn units_of_convolution_norm_and_activation() {
     let x = images(3, 6, 5, 4);
     for mode in [train(), Mode::Eval] {
-        for activation in [Activation::None, Activation::Relu] {
+        for activation in [Activation::None, Activation::Relu, Activation::Relu6, Activation::HardSwish] {
             for (normed, bias) in [(true, false), (true, true), (false, true)] {
                 for residual in [false, true] {
                     for dtype in [DType::F64, DType::F32] {
                         let varmap = varmap(dtype);
                         let config = Conv2dConfig { bias, ..Conv2dConfig::square(3).padding(1) };
                         let conv = Conv2d::new(&varmap.root().pp("conv"), 4, 4, config).unwrap();
-                        let norm = |p: VarBuilder| BatchNorm2d::new(&p, 4, BatchNormConfig::default()).unwrap();
+                        // Frozen for some.
+                        let frozen = activation == Activation::Relu6;
+                        let config = BatchNormConfig { frozen, ..Default::default() };
+                        let norm = |p: VarBuilder| BatchNorm2d::new(&p, 4, config).unwrap();
                         let norm = normed.then(|| norm(varmap.root().pp("norm")));
                         let unit = ConvUnit::new(conv, norm, activation).unwrap();
                         stir(&varmap);
@@ -243,6 +248,9 @@ fn what_is_done_to_values_and_rows() {
     let x = images(3, 4, 5, 6);
     for mode in [train(), Mode::Eval] {
         compare(|_| Box::new(Relu), &x, &mode, 1);
+        for activation in [Activation::Relu6, Activation::HardSwish, Activation::HardSigmoid] {
+            compare(|_| Box::new(activation), &(&x * 4.).unwrap(), &mode, 1);
+        }
         compare(|_| Box::new(Gelu), &(&x * 2.).unwrap(), &mode, 4);
         compare(|_| Box::new(Softmax), &(&x * 3.).unwrap(), &mode, 6);
         compare(|p| Box::new(LayerScale::new(&p.root(), 6, 1e-6).unwrap()), &x, &mode, 60);
@@ -284,6 +292,20 @@ fn where_branches_meet() {
         sum(&both, &both, tape)
     };
     compare_in(&f, &varmap, &inputs::normal(3, 1., (5, 2, 4), DType::F64).unwrap(), &train(), 10);
+}
+
+#[test]
+fn factors_of_channels() {
+    let varmap = varmap(DType::F64);
+    let squeeze = Conv2d::new(&varmap.root(), 6, 6, Conv2dConfig::square(1)).unwrap();
+    let f = |x: &Node, tape: &mut Tape| {
+        let mean = AdaptiveAvgPool2d::new(1, 1)?.record(x, tape)?;
+        let factors = Activation::HardSigmoid.record(&squeeze.record(&mean, tape)?, tape)?;
+        gate(x, &factors, tape)
+    };
+    for mode in [train(), Mode::Eval] {
+        compare_in(&f, &varmap, &images(3, 9, 10, 6), &mode, 90);
+    }
 }
 
 #[test]

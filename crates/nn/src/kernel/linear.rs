@@ -32,7 +32,7 @@ impl Affine {
     }
 
     pub(crate) fn forward<T: Element>(&self, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
-        conv::forward(&self.geometry(), x, w, conv::Affine { scale: None, bias, plus: None, relu: false })
+        conv::forward(&self.geometry(), x, w, conv::Affine { bias, ..conv::Affine::NOTHING })
     }
 
     pub(crate) fn input_gradient<T: Element>(&self, w: &[T], grad: &[T]) -> Vec<T> {

@@ -1,11 +1,13 @@
 //! The arithmetic of the layers on plain slices; nothing here knows candle's graph or the tape.
 
+pub(crate) mod activation;
 pub(crate) mod adaptive;
 pub(crate) mod attention;
 pub(crate) mod columns;
 pub(crate) mod conv;
 mod element;
 mod fill;
+pub(crate) mod gate;
 pub(crate) mod gelu;
 pub(crate) mod gem;
 pub(crate) mod linear;

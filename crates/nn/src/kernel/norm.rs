@@ -1,6 +1,7 @@
 //! Batch normalization of rows of channels.
 
 use super::Element;
+use super::activation::{Activation, Curve, by_curve};
 use npair_simd::vectorised;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
@@ -140,13 +141,8 @@ impl<T: Element> Affine<T> {
 pub(crate) struct After<'a, T> {
     /// Rows that are added.
     pub shortcut: Option<&'a [T]>,
-    pub relu: bool,
-}
-
-#[inline(always)]
-fn rectify<T: Element>(v: T) -> T {
-    // Written so that NaN passes, as it does in PyTorch.
-    if v < T::ZERO { T::ZERO } else { v }
+    /// What comes last.
+    pub activation: Activation,
 }
 
 /// Normalizes rows.
@@ -155,52 +151,46 @@ pub(crate) fn apply<T: Element>(channels: usize, x: &[T], affine: &Affine<T>, af
     assert!(x.len().is_multiple_of(channels) && after.shortcut.is_none_or(|s| s.len() == x.len()));
     let write = |at: usize, out: &mut [MaybeUninit<T>]| {
         let x = &x[at..at + out.len()];
-        match after.shortcut {
-            None => normalize(channels, x, affine, after.relu, out),
-            Some(shortcut) => normalize_and_add(channels, x, affine, &shortcut[at..at + out.len()], after.relu, out),
-        }
+        by_curve!(after.activation, curve => match after.shortcut {
+            None => normalize(x, affine, curve, out),
+            Some(shortcut) => normalize_and_add(x, affine, &shortcut[at..at + out.len()], curve, out),
+        });
     };
     // SAFETY: chunks are whole rows (asserted above), and every value of a row is written.
     unsafe { super::write_by_chunks(x.len(), size, write) }
 }
 
 vectorised! {
-    fn normalize<T: Element>(
-        channels: usize,
-        x: &[T],
-        affine: &Affine<T>,
-        relu: bool,
-        out: &mut [MaybeUninit<T>],
-    ) {
+    fn normalize<T: Element, C: Curve>(x: &[T], affine: &Affine<T>, curve: C, out: &mut [MaybeUninit<T>]) {
+        let channels = affine.center.len();
         let (a, s, b) = (&affine.center[..channels], &affine.scale[..channels], &affine.shift[..channels]);
         for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
             for c in 0..channels {
-                let y = (x[c] - a[c]) * s[c] + b[c];
-                out[c].write(if relu { rectify(y) } else { y });
+                out[c].write(curve.value((x[c] - a[c]) * s[c] + b[c]));
             }
         }
     }
 
-    fn normalize_and_add<T: Element>(
-        channels: usize,
+    fn normalize_and_add<T: Element, C: Curve>(
         x: &[T],
         affine: &Affine<T>,
         shortcut: &[T],
-        relu: bool,
+        curve: C,
         out: &mut [MaybeUninit<T>],
     ) {
+        let channels = affine.center.len();
         let (a, s, b) = (&affine.center[..channels], &affine.scale[..channels], &affine.shift[..channels]);
         let shortcut = shortcut.chunks_exact(channels);
         for ((out, x), add) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)).zip(shortcut) {
             for c in 0..channels {
-                let y = (x[c] - a[c]) * s[c] + b[c] + add[c];
-                out[c].write(if relu { rectify(y) } else { y });
+                out[c].write(curve.value((x[c] - a[c]) * s[c] + b[c] + add[c]));
             }
         }
     }
 
     /// Sums of the gradient and of the gradient times the centered input, per channel.
-    fn gradient_sums<T: Element>(channels: usize, x: &[T], grad: &[T], affine: &Affine<T>, mask: Mask) -> Vec<f64> {
+    fn gradient_sums<T: Element, C: Curve>(x: &[T], grad: &[T], affine: &Affine<T>, curve: C) -> Vec<f64> {
+        let channels = affine.center.len();
         let size = channels * block(channels);
         let (a, s, b) = (&affine.center[..channels], &affine.scale[..channels], &affine.shift[..channels]);
         let mut total = vec![0f64; 2 * channels];
@@ -211,7 +201,7 @@ vectorised! {
             let (plain, scaled) = (&mut plain[..channels], &mut scaled[..channels]);
             for (x, grad) in x.chunks_exact(channels).zip(grad.chunks_exact(channels)) {
                 for c in 0..channels {
-                    let g = stopped(mask, x[c], grad[c], [a[c], s[c], b[c]]);
+                    let g = curve.vjp((x[c] - a[c]) * s[c] + b[c], grad[c]);
                     plain[c] += g;
                     scaled[c] += g * (x[c] - a[c]);
                 }
@@ -225,11 +215,11 @@ vectorised! {
     }
 
     /// `scale (g - mean - (x - center) slope)`, with mean and slope per channel.
-    fn input_gradient<T: Element>(
+    fn input_gradient<T: Element, C: Curve>(
         x: &[T],
         grad: &[T],
         affine: &Affine<T>,
-        mask: Mask,
+        curve: C,
         means: [&[T]; 2],
         out: &mut [MaybeUninit<T>],
     ) {
@@ -239,29 +229,11 @@ vectorised! {
         let rows = out.chunks_exact_mut(channels).zip(x.chunks_exact(channels).zip(grad.chunks_exact(channels)));
         for (out, (x, grad)) in rows {
             for c in 0..channels {
-                let g = stopped(mask, x[c], grad[c], [a[c], s[c], b[c]]);
+                let g = curve.vjp((x[c] - a[c]) * s[c] + b[c], grad[c]);
                 out[c].write(s[c] * (g - mean[c] - (x[c] - a[c]) * slope[c]));
             }
         }
     }
-}
-
-/// The gradient, or 0 where the ReLU stops it.
-#[inline(always)]
-fn stopped<T: Element>(mask: Mask, x: T, g: T, [center, scale, shift]: [T; 3]) -> T {
-    match mask {
-        Mask::Normalized if (x - center) * scale + shift <= T::ZERO => T::ZERO,
-        _ => g,
-    }
-}
-
-/// Where a gradient stops at a ReLU behind the normalization.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Mask {
-    /// Nowhere: there is none, or the gradient has been stopped already.
-    Nowhere,
-    /// Where the normalized value, made again from the input, is not above 0.
-    Normalized,
 }
 
 /// Gradients of input, gamma and beta, from the gradient behind the normalization.
@@ -274,7 +246,9 @@ pub(crate) struct Gradient<T> {
 /// How gradients are found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backward {
-    pub mask: Mask,
+    /// What follows the normalization, whose values are made again from the input; none if the gradient has been led
+    /// through it already.
+    pub activation: Activation,
     /// Whether the moments are those of the input itself.
     pub of_batch: bool,
     /// Whether the input's gradient is wanted.
@@ -289,10 +263,11 @@ pub(crate) fn gradient<T: Element>(
     inverse: &[f64],
     how: Backward,
 ) -> Gradient<T> {
-    let (channels, Backward { mask, of_batch, wants_input }) = (affine.center.len(), how);
+    let (channels, Backward { activation, of_batch, wants_input }) = (affine.center.len(), how);
     let size = channels * block(channels);
     let parts = x.par_chunks(size * BLOCKS).zip(grad.par_chunks(size * BLOCKS));
-    let sums: Vec<Vec<f64>> = parts.map(|(x, grad)| gradient_sums(channels, x, grad, affine, mask)).collect();
+    let sums = |(x, grad)| by_curve!(activation, curve => gradient_sums(x, grad, affine, curve));
+    let sums: Vec<Vec<f64>> = parts.map(sums).collect();
     let mut total = vec![0f64; 2 * channels];
     for sum in sums {
         for (t, s) in total.iter_mut().zip(sum) {
@@ -313,7 +288,7 @@ pub(crate) fn gradient<T: Element>(
     let input = wants_input.then(|| {
         let write = |at: usize, out: &mut [MaybeUninit<T>]| {
             let (x, grad) = (&x[at..at + out.len()], &grad[at..at + out.len()]);
-            input_gradient(x, grad, affine, mask, [&mean, &slope], out);
+            by_curve!(activation, curve => input_gradient(x, grad, affine, curve, [&mean, &slope], out));
         };
         // SAFETY: chunks are whole rows (asserted above), and every value of a row is written.
         unsafe { super::write_by_chunks(x.len(), size, write) }

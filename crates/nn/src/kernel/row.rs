@@ -105,15 +105,23 @@ pub(crate) fn scale<T: Element>(x: &[T], factors: &[T]) -> Vec<T> {
 
 /// Every row times its own factor; as many rows as factors.
 pub(crate) fn scale_rows<T: Element>(x: &[T], factors: &[f64]) -> Vec<T> {
+    times(x, &factors.iter().map(|&f| T::from_f64(f)).collect::<Vec<_>>())
+}
+
+/// Every one of as many rows as factors times its own factor.
+pub(crate) fn times<T: Element>(x: &[T], factors: &[T]) -> Vec<T> {
     let mut out = x.to_vec();
     if !out.is_empty() {
         let width = out.len() / factors.len();
-        out.par_chunks_exact_mut(width).zip(factors).for_each(|(row, &f)| {
-            let f = T::from_f64(f);
-            row.iter_mut().for_each(|v| *v *= f);
-        });
+        out.par_chunks_exact_mut(width).zip(factors).for_each(|(row, &f)| row.iter_mut().for_each(|v| *v *= f));
     }
     out
+}
+
+/// Inner products of the rows of two matrices with `rows` rows, one by one.
+pub(crate) fn dots<T: Element>(a: &[T], b: &[T], rows: usize) -> Vec<f64> {
+    let width = (a.len() / rows.max(1)).max(1);
+    a.par_chunks_exact(width).zip(b.par_chunks_exact(width)).map(|(a, b)| dot(a, b)).collect()
 }
 
 /// Soft-max of a row times `scale`, in place: `e^(scale (x_i - max)) / sum`. Returns maximum and inverse sum, of which
@@ -154,6 +162,10 @@ pub(crate) fn softmax_vjp<T: Element>(out: &[T], width: usize, grad: &[T]) -> Ve
 }
 
 vectorised! {
+    fn dot<T: Element>(a: &[T], b: &[T]) -> f64 {
+        sum(a, b, |a, b| a * b)
+    }
+
     fn add_rows<T: Element, F: Fn(usize, &mut [T])>(rows: std::ops::Range<usize>, add: &F, sums: &mut [T]) {
         rows.for_each(|row| add(row, sums));
     }

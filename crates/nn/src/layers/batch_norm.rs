@@ -1,9 +1,12 @@
 use super::input;
 use crate::backend::{self, BatchNormCall, BatchStatistics};
+use crate::kernel::activation::Activation;
 use crate::kernel::norm::Moments;
 use crate::varmap::{Init, Parameter, VarBuilder};
 use crate::{Error, Layer, Node, Result, Tape};
 use candle_core::Var;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Settings of a batch norm; [`Default`] gives PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,8 +32,8 @@ impl Default for BatchNormConfig {
 /// ```
 /// In training, mean and variance are those of the batch (the variance divided by n), and the running statistics
 /// move by `momentum` towards the batch's (the variance divided by n - 1), unless the pass is one [without
-/// gradients](crate::forward_no_grad()). In evaluation, and always if frozen, they are the running statistics,
-/// constants for the gradient.
+/// gradients](crate::forward_no_grad()). In evaluation, and always if the layer or [all norms of the
+/// network](crate::VarMap::freeze_norms) are frozen, they are the running statistics, constants for the gradient.
 ///
 /// # Shapes
 /// (B, H, W, C); the result has the input's.
@@ -55,6 +58,8 @@ pub struct BatchNorm2d {
     bias: Parameter,
     mean: Var,
     variance: Var,
+    /// Whether all norms of the network are frozen.
+    all_frozen: Arc<AtomicBool>,
 }
 
 impl BatchNorm2d {
@@ -77,12 +82,18 @@ impl BatchNorm2d {
             bias: vb.trainable("bias", channels, Init::Zeros)?,
             mean: vb.buffer("running_mean", channels, 0.)?,
             variance: vb.buffer("running_var", channels, 1.)?,
+            all_frozen: vb.frozen_norms(),
         })
     }
 
     /// C, the number of channels.
     pub(super) fn channels(&self) -> usize {
         self.weight.dims()[0]
+    }
+
+    /// Scale and shift.
+    pub(super) fn parameters(&self) -> [&Parameter; 2] {
+        [&self.weight, &self.bias]
     }
 
     /// Parameters and buffers, as a backend takes them.
@@ -98,17 +109,17 @@ impl BatchNorm2d {
 
     /// Whether a pass takes the statistics of its batch.
     pub(super) fn follows(&self, tape: &Tape) -> bool {
-        tape.mode().is_train() && !self.config.frozen
+        tape.mode().is_train() && !self.config.frozen && !self.all_frozen.load(Ordering::Relaxed)
     }
 
-    /// Normalizes, adds `shortcut` if there is one, and applies a ReLU if asked for, in one pass over memory. The
-    /// batch's moments may be known already.
+    /// Normalizes, adds `shortcut` if there is one, and applies an activation (behind a shortcut, one that shows its slope),
+    /// in one pass over memory. The batch's moments may be known already.
     pub(super) fn normalize(
         &self,
         x: &Node,
         known: Option<Moments>,
         shortcut: Option<&Node>,
-        relu: bool,
+        activation: Activation,
         tape: &mut Tape,
     ) -> Result<Node> {
         let [batch, h, w, _] = input::images(&self.name, x, Some(self.weight.tensor().elem_count()))?;
@@ -126,7 +137,7 @@ impl BatchNorm2d {
         let call = BatchNormCall {
             batch: batch_moments.then_some(BatchStatistics { known, momentum }),
             shortcut: shortcut.map(Node::tensor),
-            relu,
+            activation,
         };
         let (out, vjp) = tape.backend().batch_norm(x.tensor(), &self.parts(), call)?;
         let (id, added) = (x.id(), shortcut.map(Node::id));
@@ -148,6 +159,6 @@ impl BatchNorm2d {
 
 impl Layer for BatchNorm2d {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
-        self.normalize(x, None, None, false, tape)
+        self.normalize(x, None, None, Activation::None, tape)
     }
 }

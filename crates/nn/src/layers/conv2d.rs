@@ -26,12 +26,22 @@ pub struct Conv2dConfig {
     pub groups: usize,
     /// Whether a bias is added.
     pub bias: bool,
+    /// Whether the zeros are TensorFlow's: see [`Self::same`]; then `padding` is not looked at.
+    pub same: bool,
 }
 
 impl Conv2dConfig {
     /// A `size` x `size` kernel with stride 1, no padding, one group and a bias.
     pub fn square(size: usize) -> Self {
-        Self { kernel: (size, size), stride: (1, 1), padding: (0, 0), dilation: (1, 1), groups: 1, bias: true }
+        Self {
+            kernel: (size, size),
+            stride: (1, 1),
+            padding: (0, 0),
+            dilation: (1, 1),
+            groups: 1,
+            bias: true,
+            same: false,
+        }
     }
 
     /// With `n` as both strides.
@@ -42,6 +52,12 @@ impl Conv2dConfig {
     /// With `n` zeros on every side.
     pub fn padding(self, n: usize) -> Self {
         Self { padding: (n, n), ..self }
+    }
+
+    /// With as many zeros as make `ceil(extent / stride)` outputs, half of them on each side and an odd one right and
+    /// below: what TensorFlow calls `SAME`. Where the stride is 2 their number depends on the image.
+    pub fn same(self) -> Self {
+        Self { same: true, ..self }
     }
 
     /// With `n` as both dilations.
@@ -129,19 +145,25 @@ impl Conv2d {
     pub(super) fn geometry(&self, x: &Node) -> Result<Geometry> {
         let inputs = self.weight.tensor().dim(1)? * self.config.groups;
         let [batch, h, w, inputs] = input::images(&self.name, x, Some(inputs))?;
-        let Conv2dConfig { kernel, stride, padding, dilation, groups, .. } = self.config;
+        let Conv2dConfig { kernel, stride, padding, dilation, groups, same, .. } = self.config;
+        // Zeros before the first pixel, and outputs.
         let along = |extent: usize, k: usize, s: usize, p: usize, d: usize| {
-            (extent + 2 * p).checked_sub(d * (k - 1) + 1).map(|room| room / s + 1)
+            let reach = d * (k - 1) + 1;
+            if same {
+                let count = extent.div_ceil(s);
+                return Some((((count - 1) * s + reach).saturating_sub(extent) / 2, count));
+            }
+            (extent + 2 * p).checked_sub(reach).map(|room| (p, room / s + 1))
         };
-        let rows = along(h, kernel.0, stride.0, padding.0, dilation.0);
-        let columns = along(w, kernel.1, stride.1, padding.1, dilation.1);
-        let (Some(rows), Some(columns)) = (rows, columns) else {
+        let down = along(h, kernel.0, stride.0, padding.0, dilation.0);
+        let across = along(w, kernel.1, stride.1, padding.1, dilation.1);
+        let (Some((top, rows)), Some((left, columns))) = (down, across) else {
             let want =
                 format!("kernel {kernel:?} with dilation {dilation:?} does not fit into it with padding {padding:?}");
             return Err(input::wrong(&self.name, x, want));
         };
         let outputs = self.weight.tensor().dim(0)?;
-        let (image, map) = ((h, w), (rows, columns));
+        let (image, padding, map) = ((h, w), (top, left), (rows, columns));
         Ok(Geometry { batch, inputs, outputs, image, kernel, stride, padding, dilation, groups, map })
     }
 
@@ -186,10 +208,22 @@ impl Conv2d {
         backend: &dyn Backend,
         grads: &mut Gradients,
     ) -> Result<()> {
-        grads.add_parameter(&self.weight, || Ok(backend.conv_weight_vjp(g, x, grad)?))?;
         if let Some(bias) = &self.bias {
             grads.add_parameter(bias, || Ok(backend.sum_rows(grad)?))?;
         }
+        self.backward_but_bias(g, (x, id), grad, backend, grads)
+    }
+
+    /// The same of input and weight alone.
+    pub(super) fn backward_but_bias(
+        &self,
+        g: &Geometry,
+        (x, id): (&Tensor, NodeId),
+        grad: &Tensor,
+        backend: &dyn Backend,
+        grads: &mut Gradients,
+    ) -> Result<()> {
+        grads.add_parameter(&self.weight, || Ok(backend.conv_weight_vjp(g, x, grad)?))?;
         grads.add(id, || Ok(backend.conv_input_vjp(g, self.weight.tensor(), grad)?))
     }
 }

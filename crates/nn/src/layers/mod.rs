@@ -1,5 +1,6 @@
 //! The layers.
 
+mod activation;
 mod adaptive_avg_pool;
 mod attention;
 mod batch_norm;
@@ -8,6 +9,7 @@ mod conv_block;
 mod conv_unit;
 mod drop_path;
 mod dropout;
+mod gate;
 mod gelu;
 mod gem_pool;
 mod input;
@@ -23,14 +25,16 @@ mod relu;
 mod softmax;
 mod tokens;
 
+pub use crate::kernel::activation::Activation;
 pub use adaptive_avg_pool::AdaptiveAvgPool2d;
 pub use attention::Attention;
 pub use batch_norm::{BatchNorm2d, BatchNormConfig};
 pub use conv_block::ConvBlock;
-pub use conv_unit::{Activation, ConvUnit};
+pub use conv_unit::ConvUnit;
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use drop_path::DropPath;
 pub use dropout::Dropout;
+pub use gate::gate;
 pub use gelu::Gelu;
 pub use gem_pool::GemPool;
 pub use join::{concat, sum};

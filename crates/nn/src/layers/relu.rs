@@ -1,4 +1,4 @@
-use super::input;
+use crate::kernel::activation::Activation;
 use crate::{Layer, Node, Result, Tape};
 
 /// Rectified linear unit.
@@ -18,16 +18,8 @@ use crate::{Layer, Node, Result, Tape};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Relu;
 
-impl Relu {
-    const NAME: &'static str = "relu";
-}
-
 impl Layer for Relu {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
-        input::check(Self::NAME, x)?;
-        let (backend, id) = (tape.backend(), x.id());
-        let out = backend.relu(x.tensor())?;
-        let kept = out.clone();
-        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(backend.relu_vjp(&kept, &grad)?))))
+        Activation::Relu.record(x, tape)
     }
 }

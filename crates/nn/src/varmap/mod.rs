@@ -14,6 +14,7 @@ use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use npair_types::Streams;
 use std::collections::{BTreeMap, HashMap, btree_map};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An ordered store of a network's trainable variables and, apart from them, its buffers (running statistics).
@@ -44,6 +45,8 @@ struct Store {
     dtype: DType,
     device: Device,
     entries: Mutex<BTreeMap<String, Entry>>,
+    /// Of all batch norms, which ask it in every pass.
+    frozen_norms: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,7 +65,13 @@ impl Entry {
 impl VarMap {
     /// An empty store; `streams` give the first values.
     pub fn new(streams: Streams, dtype: DType, device: &Device) -> Self {
-        Self(Arc::new(Store { streams, dtype, device: device.clone(), entries: Mutex::default() }))
+        Self(Arc::new(Store {
+            streams,
+            dtype,
+            device: device.clone(),
+            entries: Mutex::default(),
+            frozen_norms: Arc::default(),
+        }))
     }
 
     /// The builder of the whole network: without a prefix.
@@ -112,6 +121,29 @@ impl VarMap {
         let entries = self.entries();
         let met = entries.iter().filter(|(name, _)| below(name)).filter_map(|(_, e)| e.parameter.as_ref());
         met.map(|p| p.set_trains(trains)).count()
+    }
+
+    /// Freezes the statistics of all batch norms: from now on they use their running statistics, and leave them alone, in
+    /// training too, as in evaluation. With small batches, whose statistics are noise, a pretrained network is best trained
+    /// so. Scales and shifts go on training unless [`Self::set_norms_train`] says otherwise.
+    pub fn freeze_norms(&self, frozen: bool) {
+        self.0.frozen_norms.store(frozen, Ordering::Relaxed);
+    }
+
+    /// Freezes (or, with `trains`, sets free) scales and shifts of all batch norms, and says how many variables these are.
+    ///
+    /// ```
+    /// # use npair_nn::{BatchNorm2d, BatchNormConfig, VarMap}; use npair_types::Streams;
+    /// # use candle_core::{DType, Device};
+    /// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
+    /// BatchNorm2d::new(&varmap.root().pp("bn1"), 3, BatchNormConfig::default())?;
+    /// assert_eq!((varmap.set_norms_train(false), varmap.trainable().len()), (2, 0));
+    /// # Ok::<(), npair_nn::Error>(())
+    /// ```
+    pub fn set_norms_train(&self, trains: bool) -> usize {
+        let buffers = self.buffers();
+        let norms = buffers.iter().filter_map(|(name, _)| name.strip_suffix(".running_mean"));
+        norms.map(|norm| self.set_trains(norm, trains)).sum()
     }
 
     /// Number of trainable values.

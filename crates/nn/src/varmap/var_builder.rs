@@ -2,6 +2,8 @@ use super::{Init, Parameter, VarMap, name};
 use crate::Result;
 use candle_core::{Shape, Var};
 use npair_types::Purpose;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Makes the parameters of a part of a network: their names begin with its prefix.
 #[derive(Debug, Clone)]
@@ -28,6 +30,11 @@ impl VarBuilder {
     /// Where the parameters are kept.
     pub fn varmap(&self) -> &VarMap {
         &self.varmap
+    }
+
+    /// Whether batch norms keep their running statistics: see [`VarMap::freeze_norms`].
+    pub(crate) fn frozen_norms(&self) -> Arc<AtomicBool> {
+        self.varmap.0.frozen_norms.clone()
     }
 
     /// A number that stands for the prefix, the same in every build: the key of a dropout layer's stream.

@@ -7,7 +7,7 @@ use super::*;
 use crate::kernel::conv::{self, Affine};
 use crate::kernel::gem::Gem;
 use crate::kernel::resample::Resample;
-use crate::kernel::{Element, by_dtype, column_sums, columns, gelu, linear, pool, row, tokens, zip};
+use crate::kernel::{Element, activation, by_dtype, column_sums, columns, gate, gelu, linear, pool, row, tokens, zip};
 use host::{shaped, slice, tensor, values, with, with_some};
 
 /// Kernels of our own, with the same bits for any number of threads. For tensors on the CPU.
@@ -58,13 +58,20 @@ impl Backend for Cpu {
         }))
     }
 
-    fn relu(&self, x: &Tensor) -> Result<Tensor> {
-        by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| shaped(zip(v, v, |v, _| if v < 0. { 0. } else { v }), x)))
+    fn activate(&self, activation: Activation, x: &Tensor) -> Result<Tensor> {
+        by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| shaped(activation::apply(activation, v), x)))
     }
 
-    fn relu_vjp(&self, out: &Tensor, grad: &Tensor) -> Result<Tensor> {
-        by_dtype!(out.dtype(), NAME, T => with(out, |o: &[T]| with(grad, |g| {
-            shaped(zip(o, g, |o, g| if o <= 0. { 0. } else { g }), out)
+    fn activate_vjp(&self, activation: Activation, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| with(grad, |g| {
+            shaped(activation::apply_vjp(activation, v, g), x)
+        })))
+    }
+
+    fn activate_vjp_and_sum(&self, activation: Activation, x: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
+        by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| with(grad, |g| {
+            let (out, sums) = activation::apply_vjp_and_sum(activation, v, g, width(x));
+            Ok((shaped(out, x)?, tensor(sums, width(x))?))
         })))
     }
 
@@ -104,6 +111,17 @@ impl Backend for Cpu {
         by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| shaped(row::scale_rows(v, factors), x)))
     }
 
+    fn gate(&self, x: &Tensor, factors: &Tensor) -> Result<Tensor> {
+        by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| with(factors, |f| shaped(gate::forward(v, f, width(x)), x))))
+    }
+
+    fn gate_factors_vjp(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+        let (batch, _, _, channels) = x.dims4()?;
+        by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| with(grad, |g| {
+            tensor(gate::factors_gradient(v, g, batch, channels), (batch, 1, 1, channels))
+        })))
+    }
+
     fn linear(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let map = linear_map(x, weight)?;
         by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| with(weight, |w| with_some(bias, |b| {
@@ -128,10 +146,10 @@ impl Backend for Cpu {
     }
 
     fn conv(&self, g: &Geometry, x: &Tensor, weight: &Tensor, after: Epilogue) -> Result<Tensor> {
-        let Epilogue { scale, bias, plus, relu } = after;
+        let Epilogue { scale, bias, plus, activation } = after;
         by_dtype!(x.dtype(), NAME, T => with(x, |x: &[T]| with(weight, |w| {
             with_some(scale, |scale| with_some(bias, |bias| with_some(plus, |plus| {
-                tensor(conv::forward(g, x, w, Affine { scale, bias, plus, relu }), maps(g))
+                tensor(conv::forward(g, x, w, Affine { scale, bias, plus, activation }), maps(g))
             })))
         })))
     }
@@ -144,7 +162,7 @@ impl Backend for Cpu {
         bias: Option<&Tensor>,
     ) -> Result<(Tensor, Option<Moments>)> {
         by_dtype!(x.dtype(), NAME, T => with(x, |x: &[T]| with(weight, |w| with_some(bias, |bias| {
-            let affine = Affine { scale: None, bias, plus: None, relu: false };
+            let affine = Affine { bias, ..Affine::NOTHING };
             let (out, moments) = conv::forward_with_moments(g, x, w, affine, true);
             Ok((tensor(out, maps(g))?, moments))
         }))))
@@ -162,12 +180,20 @@ impl Backend for Cpu {
         })))
     }
 
+    fn scale_outputs(&self, weight: &Tensor, factors: &Tensor) -> Result<Tensor> {
+        by_dtype!(weight.dtype(), NAME, T => with(weight, |w: &[T]| with(factors, |f| shaped(row::times(w, f), weight))))
+    }
+
     fn batch_norm(&self, x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> Result<(Tensor, BatchNormVjp)> {
         by_dtype!(x.dtype(), NAME, T => norm::batch_norm::<T>(x, norm, call))
     }
 
     fn fold(&self, norm: &BatchNorm, bias: Option<&Tensor>, like: &Tensor) -> Result<(Tensor, Tensor)> {
         norm::fold(norm, bias, like)
+    }
+
+    fn fold_vjp(&self, norm: &BatchNorm, conv: Folded, weight: &Tensor, shift: &Tensor) -> Result<Tensor> {
+        by_dtype!(weight.dtype(), NAME, T => norm::fold_vjp::<T>(norm, conv, weight, shift))
     }
 
     fn layer_norm(

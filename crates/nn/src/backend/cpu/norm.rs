@@ -1,8 +1,9 @@
 //! Norms on the CPU.
 
 use super::host::{shaped, tensor, values, with, with_some};
-use super::{Backend, BatchNorm, BatchNormCall, BatchNormGradients, BatchNormVjp, Cpu, LayerNormVjp, width};
-use crate::kernel::norm::{self, Affine, After, Backward, Mask, Moments};
+use super::{Backend, BatchNorm, BatchNormCall, BatchNormGradients, BatchNormVjp, Cpu, Folded, LayerNormVjp, width};
+use crate::kernel::activation::Activation;
+use crate::kernel::norm::{self, Affine, After, Backward, Moments};
 use crate::kernel::{Element, row};
 use candle_core::{Device, Result, Tensor};
 
@@ -15,7 +16,7 @@ pub(super) fn batch_norm<T: Element>(
     norm: &BatchNorm,
     call: BatchNormCall,
 ) -> Result<(Tensor, BatchNormVjp)> {
-    let BatchNormCall { batch, shortcut, relu } = call;
+    let BatchNormCall { batch, shortcut, activation } = call;
     let (channels, of_batch) = (width(x), batch.is_some());
     let moments = match batch {
         Some(batch) => {
@@ -33,19 +34,20 @@ pub(super) fn batch_norm<T: Element>(
     let affine =
         with(norm.weight, |gamma: &[T]| with(norm.bias, |beta| Ok(Affine::new(&moments, norm.epsilon, gamma, beta))))?;
     let out = with(x, |v: &[T]| {
-        with_some(shortcut, |shortcut| shaped(norm::apply(channels, v, &affine, After { shortcut, relu }), x))
+        with_some(shortcut, |shortcut| shaped(norm::apply(channels, v, &affine, After { shortcut, activation }), x))
     })?;
     let (inverse, kept) = (moments.inverse_deviation(norm.epsilon), x.clone());
-    // With a shortcut the ReLU is undone by its own result; without, by what it was made of.
-    let result = (relu && shortcut.is_some()).then(|| out.clone());
-    let mask = if relu && shortcut.is_none() { Mask::Normalized } else { Mask::Nowhere };
+    // With a shortcut the activation's slope is seen in its own result; without, in what it was made of.
+    let result = (activation != Activation::None && shortcut.is_some()).then(|| out.clone());
+    let own = if shortcut.is_none() { activation } else { Activation::None };
     let vjp = move |grad: Tensor, wants_input: bool| {
         let grad = match result {
-            Some(out) => Cpu.relu_vjp(&out, &grad)?,
+            Some(out) => Cpu.activate_vjp(activation, &out, &grad)?,
             None => grad,
         };
         let found = with(&kept, |x: &[T]| {
-            with(&grad, |grad| Ok(norm::gradient(x, grad, &affine, &inverse, Backward { mask, of_batch, wants_input })))
+            let how = Backward { activation: own, of_batch, wants_input };
+            with(&grad, |grad| Ok(norm::gradient(x, grad, &affine, &inverse, how)))
         })?;
         Ok(BatchNormGradients {
             shortcut: grad,
@@ -83,6 +85,22 @@ pub(super) fn fold(norm: &BatchNorm, bias: Option<&Tensor>, like: &Tensor) -> Re
     }
     let row = |v: Vec<f64>| Tensor::new(v, like.device())?.to_dtype(like.dtype());
     Ok((row(scale)?, row(shift)?))
+}
+
+/// The result is `scale (w x + bias - mean) + beta` with `scale = inverse gamma`, and the gradient of a row of the folded
+/// weight `scale w` is the sum of the result's gradients g times x: so that of gamma, `inverse` times the sum of
+/// `g (w x + bias - mean)`, follows from it without the maps.
+pub(super) fn fold_vjp<T: Element>(norm: &BatchNorm, conv: Folded, weight: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    let inverse = running(norm)?.inverse_deviation(norm.epsilon);
+    let (mean, shift) = (values(norm.mean)?, values(shift)?);
+    let bias = conv.bias.map(values).transpose()?;
+    let along = with(weight, |d: &[T]| with(conv.weight, |w| Ok(row::dots(w, d, inverse.len()))))?;
+    let gamma = |(o, along): (usize, f64)| {
+        let center = mean[o] - bias.as_ref().map_or(0., |bias| bias[o]);
+        T::from_f64(inverse[o] * (along - center * shift[o]))
+    };
+    let gamma: Vec<T> = along.into_iter().enumerate().map(gamma).collect();
+    tensor(gamma, inverse.len())
 }
 
 /// What the gradients of a layer norm need.

@@ -8,6 +8,7 @@ mod windows;
 
 pub(crate) use geometry::Geometry;
 
+use super::activation::Activation;
 use super::norm::{self, Moments};
 use super::{Element, Unwritten};
 use multiply::{Finish, Output, multiply};
@@ -23,7 +24,13 @@ pub(crate) struct Affine<'a, T> {
     pub bias: Option<&'a [T]>,
     /// Maps that are added.
     pub plus: Option<&'a [T]>,
-    pub relu: bool,
+    /// What comes last.
+    pub activation: Activation,
+}
+
+impl<T> Affine<'_, T> {
+    /// Nothing follows.
+    pub const NOTHING: Self = Self { scale: None, bias: None, plus: None, activation: Activation::None };
 }
 
 /// Output maps: `out[b, i, j, o] = bias[o] + sum over window entries of w[o, k] window[b, i, j, k]`; weights are
@@ -45,7 +52,7 @@ pub(crate) fn forward_with_moments<T: Element>(
         (out, moments)
     };
     if g.is_depthwise() {
-        return after(depthwise::forward(g, x, w, affine));
+        return depthwise::forward(g, x, w, affine, wanted);
     }
     let mut found = None;
     let mut out = Unwritten::new(g.batch * g.map_pixels() * g.outputs);
@@ -70,8 +77,10 @@ pub(crate) fn forward_with_moments<T: Element>(
             }
         });
         let finish = match affine {
-            Affine { bias: None, plus: None, relu: false, .. } => Finish::Nothing,
-            Affine { bias, plus, relu, .. } => Finish::Affine { bias: bias.map(|b| &b[first..]), plus, relu },
+            Affine { bias: None, plus: None, activation: Activation::None, .. } => Finish::Nothing,
+            Affine { bias, plus, activation, .. } => {
+                Finish::Affine { bias: bias.map(|b| &b[first..]), plus, activation }
+            }
         };
         found = multiply(
             &g.windows(group),

@@ -1,4 +1,5 @@
 use super::windows::{Places, Windows};
+use crate::kernel::activation::{Activation, apply_in_place};
 use crate::kernel::norm::{self, Join, Moments};
 use crate::kernel::{Element, Shared};
 use npair_simd::{Epilogue, Panels, Tile, blocks, steps};
@@ -8,7 +9,24 @@ use rayon::prelude::*;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Finish<'a, T> {
     Nothing,
-    Affine { bias: Option<&'a [T]>, plus: Option<&'a [T]>, relu: bool },
+    Affine { bias: Option<&'a [T]>, plus: Option<&'a [T]>, activation: Activation },
+}
+
+impl<T: Element> Finish<'_, T> {
+    /// Other activations than the tile's own, of `columns` values from every place on: what the tile made is in the cache.
+    ///
+    /// # Safety
+    /// These values are valid, and nobody else touches them.
+    unsafe fn activate(&self, places: &[usize], columns: usize, out: *mut T) {
+        let Self::Affine { activation, .. } = *self else { return };
+        if matches!(activation, Activation::None | Activation::Relu) {
+            return;
+        }
+        for &place in places {
+            // SAFETY: the caller's promise.
+            apply_in_place(activation, unsafe { std::slice::from_raw_parts_mut(out.add(place), columns) });
+        }
+    }
 }
 
 /// Tasks that there are at least, where the work allows: enough for many cores.
@@ -86,7 +104,8 @@ pub(super) fn multiply<T: Element>(
             let mut from = 0;
             for (at, runs) in sums.iter().enumerate() {
                 let mut epilogue = Epilogue { add: at > 0, ..Epilogue::STORE };
-                if let (Finish::Affine { plus, relu, .. }, true) = (finish, at + 1 == sums.len()) {
+                if let (Finish::Affine { plus, activation, .. }, true) = (finish, at + 1 == sums.len()) {
+                    let relu = activation == Activation::Relu;
                     epilogue = Epilogue { bias: Some(&biases[p]), plus, relu, ..epilogue };
                 }
                 let y = &panels.panel(p)[from * kernel.columns..];
@@ -102,6 +121,8 @@ pub(super) fn multiply<T: Element>(
                 }
                 from += steps(runs);
             }
+            // SAFETY: these values have been written, and by this task alone.
+            unsafe { finish.activate(&moved, columns, out.pointer()) };
         }
         // Alone with these rows, and they are in the cache: their moments cost little now.
         (moments && groups == 1).then(|| {
