@@ -27,6 +27,7 @@ mod loose;
 mod official;
 mod omniglot;
 mod picture;
+mod power;
 mod prefetch;
 mod regular;
 mod rotated;
@@ -61,7 +62,7 @@ pub use regular::read_regular;
 pub use rotated::RotatedClasses;
 pub use split::{Amount, ClassFold, Parts, SplitConfig, folds, split};
 pub use subset::Subset;
-pub use transform::{AugmentConfig, Channels, Fill, Filter, Pipeline, PipelineConfig, Resize};
+pub use transform::{AugmentConfig, Channels, Fill, Filter, Pipeline, PipelineConfig, RandAugment, Resize};
 pub use twins::{Stand, Twins, check_twins};
 
 #[cfg(doctest)]
