@@ -140,6 +140,9 @@ impl Pipeline {
     /// Channel values from 0 to 255.
     fn sample(&self, picture: &Picture, warp: Warp, elastic: Option<Elastic>, fill: Fill, out: &mut [f32]) {
         let (size, k) = (self.config.size, self.config.supersample);
+        if elastic.is_none() && k == 1 && warp.copy(picture, size, out) {
+            return;
+        }
         let plane = size as usize * size as usize;
         let put = |channel: usize, pixel: usize, value: f32| out[channel * plane + pixel] = value;
         match elastic {

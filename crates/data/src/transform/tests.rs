@@ -209,6 +209,11 @@ fn the_short_way_gives_the_same_bits() {
         warp.sample(&picture, Fill::Value(0.5), 6, k, |c, i, v| short[c * 36 + i] = v);
         warp.blend(&picture, Fill::Value(0.5), 6, k, |c, i, v| long[c * 36 + i] = v);
         assert_eq!(short, long);
+        if k == 1 {
+            let mut copied = vec![f32::NAN; 108];
+            assert!(warp.copy(&picture, 6, &mut copied));
+            assert_eq!(copied, long);
+        }
         assert!(short.iter().any(|&v| v > 0.0));
     }
 }

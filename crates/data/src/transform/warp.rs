@@ -64,6 +64,35 @@ impl Warp {
         }
     }
 
+    /// What [`sample`](Self::sample) gives for one sample a pixel, written to `out` channel by channel, if these are just pixels
+    /// of the picture; whether they are.
+    pub(crate) fn copy(&self, picture: &Picture, size: u32, out: &mut [f32]) -> bool {
+        let Some(([left, top], [mirror, tumble])) = self.straight(picture, size) else { return false };
+        let (size, width, channels) = (size as usize, picture.width() as usize, usize::from(picture.channels()));
+        for y in 0..size {
+            let from = top + if tumble { size - 1 - y } else { y };
+            let bytes = &picture.pixels()[(from * width + left) * channels..][..size * channels];
+            // The lines of the channels stand a whole plane apart.
+            let mut lines: Vec<&mut [f32]> = out.chunks_exact_mut(size).skip(y).step_by(size).collect();
+            match &mut lines[..] {
+                [red, green, blue] => {
+                    let to = red.iter_mut().zip(green.iter_mut()).zip(blue.iter_mut());
+                    for (((r, g), b), pixel) in to.zip(bytes.chunks_exact(3)) {
+                        (*r, *g, *b) = (f32::from(pixel[0]), f32::from(pixel[1]), f32::from(pixel[2]));
+                    }
+                }
+                lines => {
+                    let to = lines.iter_mut().flat_map(|line| line.iter_mut());
+                    to.zip(bytes).for_each(|(to, &byte)| *to = f32::from(byte));
+                }
+            }
+            if mirror {
+                lines.iter_mut().for_each(|line| line.reverse());
+            }
+        }
+        true
+    }
+
     /// As [`sample`](Self::sample), by interpolation whether it is needed or not.
     pub(crate) fn blend(&self, picture: &Picture, fill: Fill, size: u32, k: u32, put: impl FnMut(usize, usize, f32)) {
         let source = Source::new(picture, fill);
