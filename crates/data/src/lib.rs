@@ -6,7 +6,8 @@
 //!   [`InShop`], [`WebFace`] and [`Lfw`] read the official layouts and know the [official split](OfficialSide); [`LfwPairs`]
 //!   and [`OneShotRuns`] are the official lists of pairs and of one-shot runs.
 //! * **Which of them**: a [`Subset`] is a view of chosen examples, [`split()`] and [`folds`] make disjoint ones,
-//!   [`RotatedClasses`] makes classes of the right-angle rotations, [`check()`] finds what does not decode.
+//!   [`RotatedClasses`] makes classes of the right-angle rotations, [`check()`] finds what does not decode,
+//!   [`mirror_symmetry`] whether flips change classes.
 //! * **What a network sees**: a [`Pipeline`] turns a [`Picture`] into normalised f32 (C, H, W), with or without random
 //!   changes.
 //! * **In time**: [`Prefetch`] decodes and augments ahead of the step, [`load_batch`] does it now, [`Cached`] keeps
@@ -24,9 +25,11 @@ mod folder;
 mod glyphs;
 mod lfw_pairs;
 mod loose;
+mod mirror;
 mod official;
 mod omniglot;
 mod picture;
+mod power;
 mod prefetch;
 mod regular;
 mod rotated;
@@ -51,6 +54,7 @@ pub use folder::ImageFolder;
 pub use glyphs::{GlyphConfig, GlyphSet};
 pub use lfw_pairs::{LfwImage, LfwPair, LfwPairs};
 pub use loose::LoosePictures;
+pub use mirror::{MirrorSymmetry, mirror_symmetry};
 pub use official::{
     Cars196, Cub, InShop, Lfw, OfficialRun, OfficialSide, OmlCsv, OneShotRuns, OnlineProducts, WebFace, separator_of,
 };
@@ -61,7 +65,7 @@ pub use regular::read_regular;
 pub use rotated::RotatedClasses;
 pub use split::{Amount, ClassFold, Parts, SplitConfig, folds, split};
 pub use subset::Subset;
-pub use transform::{AugmentConfig, Channels, Fill, Filter, Pipeline, PipelineConfig, Resize};
+pub use transform::{AugmentConfig, Channels, Fill, Filter, Pipeline, PipelineConfig, RandAugment, Resize};
 pub use twins::{Stand, Twins, check_twins};
 
 #[cfg(doctest)]

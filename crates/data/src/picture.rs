@@ -16,7 +16,8 @@ pub struct Picture {
     width: u32,
     height: u32,
     channels: u8,
-    pixels: Arc<[u8]>,
+    /// Not `Arc<[u8]>`: that would copy every decoded picture once more, to put the count in front of it.
+    pixels: Arc<Vec<u8>>,
 }
 
 impl Picture {
@@ -24,7 +25,7 @@ impl Picture {
     ///
     /// # Errors
     /// [`Error::Picture`] if a side is 0, `channels` is neither 1 nor 3, or the number of bytes does not fit.
-    pub fn new(width: u32, height: u32, channels: u8, pixels: impl Into<Arc<[u8]>>) -> Result<Self> {
+    pub fn new(width: u32, height: u32, channels: u8, pixels: impl Into<Vec<u8>>) -> Result<Self> {
         let pixels = pixels.into();
         if channels != 1 && channels != 3 {
             return Err(Error::Picture { why: format!("{channels} channels; 1 (grey) or 3 (RGB) are known") });
@@ -38,7 +39,7 @@ impl Picture {
                 format!("{width} x {height} pixels of {channels} channels needs {want} bytes, got {}", pixels.len());
             return Err(Error::Picture { why });
         }
-        Ok(Self { width, height, channels, pixels })
+        Ok(Self { width, height, channels, pixels: Arc::new(pixels) })
     }
 
     /// Number of columns.
@@ -78,7 +79,7 @@ impl Picture {
             return self.clone();
         }
         let luma = |p: &[u8]| ((77 * u32::from(p[0]) + 150 * u32::from(p[1]) + 29 * u32::from(p[2]) + 128) >> 8) as u8;
-        Self { channels: 1, pixels: self.pixels.chunks_exact(3).map(luma).collect(), ..*self }
+        Self { channels: 1, pixels: Arc::new(self.pixels.chunks_exact(3).map(luma).collect()), ..*self }
     }
 
     /// The picture with three channels; grey is repeated.
@@ -86,7 +87,7 @@ impl Picture {
         if self.channels == 3 {
             return self.clone();
         }
-        Self { channels: 3, pixels: self.pixels.iter().flat_map(|&v| [v; 3]).collect(), ..*self }
+        Self { channels: 3, pixels: Arc::new(self.pixels.iter().flat_map(|&v| [v; 3]).collect()), ..*self }
     }
 
     /// The picture turned counter-clockwise by `quarters` right angles, without any loss.
@@ -117,7 +118,7 @@ impl Picture {
                 pixels.extend_from_slice(self.pixel(from_x, from_y));
             }
         }
-        Self { width, height, channels: self.channels, pixels: pixels.into() }
+        Self { width, height, channels: self.channels, pixels: Arc::new(pixels) }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The settings as a run's TOML file holds them.
 
-use npair_data::{Amount, AugmentConfig, Channels, Fill, GlyphConfig, PipelineConfig, Resize, SplitConfig};
+use npair_data::{
+    Amount, AugmentConfig, Channels, Fill, GlyphConfig, PipelineConfig, RandAugment, Resize, SplitConfig,
+};
 
 #[test]
 fn a_pipeline_is_read_and_written() {
@@ -26,11 +28,43 @@ fn a_pipeline_is_read_and_written() {
     };
     assert_eq!((config.channels, config.size, config.resize), (Channels::Rgb, 224, Resize::ShortSide(256)));
     assert_eq!((config.augment, config.std.as_slice()), (augment, &[1.0][..]));
-    for config in [config, PipelineConfig::default(), PipelineConfig::strokes(28), PipelineConfig::photos(224)] {
+    let [strong, drawings] = [PipelineConfig::photos_strong(64), PipelineConfig::drawings(64)];
+    for config in
+        [config, strong, drawings, PipelineConfig::default(), PipelineConfig::strokes(28), PipelineConfig::photos(224)]
+    {
         assert_eq!(toml::from_str::<PipelineConfig>(&toml::to_string(&config).unwrap()).unwrap(), config);
     }
     let exact: PipelineConfig = toml::from_str("resize = \"exact\"\naugment = { fill = \"edge\" }").unwrap();
     assert_eq!(exact, PipelineConfig::default());
+}
+
+#[test]
+fn changes_of_photographs_are_read_and_written() {
+    let text = r#"
+        resized_crop = [0.3, 1]
+        flip_vertical = 0.5
+        rand_augment = { operations = 3, magnitude = 12 }
+        brightness = 0.4
+        contrast = 0.3
+        saturation = 0.2
+        hue = 0.1
+        grayscale = 0.2
+        blur = 0.5
+        blur_sigma = [0.1, 1.5]
+        erasing = 0.25
+    "#;
+    let config: AugmentConfig = toml::from_str(text).unwrap();
+    let rand_augment = Some(RandAugment { operations: 3, magnitude: 12.0 });
+    assert_eq!((config.resized_crop, config.rand_augment), (Some([0.3, 1.0]), rand_augment));
+    assert_eq!((config.hue, config.blur_sigma, config.erasing), (0.1, [0.1, 1.5], 0.25));
+    assert_eq!(toml::from_str::<AugmentConfig>(&toml::to_string(&config).unwrap()).unwrap(), config);
+    let usual: AugmentConfig = toml::from_str("rand_augment = {}").unwrap();
+    assert_eq!(usual.rand_augment, Some(RandAugment { operations: 2, magnitude: 9.0 }));
+    // Off is left out where it has no value of its own, and settings of earlier releases are still read.
+    assert!(!toml::to_string(&AugmentConfig::default()).unwrap().contains("rand_augment"));
+    let why = |text: &str| toml::from_str::<AugmentConfig>(text).unwrap_err().to_string();
+    assert!(why("rand_augment = { strength = 3 }").contains("strength"));
+    assert!(why("resized_crop = 0.3").contains("resized_crop"));
 }
 
 #[test]

@@ -1,6 +1,10 @@
+use super::canvas::Canvas;
 use super::elastic::Elastic;
+use super::looks::{Looks, happens};
+use super::prepare::{fit, prepare, scale};
+use super::rectangle::Rectangle;
 use super::warp::{Change, Warp};
-use super::{Fill, PipelineConfig, prepare::prepare};
+use super::{AugmentConfig, Fill, PipelineConfig};
 use crate::{Error, Picture, Result};
 use npair_types::ChaCha8Rng;
 
@@ -81,9 +85,9 @@ impl Pipeline {
     /// [`Error::Picture`] if `out` has another length or scaling fails.
     pub fn evaluate(&self, picture: &Picture, out: &mut [f32]) -> Result<()> {
         self.expect_len(out)?;
-        let picture = self.prepare(picture)?;
-        let warp = Warp::middle(&picture, self.cut());
-        self.write(&picture, warp, None, Fill::Edge, out);
+        let picture = fit(&self.prepare(picture)?, &self.config)?;
+        self.sample(&picture, Warp::middle(&picture, self.cut()), None, Fill::Edge, out);
+        self.normalize(out);
         Ok(())
     }
 
@@ -96,12 +100,27 @@ impl Pipeline {
     /// As for [`evaluate`](Self::evaluate).
     pub fn augment(&self, picture: &Picture, rng: &mut ChaCha8Rng, out: &mut [f32]) -> Result<()> {
         self.expect_len(out)?;
+        let (augment, cut) = (&self.config.augment, self.cut());
+        let mut change = Change::random(augment, rng);
+        // Each drawn only where it is on, after all that was there before it, so that all else is as it would be without it.
+        let elastic = (augment.elastic > 0.0).then(|| Elastic::random(augment.elastic, cut, rng));
+        let crop = augment.resized_crop.map(|area| Rectangle::random(area, rng));
+        change.upside_down = happens(augment.flip_vertical, rng);
+        let looks = Looks::random(augment, rng);
+
         let picture = self.prepare(picture)?;
-        let augment = &self.config.augment;
-        let warp = Warp::changed(&Change::random(augment, rng), &picture, self.cut());
-        // Drawn last, so that all else is as it would be without it.
-        let elastic = (augment.elastic > 0.0).then(|| Elastic::random(augment.elastic, self.cut(), rng));
-        self.write(&picture, warp, elastic, augment.fill, out);
+        let picture = match crop {
+            Some(crop) => {
+                let part = crop.within(picture.width(), picture.height(), AugmentConfig::CROP_ASPECT);
+                scale(&picture, part, [cut, cut], self.config.filter)?
+            }
+            None => fit(&picture, &self.config)?,
+        };
+        self.sample(&picture, Warp::changed(&change, &picture, cut), elastic, augment.fill, out);
+        let size = self.config.size as usize;
+        looks.apply(&mut Canvas::new(out, size), augment.fill);
+        self.normalize(out);
+        looks.erase(&mut Canvas::new(out, size));
         Ok(())
     }
 
@@ -118,16 +137,24 @@ impl Pipeline {
         Ok(())
     }
 
-    fn write(&self, picture: &Picture, warp: Warp, elastic: Option<Elastic>, fill: Fill, out: &mut [f32]) {
+    /// Channel values from 0 to 255.
+    fn sample(&self, picture: &Picture, warp: Warp, elastic: Option<Elastic>, fill: Fill, out: &mut [f32]) {
         let (size, k) = (self.config.size, self.config.supersample);
+        if elastic.is_none() && k == 1 && warp.copy(picture, size, out) {
+            return;
+        }
         let plane = size as usize * size as usize;
-        let put = |channel: usize, pixel: usize, value: f32| {
-            let [factor, summand] = self.scale[channel];
-            out[channel * plane + pixel] = value * factor + summand;
-        };
+        let put = |channel: usize, pixel: usize, value: f32| out[channel * plane + pixel] = value;
         match elastic {
             None => warp.sample(picture, fill, size, k, put),
             Some(elastic) => warp.bend(&elastic, picture, fill, size, k, put),
+        }
+    }
+
+    fn normalize(&self, out: &mut [f32]) {
+        let plane = out.len() / self.scale.len();
+        for (values, [factor, summand]) in out.chunks_exact_mut(plane).zip(&self.scale) {
+            values.iter_mut().for_each(|value| *value = *value * factor + summand);
         }
     }
 }

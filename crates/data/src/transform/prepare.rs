@@ -1,3 +1,4 @@
+use super::rectangle::Window;
 use super::{Filter, PipelineConfig, Resize};
 use crate::{Error, Picture, Result};
 use fast_image_resize::images::{Image, ImageRef};
@@ -13,40 +14,66 @@ thread_local! {
 }
 
 /// The steps that do not depend on chance: colours and scaling, in bytes. Doing them twice changes nothing.
+///
+/// Random resized crops are cut out of the picture in its own size, so scaling is left to [`fit`] then; but no more is kept
+/// than the smallest crop needs.
 pub(crate) fn prepare(picture: &Picture, config: &PipelineConfig) -> Result<Picture> {
     let picture = match config.channels.count() {
         1 => picture.to_grey(),
         _ => picture.to_rgb(),
     };
+    let Some([least, _]) = config.augment.resized_crop else { return fit(&picture, config) };
+    let side = f64::from(config.size * config.supersample) / f64::from(least).sqrt();
+    let side = (side.ceil() as u32).max(config.resize.side(config.size) * config.supersample);
+    let (w, h) = (picture.width(), picture.height());
+    match side < w.min(h) {
+        true if w >= h => scale(&picture, whole(&picture), [longer(w, h, side), side], config.filter),
+        true => scale(&picture, whole(&picture), [side, longer(h, w, side)], config.filter),
+        false => Ok(picture),
+    }
+}
+
+/// A prepared picture scaled as [`Resize`] has it.
+pub(crate) fn fit(picture: &Picture, config: &PipelineConfig) -> Result<Picture> {
     let (w, h) = (picture.width(), picture.height());
     let side = config.resize.side(config.size) * config.supersample;
-    let (crop_w, crop_h, width, height) = match config.resize {
-        Resize::Exact | Resize::Square(_) => (w, h, side, side),
-        Resize::ShortSide(_) => {
-            let (crop_w, crop_h) = (w.min(h.saturating_mul(LONGEST)), h.min(w.saturating_mul(LONGEST)));
-            let longer = |long: u32, short: u32| {
-                // Rounded to nearest; at most LONGEST * side, which fits.
-                ((2 * u64::from(long) * u64::from(side) + u64::from(short)) / (2 * u64::from(short))) as u32
-            };
-            match crop_w >= crop_h {
-                true => (crop_w, crop_h, longer(crop_w, crop_h), side),
-                false => (crop_w, crop_h, side, longer(crop_h, crop_w)),
-            }
-        }
+    if !matches!(config.resize, Resize::ShortSide(_)) {
+        return scale(picture, whole(picture), [side, side], config.filter);
+    }
+    let (width, height) = (w.min(h.saturating_mul(LONGEST)), h.min(w.saturating_mul(LONGEST)));
+    let window = Window { left: (w - width) / 2, top: (h - height) / 2, width, height };
+    let size = match width >= height {
+        true => [longer(width, height, side), side],
+        false => [side, longer(height, width, side)],
     };
-    if (crop_w, crop_h) == (w, h) && (width, height) == (w, h) {
-        return Ok(picture);
+    scale(picture, window, size, config.filter)
+}
+
+fn whole(picture: &Picture) -> Window {
+    Window { left: 0, top: 0, width: picture.width(), height: picture.height() }
+}
+
+/// The longer side once the shorter one is `side`, rounded to nearest; it fits, for `side` is below `short` or `long` at most
+/// `LONGEST` times `short`.
+fn longer(long: u32, short: u32, side: u32) -> u32 {
+    ((2 * u64::from(long) * u64::from(side) + u64::from(short)) / (2 * u64::from(short))) as u32
+}
+
+/// A part of a picture, scaled to width and height; the rest is not looked at.
+pub(crate) fn scale(picture: &Picture, part: Window, size: [u32; 2], filter: Filter) -> Result<Picture> {
+    let (w, h, [width, height]) = (picture.width(), picture.height(), size);
+    if part == whole(picture) && size == [w, h] {
+        return Ok(picture.clone());
     }
     let fault = |e: &dyn std::fmt::Display| Error::Picture { why: format!("scaling {w} x {h} pixels: {e}") };
     let kind = if picture.channels() == 1 { PixelType::U8 } else { PixelType::U8x3 };
     let source = ImageRef::new(w, h, picture.pixels(), kind).map_err(|e| fault(&e))?;
     let mut target = Image::new(width, height, kind);
-    let (left, top) = ((w - crop_w) / 2, (h - crop_h) / 2);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel(config.filter))).crop(
-        f64::from(left),
-        f64::from(top),
-        f64::from(crop_w),
-        f64::from(crop_h),
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel(filter))).crop(
+        f64::from(part.left),
+        f64::from(part.top),
+        f64::from(part.width),
+        f64::from(part.height),
     );
     RESIZER.with_borrow_mut(|resizer| resizer.resize(&source, &mut target, &options)).map_err(|e| fault(&e))?;
     Picture::new(width, height, picture.channels(), target.into_vec())

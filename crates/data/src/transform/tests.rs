@@ -4,6 +4,8 @@ use crate::Picture;
 use npair_types::{ChaCha8Rng, Purpose, Streams};
 use proptest::prelude::*;
 
+mod photographs;
+
 fn rng(place: u64) -> ChaCha8Rng {
     Streams::new(3).open(Purpose::Augmentation, [place, 0])
 }
@@ -120,7 +122,8 @@ fn a_quarter_turn_is_a_quarter_turn() {
     let config = PipelineConfig { size: 11, ..PipelineConfig::default() };
     for quarters in 0..4 {
         let degrees = -90.0 * quarters as f32;
-        let still = Change { degrees, scale: 1.0, shear: 0.0, shift: [0.0; 2], place: None, mirror: false };
+        let still =
+            Change { degrees, scale: 1.0, shear: 0.0, shift: [0.0; 2], place: None, mirror: false, upside_down: false };
         let mut out = vec![0.0; 121];
         Warp::changed(&still, &picture, 11).sample(&picture, Fill::Edge, 11, 1, |_, i, v| out[i] = v / 255.0);
         let want = evaluated(&config, &picture.rotated(quarters));
@@ -133,7 +136,15 @@ fn a_quarter_turn_is_a_quarter_turn() {
 fn shifts_go_right_and_down() {
     let picture = noise(10, 10, 1);
     let plain = evaluated(&PipelineConfig { size: 10, ..PipelineConfig::default() }, &picture);
-    let moved = Change { degrees: 0.0, scale: 1.0, shear: 0.0, shift: [0.2, 0.1], place: None, mirror: false };
+    let moved = Change {
+        degrees: 0.0,
+        scale: 1.0,
+        shear: 0.0,
+        shift: [0.2, 0.1],
+        place: None,
+        mirror: false,
+        upside_down: false,
+    };
     let mut out = vec![0.0; 100];
     Warp::changed(&moved, &picture, 10).sample(&picture, Fill::Edge, 10, 1, |_, i, v| out[i] = v / 255.0);
     for y in 1..10 {
@@ -191,12 +202,18 @@ fn the_short_way_gives_the_same_bits() {
     for (mirror, place, k) in
         [(false, None, 1), (true, None, 2), (false, Some([0.9, 0.1]), 2), (true, Some([0.3, 0.7]), 1)]
     {
-        let change = Change { degrees: 0.0, scale: 1.0, shear: 0.0, shift: [0.0; 2], place, mirror };
+        let change =
+            Change { degrees: 0.0, scale: 1.0, shear: 0.0, shift: [0.0; 2], place, mirror, upside_down: mirror };
         let warp = Warp::changed(&change, &picture, 6 * k);
         let (mut short, mut long) = (vec![0f32; 108], vec![0f32; 108]);
         warp.sample(&picture, Fill::Value(0.5), 6, k, |c, i, v| short[c * 36 + i] = v);
         warp.blend(&picture, Fill::Value(0.5), 6, k, |c, i, v| long[c * 36 + i] = v);
         assert_eq!(short, long);
+        if k == 1 {
+            let mut copied = vec![f32::NAN; 108];
+            assert!(warp.copy(&picture, 6, &mut copied));
+            assert_eq!(copied, long);
+        }
         assert!(short.iter().any(|&v| v > 0.0));
     }
 }
@@ -210,7 +227,7 @@ proptest! {
         rotate in 0f32..180.0, scale in 0.1f32..10.0, shear in 0f32..60.0, shift in 0f32..1.0, edge: bool,
     ) {
         let fill = if edge { Fill::Edge } else { Fill::Value(0.5) };
-        let augment = AugmentConfig { rotate, scale: [0.1, scale], shear, shift, elastic: 0.1, crop: true, flip: 0.5, fill };
+        let augment = AugmentConfig { rotate, scale: [0.1, scale], shear, shift, elastic: 0.1, crop: true, flip: 0.5, fill, ..AugmentConfig::default() };
         let config = PipelineConfig { size: 10, resize: Resize::ShortSide(12), augment, ..PipelineConfig::default() };
         let out = augmented(&config, &noise(width, height, channels), place);
         // A mean of samples of [0, 1], up to rounding.
@@ -236,7 +253,13 @@ fn impossible_settings_are_named() {
     assert!(augment(AugmentConfig { rotate: f32::NAN, ..none }).starts_with("augment.rotate = NaN"));
     assert!(augment(AugmentConfig { shear: 90.0, ..none }).starts_with("augment.shear"));
     assert!(augment(AugmentConfig { fill: Fill::Value(2.0), ..none }).starts_with("augment.fill"));
-    for good in [PipelineConfig::strokes(28), PipelineConfig::photos(224), usual()] {
+    for good in [
+        PipelineConfig::strokes(28),
+        PipelineConfig::photos(224),
+        PipelineConfig::photos_strong(64),
+        PipelineConfig::drawings(64),
+        usual(),
+    ] {
         assert!(Pipeline::new(good).is_ok());
     }
     let pipeline = Pipeline::new(usual()).unwrap();

@@ -26,11 +26,12 @@ impl Warp {
         let (sin, cos) = sin_cos_degrees(change.degrees);
         let (shear_sin, shear_cos) = sin_cos_degrees(change.shear);
         let (slant, inverse) = (shear_sin / shear_cos, 1.0 / change.scale);
-        let mirror = if change.mirror { -1.0 } else { 1.0 };
+        let sign = |turned: bool| if turned { -1.0 } else { 1.0 };
+        let (mirror, tumble) = (sign(change.mirror), sign(change.upside_down));
 
         // The picture is slanted, turned and scaled: F = scale R S. Samples go the other way: F^-1 = S^-1 R^T / scale.
         let right = [mirror * inverse * (cos + slant * sin), mirror * inverse * -sin];
-        let down = [inverse * (sin - slant * cos), inverse * cos];
+        let down = [tumble * inverse * (sin - slant * cos), tumble * inverse * cos];
         let middle = (side - 1) as f32 * 0.5;
         let shift = change.shift.map(|part| part * side as f32);
         let origin = [0, 1].map(|axis| {
@@ -39,7 +40,7 @@ impl Warp {
                 Some(place) => ((place[axis] * (free + 1) as f32) as u32).min(free),
                 None => free / 2,
             };
-            let back = right[axis] * (middle + mirror * shift[0]) + down[axis] * (middle + shift[1]);
+            let back = right[axis] * (middle + mirror * shift[0]) + down[axis] * (middle + tumble * shift[1]);
             offset as f32 + (middle - back)
         });
         Self { origin, right, down }
@@ -49,18 +50,47 @@ impl Warp {
     /// `put(channel, pixel, mean)`.
     pub(crate) fn sample(&self, picture: &Picture, fill: Fill, size: u32, k: u32, put: impl FnMut(usize, usize, f32)) {
         match self.straight(picture, size * k) {
-            Some((left, top, mirror)) => {
+            Some(([left, top], [mirror, tumble])) => {
                 let (width, channels) = (picture.width() as usize, usize::from(picture.channels()));
                 let last = (size * k - 1) as usize;
+                let place = |i: u32, back: bool| if back { last - i as usize } else { i as usize };
                 let take = |u: u32, v: u32, sums: &mut [f32]| {
-                    let x = left + if mirror { last - u as usize } else { u as usize };
-                    let at = ((top + v as usize) * width + x) * channels;
+                    let at = ((top + place(v, tumble)) * width + left + place(u, mirror)) * channels;
                     sums.iter_mut().zip(&picture.pixels()[at..]).for_each(|(sum, &byte)| *sum += f32::from(byte));
                 };
                 means(size, k, channels, take, put);
             }
             None => self.blend(picture, fill, size, k, put),
         }
+    }
+
+    /// What [`sample`](Self::sample) gives for one sample a pixel, written to `out` channel by channel, if these are just pixels
+    /// of the picture; whether they are.
+    pub(crate) fn copy(&self, picture: &Picture, size: u32, out: &mut [f32]) -> bool {
+        let Some(([left, top], [mirror, tumble])) = self.straight(picture, size) else { return false };
+        let (size, width, channels) = (size as usize, picture.width() as usize, usize::from(picture.channels()));
+        for y in 0..size {
+            let from = top + if tumble { size - 1 - y } else { y };
+            let bytes = &picture.pixels()[(from * width + left) * channels..][..size * channels];
+            // The lines of the channels stand a whole plane apart.
+            let mut lines: Vec<&mut [f32]> = out.chunks_exact_mut(size).skip(y).step_by(size).collect();
+            match &mut lines[..] {
+                [red, green, blue] => {
+                    let to = red.iter_mut().zip(green.iter_mut()).zip(blue.iter_mut());
+                    for (((r, g), b), pixel) in to.zip(bytes.chunks_exact(3)) {
+                        (*r, *g, *b) = (f32::from(pixel[0]), f32::from(pixel[1]), f32::from(pixel[2]));
+                    }
+                }
+                lines => {
+                    let to = lines.iter_mut().flat_map(|line| line.iter_mut());
+                    to.zip(bytes).for_each(|(to, &byte)| *to = f32::from(byte));
+                }
+            }
+            if mirror {
+                lines.iter_mut().for_each(|line| line.reverse());
+            }
+        }
+        true
     }
 
     /// As [`sample`](Self::sample), by interpolation whether it is needed or not.
@@ -96,18 +126,20 @@ impl Warp {
         means(size, k, usize::from(picture.channels()), take, put);
     }
 
-    /// Left and upper border and whether it is mirrored, if the samples are just `side` x `side` pixels of the picture.
-    fn straight(&self, picture: &Picture, side: u32) -> Option<(usize, usize, bool)> {
-        let mirror = self.right[0] == -1.0;
-        if self.right[0].abs() != 1.0 || self.right[1] != 0.0 || self.down != [0.0, 1.0] {
+    /// Left and upper border and whether it is mirrored left and right, top and bottom, if the samples are just `side` x
+    /// `side` pixels of the picture.
+    fn straight(&self, picture: &Picture, side: u32) -> Option<([usize; 2], [bool; 2])> {
+        let steps = [self.right[0], self.down[1]];
+        if self.right[1] != 0.0 || self.down[0] != 0.0 || steps.iter().any(|step| step.abs() != 1.0) {
             return None;
         }
-        let left = self.origin[0] - if mirror { (side - 1) as f32 } else { 0.0 };
-        let whole = |offset: f32, length: u32| {
+        let back = steps.map(|step| step < 0.0);
+        let whole = |axis: usize, length: u32| {
+            let offset = self.origin[axis] - if back[axis] { (side - 1) as f32 } else { 0.0 };
             let fits = offset >= 0.0 && offset.trunc() == offset && offset + side as f32 <= length as f32;
             fits.then_some(offset as usize)
         };
-        Some((whole(left, picture.width())?, whole(self.origin[1], picture.height())?, mirror))
+        Some(([whole(0, picture.width())?, whole(1, picture.height())?], back))
     }
 }
 
@@ -147,11 +179,15 @@ pub(crate) struct Change {
     pub(crate) shift: [f32; 2],
     /// Where to cut, from 0 to 1 of what is free; None is the middle.
     pub(crate) place: Option<[f32; 2]>,
+    /// Left and right.
     pub(crate) mirror: bool,
+    /// Top and bottom.
+    pub(crate) upside_down: bool,
 }
 
 impl Change {
-    /// Always draws the same number of random numbers, so that one setting does not move another's.
+    /// Always draws the same number of random numbers, so that one setting does not move another's. Not upside down: that is
+    /// drawn later.
     pub(crate) fn random(config: &AugmentConfig, rng: &mut ChaCha8Rng) -> Self {
         let degrees = around(rng, config.rotate);
         let scale = between(rng, config.scale[0], config.scale[1]);
@@ -159,7 +195,7 @@ impl Change {
         let shift = [around(rng, config.shift), around(rng, config.shift)];
         let place = [unit(rng), unit(rng)];
         let mirror = unit(rng) < config.flip;
-        Self { degrees, scale, shear, shift, place: config.crop.then_some(place), mirror }
+        Self { degrees, scale, shear, shift, place: config.crop.then_some(place), mirror, upside_down: false }
     }
 }
 
@@ -223,7 +259,7 @@ impl<'a> Source<'a> {
 
 /// Exact where the fractions are 0, so that a picture that is not moved comes out as it went in.
 #[inline]
-fn blend(a: f32, b: f32, c: f32, d: f32, fx: f32, fy: f32) -> f32 {
+pub(crate) fn blend(a: f32, b: f32, c: f32, d: f32, fx: f32, fy: f32) -> f32 {
     let top = a + (b - a) * fx;
     let bottom = c + (d - c) * fx;
     top + (bottom - top) * fy
@@ -231,7 +267,7 @@ fn blend(a: f32, b: f32, c: f32, d: f32, fx: f32, fy: f32) -> f32 {
 
 /// The whole number below; without the library call that `f32::floor` is on plain x86-64.
 #[inline]
-fn floor(x: f32) -> i32 {
+pub(crate) fn floor(x: f32) -> i32 {
     let towards_zero = x as i32;
     towards_zero - i32::from(x < towards_zero as f32)
 }
