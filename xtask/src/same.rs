@@ -113,13 +113,16 @@ pub fn run(args: &Args) -> Result<()> {
 struct Program {
     path: PathBuf,
     is_new: bool,
+    /// Chooses settings by the data unless told not to.
+    plans: bool,
 }
 
 impl Program {
     fn new(path: &Path) -> Result<Self> {
         let path = path.canonicalize().with_context(|| format!("{}: no such program", path.display()))?;
         let help = shell::text(Command::new(&path).args(["eval", "--help"]))?;
-        Ok(Self { path, is_new: help.contains("--grid") })
+        let train = shell::text(Command::new(&path).args(["train", "--help"]))?;
+        Ok(Self { path, is_new: help.contains("--grid"), plans: train.contains("--no-plan") })
     }
 
     fn words(&self, set: &str) -> String {
@@ -132,6 +135,10 @@ impl Program {
     fn train(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.path);
         command.arg("train").args(args);
+        // Recipes are the written settings and the usual ones, nothing that the data chooses.
+        if self.plans && !args.contains(&"--resume") {
+            command.arg("--no-plan");
+        }
         command
     }
 }

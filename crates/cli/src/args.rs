@@ -28,6 +28,8 @@ pub struct Npair {
 pub enum Command {
     /// Train an embedding on N pairs.
     Train(Train),
+    /// Show what would be trained, and why.
+    Plan(Plan),
     /// Judge a run, or any embeddings: recall@K, R-precision, MAP@R, NMI, F1, VRF, EER.
     Eval(Eval),
     /// Embed pictures with a trained run.
@@ -86,6 +88,7 @@ pub struct Settings {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   npair train --data photos/ --out runs/first
+  npair train --data photos/ --out runs/longer --minutes 60
   npair train --data glyphs --out runs/glyphs --set batch.classes=40
   npair train --data omniglot=images_background.zip --out runs/omniglot --set data.rotations=true
   npair train --data vectors=x.npy,labels=y.npy --out runs/text --set model.hidden=[256]
@@ -93,9 +96,11 @@ pub struct Settings {
   npair train --data photos/ --out runs/head --set model.backbone={architecture=\"resnet50\"} \\
               --set model.pretrained=weights.safetensors --set model.frozen=true
   npair train --resume runs/first
+  npair train --resume runs/first --more 500
   npair train --resume runs/first --data /new/place/photos --set data.skip_bad=true
 
-The run's folder holds config.toml, metrics.jsonl and checkpoints/{last,best}.")]
+What is not set is chosen by the data, and printed with its reason; see it without training: npair plan --data photos/
+The run's folder holds config.toml (all settings), metrics.jsonl and checkpoints/{last,best}.")]
 pub struct Train {
     /// Where pictures come from: a folder with a folder per class, `glyphs` (built in), or a data set in its official layout:
     /// omniglot=, cub=, cars=, sop=, in-shop=, webface=, lfw=PATH, csv=FILE; or vectors of any origin:
@@ -105,9 +110,42 @@ pub struct Train {
     /// Folder of the new run.
     #[arg(long, value_name = "DIR", required_unless_present = "resume")]
     pub out: Option<PathBuf>,
+    /// How long the run may take, about; the number of steps follows from it. Ten minutes without, or less where the data has been
+    /// learned by then.
+    #[arg(long, value_name = "MINUTES", conflicts_with = "resume")]
+    pub minutes: Option<f64>,
+    /// Do not choose settings by the data: what is not written has the value that docs/guide/settings.md gives.
+    #[arg(long, conflicts_with = "resume")]
+    pub no_plan: bool,
     /// Go on with a stopped run: on the CPU to the same bits as if it had not been stopped.
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub resume: Option<PathBuf>,
+    /// So many steps more than the run has, of one that goes on: a finished one too.
+    #[arg(long, value_name = "STEPS", requires = "resume")]
+    pub more: Option<u64>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// Show what would be trained, and why: settings chosen by the data.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair plan --data photos/
+  npair plan --data photos/ --minutes 60
+  npair plan --data photos/ --set images.size=96 --json
+  npair plan --data photos/ --toml > settings.toml
+
+A few steps are tried on a network that is thrown away, to know how long a step takes here.")]
+pub struct Plan {
+    /// Where pictures come from, as for train.
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Option<String>,
+    /// How long the run may take, about.
+    #[arg(long, value_name = "MINUTES")]
+    pub minutes: Option<f64>,
+    /// Print all settings as TOML instead, for --config.
+    #[arg(long, conflicts_with = "json")]
+    pub toml: bool,
     #[command(flatten)]
     pub settings: Settings,
 }
@@ -158,6 +196,9 @@ pub struct Eval {
     /// Write a picture of queries and their nearest neighbours.
     #[arg(long, alias = "sheet", value_name = "PNG", requires = "run")]
     pub grid: Option<PathBuf>,
+    /// Do not compare with guessing, raw pixels and the network before training.
+    #[arg(long, requires = "run")]
+    pub no_baselines: bool,
     /// Replace the picture if it is there.
     #[arg(long)]
     pub force: bool,
@@ -210,12 +251,16 @@ pub enum Data {
   npair data check photos/
   npair data check omniglot=images_background.zip --json
   npair data check cub=CUB_200_2011
+  npair data check tree/ --set data.levels=3      the class is named by three folders
 
 Exit code 3 if any picture cannot be decoded.")]
 pub struct Check {
     /// A folder with a folder per class, `glyphs`, or omniglot=, cub=, cars=, sop=, in-shop=, webface=, lfw=PATH, csv=FILE.
     #[arg(value_name = "SOURCE")]
     pub data: String,
+    /// Settings of the data: --set data.levels=3
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
     /// Write a picture of the first examples of some classes.
     #[arg(long, alias = "sheet", value_name = "PNG")]
     pub grid: Option<PathBuf>,

@@ -6,7 +6,7 @@ use npair_data::sheet::{contact_sheet, encode_png};
 use npair_data::{Dataset, OfficialSide, Report, Stand, Twins, check_twins};
 use npair_evaluate::{check_free, write_file};
 use npair_recipe::config::DataConfig;
-use npair_recipe::open_source;
+use npair_recipe::{Config, open_source};
 use npair_types::{ClassId, ExampleId};
 use std::collections::BTreeSet;
 
@@ -17,7 +17,9 @@ pub fn run(args: &Data, json: bool) -> Result<()> {
         check_free(std::slice::from_ref(grid), args.force)?;
     }
     let source = source::data_source("SOURCE", &args.data)?;
-    let data = open_source(&DataConfig { source, ..Default::default() })?;
+    source::only(&args.sets, &["data.levels", "data.parts", "data.glyphs"])?;
+    let settings = Config::read(None, &args.sets)?.data;
+    let data = open_source(&DataConfig { source, ..settings })?;
     let (report, twins) = check_twins(data.as_ref());
     if json {
         let mut whole = serde_json::to_value(&report)?;

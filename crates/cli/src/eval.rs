@@ -1,16 +1,66 @@
 use crate::args::Eval;
-use crate::{progress, source, table};
+use crate::table::{self, Judged};
+use crate::{progress, source};
 use anyhow::Result;
 use npair_backbones::EmbeddingModel;
 use npair_evaluate::protocol::Protocol;
 use npair_evaluate::{
-    Inputs, Scores, TestTimeAugmentation, Vectors, check_free, embed, judge, judge_known, neighbor_grid,
+    Baseline, Inputs, Scores, TestTimeAugmentation, Vectors, check_free, embed, judge, judge_known, neighbor_grid,
     read_embeddings, write_file,
 };
-use npair_recipe::{Config, Device};
+use npair_recipe::{Config, Device, Run, Which};
 use npair_types::Streams;
+use std::path::Path;
+use std::sync::Arc;
 
-pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
+pub fn run(args: &Eval, device: Option<Device>, json: bool) -> Result<()> {
+    expect_sensible(args, device)?;
+    let device = device.unwrap_or_default();
+    let mut sets = args.sets.clone();
+    sets.extend(args.measure.iter().map(|m| format!("evaluation.measure={m}")));
+    let mut judged = None;
+    let scores = match (&args.run, &args.embeddings) {
+        (Some(folder), _) => match &args.protocol {
+            Some(protocol) => by_protocol(protocol, folder, args, &sets, device)?,
+            None => {
+                let (scores, of) = of_run(folder, args, &sets, device)?;
+                judged = Some(of);
+                scores
+            }
+        },
+        (None, Some(file)) => {
+            let config = Config::read(None, &sets)?;
+            let set = read_embeddings(file, args.labels.as_deref())?;
+            let name = file.display().to_string();
+            let (n, streams) = (config.batch.classes, Streams::new(config.seed));
+            progress::told(|tell| judge(&name, &set, &config.evaluation, n, streams, tell))?
+        }
+        (None, None) => return Err(source::usage("RUN", "give a run's folder, or --embeddings".to_owned())),
+    };
+    match (json, judged) {
+        (true, None) => say!("{}", serde_json::to_string(&scores)?),
+        (true, Some(Judged { checkpoint, step, baselines })) => {
+            let mut whole = serde_json::to_value(&scores)?;
+            whole["checkpoint"] = serde_json::json!({ "name": checkpoint, "step": step });
+            whole["baselines"] = serde_json::to_value(baselines)?;
+            say!("{whole}");
+        }
+        (false, None) => table::print(&scores),
+        (false, Some(judged)) => table::print_judged(&scores, &judged),
+    }
+    Ok(())
+}
+
+/// An error for options that do not go together, or would have no effect.
+fn expect_sensible(args: &Eval, device: Option<Device>) -> Result<()> {
+    if device.is_some() && args.run.is_none() {
+        let why = "has no effect on embeddings that are there already: leave it out".to_owned();
+        return Err(source::usage("--device", why));
+    }
+    if args.measure.is_some() && args.sets.iter().any(|set| set.trim_start().starts_with("evaluation.measure")) {
+        let why = "and --set evaluation.measure say the same thing: leave one of them out".to_owned();
+        return Err(source::usage("--measure", why));
+    }
     if let Some(grid) = &args.grid {
         source::expect_png(grid)?;
         check_free(std::slice::from_ref(grid), args.force)?;
@@ -32,29 +82,7 @@ pub fn run(args: &Eval, device: Device, json: bool) -> Result<()> {
             .concat(),
         None => vec!["evaluation", "batch.classes", "seed"],
     };
-    source::only(&args.sets, &known)?;
-    let mut sets = args.sets.clone();
-    sets.extend(args.measure.iter().map(|m| format!("evaluation.measure={m}")));
-    let scores = match (&args.run, &args.embeddings) {
-        (Some(folder), _) => match &args.protocol {
-            Some(protocol) => by_protocol(protocol, folder, args, &sets, device)?,
-            None => of_run(folder, args, &sets, device)?,
-        },
-        (None, Some(file)) => {
-            let config = Config::read(None, &sets)?;
-            let set = read_embeddings(file, args.labels.as_deref())?;
-            let name = file.display().to_string();
-            let (n, streams) = (config.batch.classes, Streams::new(config.seed));
-            progress::told(|tell| judge(&name, &set, &config.evaluation, n, streams, tell))?
-        }
-        (None, None) => return Err(source::usage("RUN", "give a run's folder, or --embeddings".to_owned())),
-    };
-    if json {
-        say!("{}", serde_json::to_string(&scores)?);
-    } else {
-        table::print(&scores);
-    }
-    Ok(())
+    source::only(&args.sets, &known)
 }
 
 /// The embeddings of inputs, as the settings ask for.
@@ -66,7 +94,7 @@ fn embedded(config: &Config, model: &dyn EmbeddingModel, inputs: &dyn Inputs) ->
     vectors
 }
 
-fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String], device: Device) -> Result<Scores> {
+fn of_run(folder: &Path, args: &Eval, sets: &[String], device: Device) -> Result<(Scores, Judged)> {
     let loaded = source::load(folder, &args.checkpoint, args.data.as_deref(), sets, device)?;
     let source::Loaded { config, model, splits } = &loaded;
     let split = args.split.as_deref().unwrap_or(splits.usual());
@@ -95,16 +123,38 @@ fn of_run(folder: &std::path::Path, args: &Eval, sets: &[String], device: Device
             "this data has queries apart from a gallery, which these scores mix: judge with --protocol query-gallery";
         scores.notes.push(why.to_owned());
     }
-    Ok(scores)
+    let which = if args.checkpoint == "last" { Which::Last } else { Which::Best };
+    let step = Run::open(folder).ok().and_then(|run| run.step_of(which));
+    let mut judged = Judged { checkpoint: args.checkpoint.clone(), step, baselines: Vec::new() };
+    // Seen classes are recognised in a gallery, which is another question.
+    if !args.no_baselines && seen.is_none() && scores.get("recall@1").is_some() {
+        match baselines(config, splits.named(split)?) {
+            Ok(found) => judged.baselines = found,
+            Err(error) => scores.notes.push(format!("held against nothing: {error:#}")),
+        }
+    }
+    Ok((scores, judged))
 }
 
-fn by_protocol(
-    protocol: &str,
-    folder: &std::path::Path,
-    args: &Eval,
-    sets: &[String],
-    device: Device,
-) -> Result<Scores> {
+/// What the scores of a split are held against.
+fn baselines(config: &Config, side: &Arc<dyn Inputs>) -> Result<Vec<Baseline>> {
+    let streams = Streams::new(config.seed);
+    let mut found = vec![Baseline::chance(side.labels())];
+    if let Some(pictures) = side.pictures() {
+        found.extend(progress::told(|tell| {
+            tell("pixels".to_owned());
+            Baseline::pixels(pictures, config.images().channels, streams)
+        })?);
+    }
+    let (name, rows) = progress::told(|tell| {
+        tell("the network as it was before training".to_owned());
+        npair_recipe::first_embeddings(config, side)
+    })?;
+    found.push(Baseline::of_embeddings(name, &rows.labeled()?, streams)?);
+    Ok(found)
+}
+
+fn by_protocol(protocol: &str, folder: &Path, args: &Eval, sets: &[String], device: Device) -> Result<Scores> {
     let protocol: Protocol = protocol.parse().map_err(|why| source::usage("--protocol", why))?;
     if !protocol.judges_a_split() && args.data.is_some() {
         return Err(source::usage("--data", "this protocol has data of its own: leave --data out".to_owned()));

@@ -12,6 +12,7 @@ mod embed;
 mod eval;
 mod fail;
 mod gpu_check;
+mod plan;
 mod progress;
 mod source;
 mod table;
@@ -27,7 +28,8 @@ const MOST_THREADS: usize = 1024;
 fn main() -> ExitCode {
     npair_train::keep_freed_memory();
     let args = Npair::parse();
-    match run(&args) {
+    let prints = matches!(args.command, Command::Eval(_) | Command::Data(_) | Command::Plan(_));
+    match run(&args).and_then(|()| if prints { out::expect_printed() } else { Ok(()) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail::report(&error),
     }
@@ -43,10 +45,14 @@ fn run(args: &Npair) -> anyhow::Result<()> {
     }
     match &args.command {
         Command::Train(train) => train::run(train, args.device, args.json),
-        Command::Eval(eval) => eval::run(eval, args.device.unwrap_or_default(), args.json),
+        Command::Plan(plan) => plan::run(plan, args.device, args.json),
+        Command::Eval(eval) => eval::run(eval, args.device, args.json),
         Command::Embed(embed) => embed::run(embed, args.device.unwrap_or_default(), args.json),
         Command::GpuCheck(_) => gpu_check::run(args.device.unwrap_or_default(), args.json),
         Command::Bench(bench) => bench::run(bench, args.device.unwrap_or_default(), args.json),
+        Command::Data(_) if args.device.is_some() => {
+            Err(source::usage("--device", "has no effect on pictures that are only looked at: leave it out".to_owned()))
+        }
         Command::Data(data) => data::run(data, args.json),
     }
 }

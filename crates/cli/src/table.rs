@@ -1,19 +1,78 @@
-use npair_evaluate::Scores;
+use npair_evaluate::{Baseline, Score, Scores};
+
+/// What a run's scores are of, and what they are held against.
+pub struct Judged {
+    /// `best` or `last`.
+    pub checkpoint: String,
+    /// The step after which it was made, where that is known.
+    pub step: Option<u64>,
+    /// Guessing, pixels, the network before training.
+    pub baselines: Vec<Baseline>,
+}
 
 /// Scores as a table: name, value, and a 95 % interval: by the bootstrap over classes, or of two standard errors.
 pub fn print(scores: &Scores) {
+    heading(scores);
+    rows(&scores.scores.iter().collect::<Vec<_>>());
+    notes(scores);
+}
+
+/// The same of a run: three scores first, beside what they are held against, then all others.
+pub fn print_judged(scores: &Scores, judged: &Judged) {
+    heading(scores);
+    let step = judged.step.map_or(String::new(), |step| format!(", after step {step}"));
+    say!("checkpoint {}{step}", judged.checkpoint);
+    let first = |score: &&Score| Baseline::SCORES.contains(&score.name.as_str());
+    let (three, rest): (Vec<&Score>, Vec<&Score>) = scores.scores.iter().partition(first);
+    if judged.baselines.is_empty() {
+        rows(&scores.scores.iter().collect::<Vec<_>>());
+    } else {
+        say!("");
+        beside(&three, &judged.baselines);
+        say!("");
+        rows(&rest);
+    }
+    notes(scores);
+}
+
+fn heading(scores: &Scores) {
     say!("{}: {} examples, {} classes, {}", scores.set, scores.examples, scores.classes, scores.measure);
-    let width = scores.scores.iter().map(|s| s.name.len()).max().unwrap_or(0);
-    for s in &scores.scores {
-        let two_errors = |se: f64| ((s.value - 1.96 * se).max(0.), (s.value + 1.96 * se).min(1.));
-        match s.interval.map(|i| (i.low, i.high)).or(s.standard_error.map(two_errors)) {
-            Some((low, high)) => {
-                say!("  {:<width$}  {:.4}   [{low:.4}, {high:.4}]", s.name, s.value);
-            }
+}
+
+fn notes(scores: &Scores) {
+    scores.notes.iter().for_each(|note| say!("  note: {note}"));
+}
+
+/// The lower and upper end of a score's interval.
+fn interval(score: &Score) -> Option<(f64, f64)> {
+    let two_errors = |se: f64| ((score.value - 1.96 * se).max(0.), (score.value + 1.96 * se).min(1.));
+    score.interval.map(|i| (i.low, i.high)).or(score.standard_error.map(two_errors))
+}
+
+fn rows(scores: &[&Score]) {
+    let width = scores.iter().map(|s| s.name.len()).max().unwrap_or(0);
+    for s in scores {
+        match interval(s) {
+            Some((low, high)) => say!("  {:<width$}  {:.4}   [{low:.4}, {high:.4}]", s.name, s.value),
             None => say!("  {:<width$}  {:.4}", s.name, s.value),
         }
     }
-    for note in &scores.notes {
-        say!("  note: {note}");
+}
+
+/// A column for every score, a row for the run and each of what it is held against.
+fn beside(scores: &[&Score], baselines: &[Baseline]) {
+    let width = baselines.iter().map(|b| b.name.len()).max().unwrap_or(0).max(8);
+    let heads: Vec<String> = scores.iter().map(|s| format!("{:>24}", s.name)).collect();
+    say!("  {:<width$}{}", "", heads.concat());
+    let own = |score: &&Score| match interval(score) {
+        Some((low, high)) => format!("{:.4} [{low:.3}, {high:.3}]", score.value),
+        None => format!("{:.4}", score.value),
+    };
+    let cells: Vec<String> = scores.iter().map(|s| format!("{:>24}", own(s))).collect();
+    say!("  {:<width$}{}", "this run", cells.concat());
+    for baseline in baselines {
+        let value = |s: &&Score| baseline.get(&s.name).map_or("-".to_owned(), |value| format!("{value:.4}"));
+        let cells: Vec<String> = scores.iter().map(|s| format!("{:>24}", value(s))).collect();
+        say!("  {:<width$}{}", baseline.name, cells.concat());
     }
 }

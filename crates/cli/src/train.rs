@@ -1,6 +1,6 @@
 use crate::args::Train;
 use crate::fail::Stopped;
-use crate::{progress, source};
+use crate::{plan, progress, source};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use npair_evaluate::Scores;
@@ -9,7 +9,7 @@ use npair_train::{Callback, Moment, StepReport};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
@@ -30,6 +30,7 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
         (None, Some(folder)) => {
             let mut draft = source::draft(&args.settings, args.data.as_deref())?;
             draft.config.device = device.unwrap_or(draft.config.device);
+            (draft.minutes, draft.planned) = (args.minutes, !args.no_plan);
             (Training::start_telling(draft, folder, &mut told)?, folder)
         }
         (None, None) => return Err(source::usage("--out", "give the folder of the new run".to_owned())),
@@ -37,7 +38,7 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
     bar.finish_and_clear();
     let steps = training.config().training.steps;
     if !json {
-        say!("{}", training.config().to_toml()?);
+        plan::print(training.plan());
         let model = training.trainer().model();
         let parameters: usize = model.variables().iter().map(|(_, var)| var.elem_count()).sum();
         let train = training.splits().learned()?;
@@ -53,7 +54,9 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
     let mut live = Live::new(steps, training.steps_done(), stop, json);
     let outcome = training.train(&mut live).map_err(|error| how_to_go_on(error, folder))?;
     live.bar.finish_and_clear();
-    if outcome.step < outcome.steps {
+    if outcome.step < outcome.steps && !live.stop.load(Ordering::Relaxed) {
+        say!("ended after step {} of {}: nothing was gained any more (training.patience)", outcome.step, outcome.steps);
+    } else if outcome.step < outcome.steps {
         let at = format!("stopped after step {} of {}, saved", outcome.step, outcome.steps);
         return Err(Stopped(format!("{at}; go on with: npair train --resume {}", folder.display())).into());
     }
@@ -86,6 +89,9 @@ fn resumed(args: &Train, device: Option<Device>, folder: &Path) -> Result<Config
     if let Some(data) = &args.data {
         config.data.source = source::data_source("--data", data)?.absolute();
     }
+    if let Some(more) = args.more {
+        config.training.steps = config.training.steps.saturating_add(more);
+    }
     config.data.source.expect_there()?;
     config.device = device.unwrap_or(config.device);
     Ok(config)
@@ -114,15 +120,22 @@ struct Live {
     json: bool,
     loss: f64,
     since: Instant,
+    /// When the last line was told, and the step that this process began after.
+    told: Instant,
+    from: u64,
     examples: usize,
 }
+
+/// Time between lines where there is no bar.
+const EVERY: Duration = Duration::from_secs(10);
 
 impl Live {
     fn new(steps: u64, done: u64, stop: Arc<AtomicBool>, json: bool) -> Self {
         let bar = progress::bar(steps, "train");
         bar.set_position(done);
         bar.reset_eta();
-        Self { bar, stop, json, loss: f64::NAN, since: Instant::now(), examples: 0 }
+        let now = Instant::now();
+        Self { bar, stop, json, loss: f64::NAN, since: now, told: now, from: done, examples: 0 }
     }
 
     fn tell(&self, text: &str) {
@@ -147,9 +160,19 @@ impl Callback for Live {
         let rate = self.examples as f64 / self.since.elapsed().as_secs_f64().max(1e-9);
         self.bar.set_message(format!("loss {:.4}  {rate:.0} examples/s", self.loss));
         self.bar.set_position(r.step);
-        // Where there is no bar, a line now and then.
-        if self.bar.is_hidden() && (r.step.is_multiple_of((r.steps / 10).max(1)) || r.step == r.steps) {
-            self.tell(&format!("step {}/{}  loss {:.4}  {rate:.0} examples/s", r.step, r.steps, self.loss));
+        if self.json {
+            let mut line = serde_json::to_value(r).unwrap_or_default();
+            line["kind"] = "step".into();
+            say!("{line}");
+        } else if self.bar.is_hidden() && (self.told.elapsed() >= EVERY || r.step == r.steps) {
+            // Where there is no bar, a line now and then.
+            self.told = Instant::now();
+            let done = (r.step - self.from).max(1);
+            let left = self.since.elapsed().as_secs_f64() / done as f64 * (r.steps - r.step) as f64;
+            self.tell(&format!(
+                "step {}/{}  loss {:.4}  rate {:.2e}  {rate:.0} examples/s  {left:.0} s left",
+                r.step, r.steps, self.loss, r.learning_rate
+            ));
         }
         Ok(())
     }

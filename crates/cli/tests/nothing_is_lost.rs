@@ -27,7 +27,7 @@ const TINY: [&str; 14] = [
 ];
 
 fn args<'a>(run: &'a str, extra: &[&'a str]) -> Vec<&'a str> {
-    ["train", "--data", "glyphs", "--out", run].iter().chain(&TINY).chain(extra).copied().collect()
+    ["train", "--no-plan", "--data", "glyphs", "--out", run].iter().chain(&TINY).chain(extra).copied().collect()
 }
 
 fn start(args: &[&str], dir: &Path) -> Child {
@@ -155,8 +155,8 @@ fn nothing_that_was_there_is_overwritten() {
     }
     assert_eq!(std::fs::read_to_string(dir.join("grid.png")).unwrap(), "dear");
     // Said before anything is embedded.
-    for (out, want) in [("x.txt", ".txt"), ("none/x.npy", "there is no folder none")] {
-        assert!(fails(&["embed", "run", "--out", out], dir, 3).contains(want));
+    for (out, want, code) in [("x.txt", ".txt", 2), ("none/x.npy", "there is no folder none", 3)] {
+        assert!(fails(&["embed", "run", "--out", out], dir, code).contains(want));
     }
     for inside in ["metrics.jsonl", "checkpoints/mine", "notes.txt"] {
         let folder = dir.join("mine");

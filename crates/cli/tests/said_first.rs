@@ -130,8 +130,9 @@ fn a_wrong_key_is_answered_with_its_own_section() {
     refused(dir, "data", &["batch.classes=many"], &["--set batch.classes=many: ", "invalid type"]);
     // An amount alone leaves the rest of the split as it is.
     let run = [&["train", "--data", "data", "--out", "run", "--set", "data.split.val=2"][..], &QUICK].concat();
-    let said = ok(&run, dir);
-    assert!(said.contains("by = \"classes\"") && said.contains("val = 2"), "{said}");
+    ok(&run, dir);
+    let settings = std::fs::read_to_string(dir.join("run/config.toml")).unwrap();
+    assert!(settings.contains("by = \"classes\"") && settings.contains("val = 2"), "{settings}");
 }
 
 #[test]
@@ -156,6 +157,31 @@ fn options_without_effect_are_refused() {
 }
 
 #[test]
+fn settings_without_effect_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 20, 4);
+    for (sets, want) in [
+        (&["optimizer.momentum=0.5"][..], "optimizer.momentum: has no effect here: it goes with optimizer.name"),
+        (&["schedule.milestones=[2]"], "schedule.milestones: has no effect here"),
+        (&["memory.start_step=3"], "memory.start_step: has no effect here: it goes with memory.size"),
+        (&["model.hidden=[8]"], "model.hidden: has no effect here: it goes with vectors"),
+        (&["schedule.warm_up=50"], "schedule.warm_up: is 50, but the run has 4 steps"),
+        (&["norm_penalty.weight=1e300"], "norm_penalty.weight: is 1e300"),
+        (&["images.std=[0]"], "images.std: 0 is not possible"),
+        (&["loss.name=triplet-margin", "loss.margin=-1"], "loss.margin: is -1"),
+    ] {
+        refused(dir, "data", sets, &[want]);
+    }
+    let text = fails(&["eval", "--embeddings", "x.npy", "--labels", "y.npy", "--device", "cpu"], dir, 2);
+    assert!(text.contains("--device: has no effect"), "{text}");
+    let text = fails(&["data", "check", "data", "--device", "cpu"], dir, 2);
+    assert!(text.contains("--device: has no effect"), "{text}");
+    let both = ["eval", "x", "--measure", "dot", "--set", "evaluation.measure=cosine"];
+    assert!(fails(&both, dir, 2).contains("--measure: and --set evaluation.measure say the same"));
+}
+
+#[test]
 fn a_run_that_learned_nothing_is_told_so() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
@@ -167,8 +193,18 @@ fn a_run_that_learned_nothing_is_told_so() {
             .collect::<Vec<_>>(),
         dir,
     );
-    assert!(said.contains("warning: after 12 steps the loss has not been below"), "{said}");
+    assert!(said.contains("warning: after 12 steps the loss is"), "{said}");
     assert!(said.contains("optimizer.learning_rate"), "{said}");
+    let said = ok(
+        &["train", "--no-plan", "--data", "glyphs", "--out", "pairs", "--set", "data.glyphs.classes=30"]
+            .iter()
+            .chain(&["--set", "optimizer.learning_rate=0", "--set", "model.width=4", "--set", "batch.classes=10"])
+            .chain(&["--set", "training.steps=12"])
+            .copied()
+            .collect::<Vec<_>>(),
+        dir,
+    );
+    assert!(said.contains("warning: after 12 steps the loss has not been below"), "{said}");
 }
 
 #[test]

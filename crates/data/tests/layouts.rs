@@ -65,7 +65,7 @@ fn categories_are_groups_of_classes() {
     touch(views.path(), &["ada/front/1.png", "ada/back/1.png", "bob/front/1.png"]);
     let set = ImageFolder::open(views.path()).unwrap();
     assert_eq!(classes(&set), ["ada", "ada", "bob"]);
-    assert!(set.notes().join("\n").contains("levels = 2"));
+    assert!(set.notes().join("\n").contains("data.levels=2"));
     // Both at once.
     let both = tempfile::tempdir().unwrap();
     touch(both.path(), &["train/birds/owl/1.png", "train/birds/jay/1.png", "test/fish/eel/1.png"]);

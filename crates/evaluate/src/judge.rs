@@ -143,8 +143,15 @@ impl Scores {
 
     /// Adds the VRFs; `n` is the N of the batches, for N - 1 negatives.
     fn add_vrf(&mut self, set: &Embeddings, config: &EvaluationConfig, n: usize, streams: Streams) -> Result<()> {
+        // 0 stands for N - 1, which may be among the others.
+        let mut ways: Vec<usize> = Vec::new();
         for &k in &config.vrf {
             let k = if k == 0 { n.saturating_sub(1) } else { k };
+            if !ways.contains(&k) {
+                ways.push(k);
+            }
+        }
+        for k in ways {
             if k == 0 || k >= self.classes {
                 self.notes.push(format!("VRF({k}) left out: it needs {} classes, there are {}", k + 1, self.classes));
                 continue;

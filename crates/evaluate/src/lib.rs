@@ -10,6 +10,7 @@
 pub mod hostile;
 pub mod protocol;
 
+mod baselines;
 mod embed;
 mod error;
 mod files;
@@ -22,6 +23,7 @@ mod splits;
 mod ten_folds;
 mod vectors;
 
+pub use baselines::Baseline;
 pub use embed::{Predictor, TestTimeAugmentation, embed, embed_ids, predictor, predictor_on};
 pub use error::{Error, Result};
 pub use files::{check_free, check_seal, seal, write_file};

@@ -47,6 +47,12 @@ impl QueryGallery {
 }
 
 impl Splits {
+    /// Inputs of no split.
+    pub fn of_all(all: Arc<dyn Inputs>) -> Self {
+        let notes = Vec::new();
+        Self { train: None, gallery: None, seen: None, val: None, test: None, new: None, search: None, all, notes }
+    }
+
     /// What is learned from.
     ///
     /// # Errors

@@ -48,7 +48,7 @@ impl Vectors {
     /// # Errors
     /// [`Error::File`] if the ending is none that it knows.
     pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
-        match ending(path) {
+        match ending(path).to_lowercase().as_str() {
             "npy" => Ok(vec![path.to_owned(), path.with_extension("labels.npy"), path.with_extension("csv")]),
             "safetensors" => Ok(vec![path.to_owned(), path.with_extension("csv")]),
             other => Err(Error::file(path, format!("`.{other}` is no known form: end it in .npy or .safetensors"))),
@@ -65,7 +65,7 @@ impl Vectors {
         let labels: Option<Vec<i64>> =
             self.labels.as_ref().map(|l| l.as_slice().iter().map(|c| i64::from(c.0)).collect());
         let mut written = vec![path.to_owned()];
-        match ending(path) {
+        match ending(path).to_lowercase().as_str() {
             "npy" => {
                 write_file(path, &npy_bytes(&self.values, &[rows as u64, self.width as u64], path)?)?;
                 if let Some(labels) = &labels {

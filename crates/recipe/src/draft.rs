@@ -1,7 +1,7 @@
 //! Settings as they were written, before the data has had its say.
 
 use crate::config::DataSource;
-use crate::{Config, Result};
+use crate::{Config, Error, Result};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +50,13 @@ pub struct Draft {
     pub config: Config,
     /// What was written.
     pub given: Given,
+    /// Whether the data chooses what was not written; else it has its usual values, but for split and batch where the data has no
+    /// room for them.
+    pub planned: bool,
+    /// How long the run may take, in minutes; the number of steps follows from it, unless that is written.
+    pub minutes: Option<f64>,
+    /// What was written of `[images]`.
+    pub(crate) images: toml::Table,
 }
 
 impl Draft {
@@ -59,7 +66,30 @@ impl Draft {
     /// As [`Config::read`].
     pub fn read(file: Option<&Path>, overrides: &[String]) -> Result<(Self, Vec<String>)> {
         let (config, table, notes) = Config::read_table(file, overrides)?;
-        Ok((Self { config, given: Given::of(&table) }, notes))
+        let images = table.get("images").and_then(toml::Value::as_table).cloned().unwrap_or_default();
+        Ok((Self { config, given: Given::of(&table), planned: true, minutes: None, images }, notes))
+    }
+
+    /// An error for a time that is none, or that says the same as another setting.
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong = |why: String| Err(Error::Setting { setting: "--minutes", why });
+        match self.minutes {
+            Some(minutes) if !(minutes.is_finite() && minutes > 0.) => {
+                wrong(format!("is {minutes}, but has to be above 0"))
+            }
+            Some(_) if self.given.has("training.steps") => {
+                wrong("and training.steps both say how long the run is: leave one of them out".to_owned())
+            }
+            Some(_) if !self.planned => wrong("needs a plan: leave --no-plan out, or set training.steps".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Settings of a run of which nothing was learned yet: its batch becomes smaller where the data has less room than before.
+    pub(crate) fn that_shrinks(config: Config) -> Self {
+        let written = ["data.split", "data.seen", "batch.per_class"];
+        let given = Given::Keys(written.into_iter().map(str::to_owned).collect());
+        Self { given, ..config.into() }
     }
 
     /// Names the data, by a path that holds from any working folder.
@@ -70,7 +100,7 @@ impl Draft {
 
 impl From<Config> for Draft {
     fn from(config: Config) -> Self {
-        Self { config, given: Given::All }
+        Self { config, given: Given::All, planned: false, minutes: None, images: toml::Table::new() }
     }
 }
 

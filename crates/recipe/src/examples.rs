@@ -87,7 +87,7 @@ impl Examples {
     pub(crate) fn pictures(config: &Config, pipeline: Option<&Pipeline>, data: Arc<dyn Dataset>) -> Result<Self> {
         let pipeline = match pipeline {
             Some(pipeline) => pipeline.clone(),
-            None => Pipeline::new(config.images())?,
+            None => config.pipeline()?,
         };
         let (mut data, mut notes) = (data.clone(), data.notes());
         if config.data.skip_bad {

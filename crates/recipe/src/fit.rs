@@ -18,9 +18,13 @@ const KEPT_OF: usize = 4;
 
 /// Chooses the split for a data set; says what it chose and why.
 pub(crate) fn split(draft: &mut Draft, data: &dyn Dataset) -> Option<String> {
-    let Draft { config, given } = draft;
+    let Draft { config, given, .. } = draft;
     if !given.has("data.split") && matches!(config.data.split(), SplitConfig::Official { .. }) {
-        return official(config, data);
+        if (0..data.len()).any(|i| data.official(ExampleId(i)).is_some()) {
+            return official(config, data);
+        }
+        // A table that knows no sides.
+        config.data.split = Some(DataSource::Folder("".into()).usual_split());
     }
     let drawn_by_class = matches!(config.data.split(), SplitConfig::Classes { .. });
     if given.has("data.split") || given.has("data.seen") || !drawn_by_class || config.data.source == DataSource::Glyphs
@@ -103,17 +107,34 @@ pub(crate) fn images(config: &mut Config, backbone: &BackboneConfig) -> Result<(
     Ok(())
 }
 
-/// Chooses the classes of a batch for what is learned from; says so if they are not the usual ones.
-pub(crate) fn batch(draft: &mut Draft, train: &dyn Inputs) -> Option<String> {
-    let Draft { config, given } = draft;
-    if given.has("batch.classes") || matches!(given, Given::All) {
-        return None;
+/// Chooses the classes of a batch, and how many examples of each, for what is learned from; says what is not the usual.
+pub(crate) fn batch(draft: &mut Draft, train: &dyn Inputs) -> Vec<String> {
+    let Draft { config, given, .. } = draft;
+    let mut chosen = Vec::new();
+    if matches!(given, Given::All) {
+        return chosen;
     }
     let index = train.class_index();
-    let usable = (0..index.len()).filter(|&place| index.examples(place).len() >= config.batch.per_class.max(2)).count();
-    if usable >= config.batch.classes || usable < 2 {
-        return None;
+    let with = |least: usize| (0..index.len()).filter(|&place| index.examples(place).len() >= least).count();
+    let planned = config.batch.per_class;
+    if !given.has("batch.per_class") {
+        // Nine in ten of the classes that can form a pair have to be in the game.
+        let enough = |per_class: usize| with(per_class) >= 2 && 10 * with(per_class) >= 9 * with(2);
+        while config.batch.per_class > 2 && !enough(config.batch.per_class) {
+            config.batch.per_class -= 1;
+        }
+        if config.batch.per_class != planned {
+            chosen.push(format!(
+                "batch.per_class = {}: more are too many for the classes that are there",
+                config.batch.per_class
+            ));
+        }
+    }
+    let usable = with(config.batch.per_class.max(2));
+    if given.has("batch.classes") || usable >= config.batch.classes || usable < 2 {
+        return chosen;
     }
     config.batch.classes = usable;
-    Some(format!("batch.classes = {usable}: every class that has {} examples", config.batch.per_class.max(2)))
+    chosen.push(format!("batch.classes = {usable}: every class that has {} examples", config.batch.per_class.max(2)));
+    chosen
 }

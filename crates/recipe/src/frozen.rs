@@ -4,7 +4,8 @@
 use crate::{Config, Error, Result};
 use candle_core::{Device, Tensor};
 use npair_backbones::EmbeddingNet;
-use npair_evaluate::{FeatureInputs, Inputs, Splits, write_file};
+use npair_evaluate::{Baseline, FeatureInputs, Inputs, Splits, write_file};
+use npair_metrics::Embeddings;
 use npair_types::Streams;
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,6 +13,9 @@ use std::sync::Arc;
 
 /// The file of a run's folder with the features that it trains on.
 const FEATURES: &str = "features.safetensors";
+
+/// Changed views of every training picture on whose features the head alone learns.
+pub(crate) const HEAD_VIEWS: usize = 1;
 
 /// Hears how much of the work before training is done: so many of so many pictures.
 pub type Progress<'a> = &'a mut dyn FnMut(usize, usize);
@@ -70,6 +74,14 @@ impl Features {
         fed
     }
 
+    /// Recall@1 of the features of the validation split, compared by cosine; none without one.
+    pub(crate) fn recall_as_they_come(&self, config: &Config) -> Result<Option<f64>> {
+        let Some((_, val)) = self.splits.iter().find(|(name, _)| *name == "val") else { return Ok(None) };
+        let width = val.values().len() / val.len().max(1);
+        let rows = Embeddings::new(val.values(), width, val.labels().clone())?;
+        Ok(Baseline::of_embeddings("features", &rows, Streams::new(config.seed))?.get("recall@1"))
+    }
+
     /// Writes them to a run's folder.
     pub(crate) fn keep(&self, folder: &Path) -> Result<()> {
         let path = folder.join(FEATURES);
@@ -81,6 +93,23 @@ impl Features {
         let bytes = safetensors::serialize(tensors, None).map_err(|e| Error::file(&path, e))?;
         Ok(write_file(&path, &bytes)?)
     }
+}
+
+/// The settings by which the head alone learns, before everything does: at the rate that the head has.
+pub(crate) fn head_alone(config: &Config) -> Config {
+    let scale = config.optimizer.group.iter().find(|group| group.prefix == "head").map_or(1., |group| group.lr_scale);
+    let mut alone = config.clone();
+    alone.model.frozen = true;
+    alone.model.frozen_views = HEAD_VIEWS;
+    alone.model.freeze.clear();
+    alone.optimizer.learning_rate *= scale;
+    alone.optimizer.group.clear();
+    alone.schedule.warm_up = alone.schedule.warm_up.min(config.model.head_steps / 10);
+    alone.training.steps = config.model.head_steps;
+    alone.training.eval_every = 0;
+    (alone.training.probe_every, alone.training.average, alone.training.patience) = (0, 0., 0);
+    (alone.training.grad_cache, alone.model.head_steps) = (0, 0);
+    alone
 }
 
 /// The splits that training looks at: what is learned from in all its views, what is chosen by, and what is probed.
@@ -102,6 +131,9 @@ fn wanted(config: &Config, splits: &Splits) -> Vec<(&'static str, Arc<dyn Inputs
 pub(crate) fn check(config: &Config) -> Result<()> {
     let model = &config.model;
     let wrong = |setting, why: &str| Err(Error::Setting { setting, why: why.to_owned() });
+    if model.head_steps > 0 && (model.frozen || model.pretrained.is_none()) {
+        return wrong("model.head_steps", "is for a pretrained network that trains whole: leave it out");
+    }
     if !model.frozen {
         if model.frozen_views > 0 {
             return wrong("model.frozen_views", "is for a frozen backbone: set model.frozen=true, or leave it out");

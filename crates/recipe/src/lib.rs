@@ -17,6 +17,7 @@ mod frozen;
 mod limits;
 mod objective;
 mod page;
+mod plan;
 mod pretrained;
 pub mod record;
 mod resumed;
@@ -25,6 +26,7 @@ mod sampler;
 mod splits;
 mod training;
 mod watch;
+mod without_effect;
 
 pub use config::Config;
 pub use device::Device;
@@ -34,9 +36,10 @@ pub use examples::open_source;
 pub use frozen::Progress;
 pub use npair_train::Which;
 pub use page::settings_tables;
+pub use plan::{Choice, Facts, PictureFacts, PictureKind, Plan};
 pub use run::Run;
 pub use splits::{Whose, open_all, open_files, open_for_run, open_splits};
-pub use training::Training;
+pub use training::{Training, first_embeddings};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

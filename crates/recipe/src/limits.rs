@@ -52,6 +52,11 @@ pub(crate) fn check(config: &Config) -> Result<()> {
         );
         return Err(Error::Setting { setting: "model.width", why });
     }
+    let weight = config.norm_penalty.weight;
+    if !(0. ..=1e6).contains(&weight) {
+        let why = format!("is {weight:e}, but has to be from 0 to 1e6");
+        return Err(Error::Setting { setting: "norm_penalty.weight", why });
+    }
     if !(0.0..1.0).contains(&m.dropout) {
         let why = format!("is {}, but has to be at least 0 and less than 1", m.dropout);
         return Err(Error::Setting { setting: "model.dropout", why });

@@ -34,17 +34,22 @@ pub(crate) fn hub() -> Hub {
     Hub { cache: cache.or_else(home), token: set("HF_TOKEN"), endpoint: set("HF_ENDPOINT"), offline }
 }
 
-/// Takes `[images]` over from the weights where the configuration leaves it open; else says where the two differ.
-pub(crate) fn take_images(config: &mut Config, backbone: &BackboneConfig, notes: &mut Vec<String>) -> Result<()> {
-    let Some(weights) = weights(config)? else { return Ok(()) };
-    let Some(preprocess) = npair_backbones::pretrained_preprocess(&weights, &hub(), backbone)? else { return Ok(()) };
-    let told = match preprocess {
+/// What the weights say about pictures, if they are pretrained and say anything.
+pub(crate) fn told_images(config: &Config, backbone: &BackboneConfig) -> Result<Option<PipelineConfig>> {
+    let Some(weights) = weights(config)? else { return Ok(None) };
+    let Some(preprocess) = npair_backbones::pretrained_preprocess(&weights, &hub(), backbone)? else { return Ok(None) };
+    Ok(Some(match preprocess {
         PretrainedPreprocess::Own(value) => serde_json::from_value(value).map_err(|e| Error::Setting {
             setting: "model.pretrained",
             why: format!("the config.json of {weights} says how pictures are made into pixels in a way that is not known ({e}); give [images]"),
         })?,
         PretrainedPreprocess::Described(told) => pipeline(&told),
-    };
+    }))
+}
+
+/// Takes `[images]` over from the weights where the configuration leaves it open; else says where the two differ.
+pub(crate) fn take_images(config: &mut Config, backbone: &BackboneConfig, notes: &mut Vec<String>) -> Result<()> {
+    let Some(told) = told_images(config, backbone)? else { return Ok(()) };
     match &config.images {
         None => config.images = Some(told),
         Some(images) if (&images.mean, &images.std) != (&told.mean, &told.std) => notes.push(format!(

@@ -100,7 +100,19 @@ fn loss<S: LossSettings + DeserializeOwned>(
     table: &toml::Table,
     context: &mut LossContext<'_>,
 ) -> Result<Box<dyn Loss>> {
-    Ok(read::<S>(table)?.build(context)?)
+    read::<S>(table)?.build(context).map_err(|error| with_key("loss", table, error.into()))
+}
+
+/// An error about a setting of a part, with the whole key where its words are those of one.
+fn with_key(section: &str, settings: &toml::Table, error: crate::Error) -> crate::Error {
+    let crate::Error::Loss(npair_losses::Error::Setting { what, .. }) = &error else { return error };
+    let key = what.trim_start_matches("the ").replace(' ', "_");
+    if !settings.contains_key(&key) {
+        return error;
+    }
+    let said = error.to_string();
+    let why = said.strip_prefix(what).unwrap_or(&said).trim_start().to_owned();
+    crate::Error::Config { place: format!("{section}.{key}"), why }
 }
 
 fn miner<S: TupleMinerSettings + DeserializeOwned>(table: &toml::Table) -> Result<Box<dyn TupleMiner>> {
@@ -108,7 +120,7 @@ fn miner<S: TupleMinerSettings + DeserializeOwned>(table: &toml::Table) -> Resul
 }
 
 fn regularizer<S: RegularizerSettings + DeserializeOwned>(table: &toml::Table) -> Result<Box<dyn Regularizer>> {
-    Ok(read::<S>(table)?.build()?)
+    read::<S>(table)?.build().map_err(|error| with_key("regularizer", table, error.into()))
 }
 
 /// Makes the loss that settings name.

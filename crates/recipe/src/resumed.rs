@@ -3,7 +3,7 @@
 use crate::{Config, Error, Result};
 
 /// Keys that move neither weights nor batches, by the beginning of their names.
-const HARMLESS: [&str; 9] = [
+const HARMLESS: [&str; 11] = [
     "device",
     "data.source",
     "data.skip_bad",
@@ -11,6 +11,9 @@ const HARMLESS: [&str; 9] = [
     "training.checkpoint_every",
     "training.eval_every",
     "training.allow_dead",
+    // More of them, which stretches the schedule: said by a note.
+    "training.steps",
+    "training.patience",
     "evaluation",
     "tta",
 ];
@@ -23,6 +26,10 @@ pub(crate) fn check(old: &Config, new: &Config) -> Result<()> {
             .parse::<toml::Table>()
             .map_err(|e| Error::Config { place: "settings".to_owned(), why: e.message().to_owned() })
     };
+    if new.training.steps < old.training.steps {
+        let why = format!("cannot go below the {} of the run when it goes on", old.training.steps);
+        return Err(Error::Setting { setting: "training.steps", why });
+    }
     match first_difference(&table(old)?, &table(new)?, "") {
         None => Ok(()),
         Some(key) => {

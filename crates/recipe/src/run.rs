@@ -46,6 +46,11 @@ impl Run {
         Ok(RunFolder::open(&self.folder)?.checkpoint(which)?)
     }
 
+    /// The step after which a checkpoint was made, where it tells.
+    pub fn step_of(&self, which: Which) -> Option<u64> {
+        RunFolder::open(&self.folder).ok()?.step_of(which)
+    }
+
     fn config_file(&self) -> PathBuf {
         self.folder.join(CONFIG)
     }

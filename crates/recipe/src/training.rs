@@ -1,25 +1,35 @@
 //! A run made of settings.
 
+use crate::config::TrainingConfig;
 use crate::draft::Draft;
 use crate::frozen::{self, Features, Progress};
+use crate::plan::{self, Plan};
+use crate::record::{self, SplitRecord};
 use crate::run::CONFIG;
 use crate::watch::Watched;
-use crate::{Config, Device, Error, Result, Run, fit, limits, objective, pretrained, record, resumed, sampler, splits};
+use crate::{
+    Config, Device, Error, Result, Run, fit, limits, objective, pretrained, resumed, sampler, splits, without_effect,
+};
 use candle_core::DType;
 use npair_backbones::{
     BackboneConfig, ConvNetConfig, EmbeddingModel, EmbeddingNet, HeadOnFeatures, VectorNet, VectorNetConfig,
 };
-use npair_data::Pipeline;
-use npair_evaluate::{RetrievalScores, Splits, write_file};
-use npair_train::{Callback, GradCache, Outcome, PairProbe, Trainer, TrainerBuilder, every};
+use npair_evaluate::{
+    FeatureInputs, Inputs, RetrievalScores, Splits, TestTimeAugmentation, TtaConfig, Vectors, embed, write_file,
+};
+use npair_train::{
+    Callback, EarlyStopping, GradCache, Outcome, PairProbe, RunFolder, Trainer, TrainerBuilder, WeightAverage, every,
+};
 use npair_types::Streams;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A run in the making, with the settings and the data that it was made of.
 #[derive(Debug)]
 pub struct Training {
     config: Config,
+    plan: Plan,
     splits: Splits,
     model: Arc<dyn EmbeddingModel>,
     trainer: Trainer,
@@ -39,23 +49,11 @@ impl Training {
     ///
     /// # Errors
     /// Those of [`start`](Self::start).
-    pub fn start_telling(mut draft: Draft, folder: &Path, progress: Progress<'_>) -> Result<Self> {
-        limits::check(&draft.config)?;
-        frozen::check(&draft.config)?;
-        let mut notes = Vec::new();
-        let config = &mut draft.config;
-        if !config.data.source.is_vectors() {
-            // Before anything else, since the size of pictures decides what is built.
-            let backbone = backbone(config)?;
-            fit::images(config, &backbone)?;
-            pretrained::take_images(config, &backbone, &mut notes)?;
-        }
-        // Everything is made before the folder, so that a mistake leaves none behind.
-        let (splits, record) = splits::begin(&mut draft)?;
-        let config = draft.config;
-        let material = Material::new(&config, splits)?;
-        material.load_pretrained(&config, &mut notes)?;
-        let features = material.compute_features(&config, progress)?;
+    pub fn start_telling(draft: Draft, folder: &Path, progress: Progress<'_>) -> Result<Self> {
+        // Planning takes a while.
+        RunFolder::check_new(folder)?;
+        let Prepared { config, plan, material, record, mut notes, features } = Prepared::of(draft, progress)?;
+        notes.extend(material.train_head(&config, progress)?);
         let text = config.to_toml()?;
         // What is written has to be what is read when the run is judged.
         if Config::parse(CONFIG, &text, &[])?.to_toml()? != text {
@@ -72,7 +70,17 @@ impl Training {
         if let Some(features) = features {
             features.keep(folder)?;
         }
-        Ok(material.into_training(config, trainer))
+        Ok(Training { plan, ..material.into_training(config, trainer) })
+    }
+
+    /// What would be trained: the settings of a run, with what was chosen by the data and why. Nothing is written.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    pub fn plan_of(draft: Draft, progress: Progress<'_>) -> Result<(Config, Plan, Vec<String>)> {
+        let Prepared { config, plan, material, notes, .. } = Prepared::of(draft, progress)?;
+        let notes = notes.into_iter().chain(material.splits.notes).collect();
+        Ok((config, plan, notes))
     }
 
     /// Goes on with a run from its last checkpoint; from the start if it was stopped before the first one. On the CPU it goes
@@ -107,17 +115,26 @@ impl Training {
     ///
     /// # Errors
     /// Those of [`resume`](Self::resume), and [`Error::Setting`] for a setting that would make it another run.
-    pub fn resume_as(config: Config, folder: &Path, progress: Progress<'_>) -> Result<Self> {
+    pub fn resume_as(mut config: Config, folder: &Path, progress: Progress<'_>) -> Result<Self> {
         let run = Run::open(folder)?;
         limits::check(&config)?;
         resumed::check(&run.config()?, &config)?;
         let (mut notes, checkpoint) = (Vec::new(), run.checkpoint(npair_train::Which::Last).ok());
+        let before = run.config()?.training.steps;
+        if config.training.steps > before {
+            let after = config.training.steps;
+            notes.push(format!(
+                "{after} steps instead of {before}: the learning rate is that of the longer run from here on"
+            ));
+        }
         let splits = match splits::go_on(&config, folder) {
             Ok(splits) => splits,
             Err(error) if checkpoint.is_some() => return Err(error),
             // Nothing was learned yet: what cannot be read may be left out, and the split is drawn of the rest.
             Err(_) => {
-                let (splits, record) = splits::begin(&mut config.clone().into())?;
+                let mut draft = Draft::that_shrinks(config);
+                let (splits, record) = splits::begin(&mut draft)?;
+                config = draft.config;
                 if let Some(record) = record {
                     write_file(&folder.join(record::FILE), &record.to_csv()?)?;
                 }
@@ -127,6 +144,7 @@ impl Training {
         let material = Material::new(&config, splits)?;
         if checkpoint.is_none() {
             material.load_pretrained(&config, &mut notes)?;
+            notes.extend(material.train_head(&config, progress)?);
         }
         let features = match material.kept_features(&config, folder) {
             Some(kept) => Some(kept),
@@ -164,6 +182,11 @@ impl Training {
         &self.config
     }
 
+    /// What was chosen by the data, and why; empty for a run that goes on.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// The data.
     pub fn splits(&self) -> &Splits {
         &self.splits
@@ -190,9 +213,75 @@ impl Training {
     }
 }
 
+/// The embeddings of inputs by the network as a run begins with it, and what to call them: a network with weights of its own gives
+/// its features, one from nothing its embeddings.
+///
+/// # Errors
+/// If the weights that the run began with cannot be read any more, and those of embedding.
+pub fn first_embeddings(config: &Config, inputs: &Arc<dyn Inputs>) -> Result<(&'static str, Vectors)> {
+    let splits = Splits::of_all(inputs.clone());
+    let material = Material::new(config, splits)?;
+    material.load_pretrained(config, &mut Vec::new())?;
+    match &material.network {
+        Network::Pictures(net) if config.model.pretrained.is_some() => {
+            let how = (0, Streams::new(config.seed));
+            let features = FeatureInputs::compute(inputs.clone(), net.clone(), how, &mut |_| ())?;
+            let (names, classes) = (Vec::new(), Vec::new());
+            let labels = Some(inputs.labels().clone());
+            let (values, width) = (features.values().to_vec(), net.features());
+            Ok(("pretrained features", Vectors { values, width, labels, names, classes }))
+        }
+        network => {
+            let how = TestTimeAugmentation::of(TtaConfig::default(), Streams::new(config.seed))?;
+            Ok(("untrained network", embed(network.model().as_ref(), inputs.as_ref(), how, &mut |_| ())?))
+        }
+    }
+}
+
+/// All that a new run is made of, before there is a folder: a mistake leaves none behind.
+struct Prepared {
+    config: Config,
+    plan: Plan,
+    material: Material,
+    record: Option<SplitRecord>,
+    notes: Vec<String>,
+    features: Option<Features>,
+}
+
+impl Prepared {
+    fn of(mut draft: Draft, progress: Progress<'_>) -> Result<Self> {
+        draft.check()?;
+        limits::check(&draft.config)?;
+        frozen::check(&draft.config)?;
+        let mut notes = Vec::new();
+        let mut plan = plan::by_the_data(&mut draft)?;
+        let config = &mut draft.config;
+        if !config.data.source.is_vectors() {
+            // The size of pictures decides what is built.
+            let backbone = backbone(config)?;
+            fit::images(config, &backbone)?;
+            pretrained::take_images(config, &backbone, &mut notes)?;
+        }
+        without_effect::check(&draft)?;
+        let (splits, record) = splits::begin(&mut draft)?;
+        let material = Material::new(&draft.config, splits)?;
+        material.load_pretrained(&draft.config, &mut notes)?;
+        let mut features = material.compute_features(&draft.config, progress)?;
+        if plan.facts.is_some() {
+            let learned = material.splits.learned()?.len();
+            let twin = &mut |config: &Config| material.twin(config)?.trial(config, features.as_ref());
+            plan::take_time(&mut draft, &mut plan, learned, twin)?;
+        }
+        if features.is_none() {
+            features = material.compute_features(&draft.config, progress)?;
+        }
+        Ok(Self { config: draft.config, plan, material, record, notes, features })
+    }
+}
+
 /// The network below the head: the named one, or the small ConvNet for the pipeline's pictures.
 fn backbone(config: &Config) -> Result<BackboneConfig> {
-    let [channels, size, _] = Pipeline::new(config.images())?.shape();
+    let [channels, size, _] = config.pipeline()?.shape();
     let (width, blocks) = (config.model.width, config.model.blocks);
     let small = || BackboneConfig::ConvNet(ConvNetConfig { channels, size, width, blocks });
     Ok(config.model.backbone.as_ref().map_or_else(small, Clone::clone))
@@ -220,6 +309,7 @@ impl Network {
         let mut model = npair_backbones::EmbeddingNetConfig::new(backbone(config)?, m.embedding);
         model.dropout = m.dropout;
         model.output = m.output;
+        model.frozen_norms = m.frozen_norms;
         model.preprocess = serde_json::to_value(config.images())
             .map_err(|e| Error::Setting { setting: "images", why: e.to_string() })?;
         Ok(Self::Pictures(Arc::new(EmbeddingNet::new(model, streams, DType::F32, device)?)))
@@ -264,6 +354,13 @@ impl Material {
         }
     }
 
+    /// The same data with a network of its own, as it begins.
+    fn twin(&self, config: &Config) -> Result<Self> {
+        let twin = Self::new(config, self.splits.clone())?;
+        twin.load_pretrained(config, &mut Vec::new())?;
+        Ok(twin)
+    }
+
     /// The network whose backbone is frozen, if it is.
     fn frozen(&self, config: &Config) -> Option<&Arc<EmbeddingNet>> {
         match &self.network {
@@ -286,16 +383,48 @@ impl Material {
     /// The parts of a run: with features, those of its head.
     fn builder(&self, config: &Config, features: Option<&Features>) -> Result<TrainerBuilder> {
         let fed = features.map_or_else(|| self.splits.clone(), |features| features.feed(&self.splits));
-        let model: Arc<dyn EmbeddingModel> = match self.frozen(config) {
+        builder(config, self.model_of(config), &fed)
+    }
+
+    /// Lets the head alone learn, on features of the backbone as it is, where that is asked for; says what came of it. A head drawn
+    /// at random would spoil the backbone before it has learned anything itself.
+    fn train_head(&self, config: &Config, progress: Progress<'_>) -> Result<Option<String>> {
+        let (Network::Pictures(net), 1..) = (&self.network, config.model.head_steps) else { return Ok(None) };
+        let begun = Instant::now();
+        let alone = frozen::head_alone(config);
+        let features = Features::compute(&alone, net, &self.splits, progress)?;
+        let folder = tempfile::tempdir().map_err(|e| Error::file(&std::env::temp_dir(), e))?;
+        let head = folder.path().join("head");
+        self.builder(&alone, Some(&features))?.checkpoint_every(0).build(&head)?.fit()?;
+        let judged = features.recall_as_they_come(config)?.map_or(String::new(), |recall| {
+            format!("; before it, recall@1 of the features as they come was {recall:.4} on the validation split")
+        });
+        let (steps, seconds) = (config.model.head_steps, begun.elapsed().as_secs_f64());
+        Ok(Some(format!(
+            "the head alone learned for {steps} steps on features of the backbone, in {seconds:.0} s{judged}"
+        )))
+    }
+
+    /// The parts of a trial: nothing is judged.
+    fn trial(&self, config: &Config, features: Option<&Features>) -> Result<TrainerBuilder> {
+        let config =
+            Config { training: TrainingConfig { probe_every: 0, ..config.training.clone() }, ..config.clone() };
+        let mut fed = features.map_or_else(|| self.splits.clone(), |features| features.feed(&self.splits));
+        fed.val = None;
+        builder(&config, self.model_of(&config), &fed)
+    }
+
+    /// What is trained: with a frozen backbone its head.
+    fn model_of(&self, config: &Config) -> Arc<dyn EmbeddingModel> {
+        match self.frozen(config) {
             Some(net) => Arc::new(HeadOnFeatures::new(net.clone())),
             None => self.network.model(),
-        };
-        builder(config, model, &fed)
+        }
     }
 
     fn into_training(self, config: Config, trainer: Trainer) -> Training {
         let model = self.network.model();
-        Training { config, splits: self.splits, model, trainer }
+        Training { config, plan: Plan::default(), splits: self.splits, model, trainer }
     }
 }
 
@@ -325,6 +454,13 @@ fn builder(config: &Config, model: Arc<dyn EmbeddingModel>, splits: &Splits) -> 
         let metric = RetrievalScores { settings, pairs_per_batch: config.batch.classes, streams };
         builder = builder.validate(val.clone(), metric, every(config.training.eval_every));
     }
+    if config.training.average > 0. {
+        builder = builder.callback(WeightAverage::new(config.training.average)?);
+    }
+    if config.training.patience > 0 {
+        builder = builder.callback(EarlyStopping::patience(config.training.patience));
+    }
+    builder = builder.judge_first(config.model.head_steps > 0);
     if let Some(probe) = probe(config, splits)? {
         builder = builder.callback(probe);
     }

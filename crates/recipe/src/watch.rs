@@ -18,13 +18,60 @@ pub(crate) struct Watched<'a> {
     listener: &'a mut dyn Callback,
     /// None where the loss of guessing is not known. A run that goes on is watched anew: what it is told is no part of it.
     chance: Option<CollapseWatch>,
+    /// Of other losses: how the first steps compare with those at which it has to have fallen.
+    fall: Fall,
+}
+
+/// Losses of the first steps, and the steps after which they are compared with later ones.
+struct Fall {
+    first: Vec<f64>,
+    last: Vec<f64>,
+    after: u64,
+    told: bool,
+}
+
+/// Steps at both ends that are compared.
+const ENDS: usize = 5;
+
+impl Fall {
+    fn new(after: u64) -> Self {
+        Self { first: Vec::new(), last: Vec::new(), after, told: false }
+    }
+
+    /// Words about a loss that is where it began, once.
+    fn notice(&mut self, report: &StepReport) -> Option<String> {
+        if self.first.len() < ENDS && report.step <= ENDS as u64 {
+            self.first.push(report.loss);
+        }
+        if self.last.len() == ENDS {
+            self.last.remove(0);
+        }
+        self.last.push(report.loss);
+        // A run that goes on has no beginning to compare with.
+        if self.told || report.step < self.after || self.first.len() < ENDS || report.step < 2 * ENDS as u64 {
+            return None;
+        }
+        self.told = true;
+        let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+        let (first, last) = (mean(&self.first), mean(&self.last));
+        (last >= 0.99 * first).then(|| {
+            format!(
+                "after {} steps the loss is {last:.3}, where it was {first:.3} in the first: nothing is learned",
+                report.step
+            )
+        })
+    }
 }
 
 impl<'a> Watched<'a> {
     pub(crate) fn new(listener: &'a mut dyn Callback, config: &Config) -> Self {
         let known = config.loss.name() == "n-pair-mc";
         let after = LOOKED_FOR.min(config.training.steps);
-        Self { listener, chance: known.then(|| CollapseWatch::new((config.batch.classes as f64).ln(), after)) }
+        Self {
+            listener,
+            fall: Fall::new(after),
+            chance: known.then(|| CollapseWatch::new((config.batch.classes as f64).ln(), after)),
+        }
     }
 
     /// Says what is wrong with the run as it ended.
@@ -67,7 +114,11 @@ impl Callback for Watched<'_> {
     }
 
     fn step(&mut self, at: &mut Moment<'_>, report: &StepReport) -> npair_train::Result<()> {
-        if let Some(words) = self.chance.as_mut().and_then(|watch| watch.notice(report)) {
+        let words = match &mut self.chance {
+            Some(chance) => chance.notice(report),
+            None => self.fall.notice(report),
+        };
+        if let Some(words) = words {
             self.listener.note(&format!("warning: {words} (optimizer.learning_rate, schedule.warm_up)"));
         }
         self.listener.step(at, report)

@@ -47,7 +47,8 @@ pub struct TrainerBuilder {
 
 impl TrainerBuilder {
     pub(crate) fn new(model: Box<dyn EmbeddingModel>, inputs: Arc<dyn Inputs>) -> Self {
-        let extent = Extent { steps: 1000, checkpoint_every: 250, accumulate: 1, allow_dead: Vec::new() };
+        let extent =
+            Extent { steps: 1000, checkpoint_every: 250, accumulate: 1, allow_dead: Vec::new(), judge_first: false };
         Self {
             model,
             inputs,
@@ -143,6 +144,13 @@ impl TrainerBuilder {
     pub fn validate(mut self, inputs: impl Inputs + 'static, metric: impl Metric + 'static, every: Every) -> Self {
         let select_by = self.validation.take().and_then(|v| v.select_by);
         self.validation = Some(Validation { inputs: Arc::new(inputs), metric: Box::new(metric), every, select_by });
+        self
+    }
+
+    /// Judges the model before the first step as well: one that has learned something already is kept as the best unless training
+    /// makes a better one.
+    pub fn judge_first(mut self, judged: bool) -> Self {
+        self.extent.judge_first = judged;
         self
     }
 

@@ -54,12 +54,29 @@ impl RunLock {
     }
 }
 
+/// The file of the best checkpoint that tells its step.
+pub(crate) const STEP: &str = "step.json";
+
 impl RunFolder {
     /// Makes the folder of a new run, with files of its maker.
     ///
     /// # Errors
     /// [`Error::File`] if there is something in it already, or it cannot be written.
     pub fn create(folder: &Path, kept: &[(String, Vec<u8>)]) -> Result<Self> {
+        Self::check_new(folder)?;
+        std::fs::create_dir_all(folder.join("checkpoints"))
+            .map_err(|e| npair_evaluate::Error::unwritten(folder, &e))?;
+        for (name, bytes) in kept {
+            write_file(&folder.join(name), bytes)?;
+        }
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// An error unless a new run may begin in a folder: one that is not there, or empty.
+    ///
+    /// # Errors
+    /// [`Error::File`] if there is something in it.
+    pub fn check_new(folder: &Path) -> Result<()> {
         let run = Self { folder: folder.to_owned() };
         if run.is_run() {
             let why = "there is a run already: go on with --resume, or choose another --out";
@@ -71,12 +88,7 @@ impl RunFolder {
             let why = format!("is not empty (it holds {}): choose a new folder", name.to_string_lossy());
             return Err(Error::file(folder, why));
         }
-        std::fs::create_dir_all(folder.join("checkpoints"))
-            .map_err(|e| npair_evaluate::Error::unwritten(folder, &e))?;
-        for (name, bytes) in kept {
-            write_file(&folder.join(name), bytes)?;
-        }
-        Ok(run)
+        Ok(())
     }
 
     /// Opens the folder of a run.
@@ -105,6 +117,16 @@ impl RunFolder {
         best.or_else(|| files::present(&self.place("last"))).ok_or_else(|| {
             Error::file(&self.folder, "has no checkpoint yet: train longer, or lower training.checkpoint_every")
         })
+    }
+
+    /// The step after which a checkpoint was made, where it tells.
+    pub fn step_of(&self, which: Which) -> Option<u64> {
+        let place = self.checkpoint(which).ok()?;
+        if let Ok((step, _)) = crate::checkpoint::steps_of(&place) {
+            return Some(step);
+        }
+        let told: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(place.join(STEP)).ok()?).ok()?;
+        told["step"].as_u64()
     }
 
     pub(crate) fn place(&self, name: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 use crate::callback::Moment;
 use crate::checkpoint::{State, Stateful};
-use crate::folder::RunLock;
+use crate::folder::{RunLock, STEP};
 use crate::journal::Journal;
 use crate::objective::Objective;
 use crate::planner::Planner;
@@ -81,6 +81,8 @@ pub(crate) struct Extent {
     pub(crate) checkpoint_every: u64,
     pub(crate) accumulate: u64,
     pub(crate) allow_dead: Vec<String>,
+    /// Whether the model is judged before the first step, so that training has to be better than that.
+    pub(crate) judge_first: bool,
 }
 
 /// A run in the making: a model and inputs, and the parts that train the one on the other.
@@ -232,7 +234,10 @@ impl Trainer {
             callback.begin(at)
         })?;
         // The run ended between a checkpoint and the validation that belongs to it.
-        if self.validation_due { self.end_step(listener) } else { Ok(()) }
+        if self.validation_due {
+            return self.end_step(listener);
+        }
+        if self.step == 0 && self.extent.judge_first { self.validate(listener) } else { Ok(()) }
     }
 
     /// Lets every callback hear of the present moment, the listener last.
@@ -352,19 +357,43 @@ impl Trainer {
     }
 
     fn validate(&mut self, listener: &mut dyn Callback) -> Result<()> {
-        let Some(validation) = &self.validation else { return Ok(()) };
+        let Some((scores, mut best)) = self.judge("weights")? else { return Ok(()) };
+        let mut told = scores;
+        let averaged = self.callbacks.iter().find_map(|callback| callback.weights().cloned());
+        if let Some(averaged) = averaged {
+            let own = self.model.tensors()?;
+            self.model.set_tensors(&averaged.into_iter().collect())?;
+            // The run goes on with its own weights, whatever comes of judging the others.
+            let judged = self.judge("average of weights");
+            self.model.set_tensors(&own.into_iter().collect())?;
+            if let Some((scores, true)) = judged? {
+                (told, best) = (scores, true);
+            }
+        }
+        self.tell(listener, |callback, at| callback.evaluation(at, &told, best))
+    }
+
+    /// The scores of the model as it stands, and whether they are the best so far; then it is kept.
+    fn judge(&mut self, weights: &str) -> Result<Option<(Scores, bool)>> {
+        let Some(validation) = &self.validation else { return Ok(None) };
         let scores = validation.judge(self.model.as_ref())?;
         let score = selected(&scores, validation.select_by.as_deref(), validation.metric.as_ref());
-        self.journal.write(&json!({ "kind": "evaluation", "step": self.step, "scores": scores }))?;
+        let mut line = json!({ "kind": "evaluation", "step": self.step, "scores": scores });
+        if weights != "weights" {
+            line["of"] = weights.into();
+        }
+        self.journal.write(&line)?;
         let best = score.is_some_and(|score| self.best.is_none_or(|best| score > best));
         if best {
             self.best = score;
             let place = self.folder.place("best");
             let new = files::fresh(&place)?;
             self.model.save(&new)?;
+            let step = json!({ "step": self.step, "of": weights });
+            npair_evaluate::write_file(&new.join(STEP), step.to_string().as_bytes())?;
             files::replace(&new, &place)?;
         }
-        self.tell(listener, |callback, at| callback.evaluation(at, &scores, best))
+        Ok(Some((scores, best)))
     }
 
     fn save(&mut self) -> Result<()> {

@@ -68,7 +68,7 @@ impl<'a> Runner<'a> {
     }
 
     fn train_into(&self, method: &Method, seed: u64, name: &str, run: &Path) -> Result<()> {
-        let mut words: Vec<String> = vec!["train".into(), "--json".into()];
+        let mut words: Vec<String> = vec!["train".into(), "--json".into(), "--no-plan".into()];
         words.extend(["--config".into(), self.experiment.config.display().to_string()]);
         words.extend(["--data".into(), self.experiment.data.clone()]);
         for set in self.experiment.sets.iter().chain(&method.sets) {
@@ -105,7 +105,8 @@ impl<'a> Runner<'a> {
     /// What `npair eval RUN --json` says with these words; kept beside the run under the name `what`.
     pub fn judge(&self, name: &str, what: &str, words: &[&str]) -> Result<Value> {
         let kept = self.scores(name, what);
-        let words: Vec<&str> = ["--checkpoint", "last", "--json"].iter().chain(words).copied().collect();
+        let words: Vec<&str> =
+            ["--checkpoint", "last", "--json", "--no-baselines"].iter().chain(words).copied().collect();
         let asked = json!(words);
         if let Ok(text) = std::fs::read_to_string(&kept)
             && let Ok(mut all) = serde_json::from_str::<Value>(&text)

@@ -87,7 +87,7 @@ impl Layout {
             let both = classes.values().filter(|own| own.iter().any(|p| p.folders[0] != own[0].folders[0])).count();
             notes.push(format!(
                 "the folders {} were taken for sides of a split: classes are the folders in them, {both} of {} on more than one side \
-                 (levels = 1 takes the sides for classes)",
+                 (--set data.levels=1 takes the sides for classes)",
                 listed(&names),
                 classes.len()
             ));
@@ -96,15 +96,17 @@ impl Layout {
             let groups: BTreeSet<&str> = classes.keys().map(|class| class[0]).collect();
             let first = classes.keys().next().map(|class| printable(&class.join("/"))).unwrap_or_default();
             notes.push(format!(
-                "pictures lie in CATEGORY/CLASS: {} classes of {} categories, {first} the first (levels = 1 takes the categories for classes)",
+                "pictures lie in CATEGORY/CLASS: {} classes of {} categories, {first} the first (--set data.levels=1 takes the categories for classes)",
                 classes.len(),
                 groups.len()
             ));
         } else if places.iter().any(|p| p.folders.len() > usize::from(self.sides) + 1) {
+            let deepest = places.iter().map(|p| p.folders.len()).max().unwrap_or(0);
             let deeper = places.iter().filter(|p| p.folders.len() > usize::from(self.sides) + 1).count();
             notes.push(format!(
-                "{deeper} pictures lie in folders below their class's, and were taken for the class's own (levels = 2 makes those \
-                 folders the classes)"
+                "{deeper} pictures lie in folders below their class's, and were taken for the class's own (--set data.levels={} makes \
+                 those folders the classes)",
+                deepest - usize::from(self.sides)
             ));
         }
         notes

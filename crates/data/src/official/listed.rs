@@ -56,6 +56,8 @@ pub(crate) struct Listed {
     entries: Vec<Entry>,
     labels: Labels,
     classes: BTreeMap<ClassId, ClassEntry>,
+    /// Whether the list says which side of a split a picture is on.
+    sided: bool,
     notes: Vec<String>,
 }
 
@@ -89,7 +91,7 @@ impl Listed {
         let mut known = HashMap::with_capacity(entries.len());
         for entry in &entries {
             if let Some(other) = known.insert((&entry.path, entry.crop), entry) {
-                return Err(twice(&name, other, entry));
+                return Err(twice(&name, other, entry, &classes));
             }
         }
         drop(known);
@@ -99,7 +101,13 @@ impl Listed {
         if labels.classes().len() < 2 {
             return Err(Error::dataset(name, "lists a single class", CURE));
         }
-        Ok(Self { name, entries, labels, classes, notes: Vec::new() })
+        Ok(Self { name, entries, labels, classes, sided: true, notes: Vec::new() })
+    }
+
+    /// The same of a list that knows no sides: what its entries say of them is nothing.
+    pub(crate) fn without_sides(mut self) -> Self {
+        self.sided = false;
+        self
     }
 
     /// Adds lines worth knowing.
@@ -138,7 +146,7 @@ impl Listed {
     }
 
     pub(crate) fn official(&self, example: ExampleId) -> Option<OfficialSide> {
-        self.entries.get(example.0).map(|e| e.side)
+        self.entries.get(example.0).filter(|_| self.sided).map(|e| e.side)
     }
 
     pub(crate) fn describe(&self, example: ExampleId) -> String {
@@ -169,7 +177,11 @@ impl Listed {
 }
 
 /// An error about a picture that two entries name, with the lines of both where they have some.
-fn twice(name: &str, first: &Entry, second: &Entry) -> Error {
+fn twice(name: &str, first: &Entry, second: &Entry, classes: &BTreeMap<ClassId, ClassEntry>) -> Error {
+    let called = |entry: &Entry| {
+        let known = classes.get(&entry.class).map(|class| printable(&class.name)).filter(|name| !name.is_empty());
+        known.unwrap_or_else(|| entry.class.to_string())
+    };
     let path = printable(&second.path.display().to_string());
     let (place, as_before) = match (second.named, first.named) {
         (Some((list, line)), Some((other, before))) => {
@@ -181,7 +193,7 @@ fn twice(name: &str, first: &Entry, second: &Entry) -> Error {
     };
     let why = match first.class == second.class {
         true => format!("lists {path} twice{as_before}"),
-        false => format!("lists {path} in two classes, {} and {}{as_before}", first.class, second.class),
+        false => format!("lists {path} in two classes, {} and {}{as_before}", called(first), called(second)),
     };
     Error::dataset(
         place,

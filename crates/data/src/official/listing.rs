@@ -71,8 +71,21 @@ impl Listing {
 pub(crate) fn inside(listed: &str) -> Option<PathBuf> {
     let drive = listed.as_bytes().get(1) == Some(&b':');
     let odd = listed.is_empty() || listed.starts_with(['/', '\\']) || listed.contains('\0') || drive;
-    let climbs = listed.split(['/', '\\']).any(|name| name == "..");
-    (!odd && !climbs).then(|| PathBuf::from(listed))
+    if odd || listed.split('\\').any(|name| name == "..") {
+        return None;
+    }
+    if !listed.split('/').any(|name| name == "..") {
+        return Some(PathBuf::from(listed));
+    }
+    // Up and down again stays inside as long as it never goes above where it began.
+    let mut path = PathBuf::new();
+    for name in listed.split('/').filter(|name| !matches!(*name, "" | ".")) {
+        match name {
+            ".." => path.pop().then_some(())?,
+            name => path.push(name),
+        }
+    }
+    (path != PathBuf::new()).then_some(path)
 }
 
 #[cfg(test)]
@@ -87,6 +100,10 @@ mod tests {
         for bad in ["", "/etc/passwd", "../a", "a/../../b", "a\\..\\b", "\\\\host\\a", "C:\\a", "C:a", "a\0b", ".."] {
             assert_eq!(inside(bad), None, "{bad}");
         }
+        for (winding, path) in [("a/../b.jpg", "b.jpg"), ("a/./b/../../c/d", "c/d")] {
+            assert_eq!(inside(winding), Some(PathBuf::from(path)), "{winding}");
+        }
+        assert_eq!(inside("a/.."), None);
     }
 
     #[test]

@@ -7,20 +7,24 @@ use npair_types::ClassId;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const REQUIRED: [&str; 5] = ["label", "path", "split", "is_query", "is_gallery"];
+const REQUIRED: [&str; 2] = ["label", "path"];
+
+/// All of them, or none: a table may know no sides.
+const SIDES: [&str; 3] = ["split", "is_query", "is_gallery"];
 
 const BOX: [&str; 4] = ["x_1", "x_2", "y_1", "y_2"];
 
-const CURE: &str =
-    "correct the table: columns label, path, split, is_query, is_gallery, and if you like category, x_1, x_2, y_1, y_2";
+const CURE: &str = "correct the table: columns label and path; if you like split, and with it is_query and is_gallery; category; x_1, x_2, y_1, y_2";
 
 /// A table of pictures in the format of open-metric-learning.
 ///
 /// Columns, in any order and in letters of any case, separated by commas, semicolons or tabs: `label`; `path`, absolute or below the
-/// table's folder; `split`, `train` or `validation`; `is_query` and `is_gallery`, `True`/`1` or `False`/`0` for validation and empty
-/// for training. Optional: `category`, the group of a class; `x_1`, `x_2`, `y_1`, `y_2` (left, right, top, bottom, in pixels, or all
-/// empty), the part of the picture that is meant. Other columns are passed over. Its validation rows are the test side of the
-/// official split: rows that are query and gallery are searched for among all others; validation rows that are neither are left out.
+/// table's folder. Optional: `split`, `train`, or `validation`, `val`, `test`; beside it `is_query` and `is_gallery`,
+/// `True`/`1`/`yes` or `False`/`0`/`no` for validation and empty for training; `category`, the group of a class; `x_1`, `x_2`,
+/// `y_1`, `y_2` (left, right, top, bottom, in pixels, or all empty), the part of the picture that is meant. Values are read in
+/// letters of any case; other columns are passed over. The validation rows are the test side of the official split: rows that are
+/// query and gallery, as all are where the two columns are not there, are searched for among all others; validation rows that are
+/// neither are left out. A table without `split` has no official split.
 ///
 /// Labels are whole numbers from 0 on (`3`, or `3.0` as tables with gaps have them), which are the class ids. If at least half
 /// of them are words, all are taken for words: class ids count the distinct ones from 0 in their order, and classes are called by them.
@@ -87,7 +91,8 @@ impl OmlCsv {
         if words.is_some() {
             notes.push(format!("labels are words: {} classes are numbered in their order", classes.len()));
         }
-        Ok(Self { listed: Listed::new(name.to_owned(), entries, classes)?.noting(notes) })
+        let listed = Listed::new(name.to_owned(), entries, classes)?.noting(notes);
+        Ok(Self { listed: if table.has("split") { listed } else { listed.without_sides() } })
     }
 }
 
@@ -136,8 +141,10 @@ impl Table {
             all.iter().copied().filter(|c| !columns.contains_key(*c)).collect()
         };
         let boxes = missing(&BOX);
-        let lacking =
-            if boxes.len() == BOX.len() { missing(&REQUIRED) } else { [missing(&REQUIRED), boxes.clone()].concat() };
+        // Columns that go together: all of them, or none.
+        let together = |all: &[&'static str]| if missing(all).len() == all.len() { Vec::new() } else { missing(all) };
+        let split = if columns.contains_key(SIDES[0]) { together(&SIDES[1..]) } else { together(&SIDES) };
+        let lacking = [missing(&REQUIRED), split, together(&BOX)].concat();
         if !lacking.is_empty() {
             let separated = match separator {
                 b'\t' => "tabs",
@@ -153,6 +160,10 @@ impl Table {
             return Err(Error::dataset(format!("{name}, line 1,"), why, CURE));
         }
         Ok(Self { name: name.to_owned(), root: root.to_owned(), columns, boxed: boxes.is_empty() })
+    }
+
+    fn has(&self, column: &str) -> bool {
+        self.columns.contains_key(column)
     }
 }
 
@@ -228,28 +239,40 @@ impl<'a> Row<'a> {
 
     /// The side of a row; none if it is neither query nor gallery.
     fn side(&self) -> Result<Option<OfficialSide>> {
-        let split = self.text("split").unwrap_or_default();
-        let flags = (self.flag("is_query")?, self.flag("is_gallery")?);
-        match (split, flags) {
-            ("train", (Some(true), _) | (_, Some(true))) => Err(self.wrong("is for training and yet query or gallery")),
-            ("train", _) => Ok(Some(OfficialSide::Train)),
-            ("validation", (Some(query), Some(gallery))) => Ok(match (query, gallery) {
+        if !self.table.has("split") {
+            return Ok(Some(OfficialSide::Train));
+        }
+        let written = self.text("split").unwrap_or_default();
+        let flags = match self.table.has("is_query") {
+            true => (self.flag("is_query")?, self.flag("is_gallery")?),
+            false => (None, None),
+        };
+        match (written.to_lowercase().as_str(), flags) {
+            ("train" | "training", (Some(true), _) | (_, Some(true))) => {
+                Err(self.wrong("is for training and yet query or gallery"))
+            }
+            ("train" | "training", _) => Ok(Some(OfficialSide::Train)),
+            ("validation" | "valid" | "val" | "test", (Some(query), Some(gallery))) => Ok(match (query, gallery) {
                 (true, true) => Some(OfficialSide::Test),
                 (true, false) => Some(OfficialSide::Query),
                 (false, true) => Some(OfficialSide::Gallery),
                 (false, false) => None,
             }),
-            ("validation", _) => Err(self.wrong("is for validation, but is_query or is_gallery is empty")),
-            (other, _) => Err(self.wrong(format!("has the split `{other}`, neither train nor validation"))),
+            ("validation" | "valid" | "val" | "test", _) if !self.table.has("is_query") => Ok(Some(OfficialSide::Test)),
+            ("validation" | "valid" | "val" | "test", _) => {
+                Err(self.wrong("is for validation, but is_query or is_gallery is empty"))
+            }
+            _ => Err(self.wrong(format!("has the split `{written}`, neither train nor validation (val, test)"))),
         }
     }
 
     fn flag(&self, column: &str) -> Result<Option<bool>> {
-        match self.text(column).unwrap_or_default() {
-            empty if is_empty(empty) => Ok(None),
-            "True" | "true" | "TRUE" | "1" | "1.0" => Ok(Some(true)),
-            "False" | "false" | "FALSE" | "0" | "0.0" => Ok(Some(false)),
-            other => Err(self.wrong(format!("has `{other}` for {column}, neither True nor False"))),
+        let text = self.text(column).unwrap_or_default();
+        match text.to_lowercase().as_str() {
+            _ if is_empty(text) => Ok(None),
+            "true" | "t" | "yes" | "y" | "1" | "1.0" => Ok(Some(true)),
+            "false" | "f" | "no" | "n" | "0" | "0.0" => Ok(Some(false)),
+            _ => Err(self.wrong(format!("has `{text}` for {column}, neither True nor False"))),
         }
     }
 

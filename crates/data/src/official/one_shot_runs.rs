@@ -133,7 +133,9 @@ fn read(
         };
         let mut image = |listed: &str, kind: &str| {
             let whole = format!("{base}{listed}");
-            if inside(listed).is_none() || !listed.starts_with(&format!("{run}/{kind}/")) {
+            if inside(listed).is_none_or(|path| path != Path::new(listed))
+                || !listed.starts_with(&format!("{run}/{kind}/"))
+            {
                 return Err(list.wrong(line, format!("has `{listed}` where a path in {run}/{kind}/ should be")));
             }
             if !files.contains_key(&whole) {

@@ -104,6 +104,31 @@ impl Default for PipelineConfig {
 }
 
 impl PipelineConfig {
+    /// The same for another size, with the sides that pictures are scaled to in proportion.
+    #[must_use]
+    pub fn with_size(mut self, size: u32) -> Self {
+        let old = u64::from(self.size.max(1));
+        let scaled = |side: u32| u32::try_from((u64::from(side) * u64::from(size)).div_ceil(old)).unwrap_or(u32::MAX);
+        self.resize = match self.resize {
+            Resize::Exact => Resize::Exact,
+            Resize::Square(side) => Resize::Square(scaled(side)),
+            Resize::ShortSide(side) => Resize::ShortSide(scaled(side)),
+        };
+        self.size = size;
+        self
+    }
+
+    /// The same for other channels: of several means and deviations their mean for grey.
+    #[must_use]
+    pub fn with_channels(mut self, channels: Channels) -> Self {
+        if channels == Channels::Grey && self.channels == Channels::Rgb {
+            let mean = |values: &[f32]| vec![values.iter().sum::<f32>() / values.len().max(1) as f32];
+            (self.mean, self.std) = (mean(&self.mean), mean(&self.std));
+        }
+        self.channels = channels;
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         in_range("size", self.size as f32, 1.0, 4096.0)?;
         in_range("supersample", self.supersample as f32, 1.0, 4.0)?;

@@ -143,7 +143,8 @@ impl Array<'_> {
             return Err("holds words, but float16, float32 or float64 is needed".to_owned());
         };
         if !numbers.kind.is_float() {
-            return Err(format!("holds {}, but float16, float32 or float64 is needed", numbers.kind.name()));
+            let (kind, cure) = (numbers.kind.name(), "write it with numpy.save(file, x.astype(\"float32\"))");
+            return Err(format!("holds {kind}, but float16, float32 or float64 is needed: {cure}"));
         }
         if numbers.len() == 0 {
             return Ok((Vec::new(), 0));

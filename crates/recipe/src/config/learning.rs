@@ -36,6 +36,14 @@ pub struct ModelSettings {
     /// Of a frozen backbone: changed views of every training picture that are kept beside the picture as it is.
     #[serde(skip_serializing_if = "is_zero")]
     pub frozen_views: usize,
+    /// Norms of the backbone work with the running statistics that they have, in training too: for pretrained weights and small
+    /// batches.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub frozen_norms: bool,
+    /// Of a pretrained network: steps in which the head alone learns, on features of the backbone as it is, before everything
+    /// trains; 0 for none.
+    #[serde(skip_serializing_if = "is_none")]
+    pub head_steps: u64,
     /// What does not train, by the beginning of its name, up to a dot: `backbone`, `backbone.block1`, ...
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<String>,
@@ -45,6 +53,10 @@ pub struct ModelSettings {
 }
 
 fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+fn is_none(number: &u64) -> bool {
     *number == 0
 }
 
@@ -61,6 +73,8 @@ impl Default for ModelSettings {
             ignore: Vec::new(),
             frozen: false,
             frozen_views: 0,
+            frozen_norms: false,
+            head_steps: 0,
             freeze: Vec::new(),
             backbone: None,
         }
@@ -71,7 +85,7 @@ impl Default for ModelSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
-    /// `adam` or `sgd`.
+    /// `adam` (`adamw` is the same: decay is decoupled) or `sgd`.
     pub name: OptimizerName,
     /// Learning rate at full height of the schedule.
     pub learning_rate: f64,
@@ -140,7 +154,8 @@ fn one() -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerName {
-    /// Adam (Kingma and Ba, 2015).
+    /// Adam (Kingma and Ba, 2015), with decoupled weight decay (AdamW, Loshchilov and Hutter, 2019).
+    #[serde(alias = "adamw", alias = "adam-w")]
     Adam,
     /// Gradient descent with momentum.
     Sgd,
@@ -208,8 +223,12 @@ impl Default for ScheduleConfig {
     }
 }
 
+fn is_nothing(number: &f64) -> bool {
+    *number == 0.
+}
+
 /// How long, and how often to look.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
     /// Number of steps.
@@ -224,6 +243,13 @@ pub struct TrainingConfig {
     /// Examples that pass through the network at a time, twice each (see [`GradCache`](npair_train::GradCache)): a batch takes no
     /// more memory than this many; 0 for the whole batch at once.
     pub grad_cache: usize,
+    /// Exponential moving average of the weights: how much of it a step keeps, 0.99 or more; 0 for none. Average and weights are both
+    /// judged by the validation split, and the better one is the best checkpoint.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub average: f64,
+    /// Validations in a row without a better score after which the run ends; 0 for none.
+    #[serde(skip_serializing_if = "is_none")]
+    pub patience: u64,
     /// What may stay without a gradient, by the beginning of its name; anything else without one ends the run at its first step.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_dead: Vec<String>,
@@ -237,6 +263,8 @@ impl Default for TrainingConfig {
             checkpoint_every: 250,
             probe_every: 0,
             grad_cache: 0,
+            average: 0.,
+            patience: 0,
             allow_dead: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ mod loss;
 mod miner;
 mod read;
 mod renamed;
+pub(crate) mod written;
 
 pub use beyond::{MemoryConfig, RegularizedRows, RegularizerConfig};
 pub use choice::Choice;
@@ -20,7 +21,7 @@ pub use miner::MinerConfig;
 pub use npair_evaluate::{EvaluationConfig, TtaConfig};
 
 use crate::Device;
-use npair_data::PipelineConfig;
+use npair_data::{Pipeline, PipelineConfig};
 use npair_losses::NormPenaltySettings;
 use serde::{Deserialize, Serialize};
 
@@ -77,5 +78,18 @@ impl Config {
     /// The image pipeline: the given one, or the source's usual one.
     pub fn images(&self) -> PipelineConfig {
         self.images.clone().unwrap_or_else(|| self.data.source.usual_images())
+    }
+
+    /// The image pipeline, made.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) with the key that is out of range.
+    pub fn pipeline(&self) -> crate::Result<Pipeline> {
+        Pipeline::new(self.images()).map_err(|error| match error {
+            npair_data::Error::Setting { key, value, why } => {
+                crate::Error::Config { place: format!("images.{key}"), why: format!("{value} is not possible: {why}") }
+            }
+            other => other.into(),
+        })
     }
 }

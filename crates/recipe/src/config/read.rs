@@ -1,4 +1,4 @@
-use super::{DataSource, LossConfig, renamed};
+use super::{renamed, written};
 use crate::{Config, Error, Result};
 use std::path::Path;
 
@@ -27,12 +27,12 @@ impl Config {
         let mut notes = Vec::new();
         let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| fail(place, one_line(&e, text, "")))?;
         renamed::keys(&mut table, &mut notes);
-        for set in overrides {
-            apply(&mut table, set, &mut notes).map_err(|why| fail(&format!("--set {set}"), why))?;
+        for set in written::ordered(overrides) {
+            written::apply(&mut table, set, &mut notes).map_err(|why| fail(&format!("--set {set}"), why))?;
         }
         renamed::keys(&mut table, &mut notes);
-        complete_split(&mut table);
-        complete_loss(&mut table);
+        let given = table.clone();
+        written::complete(&mut table);
         // Through text again, so that errors know their line; overrides are named by their keys.
         let merged = toml::to_string(&table).map_err(|e| fail(place, e.to_string()))?;
         let parsed = toml::Deserializer::parse(&merged).map_err(|e| fail(place, one_line(&e, &merged, "")))?;
@@ -45,7 +45,7 @@ impl Config {
             let culprit = overrides.iter().rfind(at_path).or_else(|| overrides.iter().rfind(named));
             fail(&culprit.map_or(place.to_owned(), |set| format!("--set {set}")), why)
         })?;
-        Ok((config, table, notes))
+        Ok((config, given, notes))
     }
 
     /// Settings from a file, if one is given, and overrides.
@@ -86,50 +86,8 @@ impl Config {
     }
 }
 
-fn apply(table: &mut toml::Table, set: &str, notes: &mut Vec<String>) -> std::result::Result<(), String> {
-    let (keys, value) = set.split_once('=').ok_or("write KEY=VALUE, as in training.steps=500")?;
-    let keys = renamed::key(keys.trim(), notes);
-    let value = format!("v = {value}")
-        .parse::<toml::Table>()
-        .ok()
-        .and_then(|mut t| t.remove("v"))
-        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    let mut keys: Vec<&str> = keys.split('.').map(str::trim).collect();
-    let last = keys.pop().filter(|k| !k.is_empty()).ok_or("the key is empty")?;
-    let mut at = table;
-    for key in keys {
-        let next = at.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        at = next.as_table_mut().ok_or(format!("`{key}` is a value, not a section"))?;
-    }
-    // Another loss has other settings: those of the old one would not fit.
-    if last == "name" || last == "by" {
-        at.clear();
-    }
-    at.insert(last.to_owned(), value);
-    Ok(())
-}
-
 fn last_key(set: &str) -> Option<&str> {
     set.split_once('=')?.0.split('.').next_back().map(str::trim)
-}
-
-/// A loss of which only settings are written is the usual one.
-fn complete_loss(table: &mut toml::Table) {
-    if let Some(loss) = table.get_mut("loss").and_then(toml::Value::as_table_mut) {
-        loss.entry("name").or_insert_with(|| LossConfig::default().name().into());
-    }
-}
-
-/// A split of which only amounts are written is the usual one with these.
-fn complete_split(table: &mut toml::Table) {
-    let source = table.get("data").and_then(|data| data.get("source")).and_then(toml::Value::as_str);
-    let source = source.and_then(|text| DataSource::parse(text).ok()).unwrap_or(DataSource::Glyphs);
-    let written = table.get_mut("data").and_then(|data| data.get_mut("split")).and_then(toml::Value::as_table_mut);
-    let Some(split) = written.filter(|split| !split.contains_key("by")) else { return };
-    let Ok(usual) = toml::Table::try_from(source.usual_split()) else { return };
-    for (key, value) in usual {
-        split.entry(key).or_insert(value);
-    }
 }
 
 /// A TOML error without its picture, with the section (that of `path`, the key at which reading stopped) and the nearest known key.
@@ -200,8 +158,10 @@ mod tests {
                 "--set training.stepps=3: unknown key `stepps` in [training]; did you mean `steps`?",
             ),
             ("", &["steps"], "KEY=VALUE"),
+            ("", &["seed=9223372036854775808"], "beyond 9223372036854775807"),
             ("seed = 1", &["seed.x=1"], "`seed` is a value"),
             ("", &["loss.name=triplet", "loss.margin=1"], "unknown key `margin`"),
+            ("", &["images.sise=3"], "unknown key `sise` in [images]; did you mean `size`?"),
         ] {
             let got = said(text, sets);
             assert!(got.contains(want), "{got}");

@@ -6,7 +6,8 @@ use std::path::Path;
 
 /// Exponential moving average of the weights (EMA): `average = decay average + (1 - decay) weights` after every step.
 ///
-/// Running statistics of norms are averaged like weights. [`write_to`](Self::write_to) puts the average into a model, which is
+/// Running statistics of norms are averaged like weights. Where a run is validated, model and average are both judged, and the
+/// better one is kept as the best. [`write_to`](Self::write_to) puts the average into a model, which is
 /// then judged or saved as any other.
 ///
 /// # Source
@@ -63,6 +64,10 @@ impl Callback for WeightAverage {
             self.average.insert(name, next);
         }
         Ok(())
+    }
+
+    fn weights(&self) -> Option<&BTreeMap<String, Tensor>> {
+        (!self.average.is_empty()).then_some(&self.average)
     }
 
     fn state(&self) -> Result<PartState> {

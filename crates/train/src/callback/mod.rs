@@ -15,6 +15,7 @@ use candle_core::Tensor;
 use npair_backbones::EmbeddingModel;
 use npair_evaluate::Scores;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Where training stands, as callbacks see it.
 pub struct Moment<'a> {
@@ -140,6 +141,11 @@ pub trait Callback: Send {
     fn end(&mut self, at: &mut Moment<'_>, outcome: &Outcome) -> Result<()> {
         let _ = (at, outcome);
         Ok(())
+    }
+
+    /// Weights that are judged beside the model's own when it is validated (an average of them), and kept if they are better.
+    fn weights(&self) -> Option<&BTreeMap<String, Tensor>> {
+        None
     }
 
     /// What it remembers.

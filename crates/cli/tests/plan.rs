@@ -1,0 +1,81 @@
+//! Settings chosen from the data: shown before training, taken where nothing else is written, with their reasons.
+#![allow(clippy::unwrap_used)]
+
+mod program;
+
+use program::{fails, ok, pictures};
+use std::path::Path;
+
+fn settings(run: &Path) -> toml::Table {
+    std::fs::read_to_string(run.join("config.toml")).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_plan_is_shown_without_training() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 24, 6);
+    let said = ok(&["plan", "--data", "data", "--minutes", "0.05"], dir);
+    assert!(said.contains("144 examples of 24 classes, 6 to 6 a class"), "{said}");
+    for key in ["images", "loss", "batch", "optimizer", "training.steps"] {
+        assert!(said.lines().any(|line| line.trim_start().starts_with(&format!("{key} "))), "{key}: {said}");
+    }
+    assert_eq!(std::fs::read_dir(dir).unwrap().count(), 1, "nothing is written");
+    let json: serde_json::Value =
+        serde_json::from_str(&ok(&["plan", "--data", "data", "--minutes", "0.05", "--json"], dir)).unwrap();
+    assert_eq!((&json["plan"]["facts"]["classes"], &json["settings"]["batch"]["per_class"]), (&24.into(), &5.into()));
+    // What the plan prints as TOML is what a run can be started with.
+    let toml = ok(&["plan", "--data", "data", "--toml", "--set", "training.steps=3", "--set", "model.width=4"], dir);
+    std::fs::write(dir.join("plan.toml"), toml).unwrap();
+    ok(&["train", "--config", "plan.toml", "--out", "run"], dir);
+    assert_eq!(settings(&dir.join("run"))["batch"]["per_class"].as_integer(), Some(5));
+}
+
+#[test]
+fn what_is_written_is_not_chosen() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 24, 6);
+    let sets =
+        ["training.steps=3", "model.width=4", "images.size=12", "images.augment.flip=0.25", "loss.name=n-pair-mc"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    ok(&[&["train", "--data", "data", "--out", "run"][..], &sets].concat(), dir);
+    let made = settings(&dir.join("run"));
+    assert_eq!(made["images"]["size"].as_integer(), Some(12));
+    assert_eq!(made["images"]["channels"].as_str(), Some("rgb"));
+    assert_eq!(made["images"]["augment"]["flip"].as_float(), Some(0.25));
+    assert_eq!((made["loss"]["name"].as_str(), made["batch"]["per_class"].as_integer()), (Some("n-pair-mc"), Some(2)));
+    // Without a plan everything has its usual value.
+    ok(&[&["train", "--no-plan", "--data", "data", "--out", "usual"][..], &sets[..4]].concat(), dir);
+    let usual = settings(&dir.join("usual"));
+    assert_eq!(usual["loss"]["name"].as_str(), Some("n-pair-mc"));
+    assert_eq!(usual["optimizer"]["learning_rate"].as_float(), Some(0.003));
+    let minutes = ["train", "--data", "data", "--out", "x", "--minutes", "1", "--set", "training.steps=3"];
+    assert!(fails(&minutes, dir, 2).contains("--minutes: and training.steps both say how long"));
+    assert!(fails(&["train", "--data", "data", "--out", "x", "--minutes", "0"], dir, 2).contains("above 0"));
+    assert!(!dir.join("x").exists());
+}
+
+#[test]
+fn a_finished_run_goes_on_for_more_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 24, 6);
+    let sets = ["training.steps=3", "model.width=4", "images.size=12", "training.average=0.9", "training.patience=5"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    ok(&[&["train", "--data", "data", "--out", "run"][..], &sets].concat(), dir);
+    let said = ok(&["train", "--resume", "run", "--more", "4"], dir);
+    assert!(said.contains("7 steps instead of 3"), "{said}");
+    assert_eq!(settings(&dir.join("run"))["training"]["steps"].as_integer(), Some(7));
+    let journal = std::fs::read_to_string(dir.join("run/metrics.jsonl")).unwrap();
+    let steps = journal.lines().filter(|line| line.contains("\"kind\":\"step\"")).count();
+    assert_eq!(steps, 7);
+    assert!(journal.contains("average of weights"));
+    let fewer = ["train", "--resume", "run", "--set", "training.steps=5"];
+    assert!(fails(&fewer, dir, 2).contains("training.steps: cannot go below the 7"));
+    let judged: serde_json::Value = serde_json::from_str(&ok(&["eval", "run", "--json"], dir)).unwrap();
+    assert!(judged["checkpoint"]["step"].as_u64().is_some_and(|step| (1..=7).contains(&step)), "{judged}");
+    let names: Vec<&str> =
+        judged["baselines"].as_array().unwrap().iter().map(|b| b["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["chance", "pixels 8 x 8", "pixels 16 x 16", "pixels 64 x 64", "untrained network"]);
+}

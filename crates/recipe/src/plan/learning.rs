@@ -1,0 +1,87 @@
+//! The batch, the loss and the optimizer.
+
+use super::{Facts, Plan};
+use crate::config::{GroupConfig, LossConfig};
+use crate::draft::Draft;
+use crate::{Error, Result};
+
+/// Examples of a batch, about.
+const BATCH: usize = 128;
+/// Examples of a class in a batch, and most of them where there are few classes.
+const PER_CLASS: usize = 4;
+const MOST_OF_A_CLASS: usize = 16;
+/// The learning rate of Adam for a network that starts from nothing.
+const RATE: f64 = 1e-3;
+/// The same for one that has learned something already, and how many times faster its new head learns.
+const FINE_RATE: f64 = 2e-4;
+const HEAD: f64 = 5.;
+/// Steps in which the head learns alone.
+const HEAD_STEPS: u64 = 300;
+/// The largest norm of a gradient.
+const CLIP: f64 = 5.;
+
+pub(super) fn choose(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Result<()> {
+    batch(draft, facts, plan)?;
+    optimizer(draft, plan);
+    Ok(())
+}
+
+/// Several examples of a class where there are more than two, and a loss that takes them: the more of a class are seen at once, the
+/// fewer steps it takes. Who names the loss, or how batches are made, has them as they are.
+fn batch(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Result<()> {
+    let said = ["loss", "miner", "memory", "batch.per_class", "batch.mining", "batch.groups", "training.grad_cache"];
+    let [_, median, _] = facts.per_class;
+    if said.iter().any(|key| draft.given.has(key)) || median < 3 {
+        return Ok(());
+    }
+    // Few classes have room for more of each.
+    let per_class = median.min((BATCH / facts.classes.max(1)).clamp(PER_CLASS, MOST_OF_A_CLASS));
+    let named = |name: &str| LossConfig::named(name).map_err(|why| Error::Setting { setting: "loss.name", why });
+    draft.config.loss = named("multi-similarity")?;
+    draft.config.batch.per_class = per_class;
+    plan.choose("loss", "multi-similarity", format!("takes all pairs of {per_class} examples a class"));
+    if !draft.given.has("batch.classes") {
+        draft.config.batch.classes = BATCH / per_class;
+    }
+    plan.choose(
+        "batch",
+        format!("{} classes of {per_class}", draft.config.batch.classes),
+        format!("classes have {median} examples in the middle"),
+    );
+    Ok(())
+}
+
+fn optimizer(draft: &mut Draft, plan: &mut Plan) {
+    let optimizer = &mut draft.config.optimizer;
+    let open = |key: &str| !draft.given.has(key);
+    if !open("optimizer.name") {
+        return;
+    }
+    let model = &mut draft.config.model;
+    let fine = model.pretrained.is_some() && !model.frozen;
+    if open("optimizer.learning_rate") {
+        optimizer.learning_rate = if fine { FINE_RATE } else { RATE };
+    }
+    if fine && open("optimizer.group") {
+        optimizer.group = vec![GroupConfig { prefix: "head".to_owned(), lr_scale: HEAD, decay_scale: 1. }];
+    }
+    if fine && open("model.frozen_norms") {
+        model.frozen_norms = true;
+    }
+    if fine && open("model.head_steps") {
+        model.head_steps = HEAD_STEPS;
+        plan.choose(
+            "model.head_steps",
+            HEAD_STEPS.to_string(),
+            "the head learns first, on features of the network as it is",
+        );
+    }
+    if open("optimizer.clip_norm") {
+        optimizer.clip_norm = CLIP;
+    }
+    plan.choose(
+        "optimizer",
+        format!("adam, rate {}", optimizer.learning_rate),
+        format!("gradients longer than {} are cut", optimizer.clip_norm),
+    );
+}

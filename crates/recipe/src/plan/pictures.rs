@@ -1,0 +1,142 @@
+//! How pictures are made into pixels, and the network that takes them.
+
+use super::{PictureFacts, PictureKind, Plan};
+use crate::config::written::images_with;
+use crate::draft::Draft;
+use crate::{Error, Result, pretrained};
+use npair_backbones::BackboneConfig;
+use npair_data::{AugmentConfig, Channels, Fill, PipelineConfig, Resize};
+
+/// Side of the pixels of strokes: what they show is told apart at little more than an icon's size.
+const STROKES: u32 = 32;
+/// Side for things on a plain ground.
+const PLAIN_GROUND: u32 = 32;
+/// Least and largest sides for a network with weights, where it trains on a processor.
+const LEAST_OF_WEIGHTS: u32 = 96;
+const MOST_OF_WEIGHTS: u32 = 160;
+/// Side for photographs, by the shorter side of the picture.
+const PHOTOGRAPHS: u32 = 64;
+
+/// Chooses `[images]`, and the size of the network's input with them.
+pub(super) fn choose(draft: &mut Draft, seen: &PictureFacts, plan: &mut Plan) -> Result<()> {
+    let told = match &draft.config.model.backbone {
+        Some(backbone) if draft.config.model.pretrained.is_some() => pretrained::told_images(&draft.config, backbone)?,
+        _ => None,
+    };
+    let (usual, why) = match told {
+        Some(told) => of_weights(&told, seen),
+        // Somebody's own network says what it takes.
+        None if draft.config.model.backbone.is_some() => return Ok(()),
+        None => usual(seen),
+    };
+    let whole = images_with(&usual, draft.images.clone());
+    let images: PipelineConfig = whole
+        .try_into()
+        .map_err(|e: toml::de::Error| Error::Config { place: "[images]".to_owned(), why: e.message().to_owned() })?;
+    plan.choose("images", in_words(&images), why);
+    match draft.config.model.backbone {
+        Some(backbone) if !draft.given.has("model.backbone.size") => {
+            draft.config.model.backbone = Some(sized(backbone, images.size));
+        }
+        None if !draft.given.has("model.blocks") => {
+            // The last map keeps two or three pixels a side, so that what is where is still known.
+            draft.config.model.blocks = (images.size.max(2).ilog2() as usize).saturating_sub(1).clamp(1, 4);
+        }
+        _ => {}
+    }
+    draft.config.images = Some(images);
+    Ok(())
+}
+
+/// The network for another size of pictures.
+fn sized(backbone: BackboneConfig, size: u32) -> BackboneConfig {
+    let resized = serde_json::to_value(backbone).and_then(|mut settings| {
+        settings["size"] = size.into();
+        serde_json::from_value(settings)
+    });
+    // One of a fixed size stays as it is, which is said when the two are compared.
+    resized.unwrap_or(backbone)
+}
+
+/// The pipeline of pretrained weights, for pictures of a kind: as large as pays on a processor.
+fn of_weights(told: &PipelineConfig, seen: &PictureFacts) -> (PipelineConfig, String) {
+    let wanted = (seen.short_side() * 3 / 2).div_ceil(32) * 32;
+    let size = wanted.clamp(LEAST_OF_WEIGHTS.min(told.size), told.size.min(MOST_OF_WEIGHTS));
+    let base = told.clone().with_size(size);
+    let of = format!("pictures are {} x {} in the middle", seen.width, seen.height);
+    match seen.kind {
+        PictureKind::Photographs => (
+            flipped(base, seen),
+            format!("mean and deviation of the weights; {of}: cut out at random{}", mirrored(seen)),
+        ),
+        PictureKind::PlainGround | PictureKind::Strokes { .. } => {
+            let resize = if seen.is_oblong() { Resize::ShortSide(size) } else { Resize::Exact };
+            (
+                PipelineConfig { resize, augment: little(seen), ..base },
+                format!(
+                    "mean and deviation of the weights; {of}, of things on a plain ground: whole, shifted a little{}",
+                    mirrored(seen)
+                ),
+            )
+        }
+    }
+}
+
+/// Small changes that leave a thing on a plain ground whole.
+fn little(seen: &PictureFacts) -> AugmentConfig {
+    let flip = if seen.mirrored == Some(true) { 0.5 } else { 0. };
+    AugmentConfig { rotate: 10., scale: [0.85, 1.15], shear: 5., shift: 0.08, flip, ..AugmentConfig::default() }
+}
+
+/// Photographs are mirrored unless that was seen to make another class of them.
+fn flipped(images: PipelineConfig, seen: &PictureFacts) -> PipelineConfig {
+    let flip = if seen.mirrored == Some(false) { 0. } else { images.augment.flip };
+    PipelineConfig { augment: AugmentConfig { flip, ..images.augment }, ..images }
+}
+
+/// What was found out about mirror images, in words.
+fn mirrored(seen: &PictureFacts) -> &'static str {
+    match (seen.mirrored, seen.kind) {
+        (Some(true), _) => ", mirrored (their pixels stay like those of their class)",
+        (Some(false), _) => ", not mirrored (that makes another class of them)",
+        (None, PictureKind::Photographs) => ", mirrored (pixels do not tell whether that makes another class of them)",
+        (None, _) => ", not mirrored (pixels do not tell whether that makes another class of them)",
+    }
+}
+
+/// The pipeline for pictures of a kind, and why.
+fn usual(seen: &PictureFacts) -> (PipelineConfig, String) {
+    let channels = if seen.grey { Channels::Grey } else { Channels::Rgb };
+    let at_most = |side: u32| side.min(seen.short_side().max(8)) / 4 * 4;
+    let of = format!("of {} pictures, {} x {} in the middle", seen.looked_at, seen.width, seen.height);
+    match seen.kind {
+        PictureKind::Strokes { on_dark } => {
+            let base = PipelineConfig::strokes(at_most(STROKES));
+            let fill = Fill::Value(if on_dark { 0. } else { 1. });
+            let augment = AugmentConfig { fill, ..base.augment };
+            let ground = if on_dark { "dark" } else { "light" };
+            (
+                PipelineConfig { invert: !on_dark, augment, ..base },
+                format!("strokes on a {ground} ground {of}: turned, slanted and shifted a little, never mirrored"),
+            )
+        }
+        PictureKind::PlainGround => {
+            let base = PipelineConfig::photos(at_most(PLAIN_GROUND)).with_channels(channels);
+            let resize = if seen.is_oblong() { Resize::ShortSide(base.size) } else { Resize::Exact };
+            (
+                PipelineConfig { resize, augment: little(seen), ..base },
+                format!("things on a plain ground {of}: whole, turned and shifted a little{}", mirrored(seen)),
+            )
+        }
+        PictureKind::Photographs => (
+            flipped(PipelineConfig::photos(at_most(PHOTOGRAPHS)).with_channels(channels), seen),
+            format!("photographs {of}: cut out at random{}", mirrored(seen)),
+        ),
+    }
+}
+
+/// The size and channels of the pixels.
+fn in_words(images: &PipelineConfig) -> String {
+    let channels = if images.channels == Channels::Grey { "grey" } else { "rgb" };
+    format!("{0} x {0}, {channels}", images.size)
+}
