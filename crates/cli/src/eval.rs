@@ -128,9 +128,13 @@ fn of_run(folder: &Path, args: &Eval, sets: &[String], device: Device) -> Result
     let mut judged = Judged { checkpoint: args.checkpoint.clone(), step, baselines: Vec::new() };
     // Seen classes are recognised in a gallery, which is another question.
     if !args.no_baselines && seen.is_none() && scores.get("recall@1").is_some() {
-        match baselines(config, splits.named(split)?) {
-            Ok(found) => judged.baselines = found,
-            Err(error) => scores.notes.push(format!("held against nothing: {error:#}")),
+        judged.baselines = baselines(config, splits.named(split)?)?;
+        // A model folder does not tell how its network began.
+        if Run::open(folder).is_ok() {
+            match first_network(&Config { device, ..config.clone() }, splits.named(split)?) {
+                Ok(first) => judged.baselines.push(first),
+                Err(error) => scores.notes.push(format!("the network before training is left out: {error:#}")),
+            }
         }
     }
     Ok((scores, judged))
@@ -146,12 +150,16 @@ fn baselines(config: &Config, side: &Arc<dyn Inputs>) -> Result<Vec<Baseline>> {
             Baseline::pixels(pictures, config.images().channels, streams)
         })?);
     }
+    Ok(found)
+}
+
+/// The scores of the network as it was before training.
+fn first_network(config: &Config, side: &Arc<dyn Inputs>) -> Result<Baseline> {
     let (name, rows) = progress::told(|tell| {
         tell("the network as it was before training".to_owned());
         npair_recipe::first_embeddings(config, side)
     })?;
-    found.push(Baseline::of_embeddings(name, &rows.labeled()?, streams)?);
-    Ok(found)
+    Ok(Baseline::of_embeddings(name, &rows.labeled()?, Streams::new(config.seed))?)
 }
 
 fn by_protocol(protocol: &str, folder: &Path, args: &Eval, sets: &[String], device: Device) -> Result<Scores> {

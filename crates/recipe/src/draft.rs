@@ -80,6 +80,9 @@ impl Draft {
             Some(_) if self.given.has("training.steps") => {
                 wrong("and training.steps both say how long the run is: leave one of them out".to_owned())
             }
+            Some(_) if self.config.data.source.is_vectors() => {
+                wrong("is for pictures; for vectors set training.steps".to_owned())
+            }
             Some(_) if !self.planned => wrong("needs a plan: leave --no-plan out, or set training.steps".to_owned()),
             _ => Ok(()),
         }

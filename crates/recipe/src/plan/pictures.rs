@@ -3,7 +3,7 @@
 use super::{PictureFacts, PictureKind, Plan};
 use crate::config::written::images_with;
 use crate::draft::Draft;
-use crate::{Error, Result, pretrained};
+use crate::{Device, Error, Result, pretrained};
 use npair_backbones::BackboneConfig;
 use npair_data::{AugmentConfig, Channels, Fill, PipelineConfig, Resize};
 
@@ -24,7 +24,7 @@ pub(super) fn choose(draft: &mut Draft, seen: &PictureFacts, plan: &mut Plan) ->
         _ => None,
     };
     let (usual, why) = match told {
-        Some(told) => of_weights(&told, seen),
+        Some(told) => of_weights(&told, seen, draft.config.device == Device::Cpu),
         // Somebody's own network says what it takes.
         None if draft.config.model.backbone.is_some() => return Ok(()),
         None => usual(seen),
@@ -58,10 +58,11 @@ fn sized(backbone: BackboneConfig, size: u32) -> BackboneConfig {
     resized.unwrap_or(backbone)
 }
 
-/// The pipeline of pretrained weights, for pictures of a kind: as large as pays on a processor.
-fn of_weights(told: &PipelineConfig, seen: &PictureFacts) -> (PipelineConfig, String) {
+/// The pipeline of pretrained weights, for pictures of a kind: on a processor no larger than pays.
+fn of_weights(told: &PipelineConfig, seen: &PictureFacts, on_cpu: bool) -> (PipelineConfig, String) {
     let wanted = (seen.short_side() * 3 / 2).div_ceil(32) * 32;
-    let size = wanted.clamp(LEAST_OF_WEIGHTS.min(told.size), told.size.min(MOST_OF_WEIGHTS));
+    let most = if on_cpu { told.size.min(MOST_OF_WEIGHTS) } else { told.size };
+    let size = wanted.clamp(LEAST_OF_WEIGHTS.min(most), most);
     let base = told.clone().with_size(size);
     let of = format!("pictures are {} x {} in the middle", seen.width, seen.height);
     match seen.kind {
