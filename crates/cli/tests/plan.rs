@@ -3,7 +3,7 @@
 
 mod program;
 
-use program::{fails, ok, pictures};
+use program::{fails, ok, picture, pictures};
 use std::path::Path;
 
 fn settings(run: &Path) -> toml::Table {
@@ -78,4 +78,23 @@ fn a_finished_run_goes_on_for_more_steps() {
     let names: Vec<&str> =
         judged["baselines"].as_array().unwrap().iter().map(|b| b["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["chance", "pixels 8 x 8", "pixels 16 x 16", "pixels 64 x 64", "untrained network"]);
+}
+
+/// A part of a data set that is all for training has no side of its own to be judged on.
+#[test]
+fn a_part_for_training_alone_is_split_as_any_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    for (class, number) in (0..24).flat_map(|class| (0..4).map(move |number| (class, number))) {
+        let (alphabet, character) = (class / 8, class % 8 + 1);
+        let name = format!("character{character:02}/{:04}_{:02}.png", class + 1, number + 1);
+        picture(&dir.join(format!("omni/images_background/A{alphabet}/{name}")), class, number);
+    }
+    let sets = ["training.steps=3", "model.width=4", "images.size=12"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    ok(&[&["train", "--data", "omniglot=omni", "--out", "run"][..], &sets].concat(), dir);
+    let split = std::fs::read_to_string(dir.join("run/split.csv")).unwrap();
+    for side in ["train,", "val,", "test,"] {
+        assert!(split.lines().any(|line| line.starts_with(side)), "{side} {split}");
+    }
 }

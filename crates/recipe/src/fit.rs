@@ -33,7 +33,8 @@ pub(crate) fn split(draft: &mut Draft, data: &dyn Dataset) -> Option<String> {
     }
     let index = data.class_index();
     let classes = index.len();
-    if data.official(ExampleId(0)).is_some() {
+    // A part of a data set that is all for training is split as any other.
+    if (0..data.len()).any(|i| data.official(ExampleId(i)).is_some_and(|side| side != OfficialSide::Train)) {
         let val = if classes >= ROOM { Amount::Fraction(0.1) } else { Amount::Count(0) };
         config.data.split = Some(SplitConfig::Official { val });
         return Some("data.split: the sides that the folders are named by".to_owned());
