@@ -93,6 +93,7 @@ pub struct Settings {
   npair train --data omniglot=images_background.zip --out runs/omniglot --set data.rotations=true
   npair train --data vectors=x.npy,labels=y.npy --out runs/text --set model.hidden=[256]
   npair train --data photos/ --out runs/gpu --device cuda
+  npair train --data photos/ --out runs/fine --set model.pretrained=efficientnet_lite0.safetensors
   npair train --data photos/ --out runs/head --set model.backbone={architecture=\"resnet50\"} \\
               --set model.pretrained=weights.safetensors --set model.frozen=true
   npair train --resume runs/first
