@@ -431,3 +431,57 @@ fn what_is_missing_or_twice_is_said() {
     let best = usual().validate(rows(), RetrievalScores::new(6, Streams::new(0)), every(1)).steps(2);
     assert!(best.build(dir.path().join("best")).unwrap().fit().unwrap().best.is_some());
 }
+
+/// Gives more each time it is asked, so that what is judged last is the best.
+struct MoreEachTime(std::sync::atomic::AtomicU64);
+
+impl npair_evaluate::Metric for MoreEachTime {
+    fn name(&self) -> &str {
+        "more each time"
+    }
+    fn scores(&self, set: &Embeddings) -> npair_evaluate::Result<Scores> {
+        let asked = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(Scores::of_set("made up", set).with("score", asked as f64))
+    }
+}
+
+/// Averages the weights as `WeightAverage` has to.
+struct HalfAndHalf(BTreeMap<String, Tensor>);
+
+impl Callback for HalfAndHalf {
+    fn name(&self) -> &str {
+        "half and half"
+    }
+    fn step(&mut self, at: &mut Moment<'_>, _: &StepReport) -> Result<()> {
+        for (name, now) in at.model.tensors()? {
+            let next = self.0.get(&name).map_or(Ok(now.clone()), |old| (old + &now)?.affine(0.5, 0.))?;
+            self.0.insert(name, next);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn an_average_of_weights_is_judged_beside_them_and_kept_where_it_is_better() {
+    let averaged = || usual().callback(WeightAverage::new(0.5).unwrap());
+    let retrieval = || RetrievalScores::new(6, Streams::new(3));
+    let journal = trains_and_resumes(|| averaged().validate(rows(), retrieval(), every(3)).judge_first(true));
+    let judged = |of: &str| journal.iter().filter(|line| line.contains("evaluation") && line.contains(of)).count();
+    assert_eq!((judged("evaluation"), judged("average of weights"), judged("\"step\":0")), (5, 2, 1));
+    let dir = tempfile::tempdir().unwrap();
+    let mut trainer = averaged()
+        .validate(rows(), MoreEachTime(Default::default()), every(6))
+        .select_by("score")
+        .build(dir.path().join("run"))
+        .unwrap();
+    let mut own = HalfAndHalf(BTreeMap::new());
+    trainer.fit_with(&mut own).unwrap();
+    let best = dir.path().join("run/checkpoints/best");
+    let kept = candle_core::safetensors::load(best.join("model.safetensors"), &Device::Cpu).unwrap();
+    let last = trainer.model().tensors().unwrap();
+    let apart = |a: &Tensor, b: &Tensor| (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+    // A half is exact; a sum of two values is rounded once, here and there.
+    assert!(kept.iter().all(|(name, tensor)| apart(tensor, &own.0[name]) <= f32::EPSILON), "it is the average");
+    assert!(kept.iter().any(|(name, tensor)| apart(tensor, &last[name]) > f32::EPSILON), "and not the weights");
+    assert!(std::fs::read_to_string(best.join("step.json")).unwrap().contains("average of weights"));
+}
