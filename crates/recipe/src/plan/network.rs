@@ -14,7 +14,10 @@ pub(super) fn choose(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
     }
     let Some(backbone) = named_in(weights) else {
         let known: Vec<&str> = BackboneConfig::all().iter().map(BackboneConfig::architecture).collect();
-        let why = format!("does not say by its name which network it is of: set it to one of {}", known.join(", "));
+        let why = format!(
+            "the name of {weights} does not tell which network it is of: set it to one of {}",
+            known.join(", ")
+        );
         return Err(Error::Setting { setting: "model.backbone", why });
     };
     plan.choose("model.backbone", backbone.architecture(), format!("by the name of {weights}"));

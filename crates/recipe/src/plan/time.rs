@@ -172,6 +172,8 @@ fn head_alone(draft: &mut Draft, plan: &mut Plan, pace: &Pace, seconds: f64) {
     config.optimizer.learning_rate *= head;
     (config.model.frozen, config.model.frozen_views, config.model.head_steps) = (true, views, 0);
     config.training.steps = OF_THE_HEAD;
+    let rate = config.optimizer.learning_rate;
+    plan.choose("training.steps", OF_THE_HEAD.to_string(), format!("of the head alone, at rate {rate}: seconds"));
 }
 
 /// When the network is judged and saved, and how long the rate rises.
