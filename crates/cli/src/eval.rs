@@ -98,8 +98,8 @@ fn of_run(folder: &Path, args: &Eval, sets: &[String], device: Device) -> Result
     let loaded = source::load(folder, &args.checkpoint, args.data.as_deref(), sets, device)?;
     let source::Loaded { config, model, splits } = &loaded;
     let split = args.split.as_deref().unwrap_or(splits.usual());
-    let side = splits.named(split)?.as_ref();
-    let rows = embedded(config, model.as_ref(), side)?;
+    let side = splits.named(split)?;
+    let rows = embedded(config, model.as_ref(), side.as_ref())?;
     let (n, streams) = (config.batch.classes, Streams::new(config.seed));
     if let Some(path) = &args.grid {
         let pictures =
@@ -124,14 +124,15 @@ fn of_run(folder: &Path, args: &Eval, sets: &[String], device: Device) -> Result
         scores.notes.push(why.to_owned());
     }
     let which = if args.checkpoint == "last" { Which::Last } else { Which::Best };
-    let step = Run::open(folder).ok().and_then(|run| run.step_of(which));
+    let run = Run::open(folder).ok();
+    let step = run.as_ref().and_then(|run| run.step_of(which));
     let mut judged = Judged { checkpoint: args.checkpoint.clone(), step, baselines: Vec::new() };
     // Seen classes are recognised in a gallery, which is another question.
     if !args.no_baselines && seen.is_none() && scores.get("recall@1").is_some() {
-        judged.baselines = baselines(config, splits.named(split)?)?;
+        judged.baselines = baselines(config, side)?;
         // A model folder does not tell how its network began.
-        if Run::open(folder).is_ok() {
-            match first_network(&Config { device, ..config.clone() }, splits.named(split)?) {
+        if run.is_some() {
+            match first_network(&Config { device, ..config.clone() }, side) {
                 Ok(first) => judged.baselines.push(first),
                 Err(error) => scores.notes.push(format!("the network before training is left out: {error:#}")),
             }

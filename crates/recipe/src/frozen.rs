@@ -106,8 +106,7 @@ pub(crate) fn head_alone(config: &Config) -> Config {
     alone.optimizer.group.clear();
     alone.schedule.warm_up = alone.schedule.warm_up.min(config.model.head_steps / 10);
     alone.training.steps = config.model.head_steps;
-    alone.training.eval_every = 0;
-    (alone.training.probe_every, alone.training.average, alone.training.patience) = (0, 0., 0);
+    (alone.training.average, alone.training.patience) = (0., 0);
     (alone.training.grad_cache, alone.model.head_steps) = (0, 0);
     alone
 }

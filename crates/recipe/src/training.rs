@@ -269,7 +269,7 @@ impl Prepared {
         let mut features = material.compute_features(&draft.config, progress)?;
         if plan.facts.is_some() {
             let learned = material.splits.learned()?.len();
-            let twin = &mut |config: &Config| material.twin(config)?.trial(config, features.as_ref());
+            let twin = &mut |config: &Config| material.twin(config)?.unjudged(config, features.as_ref());
             plan::take_time(&mut draft, &mut plan, learned, twin)?;
         }
         if features.is_none() {
@@ -395,7 +395,7 @@ impl Material {
         let features = Features::compute(&alone, net, &self.splits, progress)?;
         let folder = tempfile::tempdir().map_err(|e| Error::file(&std::env::temp_dir(), e))?;
         let head = folder.path().join("head");
-        self.builder(&alone, Some(&features))?.checkpoint_every(0).build(&head)?.fit()?;
+        self.unjudged(&alone, Some(&features))?.checkpoint_every(0).build(&head)?.fit()?;
         let judged = features.recall_as_they_come(config)?.map_or(String::new(), |recall| {
             format!("; before it, recall@1 of the features as they come was {recall:.4} on the validation split")
         });
@@ -405,8 +405,8 @@ impl Material {
         )))
     }
 
-    /// The parts of a trial: nothing is judged.
-    fn trial(&self, config: &Config, features: Option<&Features>) -> Result<TrainerBuilder> {
+    /// The parts of training beside the run, a trial or the head alone: nothing is judged.
+    fn unjudged(&self, config: &Config, features: Option<&Features>) -> Result<TrainerBuilder> {
         let config =
             Config { training: TrainingConfig { probe_every: 0, ..config.training.clone() }, ..config.clone() };
         let mut fed = features.map_or_else(|| self.splits.clone(), |features| features.feed(&self.splits));

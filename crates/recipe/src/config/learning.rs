@@ -42,7 +42,7 @@ pub struct ModelSettings {
     pub frozen_norms: bool,
     /// Of a pretrained network: steps in which the head alone learns, on features of the backbone as it is, before everything
     /// trains; 0 for none.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub head_steps: u64,
     /// What does not train, by the beginning of its name, up to a dot: `backbone`, `backbone.block1`, ...
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -52,12 +52,8 @@ pub struct ModelSettings {
     pub backbone: Option<BackboneConfig>,
 }
 
-fn is_zero(number: &usize) -> bool {
-    *number == 0
-}
-
-fn is_none(number: &u64) -> bool {
-    *number == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 impl Default for ModelSettings {
@@ -223,10 +219,6 @@ impl Default for ScheduleConfig {
     }
 }
 
-fn is_nothing(number: &f64) -> bool {
-    *number == 0.
-}
-
 /// How long, and how often to look.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -245,10 +237,10 @@ pub struct TrainingConfig {
     pub grad_cache: usize,
     /// Exponential moving average of the weights: how much of it a step keeps, 0.99 or more; 0 for none. Average and weights are both
     /// judged by the validation split, and the better one is the best checkpoint.
-    #[serde(skip_serializing_if = "is_nothing")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub average: f64,
     /// Validations in a row without a better score after which the run ends; 0 for none.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub patience: u64,
     /// What may stay without a gradient, by the beginning of its name; anything else without one ends the run at its first step.
     #[serde(skip_serializing_if = "Vec::is_empty")]

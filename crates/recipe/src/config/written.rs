@@ -18,7 +18,6 @@ pub(super) fn ordered(overrides: &[String]) -> Vec<&String> {
     ordered.sort_by_key(|set| {
         let key = set.split('=').next().unwrap_or("").trim();
         let last = key.rsplit('.').next().unwrap_or("");
-        // A backbone may be one word, whose settings come behind it.
         let depth = key.split('.').count();
         (depth, Reverse(CHOICES.contains(&last)))
     });

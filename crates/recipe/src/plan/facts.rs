@@ -2,6 +2,7 @@
 
 use npair_data::{Dataset, Picture, mirror_symmetry};
 use npair_types::{ExampleId, Purpose, Streams};
+use rayon::prelude::*;
 use serde::Serialize;
 
 /// Most pictures that are decoded to see what kind they are of.
@@ -24,7 +25,7 @@ pub struct Facts {
     pub classes: usize,
     /// Examples of the smallest, the median and the largest class.
     pub per_class: [usize; 3],
-    /// None of vectors, or where no picture can be decoded.
+    /// None where no picture can be decoded.
     pub pictures: Option<PictureFacts>,
 }
 
@@ -73,8 +74,8 @@ pub enum PictureKind {
 }
 
 impl Facts {
-    /// Counts the examples, and decodes some where they are pictures. What cannot be decoded is passed over here.
-    pub fn of(data: &dyn Dataset, pictures: bool) -> Self {
+    /// Counts the examples of a set of pictures, and decodes some. What cannot be decoded is passed over here.
+    pub fn of(data: &dyn Dataset) -> Self {
         let index = data.class_index();
         let mut sizes: Vec<usize> = (0..index.len()).map(|place| index.examples(place).len()).collect();
         sizes.sort_unstable();
@@ -83,7 +84,7 @@ impl Facts {
             examples: data.len(),
             classes: sizes.len(),
             per_class: [at(0), at(1), at(2)],
-            pictures: if pictures { PictureFacts::of(data) } else { None },
+            pictures: PictureFacts::of(data),
         }
     }
 }
@@ -91,8 +92,9 @@ impl Facts {
 impl PictureFacts {
     fn of(data: &dyn Dataset) -> Option<Self> {
         let every = data.len().div_ceil(LOOKED_AT).max(1);
-        let seen: Vec<Look> = (0..data.len())
-            .step_by(every)
+        let some: Vec<usize> = (0..data.len()).step_by(every).collect();
+        let seen: Vec<Look> = some
+            .into_par_iter()
             .filter_map(|i| data.load(ExampleId(i)).ok())
             .map(|picture| Look::at(&picture))
             .collect();

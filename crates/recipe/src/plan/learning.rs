@@ -22,12 +22,13 @@ const CLIP: f64 = 5.;
 
 pub(super) fn choose(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Result<()> {
     batch(draft, facts, plan)?;
+    stages(draft, plan);
     optimizer(draft, plan);
     Ok(())
 }
 
-/// Several examples of a class where there are more than two, and a loss that takes them: the more of a class are seen at once, the
-/// fewer steps it takes. Who names the loss, or how batches are made, has them as they are.
+/// Several examples of a class where there are more than two, and a loss that takes them: two of four would leave most pairs of a
+/// class unseen in a step. Who names the loss, or how batches are made, has them as they are.
 fn batch(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Result<()> {
     let said = ["loss", "miner", "memory", "batch.per_class", "batch.mining", "batch.groups", "training.grad_cache"];
     let [_, median, _] = facts.per_class;
@@ -51,37 +52,42 @@ fn batch(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Result<()> {
     Ok(())
 }
 
+/// The stages of a network that has learned something already, unless it is frozen.
+fn stages(draft: &mut Draft, plan: &mut Plan) {
+    let open = |key: &str| !draft.given.has(key);
+    let model = &mut draft.config.model;
+    if model.pretrained.is_none() || model.frozen {
+        return;
+    }
+    if open("model.frozen_norms") {
+        model.frozen_norms = true;
+    }
+    if open("model.head_steps") {
+        model.head_steps = HEAD_STEPS;
+        let why = "the head learns first, on features of the network as it is";
+        plan.choose("model.head_steps", HEAD_STEPS.to_string(), why);
+    }
+}
+
 fn optimizer(draft: &mut Draft, plan: &mut Plan) {
-    let optimizer = &mut draft.config.optimizer;
     let open = |key: &str| !draft.given.has(key);
     if !open("optimizer.name") {
         return;
     }
-    let model = &mut draft.config.model;
-    let fine = model.pretrained.is_some() && !model.frozen;
+    let fine = draft.config.model.pretrained.is_some() && !draft.config.model.frozen;
+    let optimizer = &mut draft.config.optimizer;
     if open("optimizer.learning_rate") {
         optimizer.learning_rate = if fine { FINE_RATE } else { RATE };
     }
     if fine && open("optimizer.group") {
         optimizer.group = vec![GroupConfig { prefix: "head".to_owned(), lr_scale: HEAD, decay_scale: 1. }];
     }
-    if fine && open("model.frozen_norms") {
-        model.frozen_norms = true;
-    }
-    if fine && open("model.head_steps") {
-        model.head_steps = HEAD_STEPS;
-        plan.choose(
-            "model.head_steps",
-            HEAD_STEPS.to_string(),
-            "the head learns first, on features of the network as it is",
-        );
-    }
     if open("optimizer.clip_norm") {
         optimizer.clip_norm = CLIP;
     }
-    plan.choose(
-        "optimizer",
-        format!("adam, rate {}", optimizer.learning_rate),
-        format!("gradients longer than {} are cut", optimizer.clip_norm),
-    );
+    let why = match optimizer.clip_norm {
+        0. => "gradients are not cut".to_owned(),
+        longest => format!("gradients longer than {longest} are cut"),
+    };
+    plan.choose("optimizer", format!("adam, rate {}", optimizer.learning_rate), why);
 }

@@ -56,7 +56,7 @@ pub(crate) fn by_the_data(draft: &mut Draft) -> Result<Plan> {
     }
     let facts = match draft.config.data.source {
         DataSource::Vectors { .. } => return Ok(plan),
-        _ => Facts::of(open_source(&draft.config.data)?.as_ref(), true),
+        _ => Facts::of(open_source(&draft.config.data)?.as_ref()),
     };
     if draft.config.model.pretrained.is_some() {
         network::choose(draft, &mut plan)?;

@@ -33,7 +33,8 @@ pub(super) fn choose(draft: &mut Draft, seen: &PictureFacts, plan: &mut Plan) ->
     let images: PipelineConfig = whole
         .try_into()
         .map_err(|e: toml::de::Error| Error::Config { place: "[images]".to_owned(), why: e.message().to_owned() })?;
-    plan.choose("images", in_words(&images), why);
+    let but = if draft.images.is_empty() { "" } else { "; but for what was written" };
+    plan.choose("images", in_words(&images), format!("{why}{but}"));
     match draft.config.model.backbone {
         Some(backbone) if !draft.given.has("model.backbone.size") => {
             draft.config.model.backbone = Some(sized(backbone, images.size));

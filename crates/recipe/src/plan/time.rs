@@ -15,7 +15,7 @@ const STEPS: u64 = 24;
 const LONGEST: Duration = Duration::from_secs(20);
 /// Steps at the beginning of a trial whose time is not counted: memory is taken and files are read for the first time.
 const COLD: usize = 4;
-/// How often an example is seen at most: of few examples nothing new is learned after.
+/// How often an example is seen at most: a run on few examples need not take as long as one on many.
 const VIEWS: u64 = 400;
 /// The least number of steps.
 const LEAST: u64 = 100;
