@@ -98,3 +98,31 @@ fn a_part_for_training_alone_is_split_as_any_other() {
         assert!(split.lines().any(|line| line.starts_with(side)), "{side} {split}");
     }
 }
+
+/// The head learns on features of the backbone as it is, is judged, and only then everything trains.
+#[test]
+fn a_network_with_weights_learns_in_stages() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 24, 6);
+    let sets = ["training.steps=3", "model.width=4", "images.size=12"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    ok(&[&["train", "--data", "data", "--out", "first"][..], &sets].concat(), dir);
+    // Its name does not tell the network.
+    let said = fails(&["train", "--data", "data", "--out", "x", "--set", "model.pretrained=first"], dir, 2);
+    assert!(said.contains("model.backbone: the name of first does not tell"), "{said}");
+    let net = "model.backbone={architecture=\"conv-net\",channels=3,size=12,width=4,blocks=2}";
+    let sets = ["model.pretrained=first", net, "images.size=12", "model.head_steps=5", "training.steps=3"];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let said = ok(&[&["train", "--data", "data", "--out", "fine"][..], &sets].concat(), dir);
+    assert!(said.contains("the head alone learned for 5 steps"), "{said}");
+    assert!(said.contains("recall@1 of the features as they come was"), "{said}");
+    let made = settings(&dir.join("fine"));
+    assert_eq!(made["model"]["frozen_norms"].as_bool(), Some(true));
+    assert_eq!(made["optimizer"]["group"][0]["prefix"].as_str(), Some("head"));
+    let journal = std::fs::read_to_string(dir.join("fine/metrics.jsonl")).unwrap();
+    let first = journal.lines().find(|line| line.contains("\"kind\":\"evaluation\"")).unwrap();
+    assert!(first.contains("\"step\":0"), "{first}");
+    let judged: serde_json::Value = serde_json::from_str(&ok(&["eval", "fine", "--json"], dir)).unwrap();
+    assert_eq!(judged["baselines"][4]["name"], "pretrained features");
+}
