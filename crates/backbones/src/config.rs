@@ -146,6 +146,18 @@ pub enum BackboneConfig {
     /// [`Vit`], DINOv2's ViT-B/14.
     #[serde(rename = "dinov2-b14")]
     DinoV2B14(VitConfig),
+    /// [`Vit`], the image tower of CLIP's ViT-B/32.
+    #[serde(rename = "clip-b32")]
+    ClipB32(VitConfig),
+    /// [`Vit`], the image tower of CLIP's ViT-B/16.
+    #[serde(rename = "clip-b16")]
+    ClipB16(VitConfig),
+    /// [`Vit`], the image tower of CLIP's ViT-L/14.
+    #[serde(rename = "clip-l14")]
+    ClipL14(VitConfig),
+    /// [`Vit`], the image tower of SigLIP's ViT-B/16.
+    #[serde(rename = "siglip-b16")]
+    SigLipB16(VitConfig),
     /// [`ConvNext`], ConvNeXt-T.
     #[serde(rename = "convnext-t")]
     ConvNextT(ConvNextConfig),
@@ -174,7 +186,7 @@ pub enum BackboneConfig {
 
 impl BackboneConfig {
     /// Every architecture with its usual settings.
-    pub fn all() -> [Self; 19] {
+    pub fn all() -> [Self; 23] {
         [
             Self::ConvNet(Default::default()),
             Self::GoogLeNet(Default::default()),
@@ -187,6 +199,10 @@ impl BackboneConfig {
             Self::VitB16(Default::default()),
             Self::DinoV2S14(Default::default()),
             Self::DinoV2B14(Default::default()),
+            Self::ClipB32(Default::default()),
+            Self::ClipB16(Default::default()),
+            Self::ClipL14(Default::default()),
+            Self::SigLipB16(Default::default()),
             Self::ConvNextT(Default::default()),
             Self::EfficientNetLite0(Default::default()),
             Self::EfficientNetLite1(Default::default()),
@@ -212,6 +228,10 @@ impl BackboneConfig {
             Self::VitB16(_) => "vit-b16",
             Self::DinoV2S14(_) => "dinov2-s14",
             Self::DinoV2B14(_) => "dinov2-b14",
+            Self::ClipB32(_) => "clip-b32",
+            Self::ClipB16(_) => "clip-b16",
+            Self::ClipL14(_) => "clip-l14",
+            Self::SigLipB16(_) => "siglip-b16",
             Self::ConvNextT(_) => "convnext-t",
             Self::EfficientNetLite0(_) => "efficientnet-lite0",
             Self::EfficientNetLite1(_) => "efficientnet-lite1",
@@ -251,6 +271,10 @@ impl BackboneConfig {
             Self::VitB16(config) => Box::new(Vit::new(vb, VitKind::B16, config)?),
             Self::DinoV2S14(config) => Box::new(Vit::new(vb, VitKind::DinoV2S14, config)?),
             Self::DinoV2B14(config) => Box::new(Vit::new(vb, VitKind::DinoV2B14, config)?),
+            Self::ClipB32(config) => Box::new(Vit::new(vb, VitKind::ClipB32, config)?),
+            Self::ClipB16(config) => Box::new(Vit::new(vb, VitKind::ClipB16, config)?),
+            Self::ClipL14(config) => Box::new(Vit::new(vb, VitKind::ClipL14, config)?),
+            Self::SigLipB16(config) => Box::new(Vit::new(vb, VitKind::SigLipB16, config)?),
             Self::ConvNextT(config) => Box::new(ConvNext::new(vb, config)?),
             Self::EfficientNetLite0(config) => {
                 Box::new(EfficientNetLite::new(vb, EfficientNetLiteKind::Lite0, config)?)
@@ -293,9 +317,14 @@ impl BackboneConfig {
             Self::GoogLeNet(config) => (3, config.size),
             Self::GoogLeNetOriginal(config) => (3, config.size),
             Self::ResNet18(config) | Self::ResNet34(config) | Self::ResNet50(config) => (3, config.size),
-            Self::VitS16(config) | Self::VitB16(config) | Self::DinoV2S14(config) | Self::DinoV2B14(config) => {
-                (3, config.size)
-            }
+            Self::VitS16(config)
+            | Self::VitB16(config)
+            | Self::DinoV2S14(config)
+            | Self::DinoV2B14(config)
+            | Self::ClipB32(config)
+            | Self::ClipB16(config)
+            | Self::ClipL14(config)
+            | Self::SigLipB16(config) => (3, config.size),
             Self::ConvNextT(config) => (3, config.size),
             Self::EfficientNetLite0(config)
             | Self::EfficientNetLite1(config)

@@ -1,5 +1,5 @@
 //! Networks that map images to embeddings: the [`Backbone`] trait; the small [`ConvNet`] of few-shot learning, both
-//! [`GoogLeNet`]s, [`CasiaNet`], [`ResNet`], [`Vit`] (DINOv2's, too), [`ConvNext`], [`EfficientNetLite`] and [`MobileNetV3`]; and
+//! [`GoogLeNet`]s, [`CasiaNet`], [`ResNet`], [`Vit`] (DINOv2's, CLIP's and SigLIP's, too), [`ConvNext`], [`EfficientNetLite`] and [`MobileNetV3`]; and
 //! [`EmbeddingNet`], a backbone with a linear head, saved as a Hub-style folder of `config.json` and `model.safetensors`. Weights that others trained come
 //! from [`Weights`]: folders, safetensors, PyTorch's `.pth`, the Hub.
 //!
@@ -52,11 +52,12 @@ pub use pooling::Pooling;
 #[doc(hidden)]
 pub use pretrained::hostile;
 pub use pretrained::{
-    Hub, Interpolation, LoadReport, Preprocess, PretrainedPreprocess, Weights, load_config, pretrained_preprocess,
+    Hub, Interpolation, LoadReport, Preprocess, PretrainedPreprocess, Weights, load_config, pretrained_backbone,
+    pretrained_preprocess,
 };
 pub use res_net::{ResNet, ResNetConfig, ResNetDepth};
 pub use vector_net::{Architecture, VectorNet, VectorNetConfig, is_vector_net};
-pub use vit::{Vit, VitConfig, VitKind};
+pub use vit::{Vit, VitConfig, VitGelu, VitKind};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -54,7 +54,7 @@ fn sizes_out_of_range_are_refused_with_the_range() {
     let small = |size| BackboneConfig::ResNet18(ResNetConfig { size, ..Default::default() });
     assert_eq!(message(small(31)), "model setting size is 31, but 32 to 4096 pixels a side are possible");
     assert!(message(small(4097)).contains("4097"));
-    let vit = |size, position_size| BackboneConfig::VitS16(VitConfig { size, position_size, drop_path: 0. });
+    let vit = |size, position_size| BackboneConfig::VitS16(VitConfig { size, position_size, ..Default::default() });
     assert!(message(vit(100, None)).ends_with("16 to 4096 pixels a side in steps of 16 are possible"));
     assert!(message(vit(96, Some(100))).starts_with("model setting position_size is 100"));
     assert!(message(vit(0, None)).contains("is 0"));
@@ -141,7 +141,18 @@ fn shapes_do_not_depend_on_the_size() {
         (shapes, net.input().size)
     };
     // Of networks that differ in nothing but width and depth, the smallest.
-    let larger = ["resnet34", "resnet50", "vit-b16", "dinov2-b14", "efficientnet-lite4", "mobilenetv3-large"];
+    let larger = [
+        "resnet34",
+        "resnet50",
+        "vit-b16",
+        "dinov2-b14",
+        "clip-b32",
+        "clip-b16",
+        "clip-l14",
+        "siglip-b16",
+        "efficientnet-lite4",
+        "mobilenetv3-large",
+    ];
     for usual in BackboneConfig::all().into_iter().filter(|config| !larger.contains(&config.architecture())) {
         let (want, _) = shapes(usual);
         let size = match usual.architecture() {
@@ -206,7 +217,7 @@ fn threads_do_not_change_a_bit() {
     let networks = [
         BackboneConfig::GoogLeNetOriginal(GoogLeNetOriginalConfig { size: 48 }),
         BackboneConfig::ResNet18(ResNetConfig { size: 40, pooling: Pooling::Gem, ..Default::default() }),
-        BackboneConfig::DinoV2S14(VitConfig { size: 42, position_size: Some(70), drop_path: 0.2 }),
+        BackboneConfig::DinoV2S14(VitConfig { size: 42, position_size: Some(70), drop_path: 0.2, gelu: None }),
         BackboneConfig::ConvNextT(ConvNextConfig { size: 40, drop_path: 0.1 }),
         BackboneConfig::EfficientNetLite0(EfficientNetLiteConfig { size: 40, ..Default::default() }),
         BackboneConfig::EfficientNetLite1(EfficientNetLiteConfig {

@@ -113,7 +113,7 @@ fn mobile_nets() {
 
 #[test]
 fn vision_transformer() {
-    compare(BackboneConfig::VitS16(VitConfig { size: 48, position_size: Some(64), drop_path: 0.1 }), 2);
+    compare(BackboneConfig::VitS16(VitConfig { size: 48, position_size: Some(64), drop_path: 0.1, gelu: None }), 2);
 }
 
 #[test]

@@ -34,6 +34,20 @@ pub enum Command {
     Eval(Eval),
     /// Embed pictures with a trained run.
     Embed(Embed),
+    /// Make a folder that answers, of a trained run and pictures; or change one.
+    Index(Index),
+    /// Find what is near in an index.
+    Search(Search),
+    /// Whether two pictures show the same.
+    Verify(Verify),
+    /// Put pictures without classes into groups.
+    Cluster(Cluster),
+    /// One page about a run, or several beside each other.
+    Report(Report),
+    /// Take a trained network elsewhere: a Hub folder, PyTorch.
+    Export(Export),
+    /// Whether the difference of runs is more than chance.
+    Compare(Compare),
     /// Look at a data set.
     #[command(subcommand)]
     Data(Data),
@@ -159,6 +173,7 @@ pub struct Plan {
   npair eval runs/gpu --device cuda:1                    embedded on the second GPU
   npair eval runs/first --data photos/ --split all       other pictures, all of them
   npair eval --embeddings x.npy --labels y.npy           any model's embeddings
+  npair eval runs/first --far 0.0001                     the threshold for one wrong pair in 10,000
   npair eval runs/first --grid neighbours.png            a picture of queries and what they find
   npair eval runs/first --protocol lfw=faces/lfw         an official protocol on data of its own
 
@@ -194,6 +209,9 @@ pub struct Eval {
     /// cosine, dot or squared-euclidean.
     #[arg(long)]
     pub measure: Option<String>,
+    /// A false accept rate to give the threshold for, beside 0.1 %, 1 % and 10 %: 0.0001, or 0.01%.
+    #[arg(long, value_name = "RATE", requires = "run", value_parser = crate::verifier::far)]
+    pub far: Option<f64>,
     /// Write a picture of queries and their nearest neighbours.
     #[arg(long, alias = "sheet", value_name = "PNG", requires = "run")]
     pub grid: Option<PathBuf>,
@@ -237,6 +255,239 @@ pub struct Embed {
     /// Replace files that are there.
     #[arg(long)]
     pub force: bool,
+}
+
+/// Make a folder that answers by itself: model, vectors, paths, thresholds, thumbnails; or change one.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair index runs/first photos/ --out shop              a new index, of all pictures
+  npair index runs/first --split test --out shop         of a side of the run's own data
+  npair index shop --add new/                            more pictures; new classes are enrolled by their folders
+  npair index shop --add owl1.jpg --class owl            enrols one picture under a name
+  npair index shop --remove old.csv                      paths in a file, a line or the column `path` each
+  npair index shop --remove class=owl
+  npair index shop --approximate                         a graph for large sets; its recall is printed
+  npair index shop --export shop.parquet                 or .sql, for PostgreSQL with pgvector
+  npair index shop                                       what it is
+
+A change is written beside what is there and takes its place at once: whoever is interrupted leaves the old state or the new one.")]
+pub struct Index {
+    /// Folder of a run or a model, of which an index is made; or of an index.
+    #[arg(value_name = "RUN|INDEX")]
+    pub from: PathBuf,
+    /// Pictures of a new index, in class folders or not; the run's own data by default.
+    #[arg(value_name = "DATA")]
+    pub data: Option<String>,
+    /// Folder of the new index.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Of a new index: train, val, test, seen, new or all; all by default.
+    #[arg(long)]
+    pub split: Option<String>,
+    /// Of a new index: best or last.
+    #[arg(long, default_value = "best")]
+    pub checkpoint: String,
+    /// Of a new index: a false accept rate that it keeps a threshold for, beside 0.1 %, 1 % and 10 %.
+    #[arg(long, value_name = "RATE", requires = "out", value_parser = crate::verifier::far)]
+    pub far: Option<f64>,
+    /// Pictures to add; one whose path is there already replaces it.
+    #[arg(long, value_name = "DATA")]
+    pub add: Option<String>,
+    /// The class of all pictures that are added, whatever folders they lie in.
+    #[arg(long, value_name = "NAME", requires = "add")]
+    pub class: Option<String>,
+    /// What to take out: a file of paths, or class=NAME.
+    #[arg(long, value_name = "FILE")]
+    pub remove: Option<String>,
+    /// Write everything anew, so that what was removed takes no place any more.
+    #[arg(long)]
+    pub compact: bool,
+    /// Build a graph for approximate search, and print its recall against the exact one.
+    #[arg(long)]
+    pub approximate: bool,
+    /// Write all rows for other programs: .parquet, or .sql for pgvector.
+    #[arg(long, value_name = "FILE")]
+    pub export: Option<PathBuf>,
+    /// Keep no small pictures.
+    #[arg(long)]
+    pub no_thumbnails: bool,
+    /// Settings of the data: --set data.skip_bad=true
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub sets: Vec<String>,
+    /// Replace the exported file if it is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Find what is near in an index, and whether it is a match.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair search shop query.jpg -k 5
+  npair search shop queries/ --grid found.png
+  npair search shop query.jpg --class owl --far 0.01
+  npair search shop vectors.npy --json
+
+A match is a similarity at or above the threshold for the false accept rate, of a pair; of a query and n pictures of other classes, n
+times as many are wrong.")]
+pub struct Search {
+    /// Folder of an index.
+    #[arg(value_name = "INDEX")]
+    pub index: PathBuf,
+    /// A picture, a folder of pictures, `-` for a list of paths on standard input, or a file of vectors (.npy, .safetensors, .parquet).
+    #[arg(value_name = "QUERY")]
+    pub query: String,
+    /// How many are shown.
+    #[arg(short, long, default_value_t = 5, value_name = "K")]
+    pub k: usize,
+    /// The false accept rate of a match: 0.001, or 0.1%.
+    #[arg(long, value_name = "RATE", value_parser = crate::verifier::far)]
+    pub far: Option<f64>,
+    /// Only rows of this class.
+    #[arg(long)]
+    pub class: Option<String>,
+    /// Search by the graph that `npair index --approximate` built.
+    #[arg(long)]
+    pub approximate: bool,
+    /// Query expansion: ask again with the weighted mean of the query and so many of its nearest; 0 for none.
+    #[arg(long, default_value_t = 0, value_name = "ROWS")]
+    pub expand: usize,
+    /// Write a picture of queries and what was found.
+    #[arg(long, value_name = "PNG")]
+    pub grid: Option<PathBuf>,
+    /// Replace the picture if it is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Whether two pictures show the same, by an index's model and thresholds.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair verify shop a.jpg b.jpg
+  npair verify shop a.jpg b.jpg --far 0.01 --json")]
+pub struct Verify {
+    /// Folder of an index.
+    #[arg(value_name = "INDEX")]
+    pub index: PathBuf,
+    /// A picture.
+    #[arg(value_name = "A")]
+    pub first: String,
+    /// Another.
+    #[arg(value_name = "B")]
+    pub second: String,
+    /// The false accept rate: 0.001, or 0.1%.
+    #[arg(long, value_name = "RATE", value_parser = crate::verifier::far)]
+    pub far: Option<f64>,
+}
+
+/// Put pictures without classes into groups: folders of links, a table, and a picture of the largest.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair cluster shop --data unlabelled/ --out groups
+  npair cluster shop --out groups                      the index's own pictures
+  npair cluster shop --data unlabelled/ --out groups --k 20
+  npair cluster shop --data unlabelled/ --out groups --threshold 0.7
+
+Without --k two groups are joined while their mean similarity is at least the index's threshold. Where the pictures lie in class folders
+the groups are held against these.")]
+pub struct Cluster {
+    /// Folder of an index.
+    #[arg(value_name = "INDEX")]
+    pub index: PathBuf,
+    /// Pictures to group; those of the index by default.
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
+    /// Folder of the groups.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// So many groups, by k-means.
+    #[arg(long, value_name = "K", conflicts_with_all = ["far", "threshold"])]
+    pub k: Option<usize>,
+    /// The threshold for this false accept rate: 0.001, or 0.1%.
+    #[arg(long, value_name = "RATE", conflicts_with = "threshold", value_parser = crate::verifier::far)]
+    pub far: Option<f64>,
+    /// A threshold of your own.
+    #[arg(long, value_name = "SIMILARITY", allow_negative_numbers = true)]
+    pub threshold: Option<f64>,
+    /// Seed of k-means.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+}
+
+/// One page about a run, or several beside each other: curves, scores, neighbours, what is confused, a map.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair report runs/first                                runs/first/report.html
+  npair report runs/first runs/second --out both.html    two runs on the same examples, compared
+  npair report runs/first --split val --force
+
+The page is one file that asks nobody for anything: it can be sent, opened offline and printed.")]
+pub struct Report {
+    /// Folders of runs.
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The page; report.html in the folder of the first run by default.
+    #[arg(long, value_name = "HTML")]
+    pub out: Option<PathBuf>,
+    /// val or test (unseen classes); test where there is one.
+    #[arg(long)]
+    pub split: Option<String>,
+    /// best or last.
+    #[arg(long, default_value = "best")]
+    pub checkpoint: String,
+    /// Replace the page if it is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Take a trained network elsewhere, with the numbers that prove that it computes the same there.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair export runs/first --to hub --out first-embedder     config, weights, card, thresholds, a loader for PyTorch
+  npair export runs/first --to torch --out first-torch      weights by timm's or torchvision's names, and the loader
+  python first-torch/load.py                                proves that PyTorch computes the same
+
+`npair index`, `embed` and `eval` take a Hub folder wherever they take a run.")]
+pub struct Export {
+    /// Folder of a run or a model.
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// As what.
+    #[arg(long, value_enum)]
+    pub to: Form,
+    /// The new folder; export-hub or export-torch in that of the run by default.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// best or last.
+    #[arg(long, default_value = "best")]
+    pub checkpoint: String,
+}
+
+/// As what a network is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// A folder as the Hugging Face Hub has them.
+    Hub,
+    /// Weights and a loader for PyTorch.
+    Torch,
+}
+
+/// Whether the difference of runs is more than chance: the paired bootstrap over classes, corrected for the number of comparisons.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair compare runs/first runs/second
+  npair compare runs/a runs/b runs/c --split val --json
+
+The runs have to be judged on the same examples: train them on the same data with the same seed.")]
+pub struct Compare {
+    /// Folders of runs, two or more.
+    #[arg(value_name = "RUN", required = true, num_args = 2..)]
+    pub runs: Vec<PathBuf>,
+    /// val or test (unseen classes); test where there is one.
+    #[arg(long)]
+    pub split: Option<String>,
+    /// best or last.
+    #[arg(long, default_value = "best")]
+    pub checkpoint: String,
 }
 
 #[derive(Debug, Subcommand)]

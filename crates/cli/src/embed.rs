@@ -1,9 +1,8 @@
 use crate::args::Embed;
-use crate::{progress, source};
+use crate::{embedded, source};
 use anyhow::Result;
-use npair_evaluate::{TestTimeAugmentation, Vectors, check_free, embed};
+use npair_evaluate::{Vectors, check_free};
 use npair_recipe::Device;
-use npair_types::Streams;
 
 pub fn run(args: &Embed, device: Device, json: bool) -> Result<()> {
     let files = Vectors::files(&args.out).map_err(|error| source::usage("--out", error.to_string()))?;
@@ -13,10 +12,7 @@ pub fn run(args: &Embed, device: Device, json: bool) -> Result<()> {
     let loaded = open(&args.run, &args.checkpoint, args.data.as_deref(), &args.sets, device)?;
     loaded.splits.notes.iter().for_each(|note| warn!("note: {note}"));
     let side = loaded.splits.named(args.split.as_deref().unwrap_or("all"))?;
-    let how = TestTimeAugmentation::of(loaded.config.tta, Streams::new(loaded.config.seed))?;
-    let bar = progress::bar(side.len() as u64, "embed");
-    let vectors = embed(loaded.model.as_ref(), side.as_ref(), how, &mut |n| bar.set_position(n as u64))?;
-    bar.finish_and_clear();
+    let vectors = embedded::as_asked(&loaded.config, loaded.model.as_ref(), side.as_ref())?;
     let written = vectors.write(&args.out)?;
     let rows = vectors.values.len() / vectors.width;
     if json {

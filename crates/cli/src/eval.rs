@@ -1,13 +1,14 @@
 use crate::args::Eval;
-use crate::table::{self, Judged};
-use crate::{progress, source};
+use crate::table::{self, Judged, Verified};
+use crate::verifier::{self, Asked};
+use crate::{embedded, progress, source};
 use anyhow::Result;
-use npair_backbones::EmbeddingModel;
 use npair_evaluate::protocol::Protocol;
 use npair_evaluate::{
-    Baseline, Inputs, Scores, TestTimeAugmentation, Vectors, check_free, embed, judge, judge_known, neighbor_grid,
-    read_embeddings, write_file,
+    Baseline, Inputs, Scores, Splits, Vectors, check_free, judge, judge_known, neighbor_grid, read_embeddings,
+    write_file,
 };
+use npair_recipe::report::JudgedRun;
 use npair_recipe::{Config, Device, Run, Which};
 use npair_types::Streams;
 use std::path::Path;
@@ -23,7 +24,7 @@ pub fn run(args: &Eval, device: Option<Device>, json: bool) -> Result<()> {
         (Some(folder), _) => match &args.protocol {
             Some(protocol) => by_protocol(protocol, folder, args, &sets, device)?,
             None => {
-                let (scores, of) = of_run(folder, args, &sets, device)?;
+                let (scores, of) = of_args(folder, args, &sets, device)?;
                 judged = Some(of);
                 scores
             }
@@ -39,8 +40,9 @@ pub fn run(args: &Eval, device: Option<Device>, json: bool) -> Result<()> {
     };
     match (json, judged) {
         (true, None) => say!("{}", serde_json::to_string(&scores)?),
-        (true, Some(Judged { checkpoint, step, baselines })) => {
+        (true, Some(Judged { checkpoint, step, baselines, verified })) => {
             let mut whole = serde_json::to_value(&scores)?;
+            whole["verification"] = serde_json::to_value(verified)?;
             whole["checkpoint"] = serde_json::json!({ "name": checkpoint, "step": step });
             whole["baselines"] = serde_json::to_value(baselines)?;
             say!("{whole}");
@@ -85,60 +87,119 @@ fn expect_sensible(args: &Eval, device: Option<Device>) -> Result<()> {
     source::only(&args.sets, &known)
 }
 
-/// The embeddings of inputs, as the settings ask for.
-fn embedded(config: &Config, model: &dyn EmbeddingModel, inputs: &dyn Inputs) -> npair_evaluate::Result<Vectors> {
-    let how = TestTimeAugmentation::of(config.tta, Streams::new(config.seed))?;
-    let bar = progress::bar(inputs.len() as u64, "embed");
-    let vectors = embed(model, inputs, how, &mut |n| bar.set_position(n as u64));
-    bar.finish_and_clear();
-    vectors
-}
-
-fn of_run(folder: &Path, args: &Eval, sets: &[String], device: Device) -> Result<(Scores, Judged)> {
-    let loaded = source::load(folder, &args.checkpoint, args.data.as_deref(), sets, device)?;
-    let source::Loaded { config, model, splits } = &loaded;
-    let split = args.split.as_deref().unwrap_or(splits.usual());
-    let side = splits.named(split)?;
-    let rows = embedded(config, model.as_ref(), side.as_ref())?;
-    let (n, streams) = (config.batch.classes, Streams::new(config.seed));
+/// What the command line asks for, of a run.
+fn of_args(folder: &Path, args: &Eval, sets: &[String], device: Device) -> Result<(Scores, Judged)> {
+    let (data, split) = (args.data.as_deref(), args.split.as_deref());
+    let baselines = !args.no_baselines;
+    let part = Part { folder, checkpoint: &args.checkpoint, data, split, far: args.far, baselines, device };
+    let found = of_run(part, sets)?;
     if let Some(path) = &args.grid {
         let pictures =
-            side.pictures().ok_or_else(|| source::usage("--grid", "there are no pictures to show".to_owned()))?;
-        write_file(path, &neighbor_grid(pictures, &rows, config.evaluation.measure, 10, 10)?)?;
+            found.side.pictures().ok_or_else(|| source::usage("--grid", "there are no pictures to show".to_owned()))?;
+        let grid = neighbor_grid(pictures, &found.rows, found.config.evaluation.measure, 10, 10)?;
+        write_file(path, &grid)?;
     }
+    Ok((found.scores, found.judged))
+}
+
+/// What of a run is judged.
+#[derive(Debug, Clone, Copy)]
+struct Part<'a> {
+    folder: &'a Path,
+    checkpoint: &'a str,
+    data: Option<&'a str>,
+    split: Option<&'a str>,
+    far: Option<f64>,
+    baselines: bool,
+    device: Device,
+}
+
+/// A run's embeddings of a side of some data, and what was found.
+struct OfRun {
+    config: Config,
+    side: Arc<dyn Inputs>,
+    rows: Vectors,
+    scores: Scores,
+    judged: Judged,
+}
+
+/// A run judged on a side of its own data, with all that a page shows.
+pub fn judged_run(folder: &Path, checkpoint: &str, split: Option<&str>, device: Device) -> Result<JudgedRun> {
+    let part = Part { folder, checkpoint, data: None, split, far: None, baselines: true, device };
+    let OfRun { config, side, rows, scores, judged } = of_run(part, &[])?;
+    let name = folder.display().to_string().trim_end_matches(['/', '\\']).to_owned();
+    let Judged { checkpoint, step, baselines, verified } = judged;
+    let (folder, verifier) = (folder.to_owned(), verified.map(|verified| verified.learned));
+    Ok(JudgedRun { name, folder, config, side, rows, checkpoint: (checkpoint, step), scores, baselines, verifier })
+}
+
+fn of_run(part: Part<'_>, sets: &[String]) -> Result<OfRun> {
+    let source::Loaded { config, model, splits } =
+        source::load(part.folder, part.checkpoint, part.data, sets, part.device)?;
+    let split = part.split.unwrap_or(splits.usual());
+    let side = splits.named(split)?.clone();
+    let rows = embedded::as_asked(&config, model.as_ref(), side.as_ref())?;
+    let (n, streams) = (config.batch.classes, Streams::new(config.seed));
     let seen = splits.gallery.as_ref().filter(|_| matches!(split, "seen" | "known"));
     let scores = if let Some(gallery) = seen {
-        let gallery = embedded(config, model.as_ref(), gallery.as_ref())?.labeled()?;
+        let gallery = embedded::as_asked(&config, model.as_ref(), gallery.as_ref())?.labeled()?;
         judge_known(side.name(), &gallery, &rows.labeled()?, &config.evaluation, n, streams)
     } else {
         progress::told(|tell| judge(side.name(), &rows.labeled()?, &config.evaluation, n, streams, tell))
     };
     let mut scores = scores?;
     scores.notes.extend(splits.notes.iter().cloned());
-    if split == "all" && splits.train.is_some() {
-        scores.notes.push("among these are the examples that the run was trained on".to_owned());
-    }
-    if split == "test" && splits.search.is_some() {
-        let why =
-            "this data has queries apart from a gallery, which these scores mix: judge with --protocol query-gallery";
-        scores.notes.push(why.to_owned());
-    }
-    let which = if args.checkpoint == "last" { Which::Last } else { Which::Best };
-    let run = Run::open(folder).ok();
+    scores.notes.extend(notes_of(split, &splits));
+    let which = if part.checkpoint == "last" { Which::Last } else { Which::Best };
+    let run = Run::open(part.folder).ok();
     let step = run.as_ref().and_then(|run| run.step_of(which));
-    let mut judged = Judged { checkpoint: args.checkpoint.clone(), step, baselines: Vec::new() };
+    let mut judged = Judged { checkpoint: part.checkpoint.to_owned(), step, baselines: Vec::new(), verified: None };
     // Seen classes are recognised in a gallery, which is another question.
-    if !args.no_baselines && seen.is_none() && scores.get("recall@1").is_some() {
-        judged.baselines = baselines(config, side)?;
+    if part.baselines && seen.is_none() && scores.get("recall@1").is_some() {
+        judged.baselines = baselines(&config, &side)?;
         // A model folder does not tell how its network began.
         if run.is_some() {
-            match first_network(&Config { device, ..config.clone() }, side) {
+            match first_network(&Config { device: part.device, ..config.clone() }, &side) {
                 Ok(first) => judged.baselines.push(first),
                 Err(error) => scores.notes.push(format!("the network before training is left out: {error:#}")),
             }
         }
     }
-    Ok((scores, judged))
+    if seen.is_none() && scores.get("EER").is_some() {
+        let asked = Asked { folder: part.folder, checkpoint: part.checkpoint, far: part.far, device: part.device };
+        judged.verified = verified(asked, &config, &rows, split)?;
+        match &judged.verified {
+            Some(_) => {}
+            None if part.far.is_some() => return Err(no_thresholds("--far")),
+            None => scores.notes.push("no thresholds: the run has no validation split to learn them from".to_owned()),
+        }
+    }
+    Ok(OfRun { config, side, rows, scores, judged })
+}
+
+/// What has to be said of scores of a split.
+fn notes_of(split: &str, splits: &Splits) -> Option<String> {
+    if split == "all" && splits.train.is_some() {
+        return Some("among these are the examples that the run was trained on".to_owned());
+    }
+    (split == "test" && splits.search.is_some()).then(|| {
+        "this data has queries apart from a gallery, which these scores mix: judge with --protocol query-gallery"
+            .to_owned()
+    })
+}
+
+/// An error where thresholds are asked for and there is nothing to learn them from.
+fn no_thresholds(option: &'static str) -> anyhow::Error {
+    let why = "thresholds are learned from pairs of the validation split, and the run has none with two classes: \
+               train with data.split.val above 0";
+    source::usage(option, why.to_owned())
+}
+
+/// What the run's thresholds do on these rows.
+fn verified(asked: Asked<'_>, config: &Config, rows: &Vectors, split: &str) -> Result<Option<Verified>> {
+    let Some(learned) = asked.find(config)? else { return Ok(None) };
+    let rates = verifier::rates_on(&learned.verifier, rows, &config.evaluation, Streams::new(config.seed))?;
+    Ok(Some(Verified { learned, rates, on_itself: split == "val" }))
 }
 
 /// What the scores of a split are held against.
@@ -171,7 +232,7 @@ fn by_protocol(protocol: &str, folder: &Path, args: &Eval, sets: &[String], devi
     if protocol.judges_a_split() {
         let source::Loaded { config, model, splits } =
             &source::load(folder, &args.checkpoint, args.data.as_deref(), sets, device)?;
-        let embed = &mut |inputs: &dyn Inputs| embedded(config, model.as_ref(), inputs);
+        let embed = &mut |inputs: &dyn Inputs| embedded::as_asked(config, model.as_ref(), inputs);
         return Ok(protocol.judge_split(
             splits,
             args.split.as_deref().unwrap_or("test"),
@@ -184,6 +245,6 @@ fn by_protocol(protocol: &str, folder: &Path, args: &Eval, sets: &[String], devi
     let Some(pipeline) = pipeline else {
         return Err(source::usage("--protocol", "is one of pictures, but the model takes vectors".to_owned()));
     };
-    let embed = &mut |inputs: &dyn Inputs| embedded(config, model.as_ref(), inputs);
+    let embed = &mut |inputs: &dyn Inputs| embedded::as_asked(config, model.as_ref(), inputs);
     Ok(protocol.judge(pipeline, embed, &config.evaluation, Streams::new(config.seed))?)
 }

@@ -62,5 +62,18 @@ fn kind_of(error: &anyhow::Error) -> Kind {
     if let Some(train) = error.downcast_ref::<npair_train::Error>() {
         return Error::kind_of_train(train);
     }
+    if let Some(index) = error.downcast_ref::<npair_index::Error>() {
+        return of_index(index);
+    }
     error.downcast_ref::<Error>().map_or(Kind::Runtime, Error::kind)
+}
+
+/// Whose affair an error of an index is.
+fn of_index(error: &npair_index::Error) -> Kind {
+    use npair_index::Error;
+    match error {
+        Error::Setting { .. } | Error::Exists { .. } => Kind::Usage,
+        Error::File { .. } | Error::Missing { .. } | Error::Types(_) => Kind::Data,
+        Error::Write { .. } | Error::Locked { .. } | Error::Metric(_) | Error::Matrix(_) => Kind::Runtime,
+    }
 }

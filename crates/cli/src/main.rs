@@ -6,17 +6,26 @@ mod out;
 
 mod args;
 mod bench;
+mod cluster;
+mod compare;
 mod data;
 mod device;
 mod embed;
+mod embedded;
 mod eval;
+mod export;
 mod fail;
 mod gpu_check;
+mod index;
 mod plan;
 mod progress;
+mod report;
+mod search;
 mod source;
 mod table;
 mod train;
+mod verifier;
+mod verify;
 
 use args::{Command, Npair};
 use clap::Parser;
@@ -28,7 +37,15 @@ const MOST_THREADS: usize = 1024;
 fn main() -> ExitCode {
     npair_train::keep_freed_memory();
     let args = Npair::parse();
-    let prints = matches!(args.command, Command::Eval(_) | Command::Data(_) | Command::Plan(_));
+    let prints = matches!(
+        args.command,
+        Command::Eval(_)
+            | Command::Data(_)
+            | Command::Plan(_)
+            | Command::Search(_)
+            | Command::Verify(_)
+            | Command::Compare(_)
+    );
     match run(&args).and_then(|()| if prints { out::expect_printed() } else { Ok(()) }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail::report(&error),
@@ -48,6 +65,13 @@ fn run(args: &Npair) -> anyhow::Result<()> {
         Command::Plan(plan) => plan::run(plan, args.device, args.json),
         Command::Eval(eval) => eval::run(eval, args.device, args.json),
         Command::Embed(embed) => embed::run(embed, args.device.unwrap_or_default(), args.json),
+        Command::Index(index) => index::run(index, args.device.unwrap_or_default(), args.json),
+        Command::Search(search) => search::run(search, args.device.unwrap_or_default(), args.json),
+        Command::Verify(verify) => verify::run(verify, args.device.unwrap_or_default(), args.json),
+        Command::Cluster(cluster) => cluster::run(cluster, args.device.unwrap_or_default(), args.json),
+        Command::Export(export) => export::run(export, args.device.unwrap_or_default(), args.json),
+        Command::Compare(compare) => compare::run(compare, args.device.unwrap_or_default(), args.json),
+        Command::Report(report) => report::run(report, args.device.unwrap_or_default(), args.json),
         Command::GpuCheck(_) => gpu_check::run(args.device.unwrap_or_default(), args.json),
         Command::Bench(bench) => bench::run(bench, args.device.unwrap_or_default(), args.json),
         Command::Data(_) if args.device.is_some() => {

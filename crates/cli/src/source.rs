@@ -148,11 +148,7 @@ fn other_data(config: &mut Config, takes_vectors: bool, data: Option<&str>) -> R
 
 /// Opens a run or a bare model folder; the model computes on the device.
 pub fn load_model(folder: &Path, checkpoint: &str, sets: &[String], device: Device) -> Result<Model> {
-    let which = match checkpoint {
-        "best" => Which::Best,
-        "last" => Which::Last,
-        other => return Err(usage("--checkpoint", format!("`{other}` is neither best nor last"))),
-    };
+    let which = which(checkpoint)?;
     let (mut config, folder): (Config, PathBuf) = if is_model(folder) {
         (Config::default(), folder.to_owned())
     } else {
@@ -164,6 +160,23 @@ pub fn load_model(folder: &Path, checkpoint: &str, sets: &[String], device: Devi
     }
     let Predictor { model, pipeline } = Predictor::open(&device.open()?, &folder)?;
     Ok(Model { config, model, pipeline })
+}
+
+/// The folder of a network: of a run's checkpoint, or itself.
+pub fn model_folder(from: &Path, checkpoint: &str) -> Result<PathBuf> {
+    match is_model(from) {
+        true => Ok(from.to_owned()),
+        false => Ok(Run::open(from)?.checkpoint(which(checkpoint)?)?),
+    }
+}
+
+/// The checkpoint of a name.
+fn which(checkpoint: &str) -> Result<Which> {
+    match checkpoint {
+        "best" => Ok(Which::Best),
+        "last" => Ok(Which::Last),
+        other => Err(usage("--checkpoint", format!("`{other}` is neither best nor last"))),
+    }
 }
 
 /// Whether a folder is a model's and no run's.

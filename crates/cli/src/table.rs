@@ -1,4 +1,8 @@
+use crate::verifier::percent;
 use npair_evaluate::{Baseline, Score, Scores};
+use npair_metrics::Rates;
+use npair_recipe::LearnedVerifier;
+use serde::Serialize;
 
 /// What a run's scores are of, and what they are held against.
 pub struct Judged {
@@ -8,6 +12,19 @@ pub struct Judged {
     pub step: Option<u64>,
     /// Guessing, pixels, the network before training.
     pub baselines: Vec<Baseline>,
+    /// What its thresholds do.
+    pub verified: Option<Verified>,
+}
+
+/// Thresholds, and what they do on the pairs that are judged.
+#[derive(Debug, Serialize)]
+pub struct Verified {
+    /// The thresholds.
+    pub learned: LearnedVerifier,
+    /// What each does.
+    pub rates: Vec<Rates>,
+    /// Whether the pairs are those that they were learned from.
+    pub on_itself: bool,
 }
 
 /// Scores as a table: name, value, and a 95 % interval: by the bootstrap over classes, or of two standard errors.
@@ -32,7 +49,33 @@ pub fn print_judged(scores: &Scores, judged: &Judged) {
         say!("");
         rows(&rest);
     }
+    judged.verified.iter().for_each(thresholds);
     notes(scores);
+}
+
+/// Same or not, by thresholds.
+fn thresholds(verified: &Verified) {
+    let LearnedVerifier { set, examples, classes, verifier, .. } = &verified.learned;
+    say!("");
+    say!(
+        "  same or not, from the similarity that {examples} examples of {classes} classes ({set}) give for a false accept rate:"
+    );
+    say!("    {:>9}  {:>9} {:<19}  {:>9} {:>9} {:>9}", "wanted", "from", "95 %", "FAR here", "FRR here", "accuracy");
+    for (threshold, rates) in verifier.thresholds.iter().zip(&verified.rates) {
+        let interval = format!("[{:.4}, {:.4}]", threshold.interval.low, threshold.interval.high);
+        say!(
+            "    {:>9}  {:>9.4} {interval:<19}  {:>9} {:>9} {:>9.4}",
+            percent(threshold.far),
+            threshold.threshold,
+            percent(rates.far),
+            percent(rates.frr),
+            rates.accuracy
+        );
+        threshold.warning.iter().for_each(|warning| say!("    note: {warning}"));
+    }
+    if verified.on_itself {
+        say!("    note: these are the pairs that the thresholds were learned from");
+    }
 }
 
 fn heading(scores: &Scores) {

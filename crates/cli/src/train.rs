@@ -1,9 +1,11 @@
 use crate::args::Train;
 use crate::fail::Stopped;
+use crate::verifier::{Asked, percent};
 use crate::{plan, progress, source};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use npair_evaluate::Scores;
+use npair_metrics::Verifier;
 use npair_recipe::{Config, Device, Kind, Run, Training, Which};
 use npair_train::{Callback, Moment, StepReport};
 use std::path::Path;
@@ -70,6 +72,23 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
             outcome.data_seconds,
             outcome.mining_seconds
         );
+    }
+    // Learned now, while the data is there.
+    let asked = Asked { folder, checkpoint: "best", far: None, device: device.unwrap_or_default() };
+    let learned = asked.find(training.config())?;
+    if !json {
+        if let Some((learned, usual)) =
+            learned.as_ref().and_then(|l| Some((l, l.verifier.threshold(Verifier::USUAL).ok()?)))
+        {
+            say!(
+                "same or not: from {} {:.4} on, for a false accept rate of {} ({} examples of {} unseen classes)",
+                learned.verifier.measure,
+                usual.threshold,
+                percent(usual.far),
+                learned.examples,
+                learned.classes
+            );
+        }
         say!("judge it with: npair eval {}", folder.display());
     }
     Ok(())

@@ -108,9 +108,13 @@ fn a_network_with_weights_learns_in_stages() {
     let sets = ["training.steps=3", "model.width=4", "images.size=12"];
     let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
     ok(&[&["train", "--data", "data", "--out", "first"][..], &sets].concat(), dir);
-    // Its name does not tell the network.
-    let said = fails(&["train", "--data", "data", "--out", "x", "--set", "model.pretrained=first"], dir, 2);
-    assert!(said.contains("model.backbone: the name of first does not tell"), "{said}");
+    // Neither a name nor a config.json tells the network.
+    std::fs::copy(dir.join("first/checkpoints/best/model.safetensors"), dir.join("w.safetensors")).unwrap();
+    let said = fails(&["train", "--data", "data", "--out", "x", "--set", "model.pretrained=w.safetensors"], dir, 2);
+    assert!(said.contains("neither a config.json beside w.safetensors nor its name tells which network"), "{said}");
+    // A run's own settings do.
+    let told = ok(&["plan", "--data", "data", "--set", "model.pretrained=first", "--set", "training.steps=3"], dir);
+    assert!(told.contains("model.backbone") && told.contains("that of first"), "{told}");
     let net = "model.backbone={architecture=\"conv-net\",channels=3,size=12,width=4,blocks=2}";
     let sets = ["model.pretrained=first", net, "images.size=12", "model.head_steps=5", "training.steps=3"];
     let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();

@@ -35,6 +35,7 @@ mod regular;
 mod rotated;
 mod split;
 mod subset;
+mod thumbnail;
 mod transform;
 mod turn;
 mod twins;

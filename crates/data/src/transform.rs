@@ -17,6 +17,7 @@ mod warp;
 pub use augment::{AugmentConfig, Fill, RandAugment};
 pub use config::{Channels, Filter, PipelineConfig, Resize};
 pub use pipeline::Pipeline;
+pub(crate) use prepare::scaled;
 
 #[cfg(test)]
 mod tests;

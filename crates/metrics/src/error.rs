@@ -39,6 +39,14 @@ pub enum Error {
         /// Its value.
         got: f64,
     },
+    /// No threshold was learned for so low a false accept rate.
+    #[error("no threshold for a false accept rate of {far}, only for {known}: learn one, or allow a higher rate")]
+    NoThreshold {
+        /// The rate.
+        far: f64,
+        /// Those that were learned.
+        known: String,
+    },
     /// A score is NaN or infinite.
     #[error("score {at} is not finite")]
     NotFinite {

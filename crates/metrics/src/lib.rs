@@ -8,10 +8,11 @@
 //! | k-means | [`KMeans`] | Song et al. 2016 |
 //! | NMI, AMI, ARI, pairwise F1, purity | [`Clustering`] | Song et al. 2016 |
 //! | ROC, AUC, EER, TAR@FAR, best accuracy | [`Roc`] | |
+//! | threshold for a false accept rate, probability of a match | [`Verifier`], [`VerificationPairs`], [`Calibration`] | Platt 1999; Zadrozny and Elkan 2002 |
 //! | accuracy over folds | [`folds`] | Labeled Faces in the Wild, 2007 |
 //! | rank-K, DIR@FAR | [`identification`] | Best-Rowden et al. 2014 |
 //! | alignment, uniformity, spectrum | [`diagnostics`] | Wang and Isola 2020 |
-//! | intervals | [`bootstrap`] | |
+//! | intervals, differences | [`bootstrap`], [`paired_difference`], [`holm`] | Efron and Tibshirani 1993; Holm 1979 |
 //!
 //! Ranks and distances are those of sums in f64; the matrix is streamed, for f32 embeddings in f32 wherever that decides the same:
 //! memory does not grow with queries times gallery. Queries without a
@@ -29,9 +30,11 @@ mod identification;
 mod k_means;
 mod knn;
 mod mean;
+mod paired;
 mod retrieval;
 mod roc;
 mod search;
+mod verification;
 mod vrf;
 
 pub use bootstrap::{Interval, bootstrap};
@@ -45,9 +48,11 @@ pub use identification::{Identification, OpenSet, identification};
 pub use k_means::{Clusters, KMeans, Round, Start};
 pub use knn::knn_accuracy;
 pub use mean::Mean;
+pub use paired::{PairedDifference, holm, paired_difference};
 pub use retrieval::{QueryScores, Retrieval, query_scores, retrieval, retrieval_by_class};
 pub use roc::Roc;
 pub use search::Search;
+pub use verification::{Calibration, Decision, Rates, Threshold, VerificationPairs, Verifier};
 pub use vrf::{PairScores, vrf};
 
 #[cfg(doctest)]

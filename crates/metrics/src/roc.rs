@@ -176,7 +176,7 @@ fn other_class(index: &ClassIndex, set: &Embeddings, i: usize, rng: &mut ChaCha8
 }
 
 /// Scores that differ by no more than `least` from the next one below become that one: the lowest of all that hang together.
-fn tie(scores: &mut [f64], least: f64) {
+pub(crate) fn tie(scores: &mut [f64], least: f64) {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_unstable_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     let mut before = f64::NEG_INFINITY;
@@ -190,7 +190,7 @@ fn tie(scores: &mut [f64], least: f64) {
     }
 }
 
-fn drawn(set: &Embeddings, most: usize, rng: &mut ChaCha8Rng) -> Result<Vec<(usize, usize)>> {
+pub(crate) fn drawn(set: &Embeddings, most: usize, rng: &mut ChaCha8Rng) -> Result<Vec<(usize, usize)>> {
     let index = ClassIndex::from_labels(set.labels());
     let with_pair = index.with_at_least(2);
     if with_pair.is_empty() || index.len() < 2 {

@@ -27,10 +27,10 @@ pub use backend::{Backend, Composed, Cpu};
 pub use error::{Error, Result};
 pub use layer::{Layer, Sequential};
 pub use layers::{
-    Activation, AdaptiveAvgPool2d, Attention, AvgPool2d, BatchNorm2d, BatchNormConfig, ClassToken, Conv2d,
-    Conv2dConfig, ConvBlock, ConvUnit, DropPath, Dropout, FirstToken, Flatten, Gelu, GemPool, GlobalAvgPool, LayerNorm,
-    LayerScale, Linear, LocalResponseNorm, MaxPool2d, PatchEmbed, PoolConfig, Relu, Softmax, ToChannelsFirst,
-    ToChannelsLast, concat, gate, sum,
+    Activation, AdaptiveAvgPool2d, Attention, AttentionPool, AvgPool2d, BatchNorm2d, BatchNormConfig, ClassToken,
+    Conv2d, Conv2dConfig, ConvBlock, ConvUnit, DropPath, Dropout, FirstToken, Flatten, Gelu, GemPool, GlobalAvgPool,
+    LayerNorm, LayerScale, Linear, LocalResponseNorm, MaxPool2d, PatchEmbed, PoolConfig, PositionEmbedding, Relu,
+    Softmax, ToChannelsFirst, ToChannelsLast, concat, gate, sum,
 };
 pub use memory::keep_freed_memory;
 pub use mode::Mode;

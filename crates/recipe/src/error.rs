@@ -65,6 +65,9 @@ pub enum Error {
     /// From the loss.
     #[error(transparent)]
     Loss(#[from] npair_losses::Error),
+    /// From the page about a run.
+    #[error(transparent)]
+    Report(#[from] npair_report::Error),
     /// From labels and index sets.
     #[error(transparent)]
     Types(#[from] npair_types::Error),
@@ -89,7 +92,7 @@ impl Error {
         match self {
             Self::Config { .. } | Self::Setting { .. } => Kind::Usage,
             Self::File { .. } | Self::Types(_) => Kind::Data,
-            Self::Device { .. } | Self::Candle(_) => Kind::Runtime,
+            Self::Device { .. } | Self::Candle(_) | Self::Report(_) => Kind::Runtime,
             Self::Train(error) => of_train(error),
             Self::Evaluate(error) => of_evaluate(error),
             Self::Data(error) => of_data(error),

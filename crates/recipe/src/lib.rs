@@ -12,6 +12,7 @@ mod device;
 mod draft;
 mod error;
 mod examples;
+pub mod export;
 mod fit;
 mod frozen;
 mod limits;
@@ -20,11 +21,13 @@ mod page;
 mod plan;
 mod pretrained;
 pub mod record;
+pub mod report;
 mod resumed;
 mod run;
 mod sampler;
 mod splits;
 mod training;
+mod verifier;
 mod watch;
 mod without_effect;
 
@@ -40,6 +43,7 @@ pub use plan::{Choice, Facts, PictureFacts, PictureKind, Plan};
 pub use run::Run;
 pub use splits::{Whose, open_all, open_files, open_for_run, open_splits};
 pub use training::{Training, first_embeddings};
+pub use verifier::{LearnedVerifier, THRESHOLDS, learns_thresholds};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -19,7 +19,7 @@ Everything is computed in float64: gradients of a batch of two in train mode jum
 that what make_backbones.py finds in f32 for torchvision's GoogLeNet and ResNet-50 has norms that err by up to 7e-3. Features are stored as f32; a row has the norm of the gradient of mean(features^2) to
 every parameter, in train mode with dropout off (no network here has drop path on). `frozen_norms`: train mode with the
 batch norms in eval mode. Features are those below the classifier: timm's networks with num_classes = 0 give theirs
-(class token of a ViT after the last norm; ConvNeXt: mean over the map, then its norm).
+(class token of a ViT after the last norm; SigLIP: its attention pool's; ConvNeXt: mean over the map, then its norm).
 """
 import json, sys, os, numpy as np, torch, torchvision, timm
 from torch import nn
@@ -106,7 +106,12 @@ spec = [("googlenet_original_96", "googlenet-original", (3, 96), 100, {}, Origin
         ("vit_s16_64", "vit-s16", (3, 64), 1, dict(position_size=64), vit("vit_small_patch16_224", img_size=64)),
         ("vit_s16_96_of_64", "vit-s16", (3, 96), 1, dict(position_size=64), vit("vit_small_patch16_224", img_size=64, dynamic_img_size=True)),
         ("dinov2_s14_56_of_518", "dinov2-s14", (3, 56), 1, dict(position_size=518), vit("vit_small_patch14_dinov2", dynamic_img_size=True)),
-        ("convnext_t_64", "convnext-t", (3, 64), 1, {}, vit("convnext_tiny"))]
+        ("convnext_t_64", "convnext-t", (3, 64), 1, {}, vit("convnext_tiny")),
+        ("clip_b32_96", "clip-b32", (3, 96), 1, dict(position_size=96), vit("vit_base_patch32_clip_quickgelu_224", img_size=96)),
+        ("siglip_b16_64_of_48", "siglip-b16", (3, 64), 1, dict(position_size=48), vit("vit_base_patch16_siglip_224", img_size=48, act_layer="gelu_tanh", dynamic_img_size=True)),
+        ("mobilenetv3_small_64", "mobilenetv3-small", (3, 64), 1, {}, vit("mobilenetv3_small_100")),
+        ("mobilenetv3_large_64", "mobilenetv3-large", (3, 64), 1, {}, vit("mobilenetv3_large_100")),
+        ("efficientnet_lite0_64", "efficientnet-lite0", (3, 64), 1, {}, vit("tf_efficientnet_lite0"))]
 rows, ts = [], {}
 for case, model, (channels, hw), scale, kw, m in spec:
     keys = fill(m); m.double(); shape = (2, channels, hw, hw)

@@ -53,6 +53,10 @@ fn every_variable_of_every_backbone_has_a_gradient_under_every_kind_of_loss() {
     let larger = [
         "vit-b16",
         "dinov2-b14",
+        "clip-b32",
+        "clip-b16",
+        "clip-l14",
+        "siglip-b16",
         "efficientnet-lite1",
         "efficientnet-lite2",
         "efficientnet-lite3",

@@ -29,6 +29,7 @@ pub fn files(tree: &Tree) -> Vec<Finding> {
     let edge = [
         "crates/data",
         "crates/evaluate",
+        "crates/index",
         "crates/train",
         "crates/recipe",
         "crates/cli",
@@ -38,8 +39,7 @@ pub fn files(tree: &Tree) -> Vec<Finding> {
         "crates/backbones/src/pretrained.rs",
         BUILD_SCRIPT,
     ];
-    let why =
-        "files and network are touched only in data, backbones::pretrained, evaluate, train, recipe, cli and xtask";
+    let why = "files and network are touched only in data, backbones::pretrained, evaluate, index, train, recipe, cli and xtask";
     words(tree, &edge, FILE_WORDS, why, "take bytes or slices, and let the caller read and write")
 }
 

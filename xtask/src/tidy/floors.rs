@@ -14,6 +14,7 @@ const SIMD: &str = "npair-simd";
 const SIMILARITY: &str = "npair-similarity";
 const TESTKIT: &str = "npair-testkit";
 const BELOW_EVALUATE: &[&str] = &[TYPES, SIMILARITY, "npair-metrics", "npair-nn", "npair-backbones", "npair-data"];
+const BELOW_INDEX: &[&str] = &[TYPES, SIMILARITY, "npair-metrics"];
 const BELOW_TRAIN: &[&str] = &[
     TYPES,
     SIMILARITY,
@@ -35,6 +36,7 @@ const BELOW_RECIPE: &[&str] = &[
     "npair-backbones",
     "npair-data",
     "npair-evaluate",
+    "npair-report",
     "npair-train",
 ];
 const EVERYTHING: &[&str] = &[
@@ -47,6 +49,8 @@ const EVERYTHING: &[&str] = &[
     "npair-backbones",
     "npair-data",
     "npair-evaluate",
+    "npair-index",
+    "npair-report",
     "npair-train",
     "npair-recipe",
 ];
@@ -66,6 +70,8 @@ const FLOORS: &[Floor] = &[
     Floor { name: "npair-backbones", below: &[TYPES, "npair-nn"] },
     Floor { name: "npair-data", below: &[TYPES] },
     Floor { name: "npair-evaluate", below: BELOW_EVALUATE },
+    Floor { name: "npair-index", below: BELOW_INDEX },
+    Floor { name: "npair-report", below: &[TYPES] },
     Floor { name: "npair-train", below: BELOW_TRAIN },
     Floor { name: "npair-recipe", below: BELOW_RECIPE },
     Floor { name: "npair", below: EVERYTHING },

@@ -78,17 +78,7 @@ pub fn pretrained_preprocess(
     hub: &Hub,
     backbone: &BackboneConfig,
 ) -> Result<Option<PretrainedPreprocess>> {
-    let config = match weights {
-        Weights::Folder(dir) => {
-            beside(&open::in_folder(weights, dir).unwrap_or_else(|_| dir.join(weights_file::WEIGHTS)))
-        }
-        Weights::Safetensors(path) | Weights::Pth(path) => beside(path),
-        // A repository need not have one; what is wrong with the network shows when the weights are fetched.
-        Weights::Hub { repo, revision, .. } => hub::file(hub, weights, repo, revision, weights_file::CONFIG).ok(),
-    };
-    if let Some(path) = config {
-        let text = weights_file::read(&path, weights_file::CURE)?;
-        let config: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    if let Some(config) = config_of(weights, hub)? {
         if let (Some(_), Some(own)) = (config.get("format"), config.get("preprocess").filter(|own| own.is_object())) {
             return Ok(Some(PretrainedPreprocess::Own(own.clone())));
         }
@@ -97,6 +87,21 @@ pub fn pretrained_preprocess(
         }
     }
     Ok(backbone.pretraining().map(PretrainedPreprocess::Described))
+}
+
+/// The `config.json` beside weights, if there is one; null if it is no JSON.
+pub(super) fn config_of(weights: &Weights, hub: &Hub) -> Result<Option<serde_json::Value>> {
+    let path = match weights {
+        Weights::Folder(dir) => {
+            beside(&open::in_folder(weights, dir).unwrap_or_else(|_| dir.join(weights_file::WEIGHTS)))
+        }
+        Weights::Safetensors(path) | Weights::Pth(path) => beside(path),
+        // A repository need not have one; what is wrong with the network shows when the weights are fetched.
+        Weights::Hub { repo, revision, .. } => hub::file(hub, weights, repo, revision, weights_file::CONFIG).ok(),
+    };
+    let Some(path) = path else { return Ok(None) };
+    let text = weights_file::read(&path, weights_file::CURE)?;
+    Ok(Some(serde_json::from_slice(&text).unwrap_or_default()))
 }
 
 /// The `config.json` beside a file, if there is one.

@@ -2,7 +2,7 @@
 
 use super::assign::Names;
 use super::tensors::{self, Content};
-use super::{Hub, Weights, hub, pth, weights_file};
+use super::{Hub, Weights, hub, pth, transformers, weights_file};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -29,6 +29,18 @@ const DAMAGED: &str = "it is damaged or of another kind: download it again, or s
 
 /// The tensors of the weights; of several networks in a file that which has most of the `names`.
 pub(super) fn read(weights: &Weights, hub: &Hub, names: &Names<'_>) -> Result<Content> {
+    let mut content = as_they_are(weights, hub, names)?;
+    let damaged = |e: candle_core::Error| Error::Weights {
+        weights: weights.to_string(),
+        cause: format!("its tensors do not have the shapes that their names promise ({e})"),
+        cure: "download it again".to_owned(),
+    };
+    content.tensors = transformers::translate(content.tensors).map_err(damaged)?;
+    Ok(content)
+}
+
+/// The tensors by the names that they have there.
+fn as_they_are(weights: &Weights, hub: &Hub, names: &Names<'_>) -> Result<Content> {
     let path = locate(weights, hub)?;
     let bytes = weights_file::read(&path, "give a folder, a .safetensors or a .pth file of a trained network")?;
     if !path.to_string_lossy().ends_with(INDEX) {

@@ -4,6 +4,12 @@ use serde_json::Value;
 /// Mean and deviation of ImageNet's training pictures, by channel, of brightness in [0, 1].
 const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
 
+/// The same of the pictures that CLIP was trained with.
+const CLIP: [[f32; 3]; 2] = [[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]];
+
+/// SigLIP's.
+const SIGLIP: [[f32; 3]; 2] = [[0.5; 3]; 2];
+
 /// How a picture was made into pixels when the weights were trained (and judged): shorter side to `resize`, `size` x `size` cut
 /// out of the middle, `(v - mean) / std` of brightness v in [0, 1].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,17 +50,26 @@ impl Preprocess {
     }
 
     /// That of the weights that an architecture was published with: torchvision's, but for EfficientNet-Lite `(v - 127) / 128` of
-    /// values up to 255, bicubic.
+    /// values up to 255, bicubic, and for CLIP and SigLIP the whole shorter side, bicubic, with their own mean and deviation.
     ///
     /// # Source
-    /// TensorFlow's TPU repository, `efficientnet/lite/efficientnet_lite_builder.py` (`MEAN_RGB`, `STDDEV_RGB`).
+    /// TensorFlow's TPU repository, `efficientnet/lite/efficientnet_lite_builder.py` (`MEAN_RGB`, `STDDEV_RGB`); OpenAI's CLIP,
+    /// `clip/clip.py` (`_transform`); `preprocessor_config.json` of google/siglip-base-patch16-224.
     pub(crate) fn published(architecture: &str) -> Self {
         let usual = Self::torchvision(architecture);
-        if !architecture.starts_with("efficientnet-lite") {
-            return usual;
+        let bicubic = |resize, [mean, std]: [[f32; 3]; 2]| Self {
+            resize,
+            interpolation: Interpolation::Bicubic,
+            mean: mean.to_vec(),
+            std: std.to_vec(),
+            ..usual.clone()
+        };
+        match architecture.split('-').next() {
+            Some("efficientnet") => bicubic(usual.resize, [[127. / 255.; 3], [128. / 255.; 3]]),
+            Some("clip") => bicubic(usual.size, CLIP),
+            Some("siglip") => bicubic(usual.size, SIGLIP),
+            _ => usual,
         }
-        let (mean, std) = (vec![127. / 255.; 3], vec![128. / 255.; 3]);
-        Self { interpolation: Interpolation::Bicubic, mean, std, ..usual }
     }
 
     /// What a Hub-style `config.json` says under `pretrained_cfg` (or `default_cfg`, or at its top, as timm's older files);

@@ -1,7 +1,10 @@
 //! A transformer's block, and its two-layer perceptron (MLP).
 
+use super::kind::Plan;
 use crate::Result;
-use npair_nn::{Attention, DropPath, Gelu, Init, Layer, LayerNorm, LayerScale, Linear, Node, Tape, VarBuilder, sum};
+use npair_nn::{
+    Activation, Attention, DropPath, Gelu, Init, Layer, LayerNorm, LayerScale, Linear, Node, Tape, VarBuilder, sum,
+};
 
 /// How weights of linear layers are drawn.
 pub(crate) const INIT: Init = Init::Normal(0.02);
@@ -9,24 +12,50 @@ pub(crate) const INIT: Init = Init::Normal(0.02);
 /// Epsilon of layer norms.
 pub(crate) const EPSILON: f64 = 1e-6;
 
+/// A GELU, or one of its approximations.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Gelus {
+    Exact,
+    By(Activation),
+}
+
+impl Gelus {
+    pub(super) fn of(approximation: Option<Activation>) -> Self {
+        approximation.map_or(Self::Exact, Self::By)
+    }
+
+    fn record(self, x: &Node, tape: &mut Tape) -> npair_nn::Result<Node> {
+        match self {
+            Self::Exact => Gelu.record(x, tape),
+            Self::By(activation) => activation.record(x, tape),
+        }
+    }
+}
+
 /// Two linear layers with a GELU between them: `fc1`, `fc2`.
 #[derive(Debug)]
 pub(crate) struct Mlp {
     fc1: Linear,
+    gelu: Gelus,
     fc2: Linear,
 }
 
 impl Mlp {
-    /// Four times as wide inside.
+    /// Four times as wide inside, with the exact GELU.
     pub(crate) fn new(vb: &VarBuilder, width: usize) -> Result<Self> {
+        Self::with_gelu(vb, width, Gelus::Exact)
+    }
+
+    pub(super) fn with_gelu(vb: &VarBuilder, width: usize, gelu: Gelus) -> Result<Self> {
         Ok(Self {
+            gelu,
             fc1: Linear::with_init(&vb.pp("fc1"), width, 4 * width, true, INIT)?,
             fc2: Linear::with_init(&vb.pp("fc2"), 4 * width, width, true, INIT)?,
         })
     }
 
     pub(crate) fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
-        let hidden = Gelu.record(&self.fc1.record(x, tape)?, tape)?;
+        let hidden = self.gelu.record(&self.fc1.record(x, tape)?, tape)?;
         Ok(self.fc2.record(&hidden, tape)?)
     }
 }
@@ -42,14 +71,17 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// A block below `vb`, with layer scale if it has a first factor.
-    pub(super) fn new(vb: &VarBuilder, width: usize, heads: usize, scale: Option<f64>, drop: f64) -> Result<Self> {
+    /// A block below `vb`, whose branches are left out with probability `drop` in training.
+    pub(super) fn new(vb: &VarBuilder, plan: &Plan, gelu: Gelus, drop: f64) -> Result<Self> {
+        let width = plan.width;
         let scaled = |name: &str, first: f64| LayerScale::new(&vb.pp(name), width, first);
+        let norm = |name: &str| LayerNorm::new(&vb.pp(name), width, plan.epsilon);
         Ok(Self {
-            norms: [LayerNorm::new(&vb.pp("norm1"), width, EPSILON)?, LayerNorm::new(&vb.pp("norm2"), width, EPSILON)?],
-            attention: Attention::new(&vb.pp("attn"), width, heads, INIT)?,
-            mlp: Mlp::new(&vb.pp("mlp"), width)?,
-            scales: scale
+            norms: [norm("norm1")?, norm("norm2")?],
+            attention: Attention::new(&vb.pp("attn"), width, plan.heads, INIT)?,
+            mlp: Mlp::with_gelu(&vb.pp("mlp"), width, gelu)?,
+            scales: plan
+                .first_scale
                 .map(|first| Ok::<_, crate::Error>([scaled("ls1", first)?, scaled("ls2", first)?]))
                 .transpose()?,
             drops: [DropPath::new(&vb.pp("drop_path1"), drop)?, DropPath::new(&vb.pp("drop_path2"), drop)?],

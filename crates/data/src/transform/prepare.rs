@@ -79,6 +79,11 @@ pub(crate) fn scale(picture: &Picture, part: Window, size: [u32; 2], filter: Fil
     Picture::new(width, height, picture.channels(), target.into_vec())
 }
 
+/// A whole picture, scaled to width and height for people to look at.
+pub(crate) fn scaled(picture: &Picture, width: u32, height: u32) -> Result<Picture> {
+    scale(picture, whole(picture), [width, height], Filter::Bilinear)
+}
+
 fn kernel(filter: Filter) -> FilterType {
     match filter {
         Filter::Box => FilterType::Box,

@@ -1,7 +1,7 @@
 //! What is done to every value alone, or to every channel or image alike.
 
 use super::{column_sums, matrix};
-use crate::kernel::activation::Activation;
+use crate::kernel::activation::{Activation, CUBE, QUICK, TANH};
 use candle_core::{Result, Tensor};
 
 /// `max(x, 0)`. candle's own loses NaN, which hides a network that has diverged.
@@ -17,6 +17,23 @@ fn relu6(x: &Tensor) -> Result<Tensor> {
     low.gt(&six)?.where_cond(&six, &low)
 }
 
+/// `1 / (1 + e^-z)`.
+fn sigmoid(z: &Tensor) -> Result<Tensor> {
+    z.affine(-1., 0.)?.exp()?.affine(1., 1.)?.recip()
+}
+
+/// What a smooth activation, `x sigmoid(z)`, takes the sigmoid of, and its slope.
+fn inner(activation: Activation, x: &Tensor) -> Result<(Tensor, Tensor)> {
+    match activation {
+        Activation::TanhGelu => {
+            let square = x.sqr()?;
+            let z = square.affine(TANH * CUBE, TANH)?.mul(x)?;
+            Ok((z, square.affine(3. * TANH * CUBE, TANH)?))
+        }
+        _ => Ok((x.affine(QUICK, 0.)?, x.zeros_like()?.affine(1., QUICK)?)),
+    }
+}
+
 /// The activation of every value.
 pub(crate) fn activate(activation: Activation, x: &Tensor) -> Result<Tensor> {
     match activation {
@@ -25,6 +42,7 @@ pub(crate) fn activate(activation: Activation, x: &Tensor) -> Result<Tensor> {
         Activation::Relu6 => relu6(x),
         Activation::HardSigmoid => relu6(&x.affine(1., 3.)?)?.affine(1. / 6., 0.),
         Activation::HardSwish => x.mul(&activate(Activation::HardSigmoid, x)?),
+        Activation::QuickGelu | Activation::TanhGelu => x.mul(&sigmoid(&inner(activation, x)?.0)?),
     }
 }
 
@@ -50,6 +68,12 @@ pub(crate) fn activate_vjp(activation: Activation, x: &Tensor, grad: &Tensor) ->
             let inside = between(x, -3., Some(3.), &x.affine(1. / 3., 0.5)?.mul(&grad)?)?;
             let above = x.ge(&x.zeros_like()?.affine(1., 3.)?)?;
             above.where_cond(&grad, &inside)
+        }
+        Activation::QuickGelu | Activation::TanhGelu => {
+            let (z, slope) = inner(activation, x)?;
+            let open = sigmoid(&z)?;
+            let bent = x.mul(&slope)?.mul(&open)?.mul(&open.affine(-1., 1.)?)?;
+            open.add(&bent)?.mul(&grad)
         }
     }
 }

@@ -251,6 +251,9 @@ fn what_is_done_to_values_and_rows() {
         for activation in [Activation::Relu6, Activation::HardSwish, Activation::HardSigmoid] {
             compare(|_| Box::new(activation), &(&x * 4.).unwrap(), &mode, 1);
         }
+        for activation in [Activation::QuickGelu, Activation::TanhGelu] {
+            compare(|_| Box::new(activation), &(&x * 4.).unwrap(), &mode, 4);
+        }
         compare(|_| Box::new(Gelu), &(&x * 2.).unwrap(), &mode, 4);
         compare(|_| Box::new(Softmax), &(&x * 3.).unwrap(), &mode, 6);
         compare(|p| Box::new(LayerScale::new(&p.root(), 6, 1e-6).unwrap()), &x, &mode, 60);

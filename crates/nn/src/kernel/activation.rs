@@ -21,6 +21,10 @@ pub enum Activation {
     HardSwish,
     /// `min(max(x + 3, 0), 6) / 6`, the factor of [`Self::HardSwish`].
     HardSigmoid,
+    /// `x sigmoid(1.702 x)`, the coarser approximation of GELU (Hendrycks and Gimpel, 2016, section 2), which OpenAI's CLIP has.
+    QuickGelu,
+    /// `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`, the finer one, which SigLIP has.
+    TanhGelu,
 }
 
 impl Activation {
@@ -42,7 +46,9 @@ pub(crate) trait Curve: Copy + Send + Sync {
 /// the loops.
 macro_rules! by_curve {
     ($activation:expr, $curve:ident => $body:expr) => {{
-        use $crate::kernel::activation::{Activation, HardSigmoid, HardSwish, Identity, Relu, Relu6};
+        use $crate::kernel::activation::{
+            Activation, HardSigmoid, HardSwish, Identity, QuickGelu, Relu, Relu6, TanhGelu,
+        };
         match $activation {
             Activation::None => {
                 let $curve = Identity;
@@ -64,6 +70,14 @@ macro_rules! by_curve {
                 let $curve = HardSigmoid;
                 $body
             }
+            Activation::QuickGelu => {
+                let $curve = QuickGelu;
+                $body
+            }
+            Activation::TanhGelu => {
+                let $curve = TanhGelu;
+                $body
+            }
         }
     }};
 }
@@ -79,6 +93,10 @@ pub(crate) struct Relu6;
 pub(crate) struct HardSwish;
 #[derive(Clone, Copy)]
 pub(crate) struct HardSigmoid;
+#[derive(Clone, Copy)]
+pub(crate) struct QuickGelu;
+#[derive(Clone, Copy)]
+pub(crate) struct TanhGelu;
 
 impl Curve for Identity {
     #[inline(always)]
@@ -142,6 +160,61 @@ impl Curve for HardSwish {
         let three = T::from_f64(3.);
         let inner = if y >= three { g } else { g * (y / three + T::from_f64(0.5)) };
         if y <= T::ZERO - three { T::ZERO } else { inner }
+    }
+}
+
+/// `1 / (1 + e^-z)`, with a power that cannot overflow.
+#[inline(always)]
+fn sigmoid<T: Element>(z: T) -> T {
+    let one = T::from_f64(1.);
+    let small = if z > T::ZERO { T::ZERO - z } else { z }.exp_negative();
+    (if z > T::ZERO { one } else { small }) / (one + small)
+}
+
+/// The gradient of `y sigmoid(z)`, of which `slope` is `dz/dy`.
+#[inline(always)]
+fn gated_vjp<T: Element>(y: T, z: T, slope: T, g: T) -> T {
+    let open = sigmoid(z);
+    g * (open + y * slope * open * (T::from_f64(1.) - open))
+}
+
+/// [`Activation::QuickGelu`]'s factor.
+pub(crate) const QUICK: f64 = 1.702;
+/// [`Activation::TanhGelu`]'s, twice: `1 + tanh(u) = 2 sigmoid(2 u)`; and that of the cube.
+pub(crate) const TANH: f64 = 1.595_769_121_605_730_8;
+pub(crate) const CUBE: f64 = 0.044_715;
+
+impl Curve for QuickGelu {
+    #[inline(always)]
+    fn value<T: Element>(self, y: T) -> T {
+        y * sigmoid(T::from_f64(QUICK) * y)
+    }
+
+    #[inline(always)]
+    fn vjp<T: Element>(self, y: T, g: T) -> T {
+        let factor = T::from_f64(QUICK);
+        gated_vjp(y, factor * y, factor, g)
+    }
+}
+
+impl TanhGelu {
+    /// Twice what the hyperbolic tangent is taken of.
+    #[inline(always)]
+    fn inner<T: Element>(y: T) -> T {
+        T::from_f64(TANH) * y * (T::from_f64(1.) + T::from_f64(CUBE) * y * y)
+    }
+}
+
+impl Curve for TanhGelu {
+    #[inline(always)]
+    fn value<T: Element>(self, y: T) -> T {
+        y * sigmoid(Self::inner(y))
+    }
+
+    #[inline(always)]
+    fn vjp<T: Element>(self, y: T, g: T) -> T {
+        let slope = T::from_f64(TANH) * (T::from_f64(1.) + T::from_f64(3. * CUBE) * y * y);
+        gated_vjp(y, Self::inner(y), slope, g)
     }
 }
 
@@ -222,8 +295,15 @@ vectorised! {
 mod tests {
     use super::*;
 
-    const ALL: [Activation; 5] =
-        [Activation::None, Activation::Relu, Activation::Relu6, Activation::HardSwish, Activation::HardSigmoid];
+    const ALL: [Activation; 7] = [
+        Activation::None,
+        Activation::Relu,
+        Activation::Relu6,
+        Activation::HardSwish,
+        Activation::HardSigmoid,
+        Activation::QuickGelu,
+        Activation::TanhGelu,
+    ];
 
     #[test]
     fn worked_by_hand() {
@@ -234,6 +314,8 @@ mod tests {
             [0., 0., 0., 1., 5., 6.],
             [0., -1. / 3., 0., 2. / 3., 5., 7.],
             [0., 1. / 3., 0.5, 2. / 3., 1., 1.],
+            x.map(|x| x / (1. + (-1.702 * x).exp())),
+            x.map(|x| x * (1. + ((2. / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh()) / 2.),
         ];
         for (activation, want) in ALL.into_iter().zip(want) {
             for (got, want) in apply(activation, &x).into_iter().zip(want) {

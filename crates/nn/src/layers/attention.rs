@@ -69,7 +69,7 @@ impl Layer for Attention {
 }
 
 /// The mixing of tokens: (B, T, 3 C) to (B, T, C).
-fn attend(heads: Heads, qkv: &Node, tape: &mut Tape) -> Result<Node> {
+pub(super) fn attend(heads: Heads, qkv: &Node, tape: &mut Tape) -> Result<Node> {
     let (out, vjp) = tape.backend().attention(heads, qkv.tensor())?;
     let id = qkv.id();
     Ok(tape.push(out, &[qkv], &[], move |grad, grads| grads.add(id, || Ok(vjp(&grad)?))))

@@ -29,7 +29,19 @@ impl PatchEmbed {
     /// # Errors
     /// [`crate::Error::Setting`] if an extent is 0, [`crate::Error::Duplicate`] if the names are taken.
     pub fn new(vb: &VarBuilder, channels: usize, width: usize, patch: usize, init: Init) -> Result<Self> {
-        let config = Conv2dConfig::square(patch).stride(patch);
+        Self::with_config(vb, [channels, width], Conv2dConfig::square(patch).stride(patch), init)
+    }
+
+    /// The same without a bias: CLIP's, whose tokens are normalized before the first block.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    pub fn without_bias(vb: &VarBuilder, channels: usize, width: usize, patch: usize, init: Init) -> Result<Self> {
+        Self::with_config(vb, [channels, width], Conv2dConfig::square(patch).stride(patch).without_bias(), init)
+    }
+
+    fn with_config(vb: &VarBuilder, [channels, width]: [usize; 2], config: Conv2dConfig, init: Init) -> Result<Self> {
+        let patch = config.stride.0;
         let projection = Conv2d::with_init(&vb.pp("proj"), channels, width, config, init)?;
         Ok(Self { name: input::label(vb.prefix(), "patch_embed"), patch, projection })
     }
