@@ -38,13 +38,15 @@ pub enum Command {
     Index(Index),
     /// Find what is near in an index.
     Search(Search),
+    /// A web page on this machine over an index, and a JSON API.
+    Serve(Serve),
     /// Whether two pictures show the same.
     Verify(Verify),
     /// Put pictures without classes into groups.
     Cluster(Cluster),
     /// One page about a run, or several beside each other.
     Report(Report),
-    /// Take a trained network elsewhere: a Hub folder, PyTorch.
+    /// Take a trained network elsewhere: a Hub folder, PyTorch, ONNX.
     Export(Export),
     /// Whether the difference of runs is more than chance.
     Compare(Compare),
@@ -359,6 +361,35 @@ pub struct Search {
     pub force: bool,
 }
 
+/// A web page on this machine: drop a picture, see its neighbours, match or not; and a JSON API (OpenAPI).
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair serve shop                                       http://127.0.0.1:7777
+  npair serve shop --writable --token some-long-secret   pictures may be enrolled and removed
+  npair serve shop --address 0.0.0.0:7777 --token some-long-secret
+
+Uploads, connections, time and requests per client are bounded; a picture that cannot be decoded harms its own request alone.")]
+pub struct Serve {
+    /// Folder of an index.
+    #[arg(value_name = "INDEX")]
+    pub index: PathBuf,
+    /// Where to listen; port 0 takes any that is free. Other machines reach what is not 127.0.0.1: that needs a token.
+    #[arg(long, default_value = "127.0.0.1:7777", value_name = "ADDRESS")]
+    pub address: std::net::SocketAddr,
+    /// A name besides those of this machine by which browsers reach it, behind a proxy say.
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+    /// Pictures may be enrolled and removed, by whoever has the token.
+    #[arg(long, requires = "token")]
+    pub writable: bool,
+    /// What has to be known to change rows, and from other machines to read any.
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
+    /// The false accept rate of a match: 0.001, or 0.1%.
+    #[arg(long, value_name = "RATE", value_parser = crate::verifier::far)]
+    pub far: Option<f64>,
+}
+
 /// Whether two pictures show the same, by an index's model and thresholds.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -444,6 +475,7 @@ pub struct Report {
 #[command(after_help = "Examples:
   npair export runs/first --to hub --out first-embedder     config, weights, card, thresholds, a loader for PyTorch
   npair export runs/first --to torch --out first-torch      weights by timm's or torchvision's names, and the loader
+  npair export runs/first --to onnx --out first-onnx        model.onnx, batches of any size
   python first-torch/load.py                                proves that PyTorch computes the same
 
 `npair index`, `embed` and `eval` take a Hub folder wherever they take a run.")]
@@ -454,7 +486,7 @@ pub struct Export {
     /// As what.
     #[arg(long, value_enum)]
     pub to: Form,
-    /// The new folder; export-hub or export-torch in that of the run by default.
+    /// The new folder; export-hub, -torch or -onnx in that of the run by default.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// best or last.
@@ -469,6 +501,8 @@ pub enum Form {
     Hub,
     /// Weights and a loader for PyTorch.
     Torch,
+    /// An ONNX file, for ONNX Runtime and everything that reads it.
+    Onnx,
 }
 
 /// Whether the difference of runs is more than chance: the paired bootstrap over classes, corrected for the number of comparisons.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use candle_core::DType;
 use npair_backbones::{EmbeddingNet, VectorNet, is_vector_net};
 use npair_evaluate::check_free;
-use npair_recipe::export::{Beside, Card, Exportable, to_hub, to_torch};
+use npair_recipe::export::{Beside, Card, Exportable, to_hub, to_onnx, to_torch};
 use npair_recipe::report::JudgedRun;
 use npair_recipe::{Device, LearnedVerifier, Run};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ pub fn run(args: &Args, device: Device, json: bool) -> Result<()> {
     let form = match args.to {
         Form::Hub => "hub",
         Form::Torch => "torch",
+        Form::Onnx => "onnx",
     };
     let out = args.out.clone().unwrap_or_else(|| args.run.join(format!("export-{form}")));
     check_free(std::slice::from_ref(&out), false)?;
@@ -48,10 +49,12 @@ pub fn run(args: &Args, device: Device, json: bool) -> Result<()> {
 fn write(form: Form, net: &Exportable, judged: Option<&JudgedRun>, run: &Path, folder: &Path) -> Result<()> {
     let kept = LearnedVerifier::read(run)?;
     let verifier = judged.and_then(|judged| judged.verifier.as_ref()).or(kept.as_ref());
-    Ok(match form {
+    match form {
         Form::Torch => to_torch(net, folder)?,
+        Form::Onnx => to_onnx(net, &[("run".to_owned(), run.display().to_string())], folder)?,
         Form::Hub => to_hub(net, &Beside { card: judged.map(|run| Card { run }), verifier }, folder)?,
-    })
+    }
+    Ok(())
 }
 
 fn open(folder: &Path) -> Result<Exportable> {

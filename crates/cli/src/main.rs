@@ -21,6 +21,7 @@ mod plan;
 mod progress;
 mod report;
 mod search;
+mod serve;
 mod source;
 mod table;
 mod train;
@@ -67,6 +68,7 @@ fn run(args: &Npair) -> anyhow::Result<()> {
         Command::Embed(embed) => embed::run(embed, args.device.unwrap_or_default(), args.json),
         Command::Index(index) => index::run(index, args.device.unwrap_or_default(), args.json),
         Command::Search(search) => search::run(search, args.device.unwrap_or_default(), args.json),
+        Command::Serve(serve) => serve::run(serve, args.device.unwrap_or_default(), args.json),
         Command::Verify(verify) => verify::run(verify, args.device.unwrap_or_default(), args.json),
         Command::Cluster(cluster) => cluster::run(cluster, args.device.unwrap_or_default(), args.json),
         Command::Export(export) => export::run(export, args.device.unwrap_or_default(), args.json),

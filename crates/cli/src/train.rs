@@ -6,7 +6,7 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 use npair_evaluate::Scores;
 use npair_metrics::Verifier;
-use npair_recipe::{Config, Device, Kind, Run, Training, Which};
+use npair_recipe::{Config, Device, Kind, LearnedVerifier, Run, Training, Which};
 use npair_train::{Callback, Moment, StepReport};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,18 +40,7 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
     bar.finish_and_clear();
     let steps = training.config().training.steps;
     if !json {
-        plan::print(training.plan());
-        let model = training.trainer().model();
-        let parameters: usize = model.variables().iter().map(|(_, var)| var.elem_count()).sum();
-        let train = training.splits().learned()?;
-        say!(
-            "{}: {} examples of {} classes, {} a step; {parameters} parameters; from step {} of {steps}",
-            train.name(),
-            train.len(),
-            train.labels().classes().len(),
-            training.batch_size(),
-            training.steps_done(),
-        );
+        introduce(&mut training)?;
     }
     let mut live = Live::new(steps, training.steps_done(), stop, json);
     let outcome = training.train(&mut live).map_err(|error| how_to_go_on(error, folder))?;
@@ -77,21 +66,41 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
     let asked = Asked { folder, checkpoint: "best", far: None, device: device.unwrap_or_default() };
     let learned = asked.find(training.config())?;
     if !json {
-        if let Some((learned, usual)) =
-            learned.as_ref().and_then(|l| Some((l, l.verifier.threshold(Verifier::USUAL).ok()?)))
-        {
-            say!(
-                "same or not: from {} {:.4} on, for a false accept rate of {} ({} examples of {} unseen classes)",
-                learned.verifier.measure,
-                usual.threshold,
-                percent(usual.far),
-                learned.examples,
-                learned.classes
-            );
-        }
+        learned.iter().for_each(tell_threshold);
         say!("judge it with: npair eval {}", folder.display());
     }
     Ok(())
+}
+
+/// What is about to be trained on what, after what was chosen by the data.
+fn introduce(training: &mut Training) -> Result<()> {
+    plan::print(training.plan());
+    let model = training.trainer().model();
+    let parameters: usize = model.variables().iter().map(|(_, var)| var.elem_count()).sum();
+    let train = training.splits().learned()?;
+    say!(
+        "{}: {} examples of {} classes, {} a step; {parameters} parameters; from step {} of {}",
+        train.name(),
+        train.len(),
+        train.labels().classes().len(),
+        training.batch_size(),
+        training.steps_done(),
+        training.config().training.steps,
+    );
+    Ok(())
+}
+
+/// The threshold that decides unless another rate is asked for.
+fn tell_threshold(learned: &LearnedVerifier) {
+    let Ok(usual) = learned.verifier.threshold(Verifier::USUAL) else { return };
+    say!(
+        "same or not: from {} {:.4} on, for a false accept rate of {} ({} examples of {} unseen classes)",
+        learned.verifier.measure,
+        usual.threshold,
+        percent(usual.far),
+        learned.examples,
+        learned.classes
+    );
 }
 
 /// The settings of a run that goes on: its own, but for what is said now.

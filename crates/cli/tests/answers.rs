@@ -125,6 +125,30 @@ fn two_pictures_are_the_same_or_not_and_groups_are_found() {
 }
 
 #[test]
+fn a_network_is_taken_elsewhere_and_used_from_there() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    trained(dir, "run", &[]);
+    let text = ok(&["export", "run", "--to", "hub", "--out", "hub"], dir);
+    assert!(
+        text.contains("README.md, check.safetensors, config.json, load.py, model.safetensors, thresholds.json"),
+        "{text}"
+    );
+    let card = fs::read_to_string(dir.join("hub/README.md")).unwrap();
+    assert!(
+        card.starts_with("---\nlibrary_name: npair") && card.contains("| recall@1 | R-precision | EER |"),
+        "{card}"
+    );
+    ok(&["export", "run", "--to", "torch", "--out", "torch"], dir);
+    let loader = fs::read_to_string(dir.join("torch/load.py")).unwrap();
+    assert!(loader.contains("CHANNELS, WIDTH, BLOCKS = 3, 8, 2"), "{loader}");
+    assert!(fails(&["export", "run", "--to", "torch", "--out", "torch"], dir, 2).contains("is there already"));
+    // The folder is used as a run is, and brings its thresholds along.
+    let of = |folder: &str, out: &str| ok(&["index", folder, "photos", "--out", out], dir).replace(out, "x");
+    assert_eq!(of("run", "one"), of("hub", "two"));
+}
+
+#[test]
 fn a_page_tells_of_runs_and_a_comparison_of_chance() {
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path();

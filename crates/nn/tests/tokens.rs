@@ -5,8 +5,8 @@ mod support;
 
 use candle_core::{DType, Device, Tensor};
 use npair_nn::{
-    Attention, ClassToken, DropPath, FirstToken, Gelu, Init, Layer, LayerNorm, LayerScale, Mode, PatchEmbed, Softmax,
-    VarMap,
+    Activation, Attention, AttentionPool, ClassToken, DropPath, FirstToken, Gelu, Init, Layer, LayerNorm, LayerScale,
+    Mode, PatchEmbed, PositionEmbedding, Softmax, VarMap,
 };
 use npair_testkit::{inputs, threads};
 use npair_types::Streams;
@@ -139,6 +139,47 @@ proptest! {
     }
 }
 
+/// One query's attention with loops.
+#[test]
+fn attention_pooling_is_the_definition() {
+    let (batch, tokens, heads, width) = (2, 5, 2, 3);
+    let channels = heads * width;
+    let store = varmap(DType::F64);
+    let layer = AttentionPool::new(&store.root(), channels, heads, Init::Normal(0.5)).unwrap();
+    shake(&store);
+    let stored = store.tensors().unwrap();
+    let linear = |rows: &[f64], name: &str| -> Vec<f64> {
+        let [weight, bias] = ["weight", "bias"].map(|part| values(&stored[&format!("{name}.{part}")]));
+        let row = |row: &[f64]| -> Vec<f64> {
+            let out = |(w, b): (&[f64], &f64)| w.iter().zip(row).map(|(w, x)| w * x).sum::<f64>() + b;
+            weight.chunks(channels).zip(&bias).map(out).collect()
+        };
+        rows.chunks(channels).flat_map(row).collect()
+    };
+    let x = normal(4, &[batch, tokens, channels]);
+    let (query, both) = (linear(&values(&stored["latent"]), "q"), linear(&values(&x), "kv"));
+    let mut mixed = vec![0.; batch * channels];
+    for (b, h) in (0..batch).flat_map(|b| (0..heads).map(move |h| (b, h))) {
+        let at = |t: usize, part: usize| &both[((b * tokens + t) * 2 + part) * channels + h * width..][..width];
+        let dot = |t: usize| query[h * width..].iter().zip(at(t, 0)).map(|(q, k)| q * k).sum::<f64>();
+        let weights: Vec<f64> = (0..tokens).map(|t| (dot(t) / (width as f64).sqrt()).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        for (t, weight) in weights.iter().enumerate() {
+            at(t, 1).iter().enumerate().for_each(|(d, v)| mixed[b * channels + h * width + d] += weight / total * v);
+        }
+    }
+    let got = layer.forward_no_grad(&x, &Mode::Eval).unwrap();
+    assert_eq!(got.dims(), [batch, channels]);
+    assert!(close(&values(&got), &linear(&mixed, "proj"), 1500. * f64::EPSILON));
+    // Positions alone are added as they are.
+    let store = varmap(DType::F64);
+    let layer = PositionEmbedding::new(&store.root(), 4, 3, 3).unwrap();
+    let x = normal(5, &[2, 9, 4]);
+    let want = x.broadcast_add(&store.tensors().unwrap()["pos_embed"]).unwrap();
+    assert_eq!(values(&layer.forward_no_grad(&x, &Mode::Eval).unwrap()), values(&want));
+    assert!(layer.forward_no_grad(&normal(5, &[2, 8, 4]), &Mode::Eval).is_err());
+}
+
 #[test]
 fn gradients_are_those_of_difference_quotients() {
     let mode = Mode::Eval;
@@ -164,6 +205,20 @@ fn gradients_are_those_of_difference_quotients() {
         let store = varmap(DType::F64);
         let layer = ClassToken::new(&store.root(), 4, 3, stored).unwrap();
         check_gradients(&layer, &store, &normal(5, &[2, 9, 4]), &mode);
+    }
+    for stored in [3, 2, 5] {
+        let store = varmap(DType::F64);
+        let layer = PositionEmbedding::new(&store.root(), 4, 3, stored).unwrap();
+        check_gradients(&layer, &store, &normal(5, &[2, 9, 4]), &mode);
+    }
+    for tokens in [1, 7] {
+        let store = varmap(DType::F64);
+        let layer = AttentionPool::new(&store.root(), 6, 2, Init::Normal(0.5)).unwrap();
+        shake(&store);
+        check_gradients(&layer, &store, &normal(4, &[2, tokens, 6]), &mode);
+    }
+    for activation in [Activation::QuickGelu, Activation::TanhGelu] {
+        check_gradients(&activation, &varmap(DType::F64), &normal(1, &[3, 40]), &mode);
     }
     let store = varmap(DType::F64);
     let layer = PatchEmbed::new(&store.root(), 3, 5, 2, Init::Normal(0.5)).unwrap();
@@ -228,6 +283,10 @@ fn the_same_bits_for_any_number_of_threads() {
             Box::new(Gelu),
             Box::new(Softmax),
             Box::new(ClassToken::new(&root.pp("tokens"), 24, 10, 7).unwrap()),
+            Box::new(PositionEmbedding::new(&root.pp("positions"), 24, 10, 7).unwrap()),
+            Box::new(AttentionPool::new(&root.pp("pool"), 24, 3, Init::Normal(0.3)).unwrap()),
+            Box::new(Activation::QuickGelu),
+            Box::new(Activation::TanhGelu),
         ];
         let x = normal(8, &[5, 100, 24]).to_dtype(DType::F32).unwrap();
         let mut all = Vec::new();

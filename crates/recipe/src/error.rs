@@ -65,6 +65,9 @@ pub enum Error {
     /// From the loss.
     #[error(transparent)]
     Loss(#[from] npair_losses::Error),
+    /// From the ONNX file of a network.
+    #[error(transparent)]
+    Onnx(#[from] npair_onnx::Error),
     /// From the page about a run.
     #[error(transparent)]
     Report(#[from] npair_report::Error),
@@ -92,7 +95,7 @@ impl Error {
         match self {
             Self::Config { .. } | Self::Setting { .. } => Kind::Usage,
             Self::File { .. } | Self::Types(_) => Kind::Data,
-            Self::Device { .. } | Self::Candle(_) | Self::Report(_) => Kind::Runtime,
+            Self::Device { .. } | Self::Candle(_) | Self::Report(_) | Self::Onnx(_) => Kind::Runtime,
             Self::Train(error) => of_train(error),
             Self::Evaluate(error) => of_evaluate(error),
             Self::Data(error) => of_data(error),

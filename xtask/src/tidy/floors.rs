@@ -15,6 +15,7 @@ const SIMILARITY: &str = "npair-similarity";
 const TESTKIT: &str = "npair-testkit";
 const BELOW_EVALUATE: &[&str] = &[TYPES, SIMILARITY, "npair-metrics", "npair-nn", "npair-backbones", "npair-data"];
 const BELOW_INDEX: &[&str] = &[TYPES, SIMILARITY, "npair-metrics"];
+const BELOW_SERVE: &[&str] = &[TYPES, SIMILARITY, "npair-metrics", "npair-index"];
 const BELOW_TRAIN: &[&str] = &[
     TYPES,
     SIMILARITY,
@@ -36,6 +37,7 @@ const BELOW_RECIPE: &[&str] = &[
     "npair-backbones",
     "npair-data",
     "npair-evaluate",
+    "npair-onnx",
     "npair-report",
     "npair-train",
 ];
@@ -50,9 +52,11 @@ const EVERYTHING: &[&str] = &[
     "npair-data",
     "npair-evaluate",
     "npair-index",
+    "npair-onnx",
     "npair-report",
     "npair-train",
     "npair-recipe",
+    "npair-serve",
 ];
 
 /// The house, from the ground up.
@@ -71,9 +75,11 @@ const FLOORS: &[Floor] = &[
     Floor { name: "npair-data", below: &[TYPES] },
     Floor { name: "npair-evaluate", below: BELOW_EVALUATE },
     Floor { name: "npair-index", below: BELOW_INDEX },
+    Floor { name: "npair-onnx", below: &[TYPES, "npair-nn", "npair-backbones"] },
     Floor { name: "npair-report", below: &[TYPES] },
     Floor { name: "npair-train", below: BELOW_TRAIN },
     Floor { name: "npair-recipe", below: BELOW_RECIPE },
+    Floor { name: "npair-serve", below: BELOW_SERVE },
     Floor { name: "npair", below: EVERYTHING },
     Floor { name: "xtask", below: &[] },
     Floor { name: "npair-benches", below: EVERYTHING },

@@ -279,6 +279,8 @@ fn what_transformers_are_made_of() {
         compare(|p| Box::new(ClassToken::new(&p.root(), 12, 4, 4).unwrap()), &x, &mode, 16);
         compare(|p| Box::new(ClassToken::new(&p.root(), 12, 4, 7).unwrap()), &x, &mode, 60);
         compare(|p| Box::new(ClassToken::new(&p.root(), 12, 4, 3).unwrap()), &x, &mode, 60);
+        compare(|p| Box::new(PositionEmbedding::new(&p.root(), 12, 4, 7).unwrap()), &x, &mode, 60);
+        compare(|p| Box::new(AttentionPool::new(&p.root(), 12, 3, Init::XavierUniform).unwrap()), &x, &mode, 60);
         compare(|_| Box::new(FirstToken), &x, &mode, 1);
         let make = |p: &VarMap| PatchEmbed::new(&p.root(), 3, 10, 4, Init::XavierUniform).unwrap();
         compare(|p| Box::new(make(p)), &images(2, 8, 12, 3), &mode, 48);

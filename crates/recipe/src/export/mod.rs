@@ -89,6 +89,45 @@ pub fn to_torch(net: &Exportable, folder: &Path) -> Result<()> {
     Ok(write_file(&folder.join("load.py"), loader::of(net)?.as_bytes())?)
 }
 
+/// Writes a network to a new folder as `model.onnx` (opset 17, batches of any size), with the proof of [`to_hub`].
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn to_onnx(net: &Exportable, facts: &[(String, String)], folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, e))?;
+    let bytes = match net {
+        Exportable::Pictures(net) => npair_onnx::onnx(net, facts)?,
+        Exportable::Vectors(net) => npair_onnx::onnx_of_vectors(net, facts)?,
+    };
+    write_file(&folder.join("model.onnx"), &bytes)?;
+    proof(net, folder)?;
+    Ok(write_file(&folder.join("load.py"), ONNX_LOADER.as_bytes())?)
+}
+
+/// What proves an ONNX file.
+const ONNX_LOADER: &str = r#""""Loads this network in ONNX Runtime: `load()`; run as a program it proves that embeddings are the same."""
+
+import pathlib
+
+import numpy
+import onnxruntime
+from safetensors.numpy import load_file
+
+HERE = pathlib.Path(__file__).parent
+
+def load():
+    session = onnxruntime.InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda examples: session.run(None, {name: numpy.asarray(examples, numpy.float32)})[0]
+
+if __name__ == "__main__":
+    known = load_file(HERE / "check.safetensors")
+    found = load()(known["images"])
+    error = abs(found - known["embeddings"]).max() / abs(known["embeddings"]).max()
+    print(f"{len(found)} embeddings, the largest difference {error:.1e} of the largest value")
+    raise SystemExit(bool(error > 1e-5))
+"#;
+
 fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     let bytes = safetensors::serialize(tensors, None).map_err(|e| Error::file(path, e))?;
     Ok(write_file(path, &bytes)?)
