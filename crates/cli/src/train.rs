@@ -63,7 +63,7 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
         );
     }
     // Learned now, while the data is there.
-    let asked = Asked { folder, checkpoint: "best", far: None, device: device.unwrap_or_default() };
+    let asked = Asked { folder, checkpoint: "best", far: None, device: training.config().device };
     let learned = asked.find(training.config())?;
     if !json {
         learned.iter().for_each(tell_threshold);
