@@ -309,6 +309,27 @@ impl BackboneConfig {
         (self.input().channels == 3).then(|| Preprocess::published(self.architecture()))
     }
 
+    /// The sizes of images, in pixels, that the network takes are multiples of this: of the patch for a vision transformer, else 1.
+    ///
+    /// ```
+    /// # use npair_backbones::BackboneConfig;
+    /// let step = |name: &str| BackboneConfig::named(name).map(|config| config.size_step());
+    /// assert_eq!((step("dinov2-s14"), step("clip-b32"), step("resnet50")), (Some(14), Some(32), Some(1)));
+    /// ```
+    pub fn size_step(&self) -> usize {
+        match self {
+            Self::VitS16(_) => VitKind::S16.patch(),
+            Self::VitB16(_) => VitKind::B16.patch(),
+            Self::DinoV2S14(_) => VitKind::DinoV2S14.patch(),
+            Self::DinoV2B14(_) => VitKind::DinoV2B14.patch(),
+            Self::ClipB32(_) => VitKind::ClipB32.patch(),
+            Self::ClipB16(_) => VitKind::ClipB16.patch(),
+            Self::ClipL14(_) => VitKind::ClipL14.patch(),
+            Self::SigLipB16(_) => VitKind::SigLipB16.patch(),
+            _ => 1,
+        }
+    }
+
     /// The images that the network takes.
     pub fn input(&self) -> InputSpec {
         let (channels, size) = match self {

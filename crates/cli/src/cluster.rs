@@ -13,7 +13,6 @@ use npair_recipe::Device;
 use npair_similarity::Rows;
 use npair_types::{ExampleId, Labels, Purpose, Streams};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// Pictures of a group in the grid, and groups.
@@ -103,15 +102,16 @@ fn write(out: &Path, groups: &[usize], names: &[String]) -> Result<()> {
     order.sort_by_key(|&group| (std::cmp::Reverse(sizes[group]), group));
     let mut rank = vec![0; sizes.len()];
     order.iter().enumerate().for_each(|(at, &group)| rank[group] = at);
-    let mut table = "group,size,path\n".to_owned();
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(["group", "size", "path"])?;
     let mut rows: Vec<usize> = (0..groups.len()).collect();
     rows.sort_by_key(|&row| (rank[groups[row]], row));
     for &row in &rows {
-        let quoted = names.get(row).map_or_else(|| format!("row {row}"), |name| name.replace('"', "\"\""));
-        let _ = writeln!(table, "{},{},\"{quoted}\"", rank[groups[row]], sizes[groups[row]]);
+        let name = names.get(row).cloned().unwrap_or_else(|| format!("row {row}"));
+        table.write_record([rank[groups[row]].to_string(), sizes[groups[row]].to_string(), name])?;
     }
     std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
-    write_file(&out.join("groups.csv"), table.as_bytes())?;
+    write_file(&out.join("groups.csv"), &table.into_inner()?)?;
     let files: Vec<(usize, PathBuf)> = rows
         .iter()
         .filter_map(|&row| Some((rank[groups[row]], PathBuf::from(names.get(row)?))))

@@ -8,7 +8,8 @@ use npair_recipe::Device;
 use npair_recipe::report::{differences, same_examples};
 
 pub fn run(args: &Args, device: Device, json: bool) -> Result<()> {
-    let judged = |folder: &std::path::PathBuf| judged_run(folder, &args.checkpoint, args.split.as_deref(), device);
+    let judged =
+        |folder: &std::path::PathBuf| judged_run(folder, &args.checkpoint, args.split.as_deref(), false, device);
     let runs = args.runs.iter().map(judged).collect::<Result<Vec<_>>>()?;
     if let Some(other) = runs[1..].iter().find(|other| !same_examples(&runs[0], other)) {
         let why = format!(

@@ -123,9 +123,15 @@ struct OfRun {
     judged: Judged,
 }
 
-/// A run judged on a side of its own data, with all that a page shows.
-pub fn judged_run(folder: &Path, checkpoint: &str, split: Option<&str>, device: Device) -> Result<JudgedRun> {
-    let part = Part { folder, checkpoint, data: None, split, far: None, baselines: true, device };
+/// A run judged on a side of its own data, with all that a page shows; beside what it has to beat, if that is wanted.
+pub fn judged_run(
+    folder: &Path,
+    checkpoint: &str,
+    split: Option<&str>,
+    baselines: bool,
+    device: Device,
+) -> Result<JudgedRun> {
+    let part = Part { folder, checkpoint, data: None, split, far: None, baselines, device };
     let OfRun { config, side, rows, scores, judged } = of_run(part, &[])?;
     let name = folder.display().to_string().trim_end_matches(['/', '\\']).to_owned();
     let Judged { checkpoint, step, baselines, verified } = judged;
@@ -171,7 +177,9 @@ fn of_run(part: Part<'_>, sets: &[String]) -> Result<OfRun> {
         match &judged.verified {
             Some(_) => {}
             None if part.far.is_some() => return Err(no_thresholds("--far")),
-            None => scores.notes.push("no thresholds: the run has no validation split to learn them from".to_owned()),
+            None => scores
+                .notes
+                .push("no thresholds: there are no pairs of a validation split to learn them from".to_owned()),
         }
     }
     Ok(OfRun { config, side, rows, scores, judged })

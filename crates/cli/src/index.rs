@@ -188,16 +188,11 @@ fn removed(index: &mut Index, list: &str) -> Result<usize> {
 
 /// Paths in a text: a line each, or the column `path` (or `name`, `file`) of a CSV.
 fn paths_in(text: &str) -> Vec<String> {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let Some(first) = lines.clone().next() else { return Vec::new() };
-    let unquoted = |cell: &str| cell.trim().trim_matches('"').to_owned();
-    let heads: Vec<String> = first.split(',').map(|head| unquoted(head).to_lowercase()).collect();
-    match heads.iter().position(|head| matches!(head.as_str(), "path" | "name" | "file")) {
-        Some(column) => {
-            lines.next();
-            lines.filter_map(|line| line.split(',').nth(column).map(unquoted)).collect()
-        }
-        None => lines.map(str::to_owned).collect(),
+    let mut table = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let heads = table.headers().cloned().unwrap_or_default();
+    match heads.iter().position(|head| matches!(head.to_lowercase().as_str(), "path" | "name" | "file")) {
+        Some(column) => table.records().flatten().filter_map(|row| row.get(column).map(str::to_owned)).collect(),
+        None => text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
     }
 }
 

@@ -14,7 +14,7 @@ pub fn run(args: &Args, device: Device, json: bool) -> Result<()> {
     let runs = args
         .runs
         .iter()
-        .map(|folder| judged_run(folder, &args.checkpoint, args.split.as_deref(), device))
+        .map(|folder| judged_run(folder, &args.checkpoint, args.split.as_deref(), true, device))
         .collect::<Result<Vec<_>>>()?;
     let page = crate::progress::told(|tell| {
         tell("the page".to_owned());

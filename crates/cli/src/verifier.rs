@@ -27,13 +27,31 @@ impl Asked<'_> {
     }
 
     /// The verifier that is kept, or a new one, which is kept if it is of the best checkpoint; none if there is nothing to learn it
-    /// from. A model's folder has the one that it was exported with.
+    /// from: a run's own data may be gone, which is said and harms nothing else unless a rate is asked for. A model's folder has the
+    /// one that it was exported with.
     pub fn find(&self, config: &Config) -> Result<Option<LearnedVerifier>> {
         let Ok(run) = Run::open(self.folder) else { return Ok(LearnedVerifier::read(self.folder)?) };
         let which = if self.checkpoint == "last" { Which::Last } else { Which::Best };
         if let Some(kept) = LearnedVerifier::of_run(&run, which, config, &self.rates())? {
             return Ok(Some(kept));
         }
+        let learned = match self.learn(config, run.step_of(which)) {
+            Ok(learned) => learned,
+            Err(error) if self.far.is_some() => return Err(error),
+            Err(error) => {
+                warn!("note: thresholds cannot be learned from the run's validation split: {error:#}");
+                return Ok(None);
+            }
+        };
+        if let Some(new) = learned.as_ref().filter(|_| which == Which::Best)
+            && let Err(error) = new.write(self.folder)
+        {
+            warn!("note: thresholds are not kept: {error}");
+        }
+        Ok(learned)
+    }
+
+    fn learn(&self, config: &Config, step: Option<u64>) -> Result<Option<LearnedVerifier>> {
         let own = source::load(self.folder, self.checkpoint, None, &[], self.device)?;
         if !learns_thresholds(&own.splits) {
             return Ok(None);
@@ -42,11 +60,7 @@ impl Asked<'_> {
         let vectors = embedded::plain(&own.config, own.model.as_ref(), side.as_ref())?;
         let evaluation = config.evaluation.clone();
         let config = Config { evaluation, ..own.config };
-        let learned = LearnedVerifier::learn(&config, side.name(), &vectors, &self.rates(), run.step_of(which))?;
-        if which == Which::Best {
-            learned.write(self.folder)?;
-        }
-        Ok(Some(learned))
+        Ok(Some(LearnedVerifier::learn(&config, side.name(), &vectors, &self.rates(), step)?))
     }
 }
 

@@ -48,6 +48,14 @@ fn thresholds_are_kept_with_the_run_and_judged_on_other_classes() {
         let [far, frr, accuracy] = ["far", "frr", "accuracy"].map(|name| rates[name].as_f64().unwrap());
         assert!((accuracy - (2. - far - frr) / 2.).abs() < 1e-12, "{rates}");
     }
+    // Other data is judged where the run's own is gone, with its thresholds or without.
+    fs::rename(dir.join("photos"), dir.join("moved")).unwrap();
+    let text = ok(&["eval", "run", "--no-baselines", "--data", "moved", "--split", "all"], dir);
+    assert!(text.contains("same or not"), "{text}");
+    fs::remove_file(dir.join("run/thresholds.json")).unwrap();
+    let text = ok(&["eval", "run", "--no-baselines", "--data", "moved", "--split", "all"], dir);
+    assert!(text.contains("no thresholds") && !text.contains("same or not"), "{text}");
+    fs::rename(dir.join("moved"), dir.join("photos")).unwrap();
     // A damaged file is named, with the cure.
     fs::write(dir.join("run/thresholds.json"), "{").unwrap();
     let said = fails(&["eval", "run", "--no-baselines"], dir, 3);
@@ -90,7 +98,7 @@ fn an_index_answers_and_changes() {
     let near = json(&ok(&["search", "shop", query, "--approximate", "-k", "4", "--json"], dir));
     assert_eq!(near, found);
     let path = found[0]["answers"][0]["path"].as_str().unwrap();
-    fs::write(dir.join("old.csv"), format!("path,why\n{path},old\n")).unwrap();
+    fs::write(dir.join("old.csv"), format!("why,path\n\"old, worn\",\"{path}\"\n")).unwrap();
     assert!(ok(&["index", "shop", "--remove", "old.csv"], dir).contains("1 rows removed"));
     assert!(fails(&["index", "shop", "--remove", "old.csv"], dir, 2).contains("is no path of the index"));
     assert!(fails(&["index", "run", "photos", "--out", "shop"], dir, 2).contains("is there already"));

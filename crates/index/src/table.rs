@@ -30,7 +30,8 @@ pub(crate) fn write(folder: &Path, generation: u64, rows: &[IndexRow]) -> Result
     sink.finish()
 }
 
-fn put(group: &mut SerializedRowGroupWriter<&mut Sink>, rows: &[IndexRow]) -> Written<()> {
+/// The columns that every table of rows begins with: id, path, class, time.
+pub(crate) fn put_rows(group: &mut SerializedRowGroupWriter<&mut Sink>, rows: &[IndexRow]) -> Written<()> {
     let text = |text: &str| ByteArray::from(text.as_bytes().to_vec());
     let ids: Vec<i64> = rows.iter().map(|row| row.id as i64).collect();
     file::put::<Int64Type, _>(group, &ids, None, None)?;
@@ -39,7 +40,11 @@ fn put(group: &mut SerializedRowGroupWriter<&mut Sink>, rows: &[IndexRow]) -> Wr
     let (classes, named) = some(rows, |row| row.class.as_deref().map(text));
     file::put::<ByteArrayType, _>(group, &classes, Some(&named), None)?;
     let added: Vec<i64> = rows.iter().map(|row| row.added as i64).collect();
-    file::put::<Int64Type, _>(group, &added, None, None)?;
+    file::put::<Int64Type, _>(group, &added, None, None)
+}
+
+fn put(group: &mut SerializedRowGroupWriter<&mut Sink>, rows: &[IndexRow]) -> Written<()> {
+    put_rows(group, rows)?;
     let (at, shown) = some(rows, |row| row.thumbnail.map(|place| place.at as i64));
     file::put::<Int64Type, _>(group, &at, Some(&shown), None)?;
     let (bytes, shown) = some(rows, |row| row.thumbnail.map(|place| place.bytes as i32));
@@ -49,7 +54,7 @@ fn put(group: &mut SerializedRowGroupWriter<&mut Sink>, rows: &[IndexRow]) -> Wr
 }
 
 /// The values that there are, and for every row whether there is one.
-pub(crate) fn some<T>(rows: &[IndexRow], of: impl Fn(&IndexRow) -> Option<T>) -> (Vec<T>, Vec<i16>) {
+fn some<T>(rows: &[IndexRow], of: impl Fn(&IndexRow) -> Option<T>) -> (Vec<T>, Vec<i16>) {
     let all: Vec<Option<T>> = rows.iter().map(of).collect();
     let defined = all.iter().map(|value| i16::from(value.is_some())).collect();
     (all.into_iter().flatten().collect(), defined)

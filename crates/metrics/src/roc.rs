@@ -66,17 +66,7 @@ impl Roc {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn of_pairs(set: &Embeddings, measure: Measure, most: usize, rng: &mut ChaCha8Rng) -> Result<Self> {
-        let n = set.len();
-        let near = PairScores::new(set, measure);
-        let pairs: Vec<(usize, usize)> = if n * n.saturating_sub(1) / 2 <= most {
-            (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).collect()
-        } else {
-            drawn(set, most, rng)?
-        };
-        let mut scores: Vec<f64> = pairs.iter().map(|&(i, j)| near.of(i, j)).collect();
-        if measure == Measure::Cosine {
-            tie(&mut scores, 16. * f64::EPSILON);
-        }
+        let (pairs, scores) = scored_pairs(set, measure, most, rng)?;
         let same: Vec<bool> = pairs.iter().map(|&(i, j)| set.labels().same(i, j)).collect();
         Self::new(&scores, &same)
     }
@@ -164,6 +154,24 @@ impl Roc {
     }
 }
 
+/// Pairs of rows, and their scores.
+type Scored = (Vec<(usize, usize)>, Vec<f64>);
+
+/// All pairs of a set with their scores, or `most` drawn at random if there are more. Cosines that differ by rounding are one score.
+pub(crate) fn scored_pairs(set: &Embeddings, measure: Measure, most: usize, rng: &mut ChaCha8Rng) -> Result<Scored> {
+    let (n, near) = (set.len(), PairScores::new(set, measure));
+    let pairs: Vec<(usize, usize)> = if n * n.saturating_sub(1) / 2 <= most {
+        (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).collect()
+    } else {
+        drawn(set, most, rng)?
+    };
+    let mut scores: Vec<f64> = pairs.iter().map(|&(i, j)| near.of(i, j)).collect();
+    if measure == Measure::Cosine {
+        tie(&mut scores, 16. * f64::EPSILON);
+    }
+    Ok((pairs, scores))
+}
+
 /// How often a row of another class is drawn blindly: where one class is nearly all, that would take for ever.
 const TRIES: usize = 64;
 
@@ -176,7 +184,7 @@ fn other_class(index: &ClassIndex, set: &Embeddings, i: usize, rng: &mut ChaCha8
 }
 
 /// Scores that differ by no more than `least` from the next one below become that one: the lowest of all that hang together.
-pub(crate) fn tie(scores: &mut [f64], least: f64) {
+fn tie(scores: &mut [f64], least: f64) {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_unstable_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     let mut before = f64::NEG_INFINITY;
@@ -190,7 +198,7 @@ pub(crate) fn tie(scores: &mut [f64], least: f64) {
     }
 }
 
-pub(crate) fn drawn(set: &Embeddings, most: usize, rng: &mut ChaCha8Rng) -> Result<Vec<(usize, usize)>> {
+fn drawn(set: &Embeddings, most: usize, rng: &mut ChaCha8Rng) -> Result<Vec<(usize, usize)>> {
     let index = ClassIndex::from_labels(set.labels());
     let with_pair = index.with_at_least(2);
     if with_pair.is_empty() || index.len() < 2 {

@@ -13,8 +13,8 @@
 //! Files are the caller's business, and so are statistics: intervals and p-values come in as numbers.
 #![forbid(unsafe_code)]
 
-mod base64;
 mod check;
+mod coded;
 mod error;
 mod input;
 mod map;

@@ -1,6 +1,6 @@
 //! The whole file around the sections.
 
-use crate::base64;
+use crate::coded;
 use crate::input::Page;
 use crate::section::{Context, sections};
 use crate::text::esc;
@@ -40,7 +40,7 @@ pub fn html(page: &Page) -> String {
 
 /// Nothing from outside, and no script or style but those of this file, by their hashes.
 fn policy() -> String {
-    let hash = |text: &str| base64::encode(&Sha256::digest(text.as_bytes()));
+    let hash = |text: &str| coded::encode(&Sha256::digest(text.as_bytes()));
     format!(
         "default-src 'none'; img-src data:; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
         hash(STYLE),
@@ -61,7 +61,7 @@ fn pictures(context: &Context) -> String {
             "<symbol id=\"p{index}\" viewBox=\"0 0 96 96\"><image width=\"96\" height=\"96\" \
              href=\"data:image/{};base64,{}\"/></symbol>",
             thumb.kind.name(),
-            base64::encode(&thumb.data)
+            coded::encode(&thumb.data)
         );
     }
     out + "</svg>\n"

@@ -84,6 +84,11 @@ impl VitGelu {
 const TORCH_EPSILON: f64 = 1e-5;
 
 impl VitKind {
+    /// Height and width of a patch in pixels.
+    pub fn patch(self) -> usize {
+        self.plan().patch
+    }
+
     pub(super) fn plan(self) -> Plan {
         let base = Plan {
             width: 768,

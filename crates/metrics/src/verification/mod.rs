@@ -10,8 +10,7 @@ pub use calibration::Calibration;
 pub use threshold::Threshold;
 pub use verifier::{Decision, Verifier};
 
-use crate::roc::{drawn, tie};
-use crate::vrf::PairScores;
+use crate::roc::scored_pairs;
 use crate::{Embeddings, Error, Result, Roc};
 use npair_types::{ChaCha8Rng, ClassIndex, Measure};
 
@@ -60,16 +59,8 @@ impl VerificationPairs {
     /// # Errors
     /// [`Error::OneKindOfPair`] if all pairs, or none, are of one class.
     pub fn of(set: &Embeddings, measure: Measure, most: usize, rng: &mut ChaCha8Rng) -> Result<Self> {
-        let (n, near, index) = (set.len(), PairScores::new(set, measure), ClassIndex::from_labels(set.labels()));
-        let pairs: Vec<(usize, usize)> = if n * n.saturating_sub(1) / 2 <= most {
-            (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).collect()
-        } else {
-            drawn(set, most, rng)?
-        };
-        let mut scores: Vec<f64> = pairs.iter().map(|&(i, j)| near.of(i, j)).collect();
-        if measure == Measure::Cosine {
-            tie(&mut scores, 16. * f64::EPSILON);
-        }
+        let index = ClassIndex::from_labels(set.labels());
+        let (pairs, scores) = scored_pairs(set, measure, most, rng)?;
         if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
             return Err(Error::NotFinite { at });
         }

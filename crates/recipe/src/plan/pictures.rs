@@ -24,7 +24,10 @@ pub(super) fn choose(draft: &mut Draft, seen: &PictureFacts, plan: &mut Plan) ->
         _ => None,
     };
     let (usual, why) = match told {
-        Some(told) => of_weights(&told, seen, draft.config.device == Device::Cpu),
+        Some(told) => {
+            let step = draft.config.model.backbone.map_or(1, |backbone| backbone.size_step() as u32);
+            of_weights(&told, seen, draft.config.device == Device::Cpu, step)
+        }
         // Somebody's own network says what it takes.
         None if draft.config.model.backbone.is_some() => return Ok(()),
         None => usual(seen),
@@ -59,11 +62,12 @@ fn sized(backbone: BackboneConfig, size: u32) -> BackboneConfig {
     resized.unwrap_or(backbone)
 }
 
-/// The pipeline of pretrained weights, for pictures of a kind: on a processor no larger than pays.
-fn of_weights(told: &PipelineConfig, seen: &PictureFacts, on_cpu: bool) -> (PipelineConfig, String) {
+/// The pipeline of pretrained weights, for pictures of a kind: on a processor no larger than pays, and of whole steps that the network
+/// takes.
+fn of_weights(told: &PipelineConfig, seen: &PictureFacts, on_cpu: bool, step: u32) -> (PipelineConfig, String) {
     let wanted = (seen.short_side() * 3 / 2).div_ceil(32) * 32;
     let most = if on_cpu { told.size.min(MOST_OF_WEIGHTS) } else { told.size };
-    let size = wanted.clamp(LEAST_OF_WEIGHTS.min(most), most);
+    let size = (wanted.clamp(LEAST_OF_WEIGHTS.min(most), most) / step * step).max(step);
     let base = told.clone().with_size(size);
     let of = format!("pictures are {} x {} in the middle", seen.width, seen.height);
     match seen.kind {
@@ -141,4 +145,31 @@ fn usual(seen: &PictureFacts) -> (PipelineConfig, String) {
 fn in_words(images: &PipelineConfig) -> String {
     let channels = if images.channels == Channels::Grey { "grey" } else { "rgb" };
     format!("{0} x {0}, {channels}", images.size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the pictures, a network with weights takes the size that is chosen for it.
+    #[test]
+    fn sizes_for_weights_are_those_that_the_network_takes() {
+        let seen = |side: u32| PictureFacts {
+            looked_at: 10,
+            width: side,
+            height: side,
+            grey: false,
+            kind: PictureKind::PlainGround,
+            mirrored: None,
+        };
+        for step in [1, 14, 16, 32] {
+            for side in [8, 64, 100, 500] {
+                for on_cpu in [false, true] {
+                    let told = PipelineConfig { size: 224, ..PipelineConfig::photos(224) };
+                    let (images, _) = of_weights(&told, &seen(side), on_cpu, step);
+                    assert!(images.size.is_multiple_of(step) && (84..=224).contains(&images.size), "{}", images.size);
+                }
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ pub struct Thumb {
     /// What its bytes are.
     pub kind: ThumbKind,
     /// The bytes of the file; base64 in JSON.
-    #[serde(with = "crate::base64")]
+    #[serde(with = "crate::coded")]
     pub data: Vec<u8>,
 }
 
