@@ -50,6 +50,8 @@ pub enum Command {
     Export(Export),
     /// Whether the difference of runs is more than chance.
     Compare(Compare),
+    /// What went wrong in a run: evidence, cure, and what the cure costs.
+    Doctor(Doctor),
     /// Look at a data set.
     #[command(subcommand)]
     Data(Data),
@@ -327,6 +329,7 @@ pub struct Index {
   npair search shop query.jpg -k 5
   npair search shop queries/ --grid found.png
   npair search shop query.jpg --class owl --far 0.01
+  npair search shop query.jpg --rerank                   says whether that helps, on classes that were not learned from
   npair search shop vectors.npy --json
 
 A match is a similarity at or above the threshold for the false accept rate, of a pair; of a query and n pictures of other classes, n
@@ -350,9 +353,12 @@ pub struct Search {
     /// Search by the graph that `npair index --approximate` built.
     #[arg(long)]
     pub approximate: bool,
-    /// Query expansion: ask again with the weighted mean of the query and so many of its nearest; 0 for none.
-    #[arg(long, default_value_t = 0, value_name = "ROWS")]
-    pub expand: usize,
+    /// Query expansion: ask again with the weighted mean of the query and so many of its nearest (5).
+    #[arg(long, value_name = "ROWS", num_args = 0..=1, default_missing_value = "5", conflicts_with_all = ["rerank", "class", "approximate"])]
+    pub expand: Option<usize>,
+    /// Re-ranking: the 200 nearest in the order of how much their own neighbours are those of the query (k-reciprocal).
+    #[arg(long, conflicts_with_all = ["class", "approximate"])]
+    pub rerank: bool,
     /// Write a picture of queries and what was found.
     #[arg(long, value_name = "PNG")]
     pub grid: Option<PathBuf>,
@@ -522,6 +528,28 @@ pub struct Compare {
     /// best or last.
     #[arg(long, default_value = "best")]
     pub checkpoint: String,
+}
+
+/// What went wrong in a run: evidence, cure, and what the cure costs.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  npair doctor runs/first
+  npair doctor runs/first --journal-only       embeds nothing: what the journal alone tells
+  npair doctor runs/first --json
+
+Looked for: a loss that does not fall, collapse to a point or to few directions, a rate too high or too low, a miner that finds nothing,
+batches that are too easy, a memory that is too old, over-fitting, norms that run away, dead classes, leaks between the sides of the
+split. A finding is no error: the exit code is 0.")]
+pub struct Doctor {
+    /// Folder of a run.
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Where the run's data lies now, if it has moved.
+    #[arg(long, value_name = "SOURCE", conflicts_with = "journal_only")]
+    pub data: Option<String>,
+    /// Embed nothing.
+    #[arg(long)]
+    pub journal_only: bool,
 }
 
 #[derive(Debug, Subcommand)]

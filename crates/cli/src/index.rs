@@ -2,7 +2,7 @@
 
 use crate::args::Index as Args;
 use crate::verifier::{Asked, percent};
-use crate::{embedded, progress, source};
+use crate::{embedded, progress, refined, source};
 use anyhow::Result;
 use npair_data::Dataset;
 use npair_evaluate::{Splits, Vectors, check_free};
@@ -123,6 +123,12 @@ fn make(args: &Args, out: &Path, device: Device, json: bool) -> Result<()> {
     index.set_model(&source::model_folder(&args.from, &args.checkpoint)?)?;
     index.set_verifier(learned.map(|learned| learned.verifier))?;
     embedded.add_to(&mut index, None)?;
+    match refined::trials(&args.from, &args.checkpoint, device) {
+        Ok(trials) => index.set_trials(trials)?,
+        Err(error) => {
+            warn!("note: query expansion and re-ranking were not tried on the run's validation split: {error:#}")
+        }
+    }
     if args.approximate {
         graph(&mut index, json)?;
     }
@@ -230,7 +236,7 @@ fn show(index: &Index, json: bool) -> Result<()> {
     if json {
         let verifier = index.verifier();
         let facts = serde_json::json!({ "kind": "index", "folder": index.folder(), "rows": index.len(), "width": index.width(),
-            "classes": classes.len(), "measure": index.measure().to_string(), "verifier": verifier });
+            "classes": classes.len(), "measure": index.measure().to_string(), "verifier": verifier, "trials": index.trials() });
         say!("{facts}");
         return Ok(());
     }
@@ -248,5 +254,6 @@ fn show(index: &Index, json: bool) -> Result<()> {
         }
         _ => say!("no thresholds: its model has no validation split to learn them from"),
     }
+    refined::all(index).iter().for_each(|line| say!("{line}"));
     Ok(())
 }

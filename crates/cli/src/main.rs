@@ -10,6 +10,7 @@ mod cluster;
 mod compare;
 mod data;
 mod device;
+mod doctor;
 mod embed;
 mod embedded;
 mod eval;
@@ -19,6 +20,7 @@ mod gpu_check;
 mod index;
 mod plan;
 mod progress;
+mod refined;
 mod report;
 mod search;
 mod serve;
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
             | Command::Search(_)
             | Command::Verify(_)
             | Command::Compare(_)
+            | Command::Doctor(_)
     );
     match run(&args).and_then(|()| if prints { out::expect_printed() } else { Ok(()) }) {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,6 +76,7 @@ fn run(args: &Npair) -> anyhow::Result<()> {
         Command::Cluster(cluster) => cluster::run(cluster, args.device.unwrap_or_default(), args.json),
         Command::Export(export) => export::run(export, args.device.unwrap_or_default(), args.json),
         Command::Compare(compare) => compare::run(compare, args.device.unwrap_or_default(), args.json),
+        Command::Doctor(doctor) => doctor::run(doctor, args.device.unwrap_or_default(), args.json),
         Command::Report(report) => report::run(report, args.device.unwrap_or_default(), args.json),
         Command::GpuCheck(_) => gpu_check::run(args.device.unwrap_or_default(), args.json),
         Command::Bench(bench) => bench::run(bench, args.device.unwrap_or_default(), args.json),

@@ -2,12 +2,12 @@
 
 use crate::args::Search as Args;
 use crate::index::model_of;
-use crate::{embedded, source, verifier};
+use crate::{embedded, refined, source, verifier};
 use anyhow::Result;
 use npair_data::sheet::{Border, contact_sheet, encode_png};
 use npair_data::{Dataset, Picture};
 use npair_evaluate::{Vectors, check_free, write_file};
-use npair_index::{Answer, Index, QueryExpansion, RowFilter};
+use npair_index::{Answer, Index, QueryExpansion, Refinement, Reranking, RowFilter};
 use npair_metrics::{Decision, Verifier};
 use npair_recipe::Device;
 use npair_similarity::Rows;
@@ -28,19 +28,16 @@ pub fn run(args: &Args, device: Device, json: bool) -> Result<()> {
     }
     let index = Index::open(&args.index)?;
     let queries = Queries::open(&index, &args.query, device)?;
-    let expanded;
-    let mut rows = Rows::new(&queries.vectors.values, queries.vectors.width)?;
-    if args.expand > 0 {
-        expanded = QueryExpansion { rows: args.expand, alpha: 3. }.expand(rows, index.vectors())?;
-        rows = Rows::new(&expanded, index.width())?;
-    }
+    let rows = Rows::new(&queries.vectors.values, queries.vectors.width)?;
     let filter = args.class.as_deref().map_or(RowFilter::All, RowFilter::Class);
-    let found = match args.approximate {
-        true if args.class.is_some() => {
+    let refinement = refinement(args);
+    let found = match (args.approximate, refinement) {
+        (true, _) if args.class.is_some() => {
             return Err(source::usage("--approximate", "searches all rows: leave --class out".to_owned()));
         }
-        true => index.search_approximate(rows, args.k, None)?,
-        false => index.search(rows, args.k, filter)?,
+        (true, _) => index.search_approximate(rows, args.k, None)?,
+        (false, Some(refinement)) => index.search_refined(rows, args.k, refinement)?,
+        (false, None) => index.search(rows, args.k, filter)?,
     };
     for (at, answers) in found.iter().enumerate() {
         let query = queries.vectors.names.get(at).cloned().unwrap_or_else(|| format!("row {at}"));
@@ -50,10 +47,19 @@ pub fn run(args: &Args, device: Device, json: bool) -> Result<()> {
             false => print(&query, &answers),
         }
     }
+    if let Some(refinement) = refinement {
+        warn!("note: {}", refined::known(&index, refinement));
+    }
     match &args.grid {
         Some(grid) => Ok(write_file(grid, &picture(&index, &queries, &found)?)?),
         None => Ok(()),
     }
+}
+
+/// What is done to find more, if anything is.
+fn refinement(args: &Args) -> Option<Refinement> {
+    let expansion = args.expand.map(|rows| Refinement::Expansion(QueryExpansion { rows, ..refined::EXPANSION }));
+    expansion.or_else(|| args.rerank.then(|| Refinement::Reranking(Reranking::default())))
 }
 
 /// What is asked for.

@@ -84,6 +84,17 @@ fn an_index_answers_and_changes() {
     assert!(text.lines().skip(1).all(|line| line.contains("c003")), "{text}");
     assert!(image::open(dir.join("found.png")).unwrap().width() > 16 * 6);
     assert!(fails(&["search", "shop", query, "--grid", "found.png"], dir, 2).contains("--force"));
+    // Both ways to find more were tried on the validation classes, and say what came of it.
+    let known = json(&ok(&["index", "shop", "--json"], dir));
+    assert_eq!(known[0]["trials"].as_array().unwrap().len(), 2, "{known:?}");
+    for (option, what) in [("--rerank", "re-ranking "), ("--expand", "query expansion ")] {
+        let out = program::npair(&["search", "shop", query, "-k", "4", option], dir);
+        let (found, said) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
+        assert!(out.status.success() && found.lines().count() == 5 && found.contains(query), "{found}{said}");
+        assert!(said.contains(what) && said.contains("on 3 classes that were not learned from: MAP@R"), "{said}");
+    }
+    let refused = program::npair(&["search", "shop", query, "--rerank", "--expand"], dir);
+    assert!(refused.status.code() == Some(2), "{refused:?}");
     // A new class is enrolled by its pictures, and taken out again.
     pictures(&dir.join("more"), 1, 2);
     fs::rename(dir.join("more/c000"), dir.join("more/owl")).unwrap();
@@ -151,9 +162,10 @@ fn a_network_is_taken_elsewhere_and_used_from_there() {
     let loader = fs::read_to_string(dir.join("torch/load.py")).unwrap();
     assert!(loader.contains("CHANNELS, WIDTH, BLOCKS = 3, 8, 2"), "{loader}");
     assert!(fails(&["export", "run", "--to", "torch", "--out", "torch"], dir, 2).contains("is there already"));
-    // The folder is used as a run is, and brings its thresholds along.
+    // The folder is used as a run is, and brings its thresholds along; it has no validation classes to try anything on.
     let of = |folder: &str, out: &str| ok(&["index", folder, "photos", "--out", out], dir).replace(out, "x");
-    assert_eq!(of("run", "one"), of("hub", "two"));
+    let (run, hub) = (of("run", "one"), of("hub", "two"));
+    assert!(run.starts_with(&hub) && hub.lines().count() == 2, "{run}{hub}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use crate::{Error, Result};
 use npair_similarity::{Exclude, Rows, UnitRows};
 use npair_types::Measure;
+use serde::{Deserialize, Serialize};
 
 /// Query expansion: a query becomes the mean of itself and its nearest rows, and is asked again.
 ///
@@ -22,7 +23,8 @@ use npair_types::Measure;
 /// assert!((found[0] - 1.6 / 3.2f32.sqrt()).abs() < 1e-6); // (1, 0) + (0.6, 0.8), of length sqrt(3.2)
 /// # Ok::<(), npair_index::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QueryExpansion {
     /// How many of the nearest rows are added; fewer if there are fewer.
     pub rows: usize,

@@ -1,7 +1,7 @@
 //! `index.json`: which files make the index now. Replacing it is the one step that changes an index.
 
 use crate::files::{self, FileRecord};
-use crate::{Error, IndexSettings, Result};
+use crate::{Error, IndexSettings, RefinementTrial, Result};
 use npair_metrics::Verifier;
 use npair_types::Measure;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,9 @@ pub(crate) struct Manifest {
     pub(crate) removed: Option<RemovedRecord>,
     pub(crate) graph: Option<GraphRecord>,
     pub(crate) verifier: Option<Verifier>,
+    /// What was tried to find more, on classes that the model has not learned from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) trials: Vec<RefinementTrial>,
 }
 
 /// Rows that were written together.
@@ -92,6 +95,7 @@ impl Manifest {
             removed: None,
             graph: None,
             verifier: None,
+            trials: Vec::new(),
         }
     }
 

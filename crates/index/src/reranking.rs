@@ -2,6 +2,7 @@ use crate::{Error, Result};
 use npair_similarity::{Exclude, PairwiseSimilarity, Rows};
 use npair_types::Measure;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Re-ranking by k-reciprocal neighbours: of a query's candidates those come first whose neighbourhoods overlap with its own.
 ///
@@ -18,7 +19,8 @@ use rayon::prelude::*;
 /// ```
 /// # Source
 /// Zhong, Zheng, Cao and Li, CVPR 2017; normalised as in their code.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Reranking {
     /// Candidates of a query (the nearest rows by cosine); 0 stands for all.
     pub candidates: usize,

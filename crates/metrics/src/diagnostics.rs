@@ -10,7 +10,9 @@ pub struct Diagnostics {
     pub alignment: f64,
     /// `log mean exp(-2 |x - y|^2)` over pairs of rows: "uniformity" of Wang and Isola. Smaller is more even; 0 if all are alike.
     pub uniformity: f64,
-    /// Mean squared distance of two rows of one class over that of two classes. Below 1 classes are tighter than the whole.
+    /// Mean squared distance of two rows of two classes.
+    pub between: f64,
+    /// `alignment` over `between`. Below 1 classes are tighter than the whole.
     pub intra_over_inter: f64,
     /// Eigenvalues of the rows' covariance as shares of their sum, largest first; none if all rows are alike.
     pub spectrum: Vec<f64>,
@@ -78,6 +80,7 @@ pub fn diagnostics(set: &Embeddings) -> Result<Diagnostics> {
     let entropy = -spectrum.iter().filter(|&&p| p > 0.).map(|p| p * p.ln()).sum::<f64>();
     Ok(Diagnostics {
         alignment,
+        between,
         uniformity: (sums.iter().map(|s| s.1).sum::<f64>() / (same + other) as f64).ln(),
         intra_over_inter: if between == 0. { 1. } else { alignment / between },
         effective_rank: if spectrum.is_empty() { 0. } else { entropy.exp() },

@@ -1,11 +1,12 @@
 use crate::{Error, Interval, Result};
 use npair_types::{ChaCha8Rng, Labels};
 use rand::Rng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The difference of two scores on the same queries.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PairedDifference {
     /// Mean of the first minus mean of the second.
     pub difference: f64,

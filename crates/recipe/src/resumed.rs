@@ -3,7 +3,7 @@
 use crate::{Config, Error, Result};
 
 /// Keys that move neither weights nor batches, by the beginning of their names.
-const HARMLESS: [&str; 11] = [
+const HARMLESS: [&str; 12] = [
     "device",
     "data.source",
     "data.skip_bad",
@@ -14,6 +14,7 @@ const HARMLESS: [&str; 11] = [
     // More of them, which stretches the schedule: said by a note.
     "training.steps",
     "training.patience",
+    "training.tensor_board",
     "evaluation",
     "tta",
 ];

@@ -18,7 +18,8 @@ use npair_evaluate::{
     FeatureInputs, Inputs, RetrievalScores, Splits, TestTimeAugmentation, TtaConfig, Vectors, embed, write_file,
 };
 use npair_train::{
-    Callback, EarlyStopping, GradCache, Outcome, PairProbe, RunFolder, Trainer, TrainerBuilder, WeightAverage, every,
+    Callback, EarlyStopping, EmbeddingWatch, GradCache, Outcome, PairProbe, RunFolder, Trainer, TrainerBuilder,
+    WeightAverage, every,
 };
 use npair_types::Streams;
 use std::path::Path;
@@ -171,8 +172,7 @@ impl Training {
         let mut watched = Watched::new(listener, &self.config);
         let outcome = self.trainer.fit_with(&mut watched)?;
         if outcome.step == outcome.steps {
-            let inputs = self.trainer.inputs().clone();
-            watched.diagnose(self.trainer.model(), inputs.as_ref());
+            watched.diagnose(self.trainer.folder().path())?;
         }
         Ok(outcome)
     }
@@ -264,6 +264,7 @@ impl Prepared {
         }
         without_effect::check(&draft)?;
         let (splits, record) = splits::begin(&mut draft)?;
+        plan.settle_batch(draft.config.batch.classes, draft.config.batch.per_class);
         let material = Material::new(&draft.config, splits)?;
         material.load_pretrained(&draft.config, &mut notes)?;
         let mut features = material.compute_features(&draft.config, progress)?;
@@ -383,7 +384,11 @@ impl Material {
     /// The parts of a run: with features, those of its head.
     fn builder(&self, config: &Config, features: Option<&Features>) -> Result<TrainerBuilder> {
         let fed = features.map_or_else(|| self.splits.clone(), |features| features.feed(&self.splits));
-        builder(config, self.model_of(config), &fed)
+        let mut builder = builder(config, self.model_of(config), &fed)?;
+        if let Some(watch) = EmbeddingWatch::new(fed.learned()?, config.training.eval_every)? {
+            builder = builder.callback(watch);
+        }
+        Ok(if config.training.tensor_board { builder.tensor_board() } else { builder })
     }
 
     /// Lets the head alone learn, on features of the backbone as it is, where that is asked for; says what came of it. A head drawn

@@ -23,7 +23,7 @@ pub(crate) struct Bodies {
 /// A whole body, and its part of the memory of all.
 pub(crate) struct Whole {
     pub(crate) bytes: Vec<u8>,
-    _memory: Option<OwnedSemaphorePermit>,
+    pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
 impl Bodies {
@@ -70,7 +70,7 @@ impl Bodies {
         }
         match refused {
             Some(refusal) => Err(refusal),
-            None => Ok(Whole { bytes, _memory: memory }),
+            None => Ok(Whole { bytes, room: memory }),
         }
     }
 

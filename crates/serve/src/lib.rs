@@ -13,7 +13,6 @@ mod error;
 mod guard;
 mod lane;
 mod metrics;
-mod multipart;
 mod page;
 mod rate;
 mod refusal;

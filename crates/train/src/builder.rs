@@ -1,4 +1,5 @@
 use crate::checkpoint;
+use crate::event_file::EventFile;
 use crate::folder::RunLock;
 use crate::journal::Journal;
 use crate::objective::{Objective, Penalty};
@@ -43,6 +44,14 @@ pub struct TrainerBuilder {
     extent: Extent,
     kept: Kept,
     notes: Vec<String>,
+    curves: Curves,
+}
+
+/// Where curves are written besides the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Curves {
+    Nowhere,
+    TensorBoard,
 }
 
 impl TrainerBuilder {
@@ -69,6 +78,7 @@ impl TrainerBuilder {
             extent,
             kept: Vec::new(),
             notes: Vec::new(),
+            curves: Curves::Nowhere,
         }
     }
 
@@ -198,6 +208,12 @@ impl TrainerBuilder {
         self
     }
 
+    /// Writes what the journal tells to event files of TensorBoard as well, in the folder `tensorboard` of the run:
+    /// `tensorboard --logdir RUN` shows them.
+    pub fn tensor_board(self) -> Self {
+        Self { curves: Curves::TensorBoard, ..self }
+    }
+
     /// Begins a run in a new folder, which is made when everything else is in order.
     ///
     /// # Errors
@@ -288,6 +304,7 @@ impl TrainerBuilder {
             streams,
             extent: self.extent,
             notes,
+            curves: self.curves,
         };
         Ok((ready, self.kept))
     }
@@ -307,13 +324,17 @@ struct Ready {
     streams: Streams,
     extent: Extent,
     notes: Vec<String>,
+    curves: Curves,
 }
 
 impl Ready {
     fn into_trainer(self, folder: RunFolder, lock: RunLock, (step, lines): (u64, Option<usize>)) -> Result<Trainer> {
         let Extent { steps, accumulate, .. } = self.extent;
         let planner = Planner::new(self.sampler, self.pieces, step * accumulate, steps * accumulate);
-        let journal = Journal::open(&folder.journal(), step, lines)?;
+        let mut journal = Journal::open(&folder.journal(), step, lines)?;
+        if self.curves == Curves::TensorBoard {
+            journal = journal.with_events(EventFile::create(folder.path(), step)?);
+        }
         Ok(Trainer {
             model: self.model,
             inputs: self.inputs,

@@ -1,3 +1,4 @@
+use crate::event_file::EventFile;
 use crate::{Error, Result, files};
 use npair_evaluate::write_file;
 use serde::Serialize;
@@ -10,6 +11,8 @@ pub(crate) struct Journal {
     path: PathBuf,
     file: fs::File,
     lines: usize,
+    /// The same for TensorBoard, if it is wanted.
+    events: Option<EventFile>,
 }
 
 impl Journal {
@@ -36,7 +39,12 @@ impl Journal {
         }
         let file = fs::OpenOptions::new().create(true).append(true).open(path);
         let file = file.map_err(|e| npair_evaluate::Error::unwritten(path, &e))?;
-        Ok(Self { path: path.to_owned(), file, lines: count })
+        Ok(Self { path: path.to_owned(), file, lines: count, events: None })
+    }
+
+    /// Writes numbers to an event file as well.
+    pub(crate) fn with_events(self, events: EventFile) -> Self {
+        Self { events: Some(events), ..self }
     }
 
     /// How many lines it has.
@@ -45,10 +53,10 @@ impl Journal {
     }
 
     pub(crate) fn write(&mut self, line: &impl Serialize) -> Result<()> {
-        let mut text = serde_json::to_string(line).map_err(|e| Error::file(&self.path, e))?;
-        text.push('\n');
+        let line = serde_json::to_value(line).map_err(|e| Error::file(&self.path, e))?;
+        let text = format!("{line}\n");
         self.file.write_all(text.as_bytes()).map_err(|e| npair_evaluate::Error::unwritten(&self.path, &e))?;
         self.lines += 1;
-        Ok(())
+        self.events.as_mut().map_or(Ok(()), |events| events.write(&line))
     }
 }

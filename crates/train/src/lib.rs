@@ -47,6 +47,7 @@ mod builder;
 mod callback;
 mod checkpoint;
 mod error;
+mod event_file;
 mod files;
 mod folder;
 mod grad_cache;
@@ -59,7 +60,10 @@ mod schedule;
 mod trainer;
 
 pub use builder::TrainerBuilder;
-pub use callback::{Callback, CollapseWatch, EarlyStopping, Moment, PairProbe, PartState, WeightAverage};
+pub use callback::{
+    Callback, Drift, EarlyStopping, EmbeddingLook, EmbeddingWatch, LossWatch, Moment, PairProbe, PartState, StuckLoss,
+    WeightAverage,
+};
 #[doc(hidden)]
 pub use checkpoint::accepts_state;
 pub use error::{Error, Result};

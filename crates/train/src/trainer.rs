@@ -177,7 +177,8 @@ impl Trainer {
         let mut mining = Duration::ZERO;
         let mut stopped = false;
         while self.step * self.extent.accumulate < self.planner.end() {
-            let report = self.one_step(loader.as_mut())?;
+            let report = self.one_step(loader.as_mut()).inspect_err(|error| self.mark(error));
+            let report = report?;
             mining += Duration::from_secs_f64(report.mining_seconds);
             self.tell(listener, |callback, at| callback.step(at, &report))?;
             self.end_step(listener)?;
@@ -228,7 +229,10 @@ impl Trainer {
             let left_out = self.planner.left_out();
             notes.push(format!("{left_out} classes left out: they have too few examples for a batch"));
         }
-        notes.push(format!("{} batches visit every class once", self.planner.batches_per_epoch()));
+        notes.push(match self.planner.batches_per_epoch() {
+            1 => "every batch visits every class".to_owned(),
+            batches => format!("{batches} batches visit every class once"),
+        });
         self.tell(listener, |callback, at| {
             notes.iter().for_each(|note| callback.note(note));
             callback.begin(at)
@@ -257,6 +261,15 @@ impl Trainer {
             hear(callback, &mut Moment::new((*step, extent.steps), model.as_ref(), &mut record))?;
         }
         Ok(())
+    }
+
+    /// Tells the journal what ended the run; the error itself is the caller's.
+    fn mark(&mut self, error: &Error) {
+        if let Error::Diverged { step, what } = error {
+            let line = json!({ "kind": "diverged", "step": step, "what": what });
+            // A journal that cannot be written must not hide why the run ended.
+            let _ = self.journal.write(&line);
+        }
     }
 
     fn one_step(&mut self, loader: &mut dyn Loader) -> Result<StepReport> {

@@ -11,7 +11,7 @@ use crate::lock::Lock;
 use crate::manifest::of_measure;
 use crate::manifest::{self, Manifest};
 use crate::row::IndexRow;
-use crate::{Error, IndexSettings, Result, model, thumbnails};
+use crate::{Error, IndexSettings, RefinementTrial, Result, model, thumbnails};
 use npair_metrics::Verifier;
 use npair_similarity::Rows;
 use npair_types::Measure;
@@ -215,6 +215,24 @@ impl Index {
         fits.map_err(|why| Error::setting("verifier", why))?;
         let _lock = self.lock()?;
         let next = Manifest { verifier, generation: self.manifest.generation + 1, ..self.manifest.clone() };
+        self.commit(next)
+    }
+
+    /// What was tried to find more, and whether it did, on classes that the model has not learned from.
+    pub fn trials(&self) -> &[RefinementTrial] {
+        &self.manifest.trials
+    }
+
+    /// Keeps the outcome of trials with the index.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for values that are not finite; [`Error::Locked`], [`Error::Write`].
+    pub fn set_trials(&mut self, trials: Vec<RefinementTrial>) -> Result<()> {
+        if trials.iter().any(|trial| !(trial.plain.is_finite() && trial.refined.is_finite())) {
+            return Err(Error::setting("trials", "have scores that are not finite".to_owned()));
+        }
+        let _lock = self.lock()?;
+        let next = Manifest { trials, generation: self.manifest.generation + 1, ..self.manifest.clone() };
         self.commit(next)
     }
 

@@ -2,7 +2,7 @@
 
 use super::Index;
 use crate::row::{IndexRow, RowFilter};
-use crate::{Error, Result};
+use crate::{Error, Refinement, Result};
 use npair_similarity::{Exclude, Rows};
 
 /// Rows that are copied together at once where only some are searched.
@@ -33,6 +33,38 @@ impl Index {
             _ => self.nearest_of(queries, k, &filter.positions(&self.rows))?,
         };
         Ok(found.into_iter().map(|list| self.answers(&list)).collect())
+    }
+
+    /// The nearest rows of every query (Q, D) after a [`Refinement`], nearest first; k, or as many as there are. The similarity of an
+    /// answer is that of the row and the query as it was asked.
+    ///
+    /// # Errors
+    /// Those of [`search`](Self::search) and of the refinement.
+    pub fn search_refined(&self, queries: Rows<f32>, k: usize, refinement: Refinement) -> Result<Vec<Vec<Answer<'_>>>> {
+        self.check_queries(queries, k)?;
+        let found: Vec<Vec<usize>> = match refinement {
+            Refinement::Expansion(expansion) => {
+                let expanded = expansion.expand(queries, self.vectors())?;
+                let found = self.nearest(Rows::trusted(&expanded, self.width()), k)?;
+                found.into_iter().map(|list| list.into_iter().map(|(at, _)| at).collect()).collect()
+            }
+            Refinement::Reranking(reranking) => {
+                let lists = reranking.rerank(queries, self.vectors())?;
+                lists.into_iter().map(|list| list.into_iter().take(k).map(|(at, _)| at).collect()).collect()
+            }
+        };
+        found.iter().enumerate().map(|(query, list)| self.answers_of(queries.row(query), list)).collect()
+    }
+
+    /// Rows in an order of their own, with their similarity to a query.
+    fn answers_of(&self, query: &[f32], positions: &[usize]) -> Result<Vec<Answer<'_>>> {
+        let one = Rows::trusted(query, self.width());
+        let of = |&at: &usize| {
+            let row = Rows::trusted(self.vectors().row(at), self.width());
+            let near = one.top_k(row, self.measure(), 1, Exclude::Nothing)?;
+            Ok(Answer { row: &self.rows[at], similarity: near.similarity(0).first().copied().unwrap_or(f32::NAN) })
+        };
+        positions.iter().map(of).collect()
     }
 
     pub(super) fn check_queries(&self, queries: Rows<f32>, k: usize) -> Result<()> {

@@ -242,6 +242,8 @@ pub struct TrainingConfig {
     /// Validations in a row without a better score after which the run ends; 0 for none.
     #[serde(skip_serializing_if = "is_zero")]
     pub patience: u64,
+    /// Whether the curves are written as event files of TensorBoard too, in the folder `tensorboard` of the run.
+    pub tensor_board: bool,
     /// What may stay without a gradient, by the beginning of its name; anything else without one ends the run at its first step.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_dead: Vec<String>,
@@ -257,6 +259,7 @@ impl Default for TrainingConfig {
             grad_cache: 0,
             average: 0.,
             patience: 0,
+            tensor_board: true,
             allow_dead: Vec::new(),
         }
     }

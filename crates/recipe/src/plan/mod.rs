@@ -45,6 +45,15 @@ impl Plan {
     pub(crate) fn choose(&mut self, key: &'static str, value: impl Into<String>, why: impl Into<String>) {
         self.choices.push(Choice { key, value: value.into(), why: why.into() });
     }
+
+    /// Says the batch as it is once the data is split, which may have left fewer classes to learn from.
+    pub(crate) fn settle_batch(&mut self, classes: usize, per_class: usize) {
+        let settled = format!("{classes} classes of {per_class}");
+        for choice in self.choices.iter_mut().filter(|choice| choice.key == "batch" && choice.value != settled) {
+            choice.value.clone_from(&settled);
+            choice.why += "; no more are learned from";
+        }
+    }
 }
 
 /// Fills a draft by what its data is like: what can be chosen before the data is split and the network is made. Nothing is chosen

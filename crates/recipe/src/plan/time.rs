@@ -154,7 +154,11 @@ fn steps(draft: &mut Draft, plan: &mut Plan, pace: &Pace) {
     let why = if fitting > enough {
         format!("every example {VIEWS} times; {seconds:.3} s a step here, {:.0} s in all", seconds * steps as f64)
     } else {
-        format!("{minutes} minutes ({whose}) at {seconds:.3} s a step here; an hour would do {:.0}", 3600. / seconds)
+        format!(
+            "{minutes} minute{} ({whose}) at {seconds:.3} s a step here; an hour would do {:.0}",
+            if minutes == 1. { "" } else { "s" },
+            3600. / seconds
+        )
     };
     plan.choose("training.steps", steps.to_string(), why);
     draft.config.training.steps = steps;

@@ -3,11 +3,13 @@
 use crate::body::Whole;
 use crate::refusal::{Answered, Refusal};
 use crate::state::Common;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
+use multer::Multipart;
 use serde::Deserialize;
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// What kind a body is.
@@ -44,11 +46,12 @@ fn kind(headers: &HeaderMap) -> Answered<Kind> {
     let name = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match name.as_str() {
         "application/json" => Ok(Kind::Json),
-        "application/octet-stream" => Ok(Kind::Picture),
+        // The last is what curl says of any body, and no form of it holds a picture: it is decoded or refused as one.
+        "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(Kind::Picture),
         image if image.starts_with("image/") => Ok(Kind::Picture),
-        "multipart/form-data" => match crate::multipart::boundary(value) {
-            Some(boundary) => Ok(Kind::Parts(boundary.to_owned())),
-            None => Err(Refusal::wrong("the content type names no boundary")),
+        "multipart/form-data" => match multer::parse_boundary(value) {
+            Ok(boundary) => Ok(Kind::Parts(boundary)),
+            Err(_) => Err(Refusal::wrong("the content type names no boundary")),
         },
         _ => Err(unsupported()),
     }
@@ -95,22 +98,43 @@ pub(crate) async fn vector(
     }
 }
 
-/// The vectors of pictures that lie in one body, embedded in one turn.
-pub(crate) async fn vectors(
-    common: &Common,
-    deadline: Instant,
-    whole: Whole,
-    places: [std::ops::Range<usize>; 2],
-) -> Answered<[Vec<f32>; 2]> {
-    let embedder = Arc::clone(&common.embedder);
-    let work = move || {
-        let [a, b] = places.map(|place| embedder.embed(whole.bytes.get(place).unwrap_or_default()));
-        Ok([a?, b?])
-    };
-    let done: Result<_, String> = common.embedding.run(deadline, work).await?;
-    let vectors = done.map_err(Refusal::unfit)?;
-    vectors.iter().try_for_each(|vector| check(vector))?;
-    Ok(vectors)
+/// Two pictures of one body, and the body's part of the memory of all.
+pub(crate) struct Two {
+    pictures: [Bytes; 2],
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Two {
+    /// The two parts of a body.
+    pub(crate) async fn of(whole: Whole, boundary: String) -> Answered<Self> {
+        let wrong = |e: multer::Error| Refusal::wrong(format!("the body's parts cannot be read: {e}"));
+        let Whole { bytes, room } = whole;
+        let mut form = Multipart::new(Body::from(bytes).into_data_stream(), boundary);
+        let mut parts = Vec::new();
+        while let Some(part) = form.next_field().await.map_err(wrong)? {
+            if parts.len() == 2 {
+                return Err(Refusal::wrong("the body has more than two parts, but two pictures are compared"));
+            }
+            parts.push(part.bytes().await.map_err(wrong)?);
+        }
+        let pictures = <[Bytes; 2]>::try_from(parts).map_err(|parts| {
+            Refusal::wrong(format!("the body has {} parts, but two pictures are compared", parts.len()))
+        })?;
+        Ok(Self { pictures, _room: room })
+    }
+
+    /// Their vectors, embedded in one turn.
+    pub(crate) async fn vectors(self, common: &Common, deadline: Instant) -> Answered<[Vec<f32>; 2]> {
+        let embedder = Arc::clone(&common.embedder);
+        let work = move || {
+            let [a, b] = self.pictures.each_ref().map(|picture| embedder.embed(picture));
+            Ok([a?, b?])
+        };
+        let done: Result<_, String> = common.embedding.run(deadline, work).await?;
+        let vectors = done.map_err(Refusal::unfit)?;
+        vectors.iter().try_for_each(|vector| check(vector))?;
+        Ok(vectors)
+    }
 }
 
 /// JSON of a known form.

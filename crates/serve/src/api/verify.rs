@@ -1,7 +1,6 @@
 use super::asked::Asked;
-use super::picture::{Kind, Sent, check, json, unsupported, vectors};
+use super::picture::{Kind, Sent, Two, check, json, unsupported};
 use super::said::{Verdict, check_far, verdict};
-use crate::multipart::parts;
 use crate::refusal::{Answered, Refusal};
 use crate::shelf::Looked;
 use crate::state::Shared;
@@ -46,29 +45,13 @@ pub(crate) async fn verify(
             vectors.iter().try_for_each(|vector| check(vector))?;
             vectors
         }
-        Kind::Parts(boundary) => {
-            let places = places(&whole.bytes, &boundary)?;
-            vectors(&common, deadline, whole, places).await?
-        }
+        Kind::Parts(boundary) => Two::of(whole, boundary).await?.vectors(&common, deadline).await?,
     };
     let look = move |index: &Index| {
         let similarity = similarity(index, &a, &b)?;
         Ok(Verified { similarity, verdict: verdict(index, similarity, far)? })
     };
     Ok(Json(common.look(deadline, look).await?))
-}
-
-/// Where two pictures lie in a body.
-fn places(body: &[u8], boundary: &str) -> Answered<[std::ops::Range<usize>; 2]> {
-    let parts = parts(body, boundary).map_err(Refusal::wrong)?;
-    let place = |part: &[u8]| {
-        let at = part.as_ptr().addr() - body.as_ptr().addr();
-        at..at + part.len()
-    };
-    match parts[..] {
-        [a, b] => Ok([place(a), place(b)]),
-        _ => Err(Refusal::wrong(format!("the body has {} parts, but two pictures are compared", parts.len()))),
-    }
 }
 
 fn similarity(index: &Index, a: &[f32], b: &[f32]) -> Result<f32, Looked> {

@@ -55,12 +55,15 @@ async fn what_cannot_be_searched_for_is_said() {
         let (got, said) = house.post_json("/api/search", body).await;
         assert_eq!(got, status, "{body}: {said}");
     }
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+    for kind in ["text/plain", "multipart/form-data; boundary=x"] {
         let request = to("POST", "/api/search").header("content-type", kind).body(Body::from("x")).unwrap();
         assert_eq!(house.ask(request).await.0, 415, "{kind}");
     }
-    let request = to("POST", "/api/search").header("content-type", "image/jpeg").body(Body::from("x")).unwrap();
-    assert_eq!(house.ask(request).await.0, 200);
+    // The second is what curl says of whatever it sends.
+    for kind in ["image/jpeg", "application/x-www-form-urlencoded"] {
+        let request = to("POST", "/api/search").header("content-type", kind).body(Body::from("x")).unwrap();
+        assert_eq!(house.ask(request).await.0, 200, "{kind}");
+    }
 }
 
 #[tokio::test]

@@ -1,13 +1,15 @@
 //! What hears of training, and may end it.
 
 mod average;
-mod collapse;
 mod early_stopping;
+mod embedding_watch;
+mod loss_watch;
 mod probe;
 
 pub use average::WeightAverage;
-pub use collapse::CollapseWatch;
 pub use early_stopping::EarlyStopping;
+pub use embedding_watch::{Drift, EmbeddingLook, EmbeddingWatch};
+pub use loss_watch::{LossWatch, StuckLoss};
 pub use probe::PairProbe;
 
 use crate::{Outcome, Result, StepReport};
