@@ -1,8 +1,8 @@
 use crate::{
-    Backbone, CasiaNet, CasiaNetConfig, ConvNet, ConvNetConfig, ConvNext, ConvNextConfig, EfficientNetLite,
-    EfficientNetLiteConfig, EfficientNetLiteKind, GoogLeNet, GoogLeNetConfig, GoogLeNetOriginal,
-    GoogLeNetOriginalConfig, InputSpec, MobileNetV3, MobileNetV3Config, MobileNetV3Kind, Preprocess, ResNet,
-    ResNetConfig, ResNetDepth, Result, Vit, VitConfig, VitKind,
+    Backbone, CasiaNet, CasiaNetConfig, ConvNet, ConvNetConfig, ConvNext, ConvNextConfig, DlibFaceNet,
+    DlibFaceNetConfig, EfficientNetLite, EfficientNetLiteConfig, EfficientNetLiteKind, GoogLeNet, GoogLeNetConfig,
+    GoogLeNetOriginal, GoogLeNetOriginalConfig, InputSpec, MobileNetV3, MobileNetV3Config, MobileNetV3Kind, Preprocess,
+    ResNet, ResNetConfig, ResNetDepth, Result, Vit, VitConfig, VitKind,
 };
 use candle_core::{D, Tensor};
 use npair_nn::VarBuilder;
@@ -182,11 +182,14 @@ pub enum BackboneConfig {
     /// [`MobileNetV3`], the large one.
     #[serde(rename = "mobilenetv3-large")]
     MobileNetV3Large(MobileNetV3Config),
+    /// [`DlibFaceNet`], a metric embedding of faces.
+    #[serde(rename = "dlib-face-net")]
+    DlibFaceNet(DlibFaceNetConfig),
 }
 
 impl BackboneConfig {
     /// Every architecture with its usual settings.
-    pub fn all() -> [Self; 23] {
+    pub fn all() -> [Self; 24] {
         [
             Self::ConvNet(Default::default()),
             Self::GoogLeNet(Default::default()),
@@ -211,6 +214,7 @@ impl BackboneConfig {
             Self::EfficientNetLite4(Default::default()),
             Self::MobileNetV3Small(Default::default()),
             Self::MobileNetV3Large(Default::default()),
+            Self::DlibFaceNet(Default::default()),
         ]
     }
 
@@ -240,6 +244,7 @@ impl BackboneConfig {
             Self::EfficientNetLite4(_) => "efficientnet-lite4",
             Self::MobileNetV3Small(_) => "mobilenetv3-small",
             Self::MobileNetV3Large(_) => "mobilenetv3-large",
+            Self::DlibFaceNet(_) => "dlib-face-net",
         }
     }
 
@@ -293,6 +298,7 @@ impl BackboneConfig {
             }
             Self::MobileNetV3Small(config) => Box::new(MobileNetV3::new(vb, MobileNetV3Kind::Small, config)?),
             Self::MobileNetV3Large(config) => Box::new(MobileNetV3::new(vb, MobileNetV3Kind::Large, config)?),
+            Self::DlibFaceNet(config) => Box::new(DlibFaceNet::new(vb, config)?),
         })
     }
 
@@ -353,6 +359,7 @@ impl BackboneConfig {
             | Self::EfficientNetLite3(config)
             | Self::EfficientNetLite4(config) => (3, config.size),
             Self::MobileNetV3Small(config) | Self::MobileNetV3Large(config) => (3, config.size),
+            Self::DlibFaceNet(config) => (3, config.size),
         };
         InputSpec { channels, size }
     }

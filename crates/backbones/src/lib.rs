@@ -1,5 +1,5 @@
 //! Networks that map images to embeddings: the [`Backbone`] trait; the small [`ConvNet`] of few-shot learning, both
-//! [`GoogLeNet`]s, [`CasiaNet`], [`ResNet`], [`Vit`] (DINOv2's, CLIP's and SigLIP's, too), [`ConvNext`], [`EfficientNetLite`] and [`MobileNetV3`]; and
+//! [`GoogLeNet`]s, [`CasiaNet`], [`ResNet`], [`Vit`] (DINOv2's, CLIP's and SigLIP's, too), [`ConvNext`], [`EfficientNetLite`], [`MobileNetV3`] and [`DlibFaceNet`]; and
 //! [`EmbeddingNet`], a backbone with a linear head, saved as a Hub-style folder of `config.json` and `model.safetensors`. Weights that others trained come
 //! from [`Weights`]: folders, safetensors, PyTorch's `.pth`, the Hub.
 //!
@@ -17,6 +17,7 @@ mod casia_net;
 mod config;
 mod conv_net;
 mod conv_next;
+mod dlib_face_net;
 mod efficient_net;
 mod embedding_net;
 mod error;
@@ -39,6 +40,7 @@ pub use casia_net::{CasiaNet, CasiaNetConfig};
 pub use config::{BackboneConfig, EmbeddingNetConfig, FORMAT, HeadConfig, Output};
 pub use conv_net::{ConvNet, ConvNetConfig};
 pub use conv_next::{ConvNext, ConvNextConfig};
+pub use dlib_face_net::{DlibFaceNet, DlibFaceNetConfig};
 pub use efficient_net::{EfficientNetLite, EfficientNetLiteConfig, EfficientNetLiteKind};
 pub use embedding_net::EmbeddingNet;
 pub use error::{Error, Result};

@@ -157,6 +157,7 @@ fn shapes_do_not_depend_on_the_size() {
         let (want, _) = shapes(usual);
         let size = match usual.architecture() {
             "googlenet-original" => 49,
+            "dlib-face-net" => 110,
             name if name.starts_with("vit") => 32,
             name if name.starts_with("dinov2") => 42,
             _ => 33,

@@ -102,6 +102,7 @@ fn every_weight_of_a_convolutional_network_lies_in_the_file_once() {
         B::GoogLeNet(GoogLeNetConfig { size: 32, pooling, ..Default::default() }),
         B::GoogLeNetOriginal(GoogLeNetOriginalConfig { size: 48 }),
         B::CasiaNet(CasiaNetConfig { size: 17, channels: 2 }),
+        B::DlibFaceNet(DlibFaceNetConfig { size: 105 }),
         B::ResNet18(ResNetConfig { size: 33, pooling, ..Default::default() }),
         B::ResNet50(ResNetConfig { size: 32, ..Default::default() }),
         B::ConvNextT(ConvNextConfig { size: 40, drop_path: 0.5 }),

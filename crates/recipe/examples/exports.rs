@@ -38,6 +38,7 @@ fn sized(backbone: BackboneConfig) -> Result<BackboneConfig, Failed> {
     let size = match backbone.architecture() {
         "conv-net" | "casia-net" => return Ok(backbone),
         name if name.starts_with("dinov2") || name == "clip-l14" => 70,
+        "dlib-face-net" => 110,
         _ => 96,
     };
     let mut value = serde_json::to_value(backbone)?;

@@ -3,6 +3,7 @@
 mod assign;
 mod cache;
 mod dialect;
+mod dlib;
 #[cfg(feature = "hub")]
 mod fetch;
 mod folder;

@@ -6,7 +6,7 @@ use crate::{BackboneConfig, EmbeddingNetConfig, Result, VitConfig, VitGelu};
 use serde_json::Value;
 
 /// Names that networks have in timm, transformers and files on the Hub, in small letters and digits alone.
-const NAMES: [(&str, &str); 26] = [
+const NAMES: [(&str, &str); 28] = [
     ("vitsmallpatch16", "vit-s16"),
     ("deitsmallpatch16", "vit-s16"),
     ("vitbasepatch16", "vit-b16"),
@@ -29,6 +29,8 @@ const NAMES: [(&str, &str); 26] = [
     ("vitbasepatch16siglip", "siglip-b16"),
     ("siglipbasepatch16", "siglip-b16"),
     ("convnexttiny", "convnext-t"),
+    ("dlibfaceresnet", "dlib-face-net"),
+    ("dlibfacerecognition", "dlib-face-net"),
     ("mobilenetv3small100", "mobilenetv3-small"),
     ("mobilenetv3large100", "mobilenetv3-large"),
     ("mobilenetv3smallminimal", ""),

@@ -2,7 +2,7 @@
 
 use super::assign::Names;
 use super::tensors::{self, Content};
-use super::{Hub, Weights, hub, pth, transformers, weights_file};
+use super::{Hub, Weights, dlib, hub, pth, transformers, weights_file};
 use crate::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -35,7 +35,7 @@ pub(super) fn read(weights: &Weights, hub: &Hub, names: &Names<'_>) -> Result<Co
         cause: format!("its tensors do not have the shapes that their names promise ({e})"),
         cure: "download it again".to_owned(),
     };
-    content.tensors = transformers::translate(content.tensors).map_err(damaged)?;
+    content.tensors = transformers::translate(content.tensors).and_then(dlib::translate).map_err(damaged)?;
     Ok(content)
 }
 

@@ -38,6 +38,14 @@ pub enum Interpolation {
     Lanczos,
 }
 
+/// What dlib takes off a face's pixels, by channel, of brightness up to 255.
+const DLIB: [f32; 3] = [122.782, 117.001, 104.298];
+
+/// dlib's face crops: 150 x 150, of which a mean is taken off.
+fn dlib(usual: Preprocess) -> Preprocess {
+    Preprocess { size: 150, resize: 150, mean: DLIB.map(|mean| mean / 255.).to_vec(), std: vec![1.; 3], ..usual }
+}
+
 impl Preprocess {
     /// That of torchvision's ImageNet weights: 224 of 256, bilinear. For its GoogLeNet mean and deviation are 0.5: it was ported
     /// with a transformation of the input (`transform_input`) that takes ImageNet's ones back.
@@ -50,7 +58,8 @@ impl Preprocess {
     }
 
     /// That of the weights that an architecture was published with: torchvision's, but for EfficientNet-Lite `(v - 127) / 128` of
-    /// values up to 255, bicubic, and for CLIP and SigLIP the whole shorter side, bicubic, with their own mean and deviation.
+    /// values up to 255, bicubic, and for CLIP and SigLIP the whole shorter side, bicubic, with their own mean and deviation;
+    /// for dlib's faces 150 x 150 with a mean taken off.
     ///
     /// # Source
     /// TensorFlow's TPU repository, `efficientnet/lite/efficientnet_lite_builder.py` (`MEAN_RGB`, `STDDEV_RGB`); OpenAI's CLIP,
@@ -68,6 +77,7 @@ impl Preprocess {
             Some("efficientnet") => bicubic(usual.resize, [[127. / 255.; 3], [128. / 255.; 3]]),
             Some("clip") => bicubic(usual.size, CLIP),
             Some("siglip") => bicubic(usual.size, SIGLIP),
+            Some("dlib") => dlib(usual),
             _ => usual,
         }
     }

@@ -57,6 +57,7 @@ fn small(backbone: BackboneConfig) -> BackboneConfig {
         B::EfficientNetLite4(_) => B::EfficientNetLite4(lite(64)),
         B::MobileNetV3Small(_) => B::MobileNetV3Small(MobileNetV3Config { size: 64, ..Default::default() }),
         B::MobileNetV3Large(_) => B::MobileNetV3Large(MobileNetV3Config { size: 64, ..Default::default() }),
+        B::DlibFaceNet(_) => B::DlibFaceNet(DlibFaceNetConfig { size: 110 }),
         other => other,
     }
 }

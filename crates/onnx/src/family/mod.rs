@@ -6,6 +6,7 @@
 mod casia_net;
 mod conv_net;
 mod conv_next;
+mod dlib_face_net;
 mod efficient_net;
 mod google_net;
 mod inverted;
@@ -46,6 +47,7 @@ pub(crate) fn features(graph: &mut Graph, config: &BackboneConfig, images: Value
         | BackboneConfig::EfficientNetLite2(config)
         | BackboneConfig::EfficientNetLite3(config)
         | BackboneConfig::EfficientNetLite4(config) => efficient_net::features(graph, config, images),
+        BackboneConfig::DlibFaceNet(_) => dlib_face_net::features(graph, images),
         BackboneConfig::MobileNetV3Small(_) => mobile_net::features(graph, mobile_net::SMALL, images),
         BackboneConfig::MobileNetV3Large(_) => mobile_net::features(graph, mobile_net::LARGE, images),
         other => Err(Error::Architecture { name: other.architecture().to_owned() }),

@@ -20,6 +20,15 @@ fn along(extent: usize, kernel: usize, stride: usize, padding: usize, ceil: bool
 impl Graph {
     /// Largest values of windows.
     pub(crate) fn max_pool(&mut self, x: &Value, config: PoolConfig) -> Result<Value> {
+        self.windows("MaxPool", x, config)
+    }
+
+    /// Means of windows that lie within the image.
+    pub(crate) fn mean_pool(&mut self, x: &Value, config: PoolConfig) -> Result<Value> {
+        self.windows("AveragePool", x, config)
+    }
+
+    fn windows(&mut self, op: &'static str, x: &Value, config: PoolConfig) -> Result<Value> {
         let [channels, height, width] = x.image()?;
         let PoolConfig { kernel, stride, padding, ceil } = config;
         let down = along(height, kernel.0, stride.0, padding.0, ceil);
@@ -32,7 +41,18 @@ impl Graph {
             ("strides", ints([stride.0, stride.1])),
             ("pads", ints([top, left, bottom, right])),
         ];
-        Ok(self.op("MaxPool", &[&x.name], attributes, vec![channels, rows, columns]))
+        Ok(self.op(op, &[&x.name], attributes, vec![channels, rows, columns]))
+    }
+
+    /// An image with zeros behind its channels, rows and columns, up to these extents.
+    pub(crate) fn with_zeros_behind(&mut self, x: &Value, dims: [usize; 3]) -> Result<Value> {
+        let own = x.image()?;
+        if own == dims {
+            return Ok(x.clone());
+        }
+        let behind = [0, 1, 2].map(|axis| dims[axis].saturating_sub(own[axis]) as i64);
+        let pads = self.ints(&[0, 0, 0, 0, 0, behind[0], behind[1], behind[2]]);
+        Ok(self.op("Pad", &[&x.name, &pads], vec![], dims.to_vec()))
     }
 
     /// The mean of every channel as an image of one pixel.

@@ -9,7 +9,7 @@ use npair_types::Streams;
 use std::collections::HashMap;
 
 impl Graph {
-    /// A linear layer: `NAME.weight` (O, I) and `NAME.bias`.
+    /// A linear layer: `NAME.weight` (O, I) and `NAME.bias`, which one of features may lack.
     pub(crate) fn linear(&mut self, x: &Value, name: &str) -> Result<Value> {
         let inputs = x.dims.last().copied().unwrap_or(0);
         let weight = self.take(&format!("{name}.weight"))?;
@@ -19,19 +19,21 @@ impl Graph {
         if wanted != inputs {
             return Err(wrong(&self.full(name), weight.dims(), format!("{inputs} features come in")));
         }
-        let bias = self.row(&format!("{name}.bias"), outputs)?;
+        let is_bare = x.dims.len() == 1 && !self.has(&format!("{name}.bias"));
+        let bias = if is_bare { None } else { Some(self.row(&format!("{name}.bias"), outputs)?) };
         let mut dims = x.dims.clone();
         dims.pop();
         dims.push(outputs);
         if x.dims.len() == 1 {
             let weight = self.keep(self.full(&format!("{name}.weight")), &weight)?.name;
             let attributes = vec![("transB", Attribute::Int(1))];
-            return Ok(self.layer(name, "Gemm", &[&x.name, &weight, &bias], attributes, dims));
+            let inputs: Vec<&str> = [&x.name, &weight].into_iter().chain(&bias).map(String::as_str).collect();
+            return Ok(self.layer(name, "Gemm", &inputs, attributes, dims));
         }
         // Gemm takes matrices alone, and MatMul no transposed one.
         let weight = self.keep(self.full(&format!("{name}.weight.transposed")), &weight.t()?.contiguous()?)?.name;
         let product = self.op("MatMul", &[&x.name, &weight], vec![], dims.clone());
-        Ok(self.layer(name, "Add", &[&product.name, &bias], vec![], dims))
+        Ok(self.layer(name, "Add", &[&product.name, &bias.unwrap_or_default()], vec![], dims))
     }
 
     /// A layer norm over the last axis.

@@ -92,6 +92,46 @@ def backbone():
     return GoogLeNetOriginal()
 "#;
 
+const DLIB_FACE_NET: &str = r#"
+class Block(nn.Module):
+    def __init__(self, inputs, outputs, halves):
+        super().__init__()
+        self.halves = halves
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=2 if halves else 1, padding=0 if halves else 1)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+
+    def forward(self, x):
+        inner = self.conv2(self.conv1(x).relu())
+        if self.halves:
+            x = nn.functional.avg_pool2d(x, 2)
+            inner = nn.functional.pad(inner, (0, x.shape[3] - inner.shape[3], 0, x.shape[2] - inner.shape[2]))
+            x = nn.functional.pad(x, (0, 0, 0, 0, 0, inner.shape[1] - x.shape[1]))
+        return (inner + x).relu()
+
+class DlibFaceNet(nn.Module):
+    STAGES = [(32, 3), (64, 3), (128, 2), (256, 2)]
+
+    def __init__(self):
+        super().__init__()
+        self.conv32_down, self.order, inputs = nn.Conv2d(3, 32, 7, stride=2), [], 32
+        for width, count in self.STAGES:
+            names = [f"conv{width}_down"] * (width > 32) + [f"conv{width}_{n}" for n in range(1, count + 1)]
+            for name in names:
+                setattr(self, name, Block(inputs, width, name.endswith("down")))
+                inputs = width
+            self.order += names
+        self.conv256_down_out, self.fc = Block(256, 256, True), nn.Linear(256, 128, bias=False)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(self.conv32_down(x).relu(), 3, 2)
+        for name in self.order + ["conv256_down_out"]:
+            x = getattr(self, name)(x)
+        return self.fc(x.mean((2, 3)))
+
+def backbone():
+    return DlibFaceNet()
+"#;
+
 /// What loads and proves, whatever the backbone.
 const LOADING: &str = r#"
 class Embedder(nn.Module):
@@ -201,6 +241,7 @@ fn of_backbone(net: &EmbeddingNet, config: BackboneConfig) -> Result<(&'static s
         }
         B::CasiaNet(c) => ("", format!("CHANNELS = {}\n{CASIA_NET}", c.channels)),
         B::GoogLeNetOriginal(_) => ("", GOOGLENET_ORIGINAL.to_owned()),
+        B::DlibFaceNet(_) => ("", DLIB_FACE_NET.to_owned()),
         B::GoogLeNet(c) => {
             let transform = if c.transform_input { "True" } else { "False" };
             named("googlenet", &format!(", aux_logits=False, init_weights=False, transform_input={transform}"))
