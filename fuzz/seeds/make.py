@@ -71,3 +71,9 @@ for i in range(2): a[0,i]=('%05d.jpg'%(i+1), np.array([[i+1]],'u1'))
 n=np.empty((1,2),object); n[0,0]='Acura'; n[0,1]='BMW'
 for c in (False,True):
     b=io.BytesIO(); scipy.io.savemat(b,{'annotations':a,'class_names':n},do_compression=c); put('matlab','packed.mat' if c else 'plain.mat',b.getvalue())
+# Graphs of approximate search: links, nodes, entry, words of upper layers; ids; starts; lists above; lists of the lowest layer. NONE: nobody.
+NONE = 0xffffffff
+words = lambda w: struct.pack(f'<{len(w)}I', *w)
+put('graph','three.bin',words([2,3,0,0, 1,0,2,0,3,0, 0,0,0,0, 1,2,NONE,NONE, 0,2,NONE,NONE, 0,1,NONE,NONE]))
+put('graph','layers.bin',words([2,2,0,4, 5,0,9,1, 0,1,2, 1,NONE,0,NONE, 1,NONE,NONE,NONE, 0,NONE,NONE,NONE]))
+# manifest and thresholds: `index` of the index.json of a small index, and the thresholds.json of its run.

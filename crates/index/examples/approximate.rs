@@ -2,12 +2,16 @@
 //!
 //! Made-up embeddings of 128 values at unit length: 10,000 classes in 32 dimensions, turned into 128, with noise. Recall@10 and the time
 //! of a query on one thread by breadth; 500 queries that are not in the index.
+//!
+//! `approximate exact 1000000 FOLDER` times the exact search alone, in rounds, and leaves `rows.f32` and `queries.f32` in the folder for
+//! another program to search (`benches/peers/index.py`).
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use npair_index::{GraphSettings, Index, IndexSettings, NewRow, RowFilter};
 use npair_similarity::Rows;
 use npair_types::{ChaCha8Rng, Measure, Purpose, Streams};
 use rand::Rng;
+use std::path::Path;
 use std::time::Instant;
 
 const D: usize = 128;
@@ -51,17 +55,55 @@ impl Made {
 }
 
 fn main() -> Result<(), npair_index::Error> {
-    let n: usize = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(100_000);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| arguments.get(at).and_then(|n| n.parse().ok()).unwrap_or(100_000);
+    match (arguments.first().map(String::as_str), arguments.get(2)) {
+        (Some("exact"), Some(folder)) => exact(number(1), Path::new(folder)),
+        _ => approximate(number(0)),
+    }
+}
+
+/// A new index of made-up rows, and queries.
+fn made(n: usize, folder: &Path) -> Result<(Index, Vec<f32>, Vec<f32>), npair_index::Error> {
     let mut made = Made::new();
     let (values, queries) = (made.rows(n), made.rows(QUERIES));
-    let folder = std::env::temp_dir().join(format!("npair-approximate-{}", std::process::id()));
-    let mut index = Index::create(&folder, IndexSettings::new(D, Measure::Cosine))?;
+    let mut index = Index::create(folder, IndexSettings::new(D, Measure::Cosine))?;
     let paths: Vec<String> = (0..n).map(|i| format!("{i}.png")).collect();
     let new: Vec<NewRow> = paths.iter().map(|path| NewRow { path, ..NewRow::default() }).collect();
     let start = Instant::now();
     index.add(&new, Rows::new(&values, D)?)?;
-    drop(values);
     println!("{n} rows added in {:.1} s", start.elapsed().as_secs_f64());
+    Ok((index, values, queries))
+}
+
+/// The exact search of all queries at once, and of one at a time, in seven rounds.
+fn exact(n: usize, folder: &Path) -> Result<(), npair_index::Error> {
+    let (index, values, queries) = made(n, &folder.join("index"))?;
+    for (name, values) in [("rows", &values), ("queries", &queries)] {
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        std::fs::write(folder.join(format!("{name}.f32")), bytes).unwrap();
+    }
+    let queries = Rows::new(&queries, D)?;
+    for _ in 0..7 {
+        let start = Instant::now();
+        index.search(queries, 10, RowFilter::All)?;
+        let together = 1e3 * start.elapsed().as_secs_f64() / QUERIES as f64;
+        let start = Instant::now();
+        for i in 0..20 {
+            index.search(Rows::new(queries.row(i), D)?, 10, RowFilter::All)?;
+        }
+        println!(
+            "exact: {together:.3} ms a query of {QUERIES} at once, {:.3} ms alone",
+            50. * start.elapsed().as_secs_f64()
+        );
+    }
+    Ok(())
+}
+
+fn approximate(n: usize) -> Result<(), npair_index::Error> {
+    let folder = std::env::temp_dir().join(format!("npair-approximate-{}", std::process::id()));
+    let (mut index, values, queries) = made(n, &folder)?;
+    drop(values);
     let start = Instant::now();
     let report = index.build_graph(GraphSettings::default())?;
     println!("graph in {:.1} s: {report:?}", start.elapsed().as_secs_f64());

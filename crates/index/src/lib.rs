@@ -10,6 +10,8 @@ mod export;
 mod files;
 mod graph;
 pub mod group;
+#[doc(hidden)]
+pub mod hostile;
 mod index;
 mod lock;
 mod manifest;

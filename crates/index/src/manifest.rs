@@ -170,7 +170,7 @@ impl Manifest {
     }
 
     /// What cannot be, whoever wrote it.
-    fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if self.format != FORMAT {
             return Err(format!("is of format {}, but has to be of {FORMAT}", self.format));
         }

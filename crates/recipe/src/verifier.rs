@@ -58,12 +58,22 @@ impl LearnedVerifier {
             Err(error) => return Err(Error::file(&path, error)),
         };
         let cure = "remove it: it is learned again from the validation split";
-        let read: Self = serde_json::from_str(&text).map_err(|e| Error::file(&path, format!("{e}; {cure}")))?;
+        let read: Self = Self::parse(&text).map_err(|e| Error::file(&path, format!("{e}; {cure}")))?;
         if read.version != VERSION {
             return Err(Error::file(&path, format!("is of version {}, not {VERSION}; {cure}", read.version)));
         }
         read.verifier.check().map_err(|why| Error::file(&path, format!("{why}; {cure}")))?;
         Ok(Some(read))
+    }
+
+    fn parse(text: &str) -> std::result::Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// Whether bytes of unknown origin are such a file, as fuzzing asks.
+    #[doc(hidden)]
+    pub fn accepts(bytes: &[u8]) -> bool {
+        std::str::from_utf8(bytes).is_ok_and(|text| Self::parse(text).is_ok_and(|read| read.verifier.check().is_ok()))
     }
 
     /// That of a run's checkpoint, if it is kept and knows these rates and this measure.

@@ -2,7 +2,7 @@
 //! entry points are fuzzed in `fuzz/`.
 #![allow(clippy::unwrap_used)] // tests may
 
-use npair_recipe::Config;
+use npair_recipe::{Config, LearnedVerifier};
 use npair_testkit::hostile::Attack;
 use peak_alloc::PeakAlloc;
 
@@ -22,7 +22,12 @@ fn settings(bytes: &[u8]) -> bool {
 // One test: memory is that of the whole process.
 #[test]
 fn damaged_files_neither_panic_nor_take_memory() {
-    for (name, parser) in [("settings", settings as fn(&[u8]) -> bool), ("state", npair_train::accepts_state)] {
+    let parsers = [
+        ("settings", settings as fn(&[u8]) -> bool),
+        ("state", npair_train::accepts_state),
+        ("thresholds", LearnedVerifier::accepts),
+    ];
+    for (name, parser) in parsers {
         Attack { name, parser, runs: 3000, slack: 64 << 20 }.run(&peak);
     }
 }
