@@ -566,6 +566,8 @@ pub enum Data {
   npair data check omniglot=images_background.zip --json
   npair data check cub=CUB_200_2011
   npair data check tree/ --set data.levels=3      the class is named by three folders
+  npair data check photos/ --run runs/first       and labels that look wrong, and classes that are one, by its embedding
+  npair data check photos/ --run runs/first --sheets looks
 
 Exit code 3 if any picture cannot be decoded.")]
 pub struct Check {
@@ -578,7 +580,14 @@ pub struct Check {
     /// Write a picture of the first examples of some classes.
     #[arg(long, alias = "sheet", value_name = "PNG")]
     pub grid: Option<PathBuf>,
-    /// Replace the picture if it is there.
+    /// Folder of a run, whose embedding is asked which labels look wrong, which classes are one thing under two names, and whose split is
+    /// looked at for copies on two sides.
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<PathBuf>,
+    /// Folder for a picture of each list: twins.png, and with --run labels.png and alike.png.
+    #[arg(long, value_name = "DIR")]
+    pub sheets: Option<PathBuf>,
+    /// Replace pictures that are there.
     #[arg(long)]
     pub force: bool,
 }

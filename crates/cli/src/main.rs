@@ -25,6 +25,7 @@ mod report;
 mod search;
 mod serve;
 mod source;
+mod suspects;
 mod table;
 mod train;
 mod verifier;
@@ -80,9 +81,6 @@ fn run(args: &Npair) -> anyhow::Result<()> {
         Command::Report(report) => report::run(report, args.device.unwrap_or_default(), args.json),
         Command::GpuCheck(_) => gpu_check::run(args.device.unwrap_or_default(), args.json),
         Command::Bench(bench) => bench::run(bench, args.device.unwrap_or_default(), args.json),
-        Command::Data(_) if args.device.is_some() => {
-            Err(source::usage("--device", "has no effect on pictures that are only looked at: leave it out".to_owned()))
-        }
-        Command::Data(data) => data::run(data, args.json),
+        Command::Data(data) => data::run(data, args.device, args.json),
     }
 }

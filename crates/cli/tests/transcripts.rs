@@ -6,9 +6,6 @@
 #[allow(dead_code, reason = "pages are run, whatever comes of it")]
 mod program;
 
-use npair_data::sheet::encode_png;
-use npair_data::{Dataset, GlyphConfig, GlyphSet};
-use npair_types::ExampleId;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,17 +30,6 @@ const PAGES: [&str; 14] = [
 /// The folder of the pages.
 fn pages() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/commands")
-}
-
-/// 40 signs of six drawings each.
-fn signs(root: &Path) {
-    let set = GlyphSet::new(GlyphConfig { classes: 40, instances: 6, size: 32, ..Default::default() }).unwrap();
-    for example in 0..set.len() {
-        let (class, nth) = (example / 6, example % 6);
-        let path = root.join(format!("s{class:02}/{nth}.png"));
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, encode_png(&set.load(ExampleId(example)).unwrap()).unwrap()).unwrap();
-    }
 }
 
 /// What a command of a page prints, on both streams.
@@ -129,7 +115,8 @@ fn replayed(page: &str, dir: &Path) -> (String, Vec<String>) {
 #[test]
 fn what_the_pages_show_is_what_is_printed() {
     let temp = tempfile::tempdir().unwrap();
-    signs(&temp.path().join("signs"));
+    // 40 signs of six drawings each.
+    program::signs(&temp.path().join("signs"), 40, 6);
     let write = std::env::var_os("NPAIR_WRITE").is_some();
     let mut wrong = Vec::new();
     for name in PAGES {

@@ -67,7 +67,7 @@ pub use rotated::RotatedClasses;
 pub use split::{Amount, ClassFold, Parts, SplitConfig, folds, split};
 pub use subset::Subset;
 pub use transform::{AugmentConfig, Channels, Fill, Filter, Pipeline, PipelineConfig, RandAugment, Resize};
-pub use twins::{Stand, Twins, check_twins};
+pub use twins::{Likeness, Orientation, Stand, Twins, check_twins};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -20,6 +20,7 @@ mod metric;
 mod neighbours;
 mod settings;
 mod splits;
+mod suspects;
 mod ten_folds;
 mod vectors;
 
@@ -33,6 +34,7 @@ pub use metric::Metric;
 pub use neighbours::neighbor_grid;
 pub use settings::{EvaluationConfig, TtaConfig};
 pub use splits::{QueryGallery, Splits};
+pub use suspects::{AlikePair, SuspectLabel, alike_across_classes, suspect_labels, suspect_labels_among};
 pub use vectors::{Vectors, read_embeddings, read_labels};
 
 #[cfg(doctest)]

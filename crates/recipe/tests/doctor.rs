@@ -1,4 +1,4 @@
-//! Twelve runs with a planted fault, each named, and twenty healthy ones in which none is found.
+//! Thirteen runs with a planted fault, each named, and twenty healthy ones in which none is found.
 #![allow(clippy::unwrap_used)]
 
 use npair_evaluate::Vectors;
@@ -233,6 +233,19 @@ fn classes_of_which_nothing_is_found_are_named() {
         mixed,
         "data.split = { by = \"classes\", val = 5, test = 2 }",
     );
+}
+
+#[test]
+fn wrong_labels_are_named() {
+    let wrong = |rows: &mut Vec<([f32; WIDTH], u32)>| {
+        let mut rng = Streams::new(15).open(Purpose::Synthesis, [0, 0]);
+        for row in rows.iter_mut() {
+            if rng.random_range(0..12) == 0 {
+                row.1 = (row.1 + rng.random_range(1..60)) % 60;
+            }
+        }
+    };
+    planted(Fault::LabelNoise, Made { scatter: 0.15, ..USUAL }, wrong, "");
 }
 
 #[test]

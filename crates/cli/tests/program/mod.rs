@@ -1,6 +1,9 @@
 //! The program under test, run in a folder: what it says, and what it refuses in one line.
 #![allow(clippy::unwrap_used)]
 
+use npair_data::sheet::encode_png;
+use npair_data::{Dataset, GlyphConfig, GlyphSet};
+use npair_types::ExampleId;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -45,5 +48,18 @@ pub fn picture(path: &Path, class: u32, number: u32) {
 pub fn pictures(root: &Path, classes: u32, each: u32) {
     for (class, number) in (0..classes).flat_map(|class| (0..each).map(move |number| (class, number))) {
         picture(&root.join(format!("c{class:03}/p{number:02}.png")), class, number);
+    }
+}
+
+/// A folder per class, `s00` and so on, of some drawings of one sign each.
+#[allow(dead_code, reason = "not every test has signs")]
+pub fn signs(root: &Path, classes: u32, each: u32) {
+    let config = GlyphConfig { classes, instances: each, size: 32, ..Default::default() };
+    let set = GlyphSet::new(config).unwrap();
+    for example in 0..set.len() {
+        let (class, nth) = (example / each as usize, example % each as usize);
+        let path = root.join(format!("s{class:02}/{nth}.png"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, encode_png(&set.load(ExampleId(example)).unwrap()).unwrap()).unwrap();
     }
 }

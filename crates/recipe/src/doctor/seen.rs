@@ -2,7 +2,7 @@
 
 use crate::{Config, Result};
 use npair_backbones::EmbeddingModel;
-use npair_evaluate::{Inputs, embed_ids};
+use npair_evaluate::{Inputs, embed_ids, suspect_labels};
 use npair_metrics::{Embeddings, Search, query_scores};
 use npair_types::{ClassId, ClassIndex, ExampleId, Labels};
 use std::collections::BTreeMap;
@@ -28,6 +28,10 @@ pub struct Seen {
     pub chance: f64,
     /// The share without the examples of `lost` classes.
     pub recall_of_others: f64,
+    /// Examples whose neighbours are of another class than they.
+    pub suspects: usize,
+    /// The surest of them: what it is called, its class, and that of its neighbours.
+    pub surest: Option<[String; 3]>,
     /// Names of classes with three examples or more of which none finds another among its ten nearest.
     pub lost: Vec<String>,
 }
@@ -53,10 +57,16 @@ impl Seen {
         let labels = Labels::from_ids(ids.iter().map(|id| learned.labels().get(id.0)).collect());
         let labels = labels.map_err(npair_metrics::Error::from).map_err(npair_evaluate::Error::from)?;
         let set = Embeddings::new(&rows, width, labels).map_err(npair_evaluate::Error::from)?;
-        Self::of_rows(config, &set, &|class| learned.class_name(class)).map(Some)
+        let named = |row: usize| learned.describe(ids[row]);
+        Self::of_rows(config, &set, &|class| learned.class_name(class), &named).map(Some)
     }
 
-    fn of_rows(config: &Config, set: &Embeddings, name: &dyn Fn(ClassId) -> String) -> Result<Self> {
+    fn of_rows(
+        config: &Config,
+        set: &Embeddings,
+        name: &dyn Fn(ClassId) -> String,
+        called: &dyn Fn(usize) -> String,
+    ) -> Result<Self> {
         let search = Search::within(set, config.evaluation.measure);
         let near = NEAR.min(set.len().saturating_sub(1));
         let queries = query_scores(&search, &[1, near]).map_err(npair_evaluate::Error::from)?;
@@ -76,8 +86,12 @@ impl Seen {
         let others = set.len().saturating_sub(1).max(1) as f64;
         let chance: f64 = queries.iter().map(|query| query.positives as f64 / others).sum();
         let lost = classes.iter().filter(|(_, counts)| is_lost(counts));
+        let suspects = suspect_labels(set, config.evaluation.measure)?;
+        let surest = suspects.first().map(|s| [called(s.row), name(s.given), name(s.suggested)]);
         Ok(Self {
             examples: set.len(),
+            suspects: suspects.len(),
+            surest,
             classes: classes.len(),
             recall: recall(&|_| true),
             recall_of_others: recall(&|counts| !is_lost(counts)),

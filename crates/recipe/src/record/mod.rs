@@ -132,8 +132,11 @@ impl SplitRecord {
         Ok(bytes)
     }
 
-    /// Reads the split of a run; none if the run has none (it is of an earlier release, or of the built-in set).
-    pub(crate) fn read(folder: &Path) -> Result<Option<Self>> {
+    /// Reads the split of a run's folder; none if the run has none (it is of an earlier release, or of the built-in set).
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(FILE);
         if !path.exists() {
             return Ok(None);
