@@ -27,7 +27,7 @@ pub use baselines::Baseline;
 pub use embed::{Predictor, TestTimeAugmentation, embed, embed_ids, predictor, predictor_on};
 pub use error::{Error, Result};
 pub use files::{check_free, check_seal, seal, write_file};
-pub use inputs::{FeatureInputs, Inputs, Loader, PictureInputs, VectorInputs, View, loader};
+pub use inputs::{FeatureInputs, Inputs, Loader, PictureInputs, VectorInputs, View, ViewInputs, loader};
 pub use judge::{RetrievalScores, Score, Scores, judge, judge_known};
 pub use metric::Metric;
 pub use neighbours::neighbor_grid;
