@@ -1,4 +1,4 @@
-use crate::{Error, Result};
+use crate::{Error, Result, Stages};
 use npair_nn::{Node, Tape};
 
 /// What images a network takes.
@@ -42,4 +42,10 @@ pub trait Backbone: Send + Sync {
 
     /// The images it takes.
     fn input(&self) -> InputSpec;
+
+    /// Its layers in their order, by the names of their parameters: every parameter that trains is in one of them. What has few
+    /// weights behind a block (a norm, an exponent) goes with that block. None for a network that says nothing of its depth.
+    fn stages(&self) -> Stages {
+        Stages::new()
+    }
 }

@@ -1,4 +1,4 @@
-use crate::{Backbone, Error, InputSpec, Result, size};
+use crate::{Backbone, Error, InputSpec, Result, Stages, size};
 use npair_nn::{
     Activation, Conv2d, Conv2dConfig, ConvUnit, GlobalAvgPool, Layer, MaxPool2d, Node, PoolConfig, Tape, VarBuilder,
 };
@@ -92,5 +92,10 @@ impl Backbone for CasiaNet {
 
     fn input(&self) -> InputSpec {
         InputSpec { channels: self.config.channels, size: self.config.size }
+    }
+
+    fn stages(&self) -> Stages {
+        let layers = (1..=WIDTHS.len()).flat_map(|stage| [1, 2].map(|place| format!("conv{stage}{place}")));
+        layers.fold(Stages::new(), |stages, layer| stages.then([layer]))
     }
 }

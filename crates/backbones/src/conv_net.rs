@@ -1,4 +1,4 @@
-use crate::{Backbone, Error, InputSpec, Result};
+use crate::{Backbone, Error, InputSpec, Result, Stages};
 use npair_nn::{ConvBlock, Flatten, Layer, Node, Sequential, Tape, ToChannelsFirst, VarBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -123,5 +123,9 @@ impl Backbone for ConvNet {
 
     fn input(&self) -> InputSpec {
         InputSpec { channels: self.config.channels, size: self.config.size }
+    }
+
+    fn stages(&self) -> Stages {
+        (1..=self.config.blocks).fold(Stages::new(), |stages, number| stages.then([format!("block{number}")]))
     }
 }

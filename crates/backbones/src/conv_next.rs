@@ -1,5 +1,5 @@
 use crate::vit::{EPSILON, INIT, Mlp};
-use crate::{Backbone, Error, InputSpec, Result, size};
+use crate::{Backbone, Error, InputSpec, Result, Stages, size};
 use npair_nn::{
     Conv2d, Conv2dConfig, DropPath, GlobalAvgPool, Layer, LayerNorm, LayerScale, Node, Tape, VarBuilder, sum,
 };
@@ -146,5 +146,18 @@ impl Backbone for ConvNext {
 
     fn input(&self) -> InputSpec {
         InputSpec { channels: 3, size: self.config.size }
+    }
+
+    fn stages(&self) -> Stages {
+        let mut stages = Stages::new().then(["stem"]);
+        for (number, stage) in self.stages.iter().enumerate() {
+            for at in 0..stage.blocks.len() {
+                stages = stages.then([format!("stages.{number}.blocks.{at}")]);
+                if at == 0 && stage.downsample.is_some() {
+                    stages = stages.and(format!("stages.{number}.downsample"));
+                }
+            }
+        }
+        stages.and("head.norm")
     }
 }

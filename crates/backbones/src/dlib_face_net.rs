@@ -1,4 +1,4 @@
-use crate::{Backbone, InputSpec, Result, size};
+use crate::{Backbone, InputSpec, Result, Stages, size};
 use candle_core::Tensor;
 use npair_nn::{
     Activation, AvgPool2d, Conv2d, Conv2dConfig, ConvUnit, GlobalAvgPool, Layer, Linear, MaxPool2d, Node, PoolConfig,
@@ -54,6 +54,7 @@ pub struct DlibFaceNet {
     downsample: MaxPool2d,
     blocks: Vec<Block>,
     embedding: Linear,
+    stages: Stages,
 }
 
 /// Two convolutions and a shortcut.
@@ -72,13 +73,17 @@ impl DlibFaceNet {
     /// [`crate::Error::Setting`] if the size is out of range.
     pub fn new(vb: &VarBuilder, config: DlibFaceNetConfig) -> Result<Self> {
         size::check("size", config.size, 104, 1)?;
-        let (mut inputs, mut blocks) = (STAGES[0].0, Vec::new());
+        let (mut inputs, mut blocks, mut stages) = (STAGES[0].0, Vec::new(), Stages::new().then(["conv32_down"]));
         for (stage, &(width, count)) in STAGES.iter().enumerate() {
             if stage > 0 {
-                blocks.push(Block::halving(&vb.pp(format_args!("conv{width}_down")), inputs, width)?);
+                let name = format!("conv{width}_down");
+                blocks.push(Block::halving(&vb.pp(&name), inputs, width)?);
+                stages = stages.then([name]);
             }
             for number in 1..=count {
-                blocks.push(Block::new(&vb.pp(format_args!("conv{width}_{number}")), width)?);
+                let name = format!("conv{width}_{number}");
+                blocks.push(Block::new(&vb.pp(&name), width)?);
+                stages = stages.then([name]);
             }
             inputs = width;
         }
@@ -90,6 +95,7 @@ impl DlibFaceNet {
             downsample: MaxPool2d::new(PoolConfig::square(3).stride(2))?,
             blocks,
             embedding: Linear::new(&vb.pp("fc"), inputs, FEATURES, false)?,
+            stages: stages.then(["conv256_down_out"]).then(["fc"]),
         })
     }
 }
@@ -163,5 +169,9 @@ impl Backbone for DlibFaceNet {
 
     fn input(&self) -> InputSpec {
         InputSpec { channels: 3, size: self.config.size }
+    }
+
+    fn stages(&self) -> Stages {
+        self.stages.clone()
     }
 }

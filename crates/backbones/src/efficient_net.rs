@@ -3,7 +3,7 @@
 use crate::inverted_block::{InvertedBlock, Shape, in_steps_of_8};
 use crate::pooling::{Pool, Pooling};
 use crate::res_net::unit;
-use crate::{Backbone, Error, InputSpec, Result, size};
+use crate::{Backbone, Error, InputSpec, Result, Stages, size};
 use npair_nn::{Activation, BatchNormConfig, Conv2dConfig, ConvUnit, Layer, Node, Tape, VarBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +125,7 @@ pub struct EfficientNetLite {
     blocks: Vec<InvertedBlock>,
     head: ConvUnit,
     pool: Pool,
+    stages: Stages,
 }
 
 impl EfficientNetLite {
@@ -141,7 +142,7 @@ impl EfficientNetLite {
         let norm = BatchNormConfig { epsilon: 1e-3, frozen: config.frozen_norms, ..Default::default() };
         let activation = Activation::Relu6;
         let total: usize = (0..STAGES.len()).map(|stage| kind.depth(stage)).sum();
-        let (mut inputs, mut blocks) = (STEM, Vec::new());
+        let (mut inputs, mut blocks, mut order) = (STEM, Vec::new(), Stages::new().then(["conv_stem", "bn1"]));
         for (number, Stage { kernel, stride, widen, outputs, .. }) in STAGES.into_iter().enumerate() {
             let outputs = kind.width(outputs);
             for at in 0..kind.depth(number) {
@@ -158,8 +159,9 @@ impl EfficientNetLite {
                     norm,
                     drop: config.drop_path * blocks.len() as f64 / total as f64,
                 };
-                blocks.push(InvertedBlock::new(&vb.pp(format_args!("blocks.{number}.{at}")), shape)?);
-                inputs = outputs;
+                let name = format!("blocks.{number}.{at}");
+                blocks.push(InvertedBlock::new(&vb.pp(&name), shape)?);
+                (inputs, order) = (outputs, order.then([name]));
             }
         }
         let three = Conv2dConfig::square(3).stride(2).same();
@@ -169,6 +171,7 @@ impl EfficientNetLite {
             blocks,
             head: unit(vb, ["conv_head", "bn2"], [inputs, HEAD], Conv2dConfig::square(1), activation, norm)?,
             pool: Pool::new(vb, config.pooling)?,
+            stages: order.then(["conv_head", "bn2", "pool"]),
         })
     }
 }
@@ -189,5 +192,9 @@ impl Backbone for EfficientNetLite {
 
     fn input(&self) -> InputSpec {
         InputSpec { channels: 3, size: self.config.size }
+    }
+
+    fn stages(&self) -> Stages {
+        self.stages.clone()
     }
 }

@@ -1,4 +1,4 @@
-use crate::{Backbone, EmbeddingNetConfig, Error, HeadConfig, InputSpec, Result};
+use crate::{Backbone, EmbeddingNetConfig, Error, HeadConfig, InputSpec, Result, Stages};
 use candle_core::{DType, Device, Tensor};
 use npair_nn::{
     Dropout, Init, Layer, Linear, Mode, Node, Tape, ToChannelsLast, VarBuilder, VarMap, forward, forward_no_grad,
@@ -178,6 +178,21 @@ impl EmbeddingNet {
     /// The images that the network takes.
     pub fn input(&self) -> InputSpec {
         self.backbone.input()
+    }
+
+    /// The layers of the backbone in their order, then the head.
+    ///
+    /// ```
+    /// # use npair_backbones::{BackboneConfig, EmbeddingNet, EmbeddingNetConfig};
+    /// # use npair_types::Streams; use candle_core::{DType, Device};
+    /// let config = EmbeddingNetConfig::new(BackboneConfig::ConvNet(Default::default()), 8);
+    /// let net = EmbeddingNet::new(config, Streams::new(1), DType::F32, &Device::Cpu)?;
+    /// let stages = net.stages();
+    /// assert_eq!((stages.depth_of("backbone.block1.conv.weight"), stages.depth_of("head.bias")), (Some(0), Some(4)));
+    /// # Ok::<(), npair_backbones::Error>(())
+    /// ```
+    pub fn stages(&self) -> Stages {
+        self.backbone.stages().below("backbone").then(["head"])
     }
 }
 

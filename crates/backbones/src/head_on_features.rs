@@ -1,4 +1,4 @@
-use crate::{EmbeddingModel, EmbeddingNet, Error, Result};
+use crate::{EmbeddingModel, EmbeddingNet, Error, Result, Stages};
 use candle_core::{DType, Device, Tensor, Var};
 use npair_nn::{Mode, Node, Tape, forward, forward_no_grad};
 use std::collections::{BTreeMap, HashMap};
@@ -81,6 +81,10 @@ impl EmbeddingModel for HeadOnFeatures {
 
     fn name(&self) -> &str {
         self.net.name()
+    }
+
+    fn stages(&self) -> Stages {
+        Stages::new().then(["head"])
     }
 
     fn device(&self) -> Device {

@@ -31,6 +31,7 @@ mod pooling;
 mod pretrained;
 mod res_net;
 mod size;
+mod stages;
 mod vector_net;
 mod vit;
 mod word;
@@ -58,6 +59,7 @@ pub use pretrained::{
     pretrained_preprocess,
 };
 pub use res_net::{ResNet, ResNetConfig, ResNetDepth};
+pub use stages::Stages;
 pub use vector_net::{Architecture, VectorNet, VectorNetConfig, is_vector_net};
 pub use vit::{Vit, VitConfig, VitGelu, VitKind};
 

@@ -2,7 +2,7 @@
 
 use crate::inverted_block::{InvertedBlock, Shape};
 use crate::res_net::unit;
-use crate::{Backbone, InputSpec, Result, size};
+use crate::{Backbone, InputSpec, Result, Stages, size};
 use npair_nn::{
     Activation, AdaptiveAvgPool2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvUnit, Flatten, Layer, Node, Tape,
     VarBuilder,
@@ -119,6 +119,7 @@ pub struct MobileNetV3 {
     last: ConvUnit,
     mean: AdaptiveAvgPool2d,
     head: ConvUnit,
+    stages: Stages,
 }
 
 impl MobileNetV3 {
@@ -131,6 +132,7 @@ impl MobileNetV3 {
         let norm = BatchNormConfig { frozen: config.frozen_norms, ..Default::default() };
         let (rows, last, features) = kind.plan();
         let (mut inputs, mut blocks, mut before) = (STEM, Vec::<InvertedBlock>::new(), (0, 0));
+        let mut order = Stages::new().then(["conv_stem", "bn1"]);
         for &Row(stage, kernel, stride, width, outputs, excited, activation) in rows {
             let number = if stage == before.0 { before.1 } else { 0 };
             let shape = Shape {
@@ -147,10 +149,12 @@ impl MobileNetV3 {
                 norm,
                 drop: 0.,
             };
-            blocks.push(InvertedBlock::new(&vb.pp(format_args!("blocks.{stage}.{number}")), shape)?);
-            (inputs, before) = (outputs, (stage, number + 1));
+            let name = format!("blocks.{stage}.{number}");
+            blocks.push(InvertedBlock::new(&vb.pp(&name), shape)?);
+            (inputs, before, order) = (outputs, (stage, number + 1), order.then([name]));
         }
-        let end = vb.pp(format_args!("blocks.{}.0", before.0 + 1));
+        let last_name = format!("blocks.{}.0", before.0 + 1);
+        let end = vb.pp(&last_name);
         let (one, three) = (Conv2dConfig::square(1), Conv2dConfig::square(3).stride(2).padding(1));
         let head = Conv2d::new(&vb.pp("conv_head"), last, features, one)?;
         Ok(Self {
@@ -161,6 +165,7 @@ impl MobileNetV3 {
             last: unit(&end, ["conv", "bn1"], [inputs, last], one, HS, norm)?,
             mean: AdaptiveAvgPool2d::new(1, 1)?,
             head: ConvUnit::new(head, None, HS)?,
+            stages: order.then([last_name]).then(["conv_head"]),
         })
     }
 }
@@ -182,5 +187,9 @@ impl Backbone for MobileNetV3 {
 
     fn input(&self) -> InputSpec {
         InputSpec { channels: 3, size: self.config.size }
+    }
+
+    fn stages(&self) -> Stages {
+        self.stages.clone()
     }
 }

@@ -1,5 +1,5 @@
 use crate::pretrained::weights_file;
-use crate::{EmbeddingNet, Error, Result};
+use crate::{EmbeddingNet, Error, Result, Stages};
 use candle_core::{DType, Device, ModuleT, Tensor, Var};
 use npair_nn::Mode;
 use std::collections::{BTreeMap, HashMap};
@@ -88,6 +88,12 @@ pub trait EmbeddingModel: Send + Sync {
     /// What messages call it.
     fn name(&self) -> &str {
         "model"
+    }
+
+    /// Its layers in their order, by the names of their variables, the head last: every variable is in one of them. None for a model
+    /// that says nothing of its depth.
+    fn stages(&self) -> Stages {
+        Stages::new()
     }
 
     /// Where its variables lie; inputs are moved there.
@@ -224,6 +230,10 @@ impl EmbeddingModel for EmbeddingNet {
         Self::name(self)
     }
 
+    fn stages(&self) -> Stages {
+        Self::stages(self)
+    }
+
     fn device(&self) -> Device {
         self.varmap().device().clone()
     }
@@ -260,6 +270,9 @@ macro_rules! through_a_handle {
             }
             fn name(&self) -> &str {
                 (**self).name()
+            }
+            fn stages(&self) -> Stages {
+                (**self).stages()
             }
             fn device(&self) -> Device {
                 (**self).device()

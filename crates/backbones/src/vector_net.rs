@@ -1,5 +1,5 @@
 use crate::pretrained::weights_file;
-use crate::{EmbeddingModel, Error, FORMAT, Output, Result};
+use crate::{EmbeddingModel, Error, FORMAT, Output, Result, Stages};
 use candle_core::{DType, Device, Tensor, Var};
 use npair_nn::{Dropout, Init, Layer, Linear, Mode, Node, Relu, Tape, VarMap, forward, forward_no_grad};
 use npair_types::Streams;
@@ -174,6 +174,11 @@ impl EmbeddingModel for VectorNet {
 
     fn name(&self) -> &str {
         "vector-net"
+    }
+
+    fn stages(&self) -> Stages {
+        let hidden = (0..self.hidden.len()).map(|at| format!("hidden.{at}"));
+        hidden.fold(Stages::new(), |stages, layer| stages.then([layer])).then(["head"])
     }
 
     fn device(&self) -> Device {

@@ -100,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_batches_and_a_stop_changes_none(seed: u64, steps in 1usize..12, kind in 0usize..6) {
+    fn the_same_seed_gives_the_same_batches_and_a_stop_changes_none(seed: u64, steps in 1usize..12, kind in 0usize..9) {
         let (index, _) = index(&[4, 2, 6, 3, 5, 2, 4, 2, 3]);
         let sets = CandidateSets { candidates: 7, examples: 2, refresh: 3, ..CandidateSets::default() };
         let make = || -> Box<dyn BatchSampler> {
@@ -111,6 +111,9 @@ proptest! {
                 2 => Box::new(TripletSampler::new(index, 4, rng).unwrap()),
                 3 => Box::new(TripletSampler::mined(index, 3, sets, greedy(), rng).unwrap()),
                 4 => Box::new(TupletSampler::new(index, 4, rng).unwrap()),
+                5 => Box::new(NPairSampler::new(index, 4, rng).unwrap().tempered(0.5).unwrap()),
+                6 => Box::new(TripletSampler::new(index, 4, rng).unwrap().tempered(1.).unwrap()),
+                7 => Box::new(BalancedSampler::new(index, 2, 3, rng).unwrap().tempered(1.).unwrap()),
                 _ => Box::new(BalancedSampler::new(index, 2, 3, rng).unwrap()),
             }
         };
@@ -137,6 +140,75 @@ proptest! {
         let Tuples::Tuplets(t) = plan.tuples else { panic!("no tuplets") };
         prop_assert_eq!((t.len(), t.per_anchor()), (n, n - 1));
     }
+}
+
+/// How often each class is the first of a batch.
+fn firsts(sampler: &mut dyn BatchSampler, batches: usize) -> BTreeMap<ClassId, usize> {
+    let mut counts = BTreeMap::new();
+    for _ in 0..batches {
+        *counts.entry(sampler.next_batch().unwrap().labels.get(0)).or_default() += 1;
+    }
+    counts
+}
+
+/// Classes with too few examples are left out of tempered draws too, and the examples of a class still come up in turn.
+#[test]
+fn tempered_batches_follow_the_sizes_of_classes() {
+    const BATCHES: usize = 20_000;
+    let sizes = [3, 1, 9, 27, 81];
+    let (index, classes) = index(&sizes);
+    let usable = [0, 2, 3, 4];
+    for t in [0.5, 1.] {
+        let weight = |c: usize| (sizes[c] as f64).powf(t);
+        let total: f64 = usable.iter().map(|&c| weight(c)).sum();
+        let samplers: [Box<dyn BatchSampler>; 3] = [
+            Box::new(NPairSampler::new(index.clone(), 2, rng(3)).unwrap().tempered(t).unwrap()),
+            Box::new(TripletSampler::new(index.clone(), 2, rng(4)).unwrap().tempered(t).unwrap()),
+            Box::new(BalancedSampler::new(index.clone(), 2, 2, rng(5)).unwrap().tempered(t).unwrap()),
+        ];
+        for mut sampler in samplers {
+            assert_eq!((sampler.batches_per_epoch(), sampler.left_out()), (0, 1));
+            check_labels(&sampler.next_batch().unwrap(), &classes);
+            let counts = firsts(&mut *sampler, BATCHES);
+            assert_eq!(counts.len(), usable.len());
+            for c in usable {
+                // Five standard deviations of a count.
+                let p = weight(c) / total;
+                let bound = 5. * (BATCHES as f64 * p * (1. - p)).sqrt();
+                let got = counts[&ClassId(5 + 7 * c as u32)] as f64;
+                assert!(
+                    (got - BATCHES as f64 * p).abs() <= bound,
+                    "{}, t = {t}: class {c} {got} times",
+                    sampler.name()
+                );
+            }
+        }
+    }
+    let mut sampler = NPairSampler::new(index.clone(), 2, rng(3)).unwrap().tempered(1.).unwrap();
+    let mut visits = BTreeMap::<ExampleId, usize>::new();
+    for _ in 0..500 {
+        for id in sampler.next_batch().unwrap().ids {
+            *visits.entry(id).or_default() += 1;
+        }
+    }
+    for place in index.with_at_least(2) {
+        let counts = index.examples(place).iter().map(|id| visits.get(id).copied().unwrap_or(0));
+        assert!(counts.clone().max().unwrap() - counts.min().unwrap() <= 1);
+    }
+}
+
+#[test]
+fn a_temper_of_zero_changes_nothing_and_states_do_not_mix() {
+    let (index, _) = index(&[4, 2, 6, 3]);
+    let plain = || NPairSampler::new(index.clone(), 3, rng(8)).unwrap();
+    let (mut a, mut b) = (plain(), plain().tempered(0.).unwrap());
+    (0..5).for_each(|_| assert_eq!(next(&mut a), next(&mut b)));
+    let said = plain().tempered(0.5).unwrap().restore(&a.save().unwrap()).unwrap_err().to_string();
+    assert!(said.contains("by their number of examples"), "{said}");
+    let balanced = || BalancedSampler::new(index.clone(), 3, 2, rng(8)).unwrap();
+    let tempered = balanced().tempered(0.5).unwrap();
+    assert!(balanced().restore(&tempered.save().unwrap()).unwrap_err().to_string().contains("by their number of"));
+    assert!(plain().tempered(2.).err().unwrap().to_string().contains("the temper of class draws is 2"));
 }
 
 #[test]
@@ -332,6 +404,8 @@ fn a_damaged_state_is_an_error_and_never_a_panic() {
         Box::new(|| Box::new(TripletSampler::mined(index.clone(), 2, sets, greedy(), rng(1)).unwrap())),
         Box::new(|| Box::new(TupletSampler::new(index.clone(), 2, rng(1)).unwrap())),
         Box::new(|| Box::new(BalancedSampler::new(index.clone(), 2, 2, rng(1)).unwrap())),
+        Box::new(|| Box::new(BalancedSampler::new(index.clone(), 2, 2, rng(1)).unwrap().tempered(1.).unwrap())),
+        Box::new(|| Box::new(NPairSampler::new(index.clone(), 2, rng(1)).unwrap().tempered(0.5).unwrap())),
     ];
     let damages = [
         serde_json::json!(null),

@@ -100,6 +100,9 @@ pub struct Settings {
     /// Seed of everything random.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Learn without classes, from pictures in any folders: each is to be known by changed views of it (--set data.views=2).
+    #[arg(long, visible_alias = "unlabelled")]
+    pub unlabeled: bool,
 }
 
 /// Train an embedding on N pairs.
@@ -109,6 +112,7 @@ pub struct Settings {
   npair train --data photos/ --out runs/longer --minutes 60
   npair train --data glyphs --out runs/glyphs --set batch.classes=40
   npair train --data omniglot=images_background.zip --out runs/omniglot --set data.rotations=true
+  npair train --data camera/ --out runs/camera --unlabeled
   npair train --data vectors=x.npy,labels=y.npy --out runs/text --set model.hidden=[256]
   npair train --data photos/ --out runs/gpu --device cuda
   npair train --data photos/ --out runs/fine --set model.pretrained=efficientnet_lite0.safetensors

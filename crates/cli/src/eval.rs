@@ -214,7 +214,13 @@ fn verified(asked: Asked<'_>, config: &Config, rows: &Vectors, split: &str) -> R
 fn baselines(config: &Config, side: &Arc<dyn Inputs>) -> Result<Vec<Baseline>> {
     let streams = Streams::new(config.seed);
     let mut found = vec![Baseline::chance(side.labels())];
-    if let Some(pictures) = side.pictures() {
+    if config.data.views > 0 {
+        // The pictures behind two views are the same: their pixels are compared as the network sees them.
+        found.push(progress::told(|tell| {
+            tell("pixels".to_owned());
+            Baseline::pixels_as_seen(side.as_ref(), streams)
+        })?);
+    } else if let Some(pictures) = side.pictures() {
         found.extend(progress::told(|tell| {
             tell("pixels".to_owned());
             Baseline::pixels(pictures, config.images().channels, streams)

@@ -27,7 +27,12 @@ pub fn run(args: &Plan, device: Option<Device>, json: bool) -> Result<()> {
 /// What the data is like, and a line for every choice.
 pub fn print(plan: &npair_recipe::Plan) {
     let Some(facts) = &plan.facts else { return };
-    let [least, median, most] = facts.per_class;
-    say!("{} examples of {} classes, {least} to {most} a class, {median} in the middle", facts.examples, facts.classes);
+    match facts.per_class {
+        [1, 1, 1] => say!("{} pictures, each a class of its own", facts.examples),
+        [least, median, most] => {
+            let (examples, classes) = (facts.examples, facts.classes);
+            say!("{examples} examples of {classes} classes, {least} to {most} a class, {median} in the middle");
+        }
+    }
     plan.choices.iter().for_each(|choice| say!("  {choice}"));
 }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// The settings of a new run as they were written.
 pub fn draft(settings: &Settings, data: Option<&str>) -> Result<Draft> {
-    let mut sets = settings.sets.clone();
+    // Before what is set, so that a number of views that is given counts.
+    let unlabeled = settings.unlabeled.then(|| "data.views=2".to_owned());
+    let mut sets: Vec<String> = unlabeled.into_iter().chain(settings.sets.iter().cloned()).collect();
     // As a setting, so that what depends on the data (its usual split) goes by it.
     sets.extend(
         data.map(|data| data_source("--data", data)).transpose()?.map(|s| format!("data.source={}", quoted(s))),
@@ -121,7 +123,7 @@ fn needs_data(folder: &Path, data: Option<&str>) -> Result<()> {
 }
 
 /// Settings that ask for another split than the run's.
-pub const SPLITTING: [&str; 4] = ["data.split", "data.parts", "data.seen", "data.levels"];
+pub const SPLITTING: [&str; 5] = ["data.split", "data.parts", "data.seen", "data.levels", "data.views"];
 
 /// Puts other data, if any is named, in the place of the run's own.
 fn other_data(config: &mut Config, takes_vectors: bool, data: Option<&str>) -> Result<Whose> {

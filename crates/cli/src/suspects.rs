@@ -51,7 +51,7 @@ impl Suspects {
             let [given, suggested] = [suspect.given, suspect.suggested].map(|class| self.side.class_name(class));
             let near: Vec<String> = suspect.neighbours.iter().map(|&row| self.name(row)).collect();
             serde_json::json!({ "example": self.name(suspect.row), "given": given, "suggested": suggested,
-                "agreement": suspect.agreement, "neighbours": near })
+                "margin": suspect.margin, "neighbours": near })
         });
         let alike = self.alike.iter().map(|pair| {
             serde_json::json!({ "one": self.name(pair.one), "other": self.name(pair.other), "similarity": pair.similarity })
@@ -67,13 +67,13 @@ impl Suspects {
     pub fn print(&self) {
         if !self.labels.is_empty() {
             say!(
-                "  note: {} labels look wrong: of ten neighbours hardly any is of the class, several are of one other",
+                "  note: {} labels look wrong: these lie much nearer to another class than pictures of this set do (the class is a hint)",
                 self.labels.len()
             );
         }
         for suspect in self.labels.iter().take(LISTED) {
             let suggested = self.side.class_name(suspect.suggested);
-            say!("    {} lies among {suggested} ({:.0} % of it)", self.name(suspect.row), 100. * suspect.agreement);
+            say!("    {:+.3}  {}  nearest to {suggested}", suspect.margin, self.name(suspect.row));
         }
         more(self.labels.len());
         if !self.alike.is_empty() {
@@ -179,6 +179,9 @@ impl<'a> Sheet<'a> {
 pub fn across_the_split<'t>(run: &Path, data: &dyn Dataset, twins: &'t [Twins]) -> Result<Vec<&'t Twins>> {
     let Some(record) = SplitRecord::read(run)? else { return Ok(Vec::new()) };
     let sides: HashMap<&str, Side> = record.rows().iter().map(|row| (row.name.as_str(), row.side)).collect();
+    if (0..data.len()).all(|i| !sides.contains_key(data.describe(ExampleId(i)).as_str())) {
+        warn!("note: the run knows none of these pictures by their paths: its split is not looked at");
+    }
     let learned = |example| sides.get(data.describe(example).as_str()).map(|side| *side == Side::Train);
     let is_turned = |pair: &&&Twins| matches!(pair.likeness, Likeness::Turned(_));
     let apart = |pair: &&Twins| {

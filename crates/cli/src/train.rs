@@ -65,8 +65,11 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
     // Learned now, while the data is there.
     let asked = Asked { folder, checkpoint: "best", far: None, device: training.config().device };
     let learned = asked.find(training.config())?;
-    if !json {
+    // Of views they would say whether two are of one picture, which nobody asks.
+    if !json && training.config().data.views == 0 {
         learned.iter().for_each(tell_threshold);
+    }
+    if !json {
         say!("judge it with: npair eval {}", folder.display());
     }
     Ok(())
@@ -105,8 +108,9 @@ fn tell_threshold(learned: &LearnedVerifier) {
 
 /// The settings of a run that goes on: its own, but for what is said now.
 fn resumed(args: &Train, device: Option<Device>, folder: &Path) -> Result<Config> {
-    if args.settings.config.is_some() || args.settings.seed.is_some() {
-        let why = "a run goes on with the settings it was begun with: leave out --config and --seed".to_owned();
+    if args.settings.config.is_some() || args.settings.seed.is_some() || args.settings.unlabeled {
+        let why =
+            "a run goes on with the settings it was begun with: leave out --config, --seed and --unlabeled".to_owned();
         return Err(source::usage("--resume", why));
     }
     let config = Run::open(folder)?.config()?;

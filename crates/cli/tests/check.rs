@@ -43,7 +43,7 @@ fn a_run_says_which_labels_look_wrong_and_what_is_on_two_sides_of_it() {
     signs(&dir.join("clean"), 30, 8);
     train("clean", "good", dir);
     let text = ok(&["data", "check", "photos", "--run", "good", "--sheets", "looks"], dir);
-    assert!(text.contains("labels look wrong: of ten neighbours hardly any is of the class"), "{text}");
+    assert!(text.contains("labels look wrong: these lie much nearer to another class"), "{text}");
     let found: Value = serde_json::from_str(&ok(&["data", "check", "photos", "--run", "good", "--json"], dir)).unwrap();
     let labels = found["suspects"]["labels"].as_array().unwrap();
     let named = |suspect: &Value| suspect["example"].as_str().unwrap().to_owned();
@@ -51,7 +51,7 @@ fn a_run_says_which_labels_look_wrong_and_what_is_on_two_sides_of_it() {
     // What was moved is found, and most of what is found was moved or copied.
     let right = labels.iter().filter(|suspect| is_planted(&named(suspect))).count();
     let wrong = labels.len() - right;
-    assert!(right >= 8 && moved.len() + 10 == 14 && wrong <= 7, "{right} of 14 and {wrong} others: {labels:#?}");
+    assert!(right >= 3 && moved.len() + 10 == 14 && wrong <= 2, "{right} of 14 and {wrong} others: {labels:#?}");
     for sheet in ["twins.png", "labels.png"] {
         assert!(image::open(dir.join("looks").join(sheet)).unwrap().width() > 90, "{sheet}");
     }

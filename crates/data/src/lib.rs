@@ -6,7 +6,8 @@
 //!   [`InShop`], [`WebFace`] and [`Lfw`] read the official layouts and know the [official split](OfficialSide); [`LfwPairs`]
 //!   and [`OneShotRuns`] are the official lists of pairs and of one-shot runs.
 //! * **Which of them**: a [`Subset`] is a view of chosen examples, [`split()`] and [`folds`] make disjoint ones,
-//!   [`RotatedClasses`] makes classes of the right-angle rotations, [`check()`] finds what does not decode,
+//!   [`RotatedClasses`] makes classes of the right-angle rotations, [`Unlabeled`] one of every picture, which [`Views`] shows several
+//!   times, [`check()`] finds what does not decode,
 //!   [`mirror_symmetry`] whether flips change classes.
 //! * **What a network sees**: a [`Pipeline`] turns a [`Picture`] into normalised f32 (C, H, W), with or without random
 //!   changes.
@@ -39,6 +40,7 @@ mod thumbnail;
 mod transform;
 mod turn;
 mod twins;
+mod unlabeled;
 mod walk;
 
 #[doc(hidden)]
@@ -68,6 +70,7 @@ pub use split::{Amount, ClassFold, Parts, SplitConfig, folds, split};
 pub use subset::Subset;
 pub use transform::{AugmentConfig, Channels, Fill, Filter, Pipeline, PipelineConfig, RandAugment, Resize};
 pub use twins::{Likeness, Orientation, Stand, Twins, check_twins};
+pub use unlabeled::{Unlabeled, Views};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,6 +1,6 @@
 //! What scores of a trained model are held against: guessing, and pixels as they are.
 
-use crate::{EvaluationConfig, Metric, Result, RetrievalScores, Score, Vectors};
+use crate::{EvaluationConfig, Inputs, Metric, Result, RetrievalScores, Score, Vectors, View};
 use npair_data::{Channels, Dataset, Pipeline, PipelineConfig, Resize};
 use npair_metrics::Embeddings;
 use npair_types::{ClassIndex, ExampleId, Labels, Streams};
@@ -77,6 +77,33 @@ impl Baseline {
     }
 }
 
+impl Baseline {
+    /// The values that a network sees, the mean of each example's taken off, compared by cosine: for examples that are several views
+    /// of one picture, whose own pixels are the same.
+    ///
+    /// # Errors
+    /// The first example that cannot be loaded, and those of judging.
+    pub fn pixels_as_seen(inputs: &dyn Inputs, streams: Streams) -> Result<Self> {
+        let ids: Vec<ExampleId> = (0..inputs.len()).map(ExampleId).collect();
+        let (mut values, mut width) = (Vec::new(), 0);
+        for chunk in ids.chunks(inputs.chunk().max(1)) {
+            for mut row in inputs.load(chunk, View::PLAIN)?.flatten_from(1)?.to_vec2::<f32>()? {
+                width = row.len();
+                take_mean_off(&mut row);
+                values.extend(row);
+            }
+        }
+        let rows =
+            Vectors { values, width, labels: Some(inputs.labels().clone()), names: Vec::new(), classes: Vec::new() };
+        Self::of_embeddings("pixels as seen", &rows.labeled()?, streams)
+    }
+}
+
+fn take_mean_off(row: &mut [f32]) {
+    let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / row.len().max(1) as f64;
+    row.iter_mut().for_each(|v| *v -= mean as f32);
+}
+
 /// A row of pixels for every picture, whose mean is 0.
 fn pixel_rows(pictures: &dyn Dataset, channels: Channels, side: u32) -> Result<Vectors> {
     let config = PipelineConfig { channels, size: side, resize: Resize::Exact, ..PipelineConfig::default() };
@@ -85,8 +112,7 @@ fn pixel_rows(pictures: &dyn Dataset, channels: Channels, side: u32) -> Result<V
     let mut values = vec![0f32; width * pictures.len()];
     values.par_chunks_mut(width).enumerate().try_for_each(|(i, row)| -> Result<()> {
         pipeline.evaluate(&pictures.load(ExampleId(i))?, row)?;
-        let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / width as f64;
-        row.iter_mut().for_each(|v| *v -= mean as f32);
+        take_mean_off(row);
         Ok(())
     })?;
     let labels = Some(pictures.labels().clone());

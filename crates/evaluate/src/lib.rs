@@ -28,13 +28,13 @@ pub use baselines::Baseline;
 pub use embed::{Predictor, TestTimeAugmentation, embed, embed_ids, predictor, predictor_on};
 pub use error::{Error, Result};
 pub use files::{check_free, check_seal, seal, write_file};
-pub use inputs::{FeatureInputs, Inputs, Loader, PictureInputs, VectorInputs, View, loader};
+pub use inputs::{FeatureInputs, Inputs, Loader, PictureInputs, VectorInputs, View, ViewInputs, loader};
 pub use judge::{RetrievalScores, Score, Scores, judge, judge_known};
 pub use metric::Metric;
 pub use neighbours::neighbor_grid;
 pub use settings::{EvaluationConfig, TtaConfig};
 pub use splits::{QueryGallery, Splits};
-pub use suspects::{AlikePair, SuspectLabel, alike_across_classes, suspect_labels, suspect_labels_among};
+pub use suspects::{AlikePair, SuspectLabel, alike_across_classes, suspect_labels};
 pub use vectors::{Vectors, read_embeddings, read_labels};
 
 #[cfg(doctest)]

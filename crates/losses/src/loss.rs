@@ -126,6 +126,8 @@ pub trait LossSettings: Settings {
 pub struct LossContext<'a> {
     /// The classes of training (C), at least two.
     pub classes: &'a [ClassId],
+    /// How many examples each of them has (C); empty where that is not known, so that nothing can go by it.
+    pub sizes: &'a [usize],
     /// Width of the embeddings (D).
     pub width: usize,
     /// Draws the first values of the variables.

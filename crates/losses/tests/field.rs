@@ -35,6 +35,13 @@ fn plain() -> Vec<(&'static str, Box<dyn Loss>)> {
     ]
 }
 
+/// A loss with margins and weights of its classes.
+macro_rules! by_size {
+    ($loss:expr, $margins:expr) => {
+        $loss.with_class_margins(&$margins)?.with_class_weights(&[2., 0.25, 0.75])?
+    };
+}
+
 /// Those with weights of their own: how many rows per class, and how to make them.
 type Made = fn(&Tensor) -> npair_losses::Result<Box<dyn Loss>>;
 fn weighted() -> Vec<(&'static str, usize, Made)> {
@@ -47,6 +54,8 @@ fn weighted() -> Vec<(&'static str, usize, Made)> {
         ("proxy-anchor", 1, |w| Ok(Box::new(ProxyAnchor::from_parts(&CLASSES, w)?))),
         ("sub-center arcface", 2, |w| Ok(Box::new(SubCenterArcFace::from_parts(&CLASSES, 2, w)?))),
         ("soft-triple", 2, |w| Ok(Box::new(SoftTriple::from_parts(&CLASSES, 2, w)?))),
+        ("cosface, by size", 1, |w| Ok(Box::new(by_size!(CosFace::from_parts(&CLASSES, w)?, [0.5, 0.1, 0.2])))),
+        ("arcface, by size", 1, |w| Ok(Box::new(by_size!(ArcFace::from_parts(&CLASSES, w)?, [40., 0., 20.])))),
     ]
 }
 
@@ -119,6 +128,30 @@ fn gradients_agree_with_central_differences() {
         ("proxy-anchor", 1, |w| Ok(Box::new(ProxyAnchor::from_parts(&CLASSES, w)?.with_alpha(3.)?))),
         ("sub-center arcface", 2, |w| Ok(Box::new(SubCenterArcFace::from_parts(&CLASSES, 2, w)?.with_scale(3.)?))),
         ("soft-triple", 2, |w| Ok(Box::new(SoftTriple::from_parts(&CLASSES, 2, w)?.with_lambda(3.)?.with_gamma(0.5)?))),
+        ("cosface, by size", 1, |w| {
+            Ok(Box::new(by_size!(CosFace::from_parts(&CLASSES, w)?.with_scale(3.)?, [0.5, 0.1, 0.2])))
+        }),
+        // The second class is beyond 180 degrees with its margin.
+        ("arcface, by size", 1, |w| {
+            Ok(Box::new(by_size!(ArcFace::from_parts(&CLASSES, w)?.with_scale(3.)?, [40., 170., 20.])))
+        }),
+        ("sub-center arcface, by size", 2, |w| {
+            Ok(Box::new(by_size!(SubCenterArcFace::from_parts(&CLASSES, 2, w)?.with_scale(3.)?, [40., 0., 20.])))
+        }),
+        ("sphereface, weighed", 1, |w| {
+            Ok(Box::new(SphereFace::from_parts(&CLASSES, w)?.with_class_weights(&[2., 0.25, 0.75])?))
+        }),
+        ("proxy-nca, weighed", 1, |w| {
+            Ok(Box::new(ProxyNca::from_parts(&CLASSES, w)?.with_class_weights(&[2., 0.25, 0.75])?))
+        }),
+        ("soft-triple, weighed", 2, |w| {
+            let loss = SoftTriple::from_parts(&CLASSES, 2, w)?.with_lambda(3.)?.with_gamma(0.5)?;
+            Ok(Box::new(loss.with_class_weights(&[2., 0.25, 0.75])?))
+        }),
+        ("softmax, weighed", 1, |w| {
+            let bias = w.narrow(1, 0, 1)?.squeeze(1)?;
+            Ok(Box::new(SoftmaxClassifier::from_parts(&CLASSES, w, &bias)?.with_class_weights(&[2., 0.25, 0.75])?))
+        }),
     ];
     for (name, per_class, made) in made {
         let w = inputs::normal(23, 0.5, (3 * per_class, 4), DType::F64).unwrap();
@@ -191,7 +224,7 @@ fn extreme_inputs_give_finite_values_and_gradients() {
 #[test]
 fn own_variables_are_reached_and_unknown_classes_refused() {
     let (rng, t, cpu) = (&mut Streams::new(3).open(Purpose::Initialization, [0, 0]), DType::F32, &Device::Cpu);
-    let c = &mut LossContext { classes: &CLASSES, width: 4, rng, dtype: t, device: cpu };
+    let c = &mut LossContext { classes: &CLASSES, sizes: &[], width: 4, rng, dtype: t, device: cpu };
     let losses: Vec<(&str, Box<dyn Loss>)> = vec![
         ("weights", Box::new(NormalizedSoftmax::new(c).unwrap())),
         ("weights", Box::new(CosFace::new(c).unwrap())),
@@ -241,9 +274,10 @@ fn own_variables_are_reached_and_unknown_classes_refused() {
     assert!(siglip.forward_pairs(&one, &one).unwrap_err().to_string().contains("at least 2 pairs"));
     assert!(SigLip::from_parts(&near, &near).unwrap_err().to_string().contains("a scalar"));
     let said = |made: npair_losses::Result<CosFace>| made.unwrap_err().to_string();
-    let one = &mut LossContext { classes: &[ClassId(1)], width: 4, rng: &mut *c.rng, dtype: t, device: cpu };
+    let one =
+        &mut LossContext { classes: &[ClassId(1)], sizes: &[], width: 4, rng: &mut *c.rng, dtype: t, device: cpu };
     assert!(said(CosFace::new(one)).contains("distinct classes"));
-    let flat = &mut LossContext { classes: &CLASSES, width: 0, rng: &mut *c.rng, dtype: t, device: cpu };
+    let flat = &mut LossContext { classes: &CLASSES, sizes: &[], width: 0, rng: &mut *c.rng, dtype: t, device: cpu };
     assert!(said(CosFace::new(flat)).contains("embedding dimensions"));
     assert!(SoftTriple::new(0, c).unwrap_err().to_string().contains("centers"));
     let w = inputs::normal(2, 1., (4, 4), DType::F32).unwrap();

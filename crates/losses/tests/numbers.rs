@@ -17,7 +17,7 @@ fn labels() -> Labels {
 fn every(dtype: DType) -> Vec<Box<dyn Loss>> {
     let cpu = &Device::Cpu;
     let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
-    let c = &mut LossContext { classes: &CLASSES, width: 6, rng, dtype, device: cpu };
+    let c = &mut LossContext { classes: &CLASSES, sizes: &[], width: 6, rng, dtype, device: cpu };
     let sum = WeightedSum::new().and("pairs", 0.5, NPairMc).unwrap().and("all", 2., NcaStyle).unwrap();
     vec![
         Box::new(Contrastive::new(1.).unwrap()),

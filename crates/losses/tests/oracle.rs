@@ -158,6 +158,7 @@ fn the_classifiers_variables_are_reached() {
     let mut rng = Streams::new(3).open(Purpose::Initialization, [0, 0]);
     let loss = SoftmaxClassifier::new(&mut LossContext {
         classes: &classes,
+        sizes: &[],
         width: 4,
         rng: &mut rng,
         dtype: DType::F32,
@@ -230,6 +231,7 @@ fn what_does_not_fit_is_said() {
     let mut rng = Streams::new(3).open(Purpose::Initialization, [0, 0]);
     let softmax = SoftmaxClassifier::new(&mut LossContext {
         classes: &[ClassId(1), ClassId(2)],
+        sizes: &[],
         width: 3,
         rng: &mut rng,
         dtype: DType::F32,

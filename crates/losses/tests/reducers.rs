@@ -138,6 +138,7 @@ fn a_sum_has_the_values_gradients_and_variables_of_its_parts() {
     let mut proxies = || {
         ProxyAnchor::new(&mut LossContext {
             classes: &CLASSES,
+            sizes: &[],
             width: 4,
             rng: &mut rng,
             dtype: DType::F64,

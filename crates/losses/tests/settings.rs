@@ -12,7 +12,8 @@ fn build<S: LossSettings + serde::de::DeserializeOwned>(settings: Value) -> std:
     let settings: S = serde_json::from_value(settings).map_err(|e| e.to_string())?;
     let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
     let classes = [ClassId(1), ClassId(2)];
-    let context = &mut LossContext { classes: &classes, width: 4, rng, dtype: DType::F32, device: &Device::Cpu };
+    let context =
+        &mut LossContext { classes: &classes, sizes: &[], width: 4, rng, dtype: DType::F32, device: &Device::Cpu };
     settings.build(context).map_err(|e| e.to_string())
 }
 

@@ -15,7 +15,7 @@ const CLASSES: [ClassId; 4] = [ClassId(1), ClassId(2), ClassId(3), ClassId(4)];
 fn every(dtype: DType) -> Vec<(&'static str, Box<dyn Loss>)> {
     let cpu = &Device::Cpu;
     let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
-    let c = &mut LossContext { classes: &CLASSES, width: 2, rng, dtype, device: cpu };
+    let c = &mut LossContext { classes: &CLASSES, sizes: &[], width: 2, rng, dtype, device: cpu };
     let sum = WeightedSum::new().and("pairs", 0.5, NPairMc).unwrap().and("all", 2., NcaStyle).unwrap();
     vec![
         ("contrastive", Box::new(Contrastive::new(1.).unwrap())),

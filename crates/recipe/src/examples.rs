@@ -5,19 +5,35 @@ use crate::record::{ContentId, Side, SplitRecord};
 use crate::{Error, Result};
 use npair_data::{
     Cached, Cars196, Cub, Dataset, GlyphSet, ImageFolder, InShop, Lfw, LoosePictures, OfficialSide, OmlCsv, Omniglot,
-    OnlineProducts, Picture, Pipeline, RotatedClasses, SplitConfig, Subset, WebFace, check, skip_bad,
+    OnlineProducts, Picture, Pipeline, RotatedClasses, SplitConfig, Subset, Unlabeled, WebFace, check, skip_bad,
 };
-use npair_evaluate::{Inputs, PictureInputs, QueryGallery, Splits, VectorInputs, Vectors, View};
-use npair_types::{ClassId, ExampleId, Labels};
+use npair_evaluate::{Inputs, PictureInputs, QueryGallery, Splits, VectorInputs, Vectors, View, ViewInputs};
+use npair_types::{ClassId, ExampleId, Labels, Streams};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens a source of pictures; decodes nothing.
+/// Opens a source of pictures, without their classes where the settings learn without; decodes nothing.
 ///
 /// # Errors
 /// Those of the data set; [`Error::Setting`] for vectors.
 pub fn open_source(config: &DataConfig) -> Result<Arc<dyn Dataset>> {
+    let opened = match &config.source {
+        DataSource::Folder(path) if config.views > 0 => Ok(Arc::new(LoosePictures::open(path)?) as _),
+        _ => open_classes(config),
+    };
+    match (opened, &config.source) {
+        (Ok(pictures), _) if config.views > 0 => Ok(Arc::new(Unlabeled::new(pictures)?)),
+        // What it would take to be learned from as it is.
+        (Err(Error::Data(npair_data::Error::Dataset { place, why, cure })), DataSource::Folder(_)) => {
+            let cure = format!("{cure}; or learn without classes: data.views=2 (npair train --unlabeled)");
+            Err(npair_data::Error::Dataset { place, why, cure }.into())
+        }
+        (opened, _) => opened,
+    }
+}
+
+fn open_classes(config: &DataConfig) -> Result<Arc<dyn Dataset>> {
     Ok(match &config.source {
         DataSource::Glyphs => Arc::new(GlyphSet::new(config.glyphs)?),
         DataSource::Omniglot(path) => Arc::new(Omniglot::open(path, &config.parts)?),
@@ -49,6 +65,8 @@ pub(crate) enum Examples {
         cached: Arc<dyn Dataset>,
         pipeline: Pipeline,
         notes: Vec<String>,
+        /// How many views of every picture there are and what they are drawn from, where pictures have no classes.
+        views: Option<(usize, Streams)>,
     },
     /// Rows of a matrix, and the same as the splitting of data sets sees them.
     Vectors { rows: VectorInputs, data: Arc<dyn Dataset> },
@@ -65,6 +83,8 @@ impl Examples {
 
     /// The same for what needs no labels: pictures in no class folders, a single one, vectors without labels.
     pub(crate) fn open_unlabeled(config: &Config, pipeline: Option<&Pipeline>) -> Result<Self> {
+        // Each as it is, once, whatever it was learned by.
+        let config = &Config { data: DataConfig { views: 0, ..config.data.clone() }, ..config.clone() };
         match &config.data.source {
             DataSource::Folder(path) => match open_source(&config.data) {
                 Ok(folder) => Self::pictures(config, pipeline, folder),
@@ -103,7 +123,8 @@ impl Examples {
             0 => data.clone(),
             _ => Arc::new(Cached::new(data.clone(), &pipeline, budget)) as _,
         };
-        Ok(Self::Pictures { data, cached, pipeline, notes })
+        let views = (config.data.views > 0).then(|| (config.data.views, Streams::new(config.seed)));
+        Ok(Self::Pictures { data, cached, pipeline, notes, views })
     }
 
     fn vectors(config: &Config, vectors: &Path, labels: Option<&Path>) -> Result<Self> {
@@ -153,19 +174,19 @@ impl Examples {
             Ok(Arc::new(Relabeled::new(inner, labels.clone())))
         };
         Ok(match self {
-            Self::Pictures { data, cached, pipeline, notes } => {
-                Self::Pictures { data: ordered(&data)?, cached: ordered(&cached)?, pipeline, notes }
+            Self::Pictures { data, cached, pipeline, notes, views } => {
+                Self::Pictures { data: ordered(&data)?, cached: ordered(&cached)?, pipeline, notes, views }
             }
             Self::Vectors { rows, .. } => Self::of_rows(rows.subset("recorded", &order)?.with_labels(labels)?),
         })
     }
 
     /// All examples as inputs.
-    pub(crate) fn all(&self) -> Arc<dyn Inputs> {
-        match self {
-            Self::Pictures { cached, pipeline, .. } => Arc::new(PictureInputs::new(cached.clone(), pipeline.clone())),
+    pub(crate) fn all(&self) -> Result<Arc<dyn Inputs>> {
+        Ok(match self {
+            Self::Pictures { cached, pipeline, views, .. } => inputs(cached.clone(), pipeline, *views)?,
             Self::Vectors { rows, .. } => Arc::new(rows.clone()),
-        }
+        })
     }
 
     /// Some of the examples as inputs; none of none.
@@ -174,9 +195,8 @@ impl Examples {
             return Ok(None);
         }
         Ok(Some(match self {
-            Self::Pictures { cached, pipeline, .. } => {
-                let part = Subset::new(cached.clone(), name, chosen)?;
-                Arc::new(PictureInputs::new(Arc::new(part), pipeline.clone()))
+            Self::Pictures { cached, pipeline, views, .. } => {
+                inputs(Arc::new(Subset::new(cached.clone(), name, chosen)?), pipeline, *views)?
             }
             Self::Vectors { rows, .. } => Arc::new(rows.subset(name, &chosen)?),
         }))
@@ -198,7 +218,7 @@ impl Examples {
         let (train, test) = (of(Some(Side::Train)), of(Some(Side::Test)));
         let official = matches!(config.split(), SplitConfig::Official { .. });
         let search = match self {
-            Self::Pictures { data, .. } if official && !test.is_empty() => {
+            Self::Pictures { data, views: None, .. } if official && !test.is_empty() => {
                 QueryGallery::of(&Subset::new(data.clone(), "test", test.clone())?)
             }
             _ => None,
@@ -212,13 +232,21 @@ impl Examples {
             test: self.part("test", test)?,
             new: self.part("new", of(None))?,
             search,
-            all: self.all(),
+            all: self.all()?,
             notes: match self {
                 Self::Pictures { notes, .. } => notes.clone(),
                 Self::Vectors { .. } => Vec::new(),
             },
         })
     }
+}
+
+/// Pictures as inputs, in several views of each if there are to be some.
+fn inputs(pictures: Arc<dyn Dataset>, pipeline: &Pipeline, views: Option<(usize, Streams)>) -> Result<Arc<dyn Inputs>> {
+    Ok(match views {
+        Some(views) => Arc::new(ViewInputs::new(pictures, pipeline.clone(), views)?),
+        None => Arc::new(PictureInputs::new(pictures, pipeline.clone())),
+    })
 }
 
 /// Vectors as the splitting of data sets sees them: labels, and rows for descriptions.

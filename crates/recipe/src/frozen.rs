@@ -1,6 +1,7 @@
 //! A frozen backbone: the features of its pictures are computed once, before training, and kept beside the run, so that a step
 //! costs what its head costs.
 
+use crate::config::ScheduleName;
 use crate::{Config, Error, Result};
 use candle_core::{Device, Tensor};
 use npair_backbones::EmbeddingNet;
@@ -103,7 +104,11 @@ pub(crate) fn head_alone(config: &Config) -> Config {
     alone.model.frozen_views = HEAD_VIEWS;
     alone.model.freeze.clear();
     alone.optimizer.learning_rate *= scale;
-    alone.optimizer.group.clear();
+    (alone.optimizer.group, alone.optimizer.layer_decay) = (Vec::new(), 1.);
+    if alone.schedule.name == ScheduleName::Plateau {
+        // Nothing is validated while the head learns.
+        alone.schedule.name = ScheduleName::Constant;
+    }
     alone.schedule.warm_up = alone.schedule.warm_up.min(config.model.head_steps / 10);
     alone.training.steps = config.model.head_steps;
     (alone.training.average, alone.training.patience) = (0., 0);

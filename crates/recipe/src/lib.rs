@@ -28,6 +28,7 @@ mod run;
 mod sampler;
 mod splits;
 mod training;
+mod unlabeled;
 mod verifier;
 mod watch;
 mod without_effect;

@@ -52,6 +52,7 @@ pub(crate) fn check(config: &Config) -> Result<()> {
         );
         return Err(Error::Setting { setting: "model.width", why });
     }
+    learning(config)?;
     let weight = config.norm_penalty.weight;
     if !(0. ..=1e6).contains(&weight) {
         let why = format!("is {weight:e}, but has to be from 0 to 1e6");
@@ -60,6 +61,32 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     if !(0.0..1.0).contains(&m.dropout) {
         let why = format!("is {}, but has to be at least 0 and less than 1", m.dropout);
         return Err(Error::Setting { setting: "model.dropout", why });
+    }
+    Ok(())
+}
+
+/// An error for a factor of the learning rate, or a power of class draws, that is none.
+fn learning(config: &Config) -> Result<()> {
+    let temper = config.batch.temper;
+    if !(0. ..=1.).contains(&temper) {
+        let why = format!("is {temper}, but has to be from 0 (all classes alike) to 1 (by their number of examples)");
+        return Err(Error::Setting { setting: "batch.temper", why });
+    }
+    let decay = config.optimizer.layer_decay;
+    if !(decay > 0. && decay <= 1.) {
+        let why = format!("is {decay}, but has to be above 0 and at most 1 (none); 0.65 to 0.9 is usual");
+        return Err(Error::Setting { setting: "optimizer.layer_decay", why });
+    }
+    let s = &config.schedule;
+    for (setting, factor) in [("schedule.factor", s.factor), ("schedule.floor", s.floor)] {
+        if !(0. ..=1.).contains(&factor) {
+            let why = format!("is {factor}, but has to be from 0 to 1: a part of the learning rate");
+            return Err(Error::Setting { setting, why });
+        }
+    }
+    if s.patience == 0 {
+        let why = "is 0, but has to be at least 1 validation".to_owned();
+        return Err(Error::Setting { setting: "schedule.patience", why });
     }
     Ok(())
 }

@@ -5,16 +5,18 @@ use crate::{Config, Error, Result};
 use candle_core::{DType, Device};
 use npair_losses::{CrossBatchMemory, Loss, LossContext, RegularizerSettings};
 use npair_train::{RowsOf, TrainerBuilder};
-use npair_types::{ClassId, Purpose, Streams};
+use npair_types::{ClassIndex, Purpose, Streams};
 
-/// The loss of a configuration on a device; `classes` are those of training.
-pub(crate) fn loss(config: &Config, classes: &[ClassId], device: &Device) -> Result<Box<dyn Loss>> {
+/// The loss of a configuration on a device, for the classes of training.
+pub(crate) fn loss(config: &Config, learned: &ClassIndex, device: &Device) -> Result<Box<dyn Loss>> {
     if config.loss.settings().get("parts").and_then(toml::Value::as_array).is_some_and(Vec::is_empty) {
         let why = "a weighted sum needs at least one [[loss.parts]] with a name and a weight".to_owned();
         return Err(Error::Setting { setting: "loss.parts", why });
     }
     let mut rng = Streams::new(config.seed).open(Purpose::Initialization, [u64::MAX, 0]);
-    let mut context = LossContext { classes, width: config.model.embedding, rng: &mut rng, dtype: DType::F32, device };
+    let sizes: Vec<usize> = (0..learned.len()).map(|place| learned.examples(place).len()).collect();
+    let (classes, width) = (learned.classes(), config.model.embedding);
+    let mut context = LossContext { classes, sizes: &sizes, width, rng: &mut rng, dtype: DType::F32, device };
     build_loss(&config.loss, &mut context)
 }
 

@@ -1,5 +1,6 @@
 //! Which settings may change when a run goes on.
 
+use crate::config::ScheduleName;
 use crate::{Config, Error, Result};
 
 /// Keys that move neither weights nor batches, by the beginning of their names.
@@ -19,6 +20,9 @@ const HARMLESS: [&str; 12] = [
     "tta",
 ];
 
+/// Those of them that move weights where the learning rate falls by what validation finds.
+const JUDGING: [&str; 2] = ["training.eval_every", "evaluation"];
+
 /// An error for the first setting that would make it another run.
 pub(crate) fn check(old: &Config, new: &Config) -> Result<()> {
     let table = |config: &Config| {
@@ -31,12 +35,14 @@ pub(crate) fn check(old: &Config, new: &Config) -> Result<()> {
         let why = format!("cannot go below the {} of the run when it goes on", old.training.steps);
         return Err(Error::Setting { setting: "training.steps", why });
     }
-    match first_difference(&table(old)?, &table(new)?, "") {
+    let judged = old.schedule.name == ScheduleName::Plateau;
+    let harmless: Vec<&str> = HARMLESS.into_iter().filter(|key| !(judged && JUDGING.contains(key))).collect();
+    match first_difference(&table(old)?, &table(new)?, &harmless, "") {
         None => Ok(()),
         Some(key) => {
             let why = format!(
                 "`{key}` cannot change when a run goes on; {} can. Start a new run for it",
-                HARMLESS.join(", ")
+                harmless.join(", ")
             );
             Err(Error::Setting { setting: "--resume", why })
         }
@@ -44,17 +50,17 @@ pub(crate) fn check(old: &Config, new: &Config) -> Result<()> {
 }
 
 /// The first key that differs and may not.
-fn first_difference(old: &toml::Table, new: &toml::Table, prefix: &str) -> Option<String> {
+fn first_difference(old: &toml::Table, new: &toml::Table, harmless: &[&str], prefix: &str) -> Option<String> {
     let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
     keys.sort();
     keys.dedup();
     for key in keys {
         let full = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        if HARMLESS.contains(&full.as_str()) {
+        if harmless.contains(&full.as_str()) {
             continue;
         }
         let found = match (old.get(key), new.get(key)) {
-            (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => first_difference(a, b, &full),
+            (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => first_difference(a, b, harmless, &full),
             (a, b) if a == b => None,
             _ => Some(full),
         };

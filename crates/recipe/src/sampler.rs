@@ -49,6 +49,7 @@ pub(crate) fn build(config: &Config, inputs: &dyn Inputs, accepts: Accepts) -> R
     let rng = Streams::new(config.seed).open(Purpose::Sampling, [0, 0]);
     let (classes, per_class, mining) = (config.batch.classes, config.batch.per_class, config.batch.mining.clone());
     let suits = Suits::of(accepts);
+    let temper = tempered(config, suits)?;
     if config.batch.groups > 0 {
         return grouped(config, inputs, suits, rng);
     }
@@ -65,11 +66,11 @@ pub(crate) fn build(config: &Config, inputs: &dyn Inputs, accepts: Accepts) -> R
         return Err(unmined(suits));
     }
     let sampler = match suits {
-        Suits::Triplets => TripletSamplerSettings { classes, mining }.build(index, rng),
-        Suits::Pairs => NPairSamplerSettings { classes, mining }.build(index, rng),
+        Suits::Triplets => TripletSamplerSettings { classes, mining, temper }.build(index, rng),
+        Suits::Pairs => NPairSamplerSettings { classes, mining, temper }.build(index, rng),
         Suits::Tuplets if mining.is_some() => return Err(unmined(suits)),
         Suits::Tuplets => TupletSamplerSettings { classes }.build(index, rng),
-        Suits::Labeled => BalancedSamplerSettings { classes, per_class }.build(index, rng),
+        Suits::Labeled => BalancedSamplerSettings { classes, per_class, temper }.build(index, rng),
     };
     sampler.map_err(with_key)
 }
@@ -89,6 +90,23 @@ fn with_key(error: npair_batch::Error) -> Error {
         }
         other => other.into(),
     }
+}
+
+/// The power that class draws go by, where something else does not choose the classes.
+fn tempered(config: &Config, suits: Suits) -> Result<f64> {
+    let temper = config.batch.temper;
+    let other = match () {
+        () if config.batch.groups > 0 => "batch.groups chooses",
+        () if config.batch.mining.is_some() => "batch.mining chooses",
+        () if suits == Suits::Tuplets && config.miner.is_none() => "every query of the tuplet loss has negatives from",
+        () => return Ok(temper),
+    };
+    if temper == 0. {
+        return Ok(temper);
+    }
+    let why =
+        format!("draws classes by their number of examples, but {other} the classes of a batch: leave one of them out");
+    Err(Error::Setting { setting: "batch.temper", why })
 }
 
 fn unmined(suits: Suits) -> Error {

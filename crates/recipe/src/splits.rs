@@ -4,7 +4,7 @@ use crate::config::{Config, DataSource};
 use crate::draft::Draft;
 use crate::examples::Examples;
 use crate::record::{Side, SplitRecord, compare};
-use crate::{Error, Result, fit};
+use crate::{Error, Result, fit, unlabeled};
 use npair_data::{Amount, Dataset, LoosePictures, Pipeline, SplitConfig, check, split};
 use npair_evaluate::Splits;
 use npair_types::{ClassId, ExampleId, Streams};
@@ -48,6 +48,7 @@ pub(crate) fn begin(draft: &mut Draft) -> Result<(Splits, Option<SplitRecord>)> 
     let mut chosen: Vec<String> = fit::split(draft, examples.data().as_ref()).into_iter().collect();
     let (splits, record) = first_split(&draft.config, &examples)?;
     chosen.extend(fit::batch(draft, splits.learned()?.as_ref()));
+    chosen.extend(unlabeled::note(&draft.config));
     chosen.extend(splits.notes.iter().cloned());
     Ok((Splits { notes: chosen, ..splits }, record))
 }
@@ -130,6 +131,7 @@ pub fn open_for_run(config: &Config, pipeline: Option<&Pipeline>, run: Option<&P
         }
     }
     let mut splits = examples.splits(&config.data, &sides)?;
+    splits.notes.extend(unlabeled::note(config));
     splits.notes.extend(classes_on_two_sides(config, data.as_ref(), &sides));
     match whose {
         Whose::Own => {

@@ -8,7 +8,8 @@ use crate::record::{self, SplitRecord};
 use crate::run::CONFIG;
 use crate::watch::Watched;
 use crate::{
-    Config, Device, Error, Result, Run, fit, limits, objective, pretrained, resumed, sampler, splits, without_effect,
+    Config, Device, Error, Result, Run, fit, limits, objective, pretrained, resumed, sampler, splits, unlabeled,
+    without_effect,
 };
 use candle_core::DType;
 use npair_backbones::{
@@ -253,6 +254,7 @@ impl Prepared {
         draft.check()?;
         limits::check(&draft.config)?;
         frozen::check(&draft.config)?;
+        unlabeled::check(&draft.config)?;
         let mut notes = Vec::new();
         let mut plan = plan::by_the_data(&mut draft)?;
         let config = &mut draft.config;
@@ -264,8 +266,10 @@ impl Prepared {
         }
         without_effect::check(&draft)?;
         let (splits, record) = splits::begin(&mut draft)?;
-        plan.settle_batch(draft.config.batch.classes, draft.config.batch.per_class);
+        plan.settle_batch(&draft.config);
         let material = Material::new(&draft.config, splits)?;
+        // How many steps there will be is seen later.
+        material.check_schedule(&draft.config, u64::MAX)?;
         material.load_pretrained(&draft.config, &mut notes)?;
         let mut features = material.compute_features(&draft.config, progress)?;
         if plan.facts.is_some() {
@@ -276,6 +280,7 @@ impl Prepared {
         if features.is_none() {
             features = material.compute_features(&draft.config, progress)?;
         }
+        material.check_schedule(&draft.config, draft.config.training.steps)?;
         Ok(Self { config: draft.config, plan, material, record, notes, features })
     }
 }
@@ -353,6 +358,12 @@ impl Material {
             }
             Network::Vectors(_) => Ok(()),
         }
+    }
+
+    /// An error if the learning rate's schedule cannot work in so many steps, before anything is computed.
+    fn check_schedule(&self, config: &Config, steps: u64) -> Result<()> {
+        let every = self.splits.val.as_ref().map(|_| config.training.eval_every);
+        Ok(config.schedule.build()?.check(steps, every)?)
     }
 
     /// The same data with a network of its own, as it begins.
@@ -435,17 +446,18 @@ impl Material {
 
 fn builder(config: &Config, model: Arc<dyn EmbeddingModel>, splits: &Splits) -> Result<TrainerBuilder> {
     let (streams, device) = (Streams::new(config.seed), model.device());
-    let loss = objective::loss(config, splits.learned()?.class_index().classes(), &device)?;
+    let loss = objective::loss(config, &splits.learned()?.class_index(), &device)?;
     let builder = Trainer::builder(model, splits.learned()?.clone())
         .sampler(sampler::build(config, splits.learned()?.as_ref(), loss.accepts())?)
         .loss(loss)
         .optimizer(config.optimizer.build()?)
         .groups(config.optimizer.groups())
+        .layer_decay(config.optimizer.layer_decay)
         .clip_norm(config.optimizer.clip_norm)
         .accumulate(config.optimizer.accumulate as u64)
         .freeze(config.model.freeze.clone())
         .allow_dead(config.training.allow_dead.clone())
-        .schedule(config.schedule.build())
+        .schedule(config.schedule.build()?)
         .steps(config.training.steps)
         .checkpoint_every(config.training.checkpoint_every)
         .seed(config.seed);

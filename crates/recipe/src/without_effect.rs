@@ -34,13 +34,22 @@ fn optimizer(config: &Config) -> Vec<Idle> {
     let (o, usual) = (&config.optimizer, OptimizerConfig::default());
     let (s, as_usual) = (&config.schedule, ScheduleConfig::default());
     let sgd = o.name == OptimizerName::Sgd;
+    let divides = matches!(o.name, OptimizerName::Adam | OptimizerName::Adan);
+    let waits = s.name == ScheduleName::Plateau;
+    let (falls, has_floor) = (waits || s.name == ScheduleName::Step, waits || s.name == ScheduleName::Cosine);
     vec![
         ("optimizer.momentum", !sgd && o.momentum != usual.momentum, "optimizer.name = \"sgd\""),
-        ("optimizer.betas", sgd && o.betas != usual.betas, "optimizer.name = \"adam\""),
-        ("optimizer.epsilon", sgd && o.epsilon != usual.epsilon, "optimizer.name = \"adam\""),
+        ("optimizer.betas", sgd && o.betas != usual.betas, "optimizer.name = \"adam\", \"lion\" or \"adan\""),
+        ("optimizer.epsilon", !divides && o.epsilon != usual.epsilon, "optimizer.name = \"adam\" or \"adan\""),
+        (
+            "optimizer.layer_decay",
+            config.model.frozen && o.layer_decay != 1.,
+            "a backbone that trains (model.frozen = false)",
+        ),
         ("schedule.milestones", s.name != ScheduleName::Step && !s.milestones.is_empty(), "schedule.name = \"step\""),
-        ("schedule.factor", s.name != ScheduleName::Step && s.factor != as_usual.factor, "schedule.name = \"step\""),
-        ("schedule.floor", s.name != ScheduleName::Cosine && s.floor != as_usual.floor, "schedule.name = \"cosine\""),
+        ("schedule.factor", !falls && s.factor != as_usual.factor, "schedule.name = \"step\" or \"plateau\""),
+        ("schedule.floor", !has_floor && s.floor != as_usual.floor, "schedule.name = \"cosine\" or \"plateau\""),
+        ("schedule.patience", !waits && s.patience != as_usual.patience, "schedule.name = \"plateau\""),
     ]
 }
 

@@ -83,25 +83,45 @@ fn probes(folder: &Path) -> Vec<String> {
     text.lines().filter(|l| l.contains("\"probe\"")).map(str::to_owned).collect()
 }
 
-const KINDS: [&[&str]; 12] = [
+const KINDS: [&[&str]; 14] = [
     &[
         "model.freeze=[\"backbone.block1\"]",
         "optimizer.group=[{prefix=\"head\",lr_scale=10.0,decay_scale=0.0},{prefix=\"backbone\",lr_scale=0.5}]",
         "loss.name=proxy-anchor",
     ],
-    &["loss.name=n-pair-mc"],
+    &["loss.name=n-pair-mc", "batch.temper=0.5"],
     &["loss.name=n-pair-mc", "batch.mining.candidates=15", "batch.mining.refresh=3", "batch.mining.examples=2"],
     &["loss.name=triplet", "batch.mining.candidates=15", "batch.mining.refresh=2"],
     &["loss.name=tuplet", "batch.classes=4", "optimizer.name=sgd", "optimizer.learning_rate=0.05"],
-    &["loss.name=softmax", "schedule.name=step", "schedule.milestones=[3]"],
-    &["loss.name=nca-style", "batch.per_class=3", "schedule.warm_up=3"],
-    &["loss.name=triplet", "miner.name=distance-weighted", "batch.per_class=3"],
-    &["training.grad_cache=5"],
+    &[
+        "loss.name=softmax",
+        "schedule.name=step",
+        "schedule.milestones=[3]",
+        "loss.class_beta=0.9",
+        "optimizer.layer_decay=0.5",
+    ],
+    &["loss.name=nca-style", "batch.per_class=3", "schedule.warm_up=3", "optimizer.name=adan"],
+    &["loss.name=triplet", "miner.name=distance-weighted", "batch.per_class=3", "batch.temper=1.0"],
+    &["training.grad_cache=5", "optimizer.name=lion"],
     // The memory is full after step 4, and filled anew by step 7.
     &["loss.name=sup-con", "batch.per_class=3", "memory.size=70", "memory.start_step=1"],
     &["memory.size=20", "batch.mining.candidates=15", "batch.mining.refresh=2", "training.grad_cache=7"],
     &[SUM[0], SUM[1], "memory.size=30", "training.grad_cache=4", REGULARIZERS],
+    PLATEAU,
+    // Every picture is a class of its own.
+    &[
+        "data.views=3",
+        "data.rotations=false",
+        "data.seen=0",
+        "loss.name=nt-xent",
+        "batch.per_class=3",
+        "batch.temper=1.0",
+    ],
 ];
+
+/// Scores of so few pictures are often equal: the rate falls, by what was validated before the stop too.
+const PLATEAU: &[&str] =
+    &["schedule.name=plateau", "schedule.patience=2", "schedule.factor=0.5", "training.eval_every=1"];
 
 const SUM: [&str; 2] = [
     "loss.name=weighted-sum",
@@ -167,6 +187,34 @@ fn resumed_equals_uninterrupted() {
     }
 }
 
+/// The learning rates of a run's steps.
+fn rates(folder: &Path) -> Vec<f64> {
+    let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter(|line| line["kind"] == "step").map(|line| line["learning_rate"].as_f64().unwrap()).collect()
+}
+
+/// The settings of [`KINDS`] do what they are there for: the rate falls after three validations at the earliest, and no stop between
+/// them moves that.
+#[test]
+fn a_rate_falls_by_what_was_validated_before_a_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = dir.path().join("whole");
+    Training::start(config(PLATEAU), &whole).unwrap().train(&mut Losses::default()).unwrap();
+    let rates_of_whole = rates(&whole);
+    assert!(rates_of_whole[..3].iter().all(|&rate| rate == 3e-3), "{rates_of_whole:?}");
+    assert!(rates_of_whole[7] < 3e-3, "{rates_of_whole:?}");
+    for stop in 1..8 {
+        let folder = dir.path().join(stop.to_string());
+        let mut first = Losses { stop_after: Some(stop), ..Losses::default() };
+        let outcome = Training::start(config(PLATEAU), &folder).unwrap().train(&mut first).unwrap();
+        if outcome.step < 8 {
+            Training::resume(&folder).unwrap().train(&mut Losses::default()).unwrap();
+        }
+        assert_eq!(rates(&folder), rates_of_whole, "stopped after {stop}");
+    }
+}
+
 /// Dies in the middle of training without a word.
 struct Kill {
     after: u64,
@@ -221,6 +269,46 @@ fn every_loss_trains_and_every_variable_is_reached() {
         let written = trainer.config().to_toml().unwrap();
         assert_eq!(&Config::parse("again", &written, &[]).unwrap(), trainer.config(), "{name}");
     }
+}
+
+#[test]
+fn what_cannot_work_of_layers_tails_views_and_plateaus_is_said_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("run");
+    let said = |sets: &[&str]| Training::start(config(sets), &folder).err().unwrap().to_string();
+    assert!(said(&["optimizer.layer_decay=1.5"]).contains("optimizer.layer_decay: is 1.5"));
+    assert!(
+        said(&["optimizer.layer_decay=0.5", "model.freeze=[\"backbone\"]"]).contains("the last layer alone trains")
+    );
+    for (set, want) in [
+        ("batch.temper=1.5", "from 0 (all classes alike)"),
+        ("batch.mining.candidates=9", "batch.mining chooses"),
+        ("loss.name=tuplet", "of the tuplet loss"),
+    ] {
+        let got = said(&["batch.temper=0.5", set]);
+        assert!(got.contains("batch.temper") && got.contains(want), "{got}");
+    }
+    assert!(said(&["loss.name=cos-face", "loss.class_beta=1.0"]).contains("loss.class_beta"));
+    for (sets, want) in [
+        (["data.views=1", "data.rotations=false"], "data.views: is 1"),
+        (["data.views=2", "data.rotations=true"], "data.rotations: makes classes of turned ones"),
+        (["data.views=2", "data.rotations=false"], "data.seen: keeps examples of every class back"),
+    ] {
+        let got = said(&sets);
+        assert!(got.contains(want), "{got}");
+    }
+    let views = |set: &str| said(&["data.views=2", "data.rotations=false", "data.seen=0", set]);
+    assert!(views("data.split={by=\"instances\",test=1}").contains("data.split: is of classes"));
+    let nca =
+        said(&["data.views=2", "data.rotations=false", "data.seen=0", "loss.name=nca-style", "batch.per_class=3"]);
+    assert!(nca.contains("batch.per_class: is 3, but there are 2 views"), "{nca}");
+    let plateau = |set: &str| said(&["schedule.name=plateau", set]);
+    assert!(plateau("training.eval_every=0").contains("training.eval_every: is 0"));
+    assert!(plateau("data.split={by=\"classes\",val=0,test=6}").contains("schedule.name: is plateau"));
+    assert!(plateau("schedule.patience=3").contains("could fall after step 12"));
+    assert!(plateau("schedule.factor=1.0").contains("schedule.factor"));
+    assert!(said(&["schedule.floor=1.5"]).contains("schedule.floor"));
+    assert!(!folder.exists());
 }
 
 #[test]

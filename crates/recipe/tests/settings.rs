@@ -35,13 +35,16 @@ fn the_page_has_every_setting_with_its_default() {
     assert_eq!(keys(whole), keys(&Config::default().to_toml().unwrap()));
     // What has no default stands there as a comment that can be switched on.
     for key in [
+        "views",
         "[data.split]",
         "[miner]",
         "backbone",
         "pretrained",
         "freeze",
+        "temper",
         "mining",
         "allow_dead",
+        "layer_decay",
         "[[optimizer.group]]",
         "lr_scale",
         "decay_scale",

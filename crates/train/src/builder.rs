@@ -34,6 +34,7 @@ pub struct TrainerBuilder {
     penalties: Vec<Penalty>,
     optimizer: Option<Box<dyn Optimizer>>,
     groups: Vec<ParameterGroup>,
+    layer_decay: f64,
     clip_norm: f64,
     freeze: Vec<String>,
     schedule: Box<dyn Schedule>,
@@ -68,6 +69,7 @@ impl TrainerBuilder {
             penalties: Vec::new(),
             optimizer: None,
             groups: Vec::new(),
+            layer_decay: 1.,
             clip_norm: 0.,
             freeze: Vec::new(),
             schedule: Box::new(Constant::default()),
@@ -116,6 +118,16 @@ impl TrainerBuilder {
     /// Parts of the model, or of the loss, with a rate or decay of their own.
     pub fn groups(self, groups: Vec<ParameterGroup>) -> Self {
         Self { groups, ..self }
+    }
+
+    /// Layer-wise decay of the learning rate: layer l of the model, of which the head is number L, learns at `decay^(L - l)` times the
+    /// rate that it has without (that of its group too); 1 for none. For a model that names its
+    /// [`stages`](EmbeddingModel::stages).
+    ///
+    /// # Source
+    /// Clark et al., ICLR 2020 (ELECTRA); Bao et al., ICLR 2022 (BEiT).
+    pub fn layer_decay(self, decay: f64) -> Self {
+        Self { layer_decay: decay, ..self }
     }
 
     /// Largest Euclidean norm of the whole gradient; 0 for none.
@@ -276,6 +288,7 @@ impl TrainerBuilder {
             validation.check_labels()?;
             validation.check_choice(self.model.as_ref())?;
         }
+        self.schedule.check(self.extent.steps, self.validation.as_ref().map(Validation::every))?;
         let (streams, device) = (Streams::new(self.seed), self.model.device());
         let Self { loss, miner, memory, penalties, .. } = self;
         let objective = Objective { loss, miner, memory, penalties, streams, device };
@@ -285,11 +298,13 @@ impl TrainerBuilder {
         let mut vars = self.model.variables();
         vars.extend(objective.variables());
         freeze(&self.freeze, &self.extent.allow_dead, &mut vars, &mut notes)?;
+        let layers = (self.model.name(), &self.model.stages());
+        let groups = optimizer::layered(&vars, &self.groups, layers, self.layer_decay)?;
         let optimizer = match self.optimizer {
             Some(optimizer) => optimizer,
             None => Box::new(Adam::new(AdamSettings::default())?),
         };
-        let updater = Updater::with(vars, optimizer, &self.groups, self.clip_norm)?;
+        let updater = Updater::with(vars, optimizer, &groups, self.clip_norm)?;
         notes.extend(updater.describe());
         let ready = Ready {
             model: self.model,

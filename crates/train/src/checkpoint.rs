@@ -1,5 +1,5 @@
 use crate::objective::Objective;
-use crate::{Callback, Error, PartState, Result, Updater, files};
+use crate::{Callback, Error, PartState, Result, Schedule, Updater, files};
 use candle_core::{Device, Tensor};
 use npair_backbones::EmbeddingModel;
 use npair_evaluate::write_file;
@@ -35,6 +35,9 @@ pub(crate) struct State {
     /// What callbacks remember, by their names.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub(crate) callbacks: serde_json::Map<String, serde_json::Value>,
+    /// What the schedule remembers, if it remembers anything.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub(crate) schedule: serde_json::Value,
 }
 
 impl State {
@@ -49,6 +52,7 @@ impl State {
             validation_due: false,
             journal: None,
             callbacks,
+            schedule: serde_json::Value::Null,
         }
     }
 }
@@ -58,6 +62,7 @@ pub(crate) struct Stateful<'a> {
     pub(crate) model: &'a dyn EmbeddingModel,
     pub(crate) objective: &'a mut Objective,
     pub(crate) updater: &'a mut Updater,
+    pub(crate) schedule: &'a mut dyn Schedule,
     pub(crate) callbacks: &'a mut [Box<dyn Callback>],
 }
 
@@ -67,7 +72,7 @@ impl Stateful<'_> {
         let new = files::fresh(place)?;
         self.model.save(&new)?;
         let (mut tensors, steps) = self.updater.state()?;
-        state.optimizer_steps = steps;
+        (state.optimizer_steps, state.schedule) = (steps, self.schedule.state());
         tensors.extend(self.objective.state()?);
         for callback in self.callbacks.iter() {
             let part = callback.state()?;
@@ -99,6 +104,10 @@ impl Stateful<'_> {
         let other = |why: String| Error::file(&path, format!("{why}; the run was begun with other parts"));
         self.objective.restore(&tensors, state.step * accumulate).map_err(other)?;
         self.updater.restore(&tensors, state.optimizer_steps).map_err(other)?;
+        if state.schedule.is_null() != self.schedule.state().is_null() {
+            return Err(other("the schedule that it was written with is another one".to_owned()));
+        }
+        self.schedule.restore(&state.schedule).map_err(|why| other(format!("the state of the schedule {why}")))?;
         for callback in self.callbacks.iter_mut() {
             let name = callback.name().to_owned();
             let prefix = of_callback(&name);

@@ -74,9 +74,12 @@ pub use npair_evaluate::{Inputs, Metric};
 pub use npair_nn::keep_freed_memory;
 pub use npair_types::{Purpose, Streams};
 pub use objective::RowsOf;
-pub use optimizer::{Adam, AdamSettings, Decay, Moved, Optimizer, ParameterGroup, Sgd, SgdSettings, Update, Updater};
+pub use optimizer::{
+    Adam, AdamSettings, Adan, AdanSettings, Decay, Lion, LionSettings, Moved, Optimizer, ParameterGroup, Sgd,
+    SgdSettings, Update, Updater,
+};
 pub use report::{Outcome, PartReport, StepReport};
-pub use schedule::{Constant, Cosine, MultiStep, Schedule};
+pub use schedule::{Constant, Cosine, MultiStep, Plateau, PlateauSettings, Schedule};
 pub use trainer::{Every, Trainer, every};
 
 #[cfg(doctest)]

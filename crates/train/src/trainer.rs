@@ -55,6 +55,11 @@ impl Validation {
         })
     }
 
+    /// Steps between validations; 0 for after the last alone.
+    pub(crate) fn every(&self) -> u64 {
+        self.every.0
+    }
+
     /// The scores of the model as it is now.
     fn judge(&self, model: &dyn EmbeddingModel) -> Result<Scores> {
         let rows = embed(model, self.inputs.as_ref(), TestTimeAugmentation::none(), &mut |_| ())?;
@@ -230,6 +235,7 @@ impl Trainer {
             notes.push(format!("{left_out} classes left out: they have too few examples for a batch"));
         }
         notes.push(match self.planner.batches_per_epoch() {
+            0 => "no number of batches visits every class for sure: they are drawn at random".to_owned(),
             1 => "every batch visits every class".to_owned(),
             batches => format!("{batches} batches visit every class once"),
         });
@@ -371,6 +377,7 @@ impl Trainer {
 
     fn validate(&mut self, listener: &mut dyn Callback) -> Result<()> {
         let Some((scores, mut best)) = self.judge("weights")? else { return Ok(()) };
+        self.tell_schedule(&scores, listener)?;
         let mut told = scores;
         let averaged = self.callbacks.iter().find_map(|callback| callback.weights().cloned());
         if let Some(averaged) = averaged {
@@ -384,6 +391,27 @@ impl Trainer {
             }
         }
         self.tell(listener, |callback, at| callback.evaluation(at, &told, best))
+    }
+
+    /// Lets the schedule know what training has come to, and everybody else if the rate falls by it. What was judged before the
+    /// first step is no fruit of training.
+    fn tell_schedule(&mut self, scores: &Scores, listener: &mut dyn Callback) -> Result<()> {
+        let Some(validation) = self.validation.as_ref().filter(|_| self.step > 0) else { return Ok(()) };
+        let score = selected(scores, validation.select_by.as_deref(), validation.metric.as_ref());
+        let Some(score) = score else { return Ok(()) };
+        let before = self.schedule.factor(self.step, self.extent.steps);
+        self.schedule.judged(self.step, score);
+        let factor = self.schedule.factor(self.step, self.extent.steps);
+        if factor == before || self.step == self.extent.steps {
+            return Ok(());
+        }
+        let rate = factor * self.updater.optimizer().learning_rate();
+        self.journal.write(&json!({ "kind": "schedule", "step": self.step, "learning_rate": rate }))?;
+        let note = format!("{}: the learning rate is {rate:.2e} from step {} on", self.schedule.name(), self.step + 1);
+        self.tell(listener, |callback, _| {
+            callback.note(&note);
+            Ok(())
+        })
     }
 
     /// The scores of the model as it stands, and whether they are the best so far; then it is kept.
@@ -419,8 +447,8 @@ impl Trainer {
     }
 
     pub(crate) fn stateful(&mut self) -> Stateful<'_> {
-        let Self { model, objective, updater, callbacks, .. } = self;
-        Stateful { model: &**model, objective, updater, callbacks }
+        let Self { model, objective, updater, schedule, callbacks, .. } = self;
+        Stateful { model: &**model, objective, updater, schedule: schedule.as_mut(), callbacks }
     }
 }
 

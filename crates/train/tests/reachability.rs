@@ -14,8 +14,14 @@ const WIDTH: usize = 12;
 fn losses(labels: &Labels) -> Vec<(&'static str, Box<dyn Loss>)> {
     let mut rng = Streams::new(6).open(Purpose::Initialization, [0, 0]);
     let classes = labels.classes();
-    let mut context =
-        LossContext { classes: &classes, width: WIDTH, rng: &mut rng, dtype: DType::F32, device: &Device::Cpu };
+    let mut context = LossContext {
+        classes: &classes,
+        sizes: &[],
+        width: WIDTH,
+        rng: &mut rng,
+        dtype: DType::F32,
+        device: &Device::Cpu,
+    };
     let softmax = SoftmaxClassifier::new(&mut context).unwrap();
     let proxies = ProxyAnchor::new(&mut context).unwrap();
     vec![

@@ -1,6 +1,6 @@
 //! What both GoogLeNets are made of.
 
-use crate::Result;
+use crate::{Result, Stages};
 use npair_nn::{
     Activation, BatchNorm2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvUnit, Layer, MaxPool2d, Node, PoolConfig, Tape,
     VarBuilder, concat,
@@ -51,6 +51,12 @@ const WIDTHS: [(&str, [usize; 7]); 9] = [
     ("inception5a", [832, 256, 160, 320, 32, 128, 128]),
     ("inception5b", [832, 384, 192, 384, 48, 128, 128]),
 ];
+
+/// The trunk's convolutions and the modules in their order; `pool` is the last pool's, where it learns.
+pub(super) fn stages() -> Stages {
+    let names = ["conv1", "conv2", "conv3"].into_iter().chain(WIDTHS.iter().map(|(name, _)| *name));
+    names.fold(Stages::new(), |stages, name| stages.then([name])).and("pool")
+}
 
 /// Channels behind the last module.
 pub(super) const FEATURES: usize = 1024;

@@ -6,7 +6,7 @@ mod original;
 pub use original::{GoogLeNetOriginal, GoogLeNetOriginalConfig};
 
 use crate::pooling::{Pool, Pooling};
-use crate::{Backbone, InputSpec, Result, size};
+use crate::{Backbone, InputSpec, Result, Stages, size};
 use candle_core::Tensor;
 use inception::{FEATURES, Inception, POOLED, Variant};
 use npair_nn::{BatchNormConfig, ConvUnit, Layer, MaxPool2d, Node, PoolConfig, Tape, VarBuilder};
@@ -121,5 +121,9 @@ impl Backbone for GoogLeNet {
 
     fn input(&self) -> InputSpec {
         InputSpec { channels: 3, size: self.config.size }
+    }
+
+    fn stages(&self) -> Stages {
+        inception::stages()
     }
 }

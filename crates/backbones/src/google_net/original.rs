@@ -1,5 +1,5 @@
-use super::inception::{FEATURES, Inception, POOLED, Variant};
-use crate::{Backbone, InputSpec, Result, size};
+use super::inception::{FEATURES, Inception, POOLED, Variant, stages};
+use crate::{Backbone, InputSpec, Result, Stages, size};
 use npair_nn::{ConvUnit, GlobalAvgPool, Layer, LocalResponseNorm, MaxPool2d, Node, PoolConfig, Tape, VarBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -89,5 +89,9 @@ impl Backbone for GoogLeNetOriginal {
 
     fn input(&self) -> InputSpec {
         InputSpec { channels: 3, size: self.config.size }
+    }
+
+    fn stages(&self) -> Stages {
+        stages()
     }
 }

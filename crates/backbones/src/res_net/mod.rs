@@ -5,7 +5,7 @@ mod block;
 pub(crate) use block::unit;
 
 use crate::pooling::{Pool, Pooling};
-use crate::{Backbone, InputSpec, Result, size};
+use crate::{Backbone, InputSpec, Result, Stages, size};
 use block::{Block, Extents};
 use npair_nn::{
     Activation, BatchNormConfig, Conv2dConfig, ConvUnit, Layer, MaxPool2d, Node, PoolConfig, Tape, VarBuilder,
@@ -79,6 +79,7 @@ pub struct ResNet {
     downsample: MaxPool2d,
     blocks: Vec<Block>,
     pool: Pool,
+    stages: Stages,
 }
 
 impl ResNet {
@@ -91,13 +92,14 @@ impl ResNet {
         let norm = BatchNormConfig { frozen: config.frozen_norms, ..Default::default() };
         let seven = Conv2dConfig::square(7).stride(2).padding(3);
         let (stages, expansion) = depth.blocks();
-        let (mut inputs, mut blocks) = (64, Vec::new());
+        let (mut inputs, mut blocks, mut order) = (64, Vec::new(), Stages::new().then(["conv1", "bn1"]));
         for (stage, &count) in stages.iter().enumerate() {
             let width = 64 << stage;
             for number in 0..count {
                 let stride = if number == 0 && stage > 0 { 2 } else { 1 };
-                let vb = vb.pp(format_args!("layer{}.{number}", stage + 1));
-                blocks.push(Block::new(&vb, Extents { inputs, width, stride, expansion }, norm)?);
+                let name = format!("layer{}.{number}", stage + 1);
+                blocks.push(Block::new(&vb.pp(&name), Extents { inputs, width, stride, expansion }, norm)?);
+                order = order.then([name]);
                 inputs = width * expansion;
             }
         }
@@ -108,6 +110,7 @@ impl ResNet {
             downsample: MaxPool2d::new(PoolConfig::square(3).stride(2).padding(1))?,
             blocks,
             pool: Pool::new(vb, config.pooling)?,
+            stages: order.and("pool"),
         })
     }
 }
@@ -128,5 +131,9 @@ impl Backbone for ResNet {
 
     fn input(&self) -> InputSpec {
         InputSpec { channels: 3, size: self.config.size }
+    }
+
+    fn stages(&self) -> Stages {
+        self.stages.clone()
     }
 }

@@ -82,6 +82,11 @@ impl Features {
         Ok(Self { norm, pool })
     }
 
+    /// Whether there is a layer behind the last norm.
+    pub(super) fn pools(&self) -> bool {
+        self.pool.is_some()
+    }
+
     pub(super) fn record(&self, tokens: &Node, tape: &mut Tape) -> Result<Node> {
         let Some(pool) = &self.pool else {
             // The norm works token by token: only the class token's is needed.

@@ -7,7 +7,7 @@ mod kind;
 pub(crate) use block::{EPSILON, INIT, Mlp};
 pub use kind::{VitGelu, VitKind};
 
-use crate::{Backbone, Error, InputSpec, Result, size};
+use crate::{Backbone, Error, InputSpec, Result, Stages, size};
 use block::{Block, Gelus};
 use ends::{Features, Tokens};
 use kind::Plan;
@@ -124,5 +124,12 @@ impl Backbone for Vit {
 
     fn input(&self) -> InputSpec {
         InputSpec { channels: 3, size: self.size }
+    }
+
+    fn stages(&self) -> Stages {
+        let stages = Stages::new().then(["patch_embed", "cls_token", "pos_embed", "norm_pre"]);
+        let blocks = (0..self.blocks.len()).map(|number| format!("blocks.{number}"));
+        let stages = blocks.fold(stages, |stages, block| stages.then([block])).and("norm");
+        if self.features.pools() { stages.then(["attn_pool"]) } else { stages }
     }
 }

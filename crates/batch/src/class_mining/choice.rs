@@ -2,6 +2,7 @@ use super::grouped::{GroupedClasses, Groups};
 use super::mined::{Candidates, MinedClasses, SavedMining};
 use super::prototypes::Prototypes;
 use crate::sampler::cyclic::{Cyclic, Examples};
+use crate::sampler::tempered::TemperedClasses;
 use crate::{Error, Result};
 use npair_types::{ChaCha8Rng, ClassIndex};
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum ClassChoice {
     Random(Cyclic),
     Grouped(GroupedClasses),
+    Tempered(TemperedClasses),
     Mined(MinedClasses),
 }
 
@@ -18,6 +20,7 @@ pub(crate) enum ClassChoice {
 pub(crate) enum SavedChoice {
     Random(Cyclic),
     Grouped(GroupedClasses),
+    Tempered(TemperedClasses),
     Mined(SavedMining),
 }
 
@@ -34,6 +37,7 @@ impl ClassChoice {
         match self {
             Self::Random(cyclic) => Ok(cyclic.draw(n, rng)),
             Self::Grouped(grouped) => Ok(grouped.draw(n, rng)),
+            Self::Tempered(tempered) => Ok(tempered.draw(n)),
             Self::Mined(mined) => mined.draw(n, rng),
         }
     }
@@ -41,6 +45,7 @@ impl ClassChoice {
     pub(crate) fn batches_per_epoch(&self, classes: usize, n: usize) -> usize {
         match self {
             Self::Random(_) | Self::Grouped(_) => classes.div_ceil(n),
+            Self::Tempered(_) => 0,
             Self::Mined(mined) => mined.batches_per_epoch(classes),
         }
     }
@@ -57,14 +62,14 @@ impl ClassChoice {
         rng: &mut ChaCha8Rng,
     ) -> Option<Candidates> {
         match self {
-            Self::Random(_) | Self::Grouped(_) => None,
+            Self::Random(_) | Self::Grouped(_) | Self::Tempered(_) => None,
             Self::Mined(mined) => mined.candidates(index, usable, examples, rng),
         }
     }
 
     pub(crate) fn supply(&mut self, prototypes: Prototypes) -> Result<()> {
         match self {
-            Self::Random(_) | Self::Grouped(_) => Ok(()),
+            Self::Random(_) | Self::Grouped(_) | Self::Tempered(_) => Ok(()),
             Self::Mined(mined) => mined.supply(prototypes),
         }
     }
@@ -73,6 +78,7 @@ impl ClassChoice {
         Ok(match self {
             Self::Random(cyclic) => SavedChoice::Random(cyclic.clone()),
             Self::Grouped(grouped) => SavedChoice::Grouped(grouped.clone()),
+            Self::Tempered(tempered) => SavedChoice::Tempered(tempered.clone()),
             Self::Mined(mined) => SavedChoice::Mined(mined.save()?),
         })
     }
@@ -90,6 +96,13 @@ impl ClassChoice {
                 grouped.check_successor(&later)?;
                 *grouped = later;
                 Ok(())
+            }
+            (Self::Tempered(tempered), SavedChoice::Tempered(later)) => {
+                tempered.restore(later);
+                Ok(())
+            }
+            (Self::Tempered(_), _) | (_, SavedChoice::Tempered(_)) => {
+                Err(Error::State("one draws classes by their number of examples, the other does not".to_owned()))
             }
             (Self::Mined(_), _) | (_, SavedChoice::Mined(_)) => {
                 Err(Error::State("one has class mining, the other has not".to_owned()))

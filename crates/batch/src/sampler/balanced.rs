@@ -1,4 +1,5 @@
 use crate::sampler::cyclic::{Cyclic, Examples, parse, usable, write};
+use crate::sampler::tempered::TemperedClasses;
 use crate::{BatchPlan, BatchSampler, Error, Result, SamplerSettings};
 use npair_types::{ChaCha8Rng, ClassIndex, Labels, TupleKind, Tuples};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,9 @@ pub struct BalancedSampler {
 struct State {
     rng: ChaCha8Rng,
     classes: Cyclic,
+    /// What draws the classes in the place of the cycle, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tempered: Option<TemperedClasses>,
     examples: Examples,
 }
 
@@ -40,12 +44,14 @@ npair_types::settings! {
         classes: usize = 60,
         /// M, the examples per class, at least 1.
         per_class: usize = 2,
+        /// Power t of a class's number of examples that its probability goes by, from 0 (every class once per epoch) to 1.
+        temper: f64 = 0.0,
     }
 }
 
 impl SamplerSettings for BalancedSamplerSettings {
     fn build(&self, index: ClassIndex, rng: ChaCha8Rng) -> Result<Box<dyn BatchSampler>> {
-        Ok(Box::new(BalancedSampler::new(index, self.classes, self.per_class, rng)?))
+        Ok(Box::new(BalancedSampler::new(index, self.classes, self.per_class, rng)?.tempered(self.temper)?))
     }
 }
 
@@ -61,8 +67,18 @@ impl BalancedSampler {
             }
         }
         let usable = usable(&index, per_class, classes)?;
-        let state = State { rng, classes: Cyclic::new(usable.len()), examples: Examples::new() };
+        let state = State { rng, classes: Cyclic::new(usable.len()), tempered: None, examples: Examples::new() };
         Ok(Self { index, usable, classes, per_class, state })
+    }
+
+    /// The same with classes drawn by their number of examples.
+    ///
+    /// # Errors
+    /// As [`NPairSampler::tempered`](crate::NPairSampler::tempered).
+    pub fn tempered(mut self, t: f64) -> Result<Self> {
+        let tempered = TemperedClasses::new(&self.index, &self.usable, t, &self.state.rng)?;
+        self.state.tempered = (t > 0.).then_some(tempered);
+        Ok(self)
     }
 }
 
@@ -78,7 +94,11 @@ impl BatchSampler for BalancedSampler {
     fn next_batch(&mut self) -> Result<BatchPlan> {
         let Self { index, usable, classes, per_class, state } = self;
         let (mut ids, mut labels) = (Vec::new(), Vec::new());
-        for c in state.classes.draw(*classes, &mut state.rng) {
+        let chosen = match &mut state.tempered {
+            None => state.classes.draw(*classes, &mut state.rng),
+            Some(tempered) => tempered.draw(*classes),
+        };
+        for c in chosen {
             ids.extend(state.examples.draw(index, usable[c], *per_class, &mut state.rng));
             labels.extend(std::iter::repeat_n(index.classes()[usable[c]], *per_class));
         }
@@ -90,7 +110,10 @@ impl BatchSampler for BalancedSampler {
     }
 
     fn batches_per_epoch(&self) -> usize {
-        self.usable.len().div_ceil(self.classes)
+        match self.state.tempered {
+            None => self.usable.len().div_ceil(self.classes),
+            Some(_) => 0,
+        }
     }
 
     fn left_out(&self) -> usize {
@@ -102,12 +125,20 @@ impl BatchSampler for BalancedSampler {
     }
 
     fn restore(&mut self, state: &serde_json::Value) -> Result<()> {
-        let state: State = parse(state)?;
-        state.examples.check(&self.index)?;
-        if !state.classes.is_of(self.usable.len()) {
+        let State { rng, classes, tempered, examples } = parse(state)?;
+        examples.check(&self.index)?;
+        if !classes.is_of(self.usable.len()) {
             return Err(Error::State("the number of classes differs".to_owned()));
         }
-        self.state = state;
+        match (&mut self.state.tempered, tempered) {
+            (None, None) => {}
+            (Some(own), Some(later)) => own.restore(later),
+            _ => {
+                let why = "one draws classes by their number of examples, the other does not";
+                return Err(Error::State(why.to_owned()));
+            }
+        }
+        (self.state.rng, self.state.classes, self.state.examples) = (rng, classes, examples);
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ mod balanced;
 pub(crate) mod cyclic;
 mod n_pair;
 mod plan;
+pub(crate) mod tempered;
 mod triplet;
 mod tuplet;
 

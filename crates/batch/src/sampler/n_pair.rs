@@ -1,4 +1,5 @@
 use super::cyclic::{Examples, parse, usable, write};
+use super::tempered::TemperedClasses;
 use crate::class_mining::{ClassChoice, MinedClasses, SavedChoice};
 use crate::{
     BatchPlan, BatchSampler, CandidateSets, Candidates, ChosenClasses, ClassMiner, Error, GreedyMiningSettings, Groups,
@@ -49,17 +50,30 @@ npair_types::settings! {
         classes: usize = 60,
         /// Greedy negative class mining; none by default.
         mining: Option<GreedyMiningSettings> = None,
+        /// Power t of a class's number of examples that its probability goes by, from 0 (every class once per epoch) to 1; without
+        /// mining.
+        temper: f64 = 0.0,
     }
 }
 
 impl SamplerSettings for NPairSamplerSettings {
     fn build(&self, index: ClassIndex, rng: ChaCha8Rng) -> Result<Box<dyn BatchSampler>> {
         Ok(Box::new(match &self.mining {
-            None => NPairSampler::new(index, self.classes, rng)?,
+            Some(_) if self.temper != 0. => return Err(mined_or_tempered(self.temper)),
+            None => NPairSampler::new(index, self.classes, rng)?.tempered(self.temper)?,
             Some(mining) => {
                 NPairSampler::mined(index, self.classes, mining.candidate_sets(), Box::new(mining.miner()), rng)?
             }
         }))
+    }
+}
+
+/// Two ways to choose the classes of a batch.
+pub(super) fn mined_or_tempered(temper: f64) -> Error {
+    Error::Range {
+        what: "the temper of class draws",
+        got: temper,
+        range: "0 with class mining, which chooses the classes",
     }
 }
 
@@ -103,6 +117,23 @@ impl NPairSampler {
         let mut sampler = Self::new(index, n, rng)?;
         sampler.classes = ClassChoice::grouped(groups, &sampler.usable);
         Ok(sampler)
+    }
+
+    /// The same with classes drawn by their number of examples n: the next class of a batch is each of those that are not in it with a
+    /// probability that goes by n^t, t from 0 to 1 (by the number of examples). 0 leaves the sampler as it is; else it is in the
+    /// place of any other choice of classes, and draws from a stream of its own.
+    ///
+    /// # Errors
+    /// [`Error::Range`] for another t.
+    ///
+    /// # Source
+    /// Mahajan et al., ECCV 2018 (t = 1/2); Kang et al., ICLR 2020, equation 1.
+    pub fn tempered(mut self, t: f64) -> Result<Self> {
+        let tempered = TemperedClasses::new(&self.index, &self.usable, t, &self.rng)?;
+        if t > 0. {
+            self.classes = ClassChoice::Tempered(tempered);
+        }
+        Ok(self)
     }
 
     /// The classes of the last batch as a class miner chose them, by their indices among the candidates.

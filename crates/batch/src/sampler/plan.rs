@@ -33,7 +33,7 @@ pub trait BatchSampler: Send {
     fn batch_size(&self) -> usize;
 
     /// Batches after which every usable class has been visited (rounded up). With class mining: candidate sets, times the
-    /// batches drawn from each, that visit every class.
+    /// batches drawn from each, that visit every class. 0 where no number of batches does so for sure.
     fn batches_per_epoch(&self) -> usize;
 
     /// Classes that are left out because they have too few examples.

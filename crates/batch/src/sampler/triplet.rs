@@ -1,3 +1,4 @@
+use super::n_pair::mined_or_tempered;
 use crate::{
     BatchPlan, BatchSampler, CandidateSets, Candidates, ClassMiner, GreedyMiningSettings, NPairSampler, Prototypes,
     Result, SamplerSettings,
@@ -18,13 +19,17 @@ npair_types::settings! {
         classes: usize = 60,
         /// Greedy negative class mining; none by default.
         mining: Option<GreedyMiningSettings> = None,
+        /// Power t of a class's number of examples that its probability goes by, from 0 (every class once per epoch) to 1; without
+        /// mining.
+        temper: f64 = 0.0,
     }
 }
 
 impl SamplerSettings for TripletSamplerSettings {
     fn build(&self, index: ClassIndex, rng: ChaCha8Rng) -> Result<Box<dyn BatchSampler>> {
         Ok(Box::new(match &self.mining {
-            None => TripletSampler::new(index, self.classes, rng)?,
+            Some(_) if self.temper != 0. => return Err(mined_or_tempered(self.temper)),
+            None => TripletSampler::new(index, self.classes, rng)?.tempered(self.temper)?,
             Some(mining) => {
                 TripletSampler::mined(index, self.classes, mining.candidate_sets(), Box::new(mining.miner()), rng)?
             }
@@ -53,6 +58,14 @@ impl TripletSampler {
         rng: ChaCha8Rng,
     ) -> Result<Self> {
         NPairSampler::mined(index, n, sets, miner, rng).map(Self)
+    }
+
+    /// The same with classes drawn by their number of examples.
+    ///
+    /// # Errors
+    /// As [`NPairSampler::tempered`].
+    pub fn tempered(self, t: f64) -> Result<Self> {
+        self.0.tempered(t).map(Self)
     }
 }
 

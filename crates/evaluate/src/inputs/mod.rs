@@ -4,11 +4,13 @@ mod ahead;
 mod features;
 mod pictures;
 mod rows;
+mod views;
 
 pub use ahead::{Loader, loader};
 pub use features::FeatureInputs;
 pub use pictures::PictureInputs;
 pub use rows::VectorInputs;
+pub use views::ViewInputs;
 
 use crate::Result;
 use candle_core::Tensor;

@@ -4,4 +4,4 @@ mod alike;
 mod label;
 
 pub use alike::{AlikePair, alike_across_classes};
-pub use label::{SuspectLabel, suspect_labels, suspect_labels_among};
+pub use label::{SuspectLabel, suspect_labels};

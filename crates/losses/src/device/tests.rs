@@ -94,7 +94,7 @@ fn losses_with_variables() {
         let (x, y) = batch(dtype);
         let mut rng = Streams::new(3).open(Purpose::Initialization, [0, 0]);
         let (rng, cpu) = (&mut rng, &Device::Cpu);
-        let c = &mut LossContext { classes: &CLASSES, width: 6, rng, dtype, device: cpu };
+        let c = &mut LossContext { classes: &CLASSES, sizes: &[], width: 6, rng, dtype, device: cpu };
         let made: Vec<(&str, Box<dyn Loss>)> = vec![
             ("softmax", Box::new(SoftmaxClassifier::new(c).unwrap())),
             ("normalized softmax", Box::new(NormalizedSoftmax::new(c).unwrap())),
@@ -105,6 +105,14 @@ fn losses_with_variables() {
             ("proxy-anchor", Box::new(ProxyAnchor::new(c).unwrap())),
             ("sub-center arcface", Box::new(SubCenterArcFace::new(2, c).unwrap())),
             ("soft-triple", Box::new(SoftTriple::new(2, c).unwrap())),
+            ("cosface, by size", {
+                let loss = CosFace::new(c).unwrap().with_class_margins(&[0.5, 0.1, 0.2, 0.3]).unwrap();
+                Box::new(loss.with_class_weights(&[2., 0.5, 1., 0.5]).unwrap())
+            }),
+            ("arcface, by size", {
+                let loss = ArcFace::new(c).unwrap().with_class_margins(&[40., 0., 20., 30.]).unwrap();
+                Box::new(loss.with_class_weights(&[2., 0.5, 1., 0.5]).unwrap())
+            }),
             ("margin", Box::new(MarginLoss::new(&CLASSES, dtype, cpu).unwrap())),
             ("siglip", Box::new(SigLip::new(dtype, cpu).unwrap())),
         ];

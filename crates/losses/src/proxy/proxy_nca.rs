@@ -1,5 +1,6 @@
 use crate::setting::above_zero;
 use crate::softmax::class_weights::ClassWeights;
+use crate::softmax::long_tail::weights_of;
 use crate::{Accepts, Batch, Loss, LossContext, LossSettings, LossValue, Result};
 use candle_core::{Tensor, Var};
 use npair_types::ClassId;
@@ -54,12 +55,14 @@ npair_types::settings! {
     pub struct ProxyNcaSettings {
         /// Scale s, above 0.
         scale: f64 = 1.0,
+        /// Beta of the weights of classes by their effective number of examples, from 0 (all alike) and below 1.
+        class_beta: f64 = 0.0,
     }
 }
 
 impl LossSettings for ProxyNcaSettings {
     fn build(&self, context: &mut LossContext) -> Result<Box<dyn Loss>> {
-        let loss = ProxyNca::new(context)?;
+        let loss = ProxyNca::new(context)?.with_class_weights(&weights_of(context, self.class_beta)?)?;
         Ok(Box::new(loss.with_scale(self.scale)?))
     }
 }
@@ -83,7 +86,7 @@ impl ProxyNca {
     }
 
     fn of_weights(weights: ClassWeights) -> Self {
-        let ProxyNcaSettings { scale } = Default::default();
+        let ProxyNcaSettings { scale, .. } = Default::default();
         Self { weights, scale }
     }
 
@@ -94,12 +97,22 @@ impl ProxyNca {
     pub fn with_scale(self, scale: f64) -> Result<Self> {
         Ok(Self { scale: above_zero("the scale", scale)?, ..self })
     }
+
+    /// With the terms of each class times its weight, in the order of the classes:
+    /// [`class_weights_by_size`](crate::class_weights_by_size), or any other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) unless there is one for every class, [`Error::Setting`](crate::Error::Setting) for one
+    /// below 0.
+    pub fn with_class_weights(self, weights: &[f64]) -> Result<Self> {
+        Ok(Self { weights: self.weights.with_term_weights(weights)?, ..self })
+    }
 }
 
 impl Loss for ProxyNca {
     fn forward(&self, batch: &Batch) -> Result<LossValue> {
         batch.check(self)?;
-        self.weights.margin_softmax(batch, 2. * self.scale, |cosines| Ok(cosines.clone()))
+        self.weights.margin_softmax(batch, 2. * self.scale, |cosines, _| Ok(cosines.clone()))
     }
 
     fn accepts(&self) -> Accepts {

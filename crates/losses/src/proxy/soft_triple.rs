@@ -1,5 +1,6 @@
 use crate::setting::{above_zero, from_zero};
 use crate::softmax::class_weights::ClassWeights;
+use crate::softmax::long_tail::weights_of;
 use crate::stable::own_logit;
 use crate::{Accepts, Batch, Loss, LossContext, LossSettings, LossValue, Result};
 use candle_core::{D, Tensor, Var};
@@ -66,12 +67,15 @@ npair_types::settings! {
         margin: f64 = 0.01,
         /// Temperature g among the centers of a class, above 0.
         gamma: f64 = 0.1,
+        /// Beta of the weights of classes by their effective number of examples, from 0 (all alike) and below 1.
+        class_beta: f64 = 0.0,
     }
 }
 
 impl LossSettings for SoftTripleSettings {
     fn build(&self, context: &mut LossContext) -> Result<Box<dyn Loss>> {
-        let loss = SoftTriple::new(self.centers, context)?;
+        let loss =
+            SoftTriple::new(self.centers, context)?.with_class_weights(&weights_of(context, self.class_beta)?)?;
         Ok(Box::new(loss.with_lambda(self.lambda)?.with_gamma(self.gamma)?.with_margin(self.margin)?))
     }
 }
@@ -125,6 +129,16 @@ impl SoftTriple {
     pub fn with_margin(self, margin: f64) -> Result<Self> {
         Ok(Self { margin: from_zero("the margin", margin)?, ..self })
     }
+
+    /// With the terms of each class times its weight, in the order of the classes:
+    /// [`class_weights_by_size`](crate::class_weights_by_size), or any other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) unless there is one for every class, [`Error::Setting`](crate::Error::Setting) for one
+    /// below 0.
+    pub fn with_class_weights(self, weights: &[f64]) -> Result<Self> {
+        Ok(Self { weights: self.weights.with_term_weights(weights)?, ..self })
+    }
 }
 
 impl Loss for SoftTriple {
@@ -136,7 +150,7 @@ impl Loss for SoftTriple {
         let shares = (cosines.broadcast_sub(&nearest)? / self.gamma)?.exp()?;
         let of_classes = (cosines * &shares)?.sum(D::Minus1)?.div(&shares.sum(D::Minus1)?)?;
         let terms = own_logit(&(of_classes * self.lambda)?, &places, |own| Ok((own - self.lambda * self.margin)?))?;
-        Ok(LossValue::smooth(terms.mean_all()?.to_dtype(batch.embeddings().dtype())?, places.len()))
+        Ok(LossValue::smooth(self.weights.mean(&terms, &places)?.to_dtype(batch.embeddings().dtype())?, places.len()))
     }
 
     fn accepts(&self) -> Accepts {

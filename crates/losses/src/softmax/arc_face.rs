@@ -1,5 +1,7 @@
 use super::class_weights::ClassWeights;
-use crate::angle::plus_angle;
+use super::long_tail::{OfClasses, margins_of, weights_of};
+use crate::angle::{plus_angle, plus_angles};
+use crate::device::upload;
 use crate::setting::{above_zero, within};
 use crate::{Accepts, Batch, Loss, LossContext, LossSettings, LossValue, Result};
 use candle_core::{Tensor, Var};
@@ -48,7 +50,7 @@ use npair_types::ClassId;
 #[derive(Debug, Clone)]
 pub struct ArcFace {
     weights: ClassWeights,
-    margin: f64,
+    margins: Angles,
     scale: f64,
 }
 
@@ -59,13 +61,18 @@ npair_types::settings! {
         margin: f64 = 28.6,
         /// Scale s, above 0.
         scale: f64 = 64.0,
+        /// Beta of the weights of classes by their effective number of examples, from 0 (all alike) and below 1.
+        class_beta: f64 = 0.0,
+        /// Power p of margins by class size, margin (n_min / n)^p, from 0 (all alike); 0.25 as LDAM has it.
+        margin_power: f64 = 0.0,
     }
 }
 
 impl LossSettings for ArcFaceSettings {
     fn build(&self, context: &mut LossContext) -> Result<Box<dyn Loss>> {
-        let loss = ArcFace::new(context)?;
-        Ok(Box::new(loss.with_margin(self.margin)?.with_scale(self.scale)?))
+        let loss = ArcFace::new(context)?.with_class_weights(&weights_of(context, self.class_beta)?)?;
+        let margins = margins_of(context, self.margin, self.margin_power)?;
+        Ok(Box::new(loss.with_margin(self.margin)?.with_class_margins(&margins)?.with_scale(self.scale)?))
     }
 }
 
@@ -88,16 +95,25 @@ impl ArcFace {
     }
 
     fn of_weights(weights: ClassWeights) -> Self {
-        let ArcFaceSettings { margin, scale } = Default::default();
-        Self { weights, margin, scale }
+        let ArcFaceSettings { margin, scale, .. } = Default::default();
+        Self { weights, margins: Angles::all(margin), scale }
     }
 
-    /// With margin m in degrees, from 0 and below 180.
+    /// With margin m in degrees, from 0 and below 180, for all classes.
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if it is out of range.
     pub fn with_margin(self, margin: f64) -> Result<Self> {
-        Ok(Self { margin: check_margin(margin)?, ..self })
+        Ok(Self { margins: Angles::all(check_margin(margin)?), ..self })
+    }
+
+    /// With a margin m_c in degrees for every class, in their order: [`margins_by_size`](crate::margins_by_size), or any other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) unless there is one for every class, [`Error::Setting`](crate::Error::Setting) for one
+    /// out of range.
+    pub fn with_class_margins(self, margins: &[f64]) -> Result<Self> {
+        Ok(Self { margins: self.margins.of_classes(margins, self.weights.classes())?, ..self })
     }
 
     /// With scale s > 0.
@@ -107,24 +123,71 @@ impl ArcFace {
     pub fn with_scale(self, scale: f64) -> Result<Self> {
         Ok(Self { scale: above_zero("the scale", scale)?, ..self })
     }
+
+    /// With the terms of each class times its weight, in the order of the classes:
+    /// [`class_weights_by_size`](crate::class_weights_by_size), or any other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) unless there is one for every class, [`Error::Setting`](crate::Error::Setting) for one
+    /// below 0.
+    pub fn with_class_weights(self, weights: &[f64]) -> Result<Self> {
+        Ok(Self { weights: self.weights.with_term_weights(weights)?, ..self })
+    }
 }
 
 pub(crate) fn check_margin(degrees: f64) -> Result<f64> {
     within("the margin", degrees, (0. ..180.).contains(&degrees), "from 0 and below 180 degrees")
 }
 
-/// psi of cosines in f64.
-pub(crate) fn with_angle(cosines: &Tensor, degrees: f64) -> Result<Tensor> {
+/// Margins in degrees: one for all classes, or one for each.
+#[derive(Debug, Clone)]
+pub(crate) struct Angles {
+    all: f64,
+    of_classes: OfClasses,
+}
+
+impl Angles {
+    pub(crate) fn all(degrees: f64) -> Self {
+        Self { all: degrees, of_classes: OfClasses::default() }
+    }
+
+    /// The same with one for each of C classes.
+    pub(crate) fn of_classes(&self, degrees: &[f64], classes: usize) -> Result<Self> {
+        let of_classes = OfClasses::new("the margins of classes", degrees, (classes, self.all))?;
+        degrees.iter().try_for_each(|&margin| check_margin(margin).map(|_| ()))?;
+        Ok(Self { of_classes, ..*self })
+    }
+
+    /// psi of own cosines (B) in f64, of rows whose classes are at these places.
+    pub(crate) fn psi(&self, cosines: &Tensor, places: &[usize]) -> Result<Tensor> {
+        match self.of_classes.of_rows(places) {
+            None => with_angle(cosines, self.all),
+            Some(degrees) => with_angles(cosines, &degrees),
+        }
+    }
+}
+
+fn with_angle(cosines: &Tensor, degrees: f64) -> Result<Tensor> {
     let m = degrees.to_radians();
     // theta <= pi - m
     let within = cosines.ge(-m.cos())?;
     Ok(within.where_cond(&plus_angle(cosines, m)?, &(cosines - m * m.sin())?)?)
 }
 
+fn with_angles(cosines: &Tensor, degrees: &[f64]) -> Result<Tensor> {
+    let of_angles = |of: fn(f64) -> f64| {
+        let values = degrees.iter().map(|d| of(d.to_radians())).collect();
+        upload(values, degrees.len(), cosines.dtype(), cosines.device())
+    };
+    let (cos_m, sin_m, beyond) = (of_angles(f64::cos)?, of_angles(f64::sin)?, of_angles(|m| m * m.sin())?);
+    let within = cosines.ge(&cos_m.neg()?)?;
+    Ok(within.where_cond(&plus_angles(cosines, (&cos_m, &sin_m))?, &(cosines - beyond)?)?)
+}
+
 impl Loss for ArcFace {
     fn forward(&self, batch: &Batch) -> Result<LossValue> {
         batch.check(self)?;
-        self.weights.margin_softmax(batch, self.scale, |cosines| with_angle(cosines, self.margin))
+        self.weights.margin_softmax(batch, self.scale, |cosines, places| self.margins.psi(cosines, places))
     }
 
     fn accepts(&self) -> Accepts {

@@ -1,3 +1,4 @@
+use super::long_tail::OfClasses;
 use crate::device::{is_on_device, to_f64, upload};
 use crate::rows::{dots, expect_matrix, pick, unit_rows};
 use crate::{Batch, Error, LossContext, LossValue, Result};
@@ -17,6 +18,8 @@ pub(crate) struct ClassWeights {
     /// Class of every row of the weights.
     of_rows: Labels,
     places: HashMap<ClassId, usize>,
+    /// What the terms of a class weigh.
+    of_terms: OfClasses,
 }
 
 impl ClassWeights {
@@ -41,7 +44,19 @@ impl ClassWeights {
             return Err(Error::Shape { what: "weights", got: weights.dims().to_vec(), want: format!("({rows}, D)") });
         }
         let of_rows = Labels::from_ids(classes.iter().flat_map(|&c| std::iter::repeat_n(c, per_class)).collect())?;
-        Ok(Self { loss, weights: weights.clone(), variable: None, of_rows, places })
+        let of_terms = OfClasses::default();
+        Ok(Self { loss, weights: weights.clone(), variable: None, of_rows, places, of_terms })
+    }
+
+    /// The same, the terms of each class times its weight.
+    pub(crate) fn with_term_weights(self, weights: &[f64]) -> Result<Self> {
+        let of_terms = OfClasses::new("the weights of classes", weights, (self.classes(), 1.))?;
+        Ok(Self { of_terms, ..self })
+    }
+
+    /// The mean of terms (B) of classes at these places, each times the weight of its class.
+    pub(crate) fn mean(&self, terms: &Tensor, places: &[usize]) -> Result<Tensor> {
+        self.of_terms.mean(terms, places)
     }
 
     pub(crate) fn variables(&self, name: &'static str) -> Vec<(String, Var)> {
@@ -103,26 +118,31 @@ impl ClassWeights {
         Ok(cosines.reshape((b, self.classes(), per_class))?)
     }
 
-    /// Cross-entropy of `scale * cosine` logits in which that of the own class is `scale * own(cosine)`, streamed over the
-    /// classes; the core of the margin losses.
+    /// Cross-entropy of `scale * cosine` logits in which that of the own class is `scale * own(cosine, place of the class)`, streamed
+    /// over the classes; the core of the margin losses.
     pub(crate) fn margin_softmax(
         &self,
         batch: &Batch,
         scale: f64,
-        own: impl FnOnce(&Tensor) -> Result<Tensor>,
+        own: impl FnOnce(&Tensor, &[usize]) -> Result<Tensor>,
     ) -> Result<LossValue> {
         let places = self.places(batch)?;
         let rows = unit_rows(&to_f64(batch.embeddings())?)?;
-        let own = (own(&self.own_cosines(&rows, &places)?)? * scale)?;
-        self.cross_entropy(&(rows * scale)?, &own, batch)
+        let own = (own(&self.own_cosines(&rows, &places)?, &places)? * scale)?;
+        self.cross_entropy(&(rows * scale)?, (&own, &places), batch)
     }
 
-    /// Cross-entropy of the logits `queries . unit weights` in which that of the own class is `own` (B).
-    pub(crate) fn cross_entropy(&self, queries: &Tensor, own: &Tensor, batch: &Batch) -> Result<LossValue> {
+    /// Cross-entropy of the logits `queries . unit weights` in which that of the own class, at its place, is `own` (B).
+    pub(crate) fn cross_entropy(
+        &self,
+        queries: &Tensor,
+        (own, places): (&Tensor, &[usize]),
+        batch: &Batch,
+    ) -> Result<LossValue> {
         let (labels, dtype) = (batch.labels(), batch.embeddings().dtype());
         let all = Similarity::new(&queries.to_dtype(dtype)?, &self.unit()?, Measure::Dot)?;
         let terms = all.log1p_sum_exp_above(&own.to_dtype(dtype)?, &Mask::other_class(labels, &self.of_rows))?;
-        Ok(LossValue::smooth(terms.mean_all()?, labels.len()))
+        Ok(LossValue::smooth(self.mean(&terms, places)?, labels.len()))
     }
 }
 

@@ -1,4 +1,5 @@
 use super::class_weights::ClassWeights;
+use super::long_tail::{OfClasses, margins_of, weights_of};
 use crate::setting::{above_zero, from_zero};
 use crate::{Accepts, Batch, Loss, LossContext, LossSettings, LossValue, Result};
 use candle_core::{Tensor, Var};
@@ -9,7 +10,8 @@ use npair_types::ClassId;
 /// ```text
 /// L = 1/B  sum_i  log(1 + sum_{c != y_i} exp(s (cos(x_i, w_c) - cos(x_i, w_{y_i}) + m)))
 /// ```
-/// m = 0.35 and s = 64 unless set: the paper's and pytorch-metric-learning's.
+/// m = 0.35 and s = 64 unless set: the paper's and pytorch-metric-learning's. With
+/// [margins by class size](Self::with_class_margins) it is the LDAM loss (Cao et al., NeurIPS 2019, equation 13).
 ///
 /// # Shapes
 /// Embeddings x: (B, D) with labels among the C classes; weights w: (C, D), trained; a scalar.
@@ -45,6 +47,8 @@ use npair_types::ClassId;
 pub struct CosFace {
     weights: ClassWeights,
     margin: f64,
+    /// Margins of classes, in the place of the one.
+    margins: OfClasses,
     scale: f64,
 }
 
@@ -55,13 +59,18 @@ npair_types::settings! {
         margin: f64 = 0.35,
         /// Scale s, above 0.
         scale: f64 = 64.0,
+        /// Beta of the weights of classes by their effective number of examples, from 0 (all alike) and below 1.
+        class_beta: f64 = 0.0,
+        /// Power p of margins by class size, margin (n_min / n)^p, from 0 (all alike); 0.25 as LDAM has it.
+        margin_power: f64 = 0.0,
     }
 }
 
 impl LossSettings for CosFaceSettings {
     fn build(&self, context: &mut LossContext) -> Result<Box<dyn Loss>> {
-        let loss = CosFace::new(context)?;
-        Ok(Box::new(loss.with_margin(self.margin)?.with_scale(self.scale)?))
+        let loss = CosFace::new(context)?.with_class_weights(&weights_of(context, self.class_beta)?)?;
+        let margins = margins_of(context, self.margin, self.margin_power)?;
+        Ok(Box::new(loss.with_margin(self.margin)?.with_class_margins(&margins)?.with_scale(self.scale)?))
     }
 }
 
@@ -84,16 +93,27 @@ impl CosFace {
     }
 
     fn of_weights(weights: ClassWeights) -> Self {
-        let CosFaceSettings { margin, scale } = Default::default();
-        Self { weights, margin, scale }
+        let CosFaceSettings { margin, scale, .. } = Default::default();
+        Self { weights, margin, margins: OfClasses::default(), scale }
     }
 
-    /// With margin m >= 0.
+    /// With margin m >= 0 for all classes.
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if it is out of range.
     pub fn with_margin(self, margin: f64) -> Result<Self> {
-        Ok(Self { margin: from_zero("the margin", margin)?, ..self })
+        Ok(Self { margin: from_zero("the margin", margin)?, margins: OfClasses::default(), ..self })
+    }
+
+    /// With a margin m_c >= 0 for every class, in their order: [`margins_by_size`](crate::margins_by_size), which makes the LDAM loss
+    /// of this one, or any other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) unless there is one for every class, [`Error::Setting`](crate::Error::Setting) for one
+    /// below 0.
+    pub fn with_class_margins(self, margins: &[f64]) -> Result<Self> {
+        let margins = OfClasses::new("the margins of classes", margins, (self.weights.classes(), self.margin))?;
+        Ok(Self { margins, ..self })
     }
 
     /// With scale s > 0.
@@ -103,12 +123,27 @@ impl CosFace {
     pub fn with_scale(self, scale: f64) -> Result<Self> {
         Ok(Self { scale: above_zero("the scale", scale)?, ..self })
     }
+
+    /// With the terms of each class times its weight, in the order of the classes:
+    /// [`class_weights_by_size`](crate::class_weights_by_size), or any other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) unless there is one for every class, [`Error::Setting`](crate::Error::Setting) for one
+    /// below 0.
+    pub fn with_class_weights(self, weights: &[f64]) -> Result<Self> {
+        Ok(Self { weights: self.weights.with_term_weights(weights)?, ..self })
+    }
 }
 
 impl Loss for CosFace {
     fn forward(&self, batch: &Batch) -> Result<LossValue> {
         batch.check(self)?;
-        self.weights.margin_softmax(batch, self.scale, |cosines| Ok((cosines - self.margin)?))
+        self.weights.margin_softmax(batch, self.scale, |cosines, places| {
+            Ok(match self.margins.like(places, cosines)? {
+                None => (cosines - self.margin)?,
+                Some(margins) => (cosines - margins)?,
+            })
+        })
     }
 
     fn accepts(&self) -> Accepts {

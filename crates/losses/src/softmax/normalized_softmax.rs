@@ -1,4 +1,5 @@
 use super::class_weights::ClassWeights;
+use super::long_tail::weights_of;
 use crate::setting::above_zero;
 use crate::{Accepts, Batch, Loss, LossContext, LossSettings, LossValue, Result};
 use candle_core::{Tensor, Var};
@@ -52,12 +53,14 @@ npair_types::settings! {
     pub struct NormalizedSoftmaxSettings {
         /// Temperature T, above 0.
         temperature: f64 = 0.05,
+        /// Beta of the weights of classes by their effective number of examples, from 0 (all alike) and below 1.
+        class_beta: f64 = 0.0,
     }
 }
 
 impl LossSettings for NormalizedSoftmaxSettings {
     fn build(&self, context: &mut LossContext) -> Result<Box<dyn Loss>> {
-        let loss = NormalizedSoftmax::new(context)?;
+        let loss = NormalizedSoftmax::new(context)?.with_class_weights(&weights_of(context, self.class_beta)?)?;
         Ok(Box::new(loss.with_temperature(self.temperature)?))
     }
 }
@@ -81,7 +84,7 @@ impl NormalizedSoftmax {
     }
 
     fn of_weights(weights: ClassWeights) -> Self {
-        let NormalizedSoftmaxSettings { temperature } = Default::default();
+        let NormalizedSoftmaxSettings { temperature, .. } = Default::default();
         Self { weights, temperature }
     }
 
@@ -92,12 +95,22 @@ impl NormalizedSoftmax {
     pub fn with_temperature(self, temperature: f64) -> Result<Self> {
         Ok(Self { temperature: above_zero("the temperature", temperature)?, ..self })
     }
+
+    /// With the terms of each class times its weight, in the order of the classes:
+    /// [`class_weights_by_size`](crate::class_weights_by_size), or any other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) unless there is one for every class, [`Error::Setting`](crate::Error::Setting) for one
+    /// below 0.
+    pub fn with_class_weights(self, weights: &[f64]) -> Result<Self> {
+        Ok(Self { weights: self.weights.with_term_weights(weights)?, ..self })
+    }
 }
 
 impl Loss for NormalizedSoftmax {
     fn forward(&self, batch: &Batch) -> Result<LossValue> {
         batch.check(self)?;
-        self.weights.margin_softmax(batch, 1. / self.temperature, |cosines| Ok(cosines.clone()))
+        self.weights.margin_softmax(batch, 1. / self.temperature, |cosines, _| Ok(cosines.clone()))
     }
 
     fn accepts(&self) -> Accepts {

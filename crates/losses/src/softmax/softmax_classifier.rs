@@ -1,4 +1,5 @@
 use super::class_weights::{check_classes, expect_width, uniform_rows};
+use super::long_tail::{OfClasses, weights_of};
 use crate::rows::{accept, expect_matrix};
 use crate::stable::log_sum_exp;
 use crate::{Accepts, Batch, Error, Loss, LossContext, LossSettings, LossValue, Result};
@@ -29,16 +30,22 @@ pub struct SoftmaxClassifier {
     /// The two as variables, if they are this classifier's own to train.
     variables: Option<[Var; 2]>,
     rows: HashMap<ClassId, usize>,
+    /// What the terms of a class weigh.
+    of_terms: OfClasses,
 }
 
 npair_types::settings! {
     /// Softmax classifier over the training classes.
-    pub struct SoftmaxClassifierSettings {}
+    pub struct SoftmaxClassifierSettings {
+        /// Beta of the weights of classes by their effective number of examples, from 0 (all alike) and below 1.
+        class_beta: f64 = 0.0,
+    }
 }
 
 impl LossSettings for SoftmaxClassifierSettings {
     fn build(&self, context: &mut LossContext) -> Result<Box<dyn Loss>> {
-        Ok(Box::new(SoftmaxClassifier::new(context)?))
+        let loss = SoftmaxClassifier::new(context)?;
+        Ok(Box::new(loss.with_class_weights(&weights_of(context, self.class_beta)?)?))
     }
 }
 
@@ -69,7 +76,18 @@ impl SoftmaxClassifier {
         if bias.dims() != [c] {
             return Err(Error::Shape { what: "bias", got: bias.dims().to_vec(), want: format!("({c})") });
         }
-        Ok(Self { weights: weights.clone(), bias: bias.clone(), variables: None, rows })
+        let of_terms = OfClasses::default();
+        Ok(Self { weights: weights.clone(), bias: bias.clone(), variables: None, rows, of_terms })
+    }
+
+    /// With the terms of each class times its weight, in the order of the classes:
+    /// [`class_weights_by_size`](crate::class_weights_by_size), or any other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is one for every class, [`Error::Setting`] for one below 0.
+    pub fn with_class_weights(self, weights: &[f64]) -> Result<Self> {
+        let of_terms = OfClasses::new("the weights of classes", weights, (self.rows.len(), 1.))?;
+        Ok(Self { of_terms, ..self })
     }
 
     /// Logits (B, C) of embeddings (B, D), columns in the order of the classes given to [`new`](Self::new).
@@ -87,12 +105,12 @@ impl Loss for SoftmaxClassifier {
     fn forward(&self, batch: &Batch) -> Result<LossValue> {
         batch.check(self)?;
         let logits = self.logits(batch.embeddings())?;
-        let row_of = |c: &ClassId| self.rows.get(c).map(|&row| row as u32).ok_or(Error::UnknownClass(*c));
-        let targets = batch.labels().as_slice().iter().map(row_of).collect::<Result<Vec<u32>>>()?;
-        let b = targets.len();
-        let targets = Tensor::from_vec(targets, (b, 1), logits.device())?;
+        let row_of = |c: &ClassId| self.rows.get(c).copied().ok_or(Error::UnknownClass(*c));
+        let places = batch.labels().as_slice().iter().map(row_of).collect::<Result<Vec<usize>>>()?;
+        let b = places.len();
+        let targets = Tensor::from_vec(places.iter().map(|&row| row as u32).collect(), (b, 1), logits.device())?;
         let above = logits.broadcast_sub(&logits.gather(&targets, 1)?)?;
-        Ok(LossValue::smooth(log_sum_exp(&above)?.mean_all()?, b))
+        Ok(LossValue::smooth(self.of_terms.mean(&log_sum_exp(&above)?, &places)?, b))
     }
 
     fn accepts(&self) -> Accepts {

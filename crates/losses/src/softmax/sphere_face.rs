@@ -1,4 +1,5 @@
 use super::class_weights::ClassWeights;
+use super::long_tail::weights_of;
 use crate::device::{is_on_device, to_f64};
 use crate::rows::{dots, unit_rows};
 use crate::setting::{above_zero, at_least};
@@ -58,12 +59,14 @@ npair_types::settings! {
         margin: u32 = 4,
         /// Scale s, above 0.
         scale: f64 = 1.0,
+        /// Beta of the weights of classes by their effective number of examples, from 0 (all alike) and below 1.
+        class_beta: f64 = 0.0,
     }
 }
 
 impl LossSettings for SphereFaceSettings {
     fn build(&self, context: &mut LossContext) -> Result<Box<dyn Loss>> {
-        let loss = SphereFace::new(context)?;
+        let loss = SphereFace::new(context)?.with_class_weights(&weights_of(context, self.class_beta)?)?;
         Ok(Box::new(loss.with_margin(self.margin)?.with_scale(self.scale)?))
     }
 }
@@ -87,7 +90,7 @@ impl SphereFace {
     }
 
     fn of_weights(weights: ClassWeights) -> Self {
-        let SphereFaceSettings { margin, scale } = Default::default();
+        let SphereFaceSettings { margin, scale, .. } = Default::default();
         Self { weights, margin, scale }
     }
 
@@ -111,6 +114,16 @@ impl SphereFace {
     /// [`Error::Setting`](crate::Error::Setting) if it is out of range.
     pub fn with_scale(self, scale: f64) -> Result<Self> {
         Ok(Self { scale: above_zero("the scale", scale)?, ..self })
+    }
+
+    /// With the terms of each class times its weight, in the order of the classes:
+    /// [`class_weights_by_size`](crate::class_weights_by_size), or any other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) unless there is one for every class, [`Error::Setting`](crate::Error::Setting) for one
+    /// below 0.
+    pub fn with_class_weights(self, weights: &[f64]) -> Result<Self> {
+        Ok(Self { weights: self.weights.with_term_weights(weights)?, ..self })
     }
 }
 
@@ -156,7 +169,7 @@ impl Loss for SphereFace {
         let lengths = dots(&rows, &unit)?;
         let psi = self.psi(&self.weights.own_cosines(&unit, &places)?)?;
         let own = ((psi * lengths)? * self.scale)?;
-        self.weights.cross_entropy(&(rows * self.scale)?, &own, batch)
+        self.weights.cross_entropy(&(rows * self.scale)?, (&own, &places), batch)
     }
 
     fn accepts(&self) -> Accepts {

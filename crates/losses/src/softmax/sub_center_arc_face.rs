@@ -1,5 +1,6 @@
-use super::arc_face::{check_margin, with_angle};
+use super::arc_face::{Angles, check_margin};
 use super::class_weights::ClassWeights;
+use super::long_tail::{margins_of, weights_of};
 use crate::setting::above_zero;
 use crate::stable::own_logit;
 use crate::{Accepts, Batch, Loss, LossContext, LossSettings, LossValue, Result};
@@ -49,7 +50,7 @@ use npair_types::ClassId;
 #[derive(Debug, Clone)]
 pub struct SubCenterArcFace {
     weights: ClassWeights,
-    margin: f64,
+    margins: Angles,
     scale: f64,
 }
 
@@ -63,13 +64,19 @@ npair_types::settings! {
         margin: f64 = 28.6,
         /// Scale s, above 0.
         scale: f64 = 64.0,
+        /// Beta of the weights of classes by their effective number of examples, from 0 (all alike) and below 1.
+        class_beta: f64 = 0.0,
+        /// Power p of margins by class size, margin (n_min / n)^p, from 0 (all alike); 0.25 as LDAM has it.
+        margin_power: f64 = 0.0,
     }
 }
 
 impl LossSettings for SubCenterArcFaceSettings {
     fn build(&self, context: &mut LossContext) -> Result<Box<dyn Loss>> {
-        let loss = SubCenterArcFace::new(self.centers, context)?;
-        Ok(Box::new(loss.with_margin(self.margin)?.with_scale(self.scale)?))
+        let loss =
+            SubCenterArcFace::new(self.centers, context)?.with_class_weights(&weights_of(context, self.class_beta)?)?;
+        let margins = margins_of(context, self.margin, self.margin_power)?;
+        Ok(Box::new(loss.with_margin(self.margin)?.with_class_margins(&margins)?.with_scale(self.scale)?))
     }
 }
 
@@ -96,15 +103,24 @@ impl SubCenterArcFace {
 
     fn of_weights(weights: ClassWeights) -> Self {
         let SubCenterArcFaceSettings { margin, scale, .. } = Default::default();
-        Self { weights, margin, scale }
+        Self { weights, margins: Angles::all(margin), scale }
     }
 
-    /// With margin m in degrees, from 0 and below 180.
+    /// With margin m in degrees, from 0 and below 180, for all classes.
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if it is out of range.
     pub fn with_margin(self, margin: f64) -> Result<Self> {
-        Ok(Self { margin: check_margin(margin)?, ..self })
+        Ok(Self { margins: Angles::all(check_margin(margin)?), ..self })
+    }
+
+    /// With a margin m_c in degrees for every class, in their order: [`margins_by_size`](crate::margins_by_size), or any other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) unless there is one for every class, [`Error::Setting`](crate::Error::Setting) for one
+    /// out of range.
+    pub fn with_class_margins(self, margins: &[f64]) -> Result<Self> {
+        Ok(Self { margins: self.margins.of_classes(margins, self.weights.classes())?, ..self })
     }
 
     /// With scale s > 0.
@@ -113,6 +129,16 @@ impl SubCenterArcFace {
     /// [`Error::Setting`](crate::Error::Setting) if it is out of range.
     pub fn with_scale(self, scale: f64) -> Result<Self> {
         Ok(Self { scale: above_zero("the scale", scale)?, ..self })
+    }
+
+    /// With the terms of each class times its weight, in the order of the classes:
+    /// [`class_weights_by_size`](crate::class_weights_by_size), or any other.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) unless there is one for every class, [`Error::Setting`](crate::Error::Setting) for one
+    /// below 0.
+    pub fn with_class_weights(self, weights: &[f64]) -> Result<Self> {
+        Ok(Self { weights: self.weights.with_term_weights(weights)?, ..self })
     }
 }
 
@@ -125,9 +151,9 @@ impl Loss for SubCenterArcFace {
         let nearest = all.detach().argmax_keepdim(D::Minus1)?;
         let cosines = all.gather(&nearest, D::Minus1)?.squeeze(D::Minus1)?;
         let terms = own_logit(&(&cosines * self.scale)?, &places, |own| {
-            Ok((with_angle(&(own / self.scale)?, self.margin)? * self.scale)?)
+            Ok((self.margins.psi(&(own / self.scale)?, &places)? * self.scale)?)
         })?;
-        Ok(LossValue::smooth(terms.mean_all()?.to_dtype(batch.embeddings().dtype())?, places.len()))
+        Ok(LossValue::smooth(self.weights.mean(&terms, &places)?.to_dtype(batch.embeddings().dtype())?, places.len()))
     }
 
     fn accepts(&self) -> Accepts {

@@ -204,12 +204,20 @@ pub struct DataConfig {
     pub split: Option<SplitConfig>,
     /// Examples of every training class that are kept back to judge recognition of seen classes.
     pub seen: Amount,
+    /// Without classes: every picture is learned from as a class of its own, in so many views that are changed at random, and judged
+    /// by how well it is found by another view; 0 for the classes that the data has.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub views: usize,
     /// The four right-angle rotations of a training class become classes of their own.
     pub rotations: bool,
     /// Leaves out pictures that cannot be decoded, and lists them, instead of stopping.
     pub skip_bad: bool,
     /// Decoded pictures kept in memory, MiB.
     pub cache_mib: u64,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl DataConfig {
@@ -228,6 +236,7 @@ impl Default for DataConfig {
             levels: None,
             split: None,
             seen: Amount::Count(0),
+            views: 0,
             rotations: false,
             skip_bad: false,
             cache_mib: 1024,

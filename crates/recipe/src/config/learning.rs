@@ -1,7 +1,8 @@
-use crate::Result;
+use crate::{Error, Result};
 use npair_backbones::{BackboneConfig, Output};
 use npair_train::{
-    Adam, AdamSettings, Constant, Cosine, MultiStep, Optimizer, ParameterGroup, Schedule, Sgd, SgdSettings,
+    Adam, AdamSettings, Adan, AdanSettings, Constant, Cosine, Lion, LionSettings, MultiStep, Optimizer, ParameterGroup,
+    Plateau, PlateauSettings, Schedule, Sgd, SgdSettings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,10 @@ fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
     *number == T::default()
 }
 
+fn is_one(number: &f64) -> bool {
+    *number == 1.
+}
+
 impl Default for ModelSettings {
     fn default() -> Self {
         Self {
@@ -81,13 +86,13 @@ impl Default for ModelSettings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
-    /// `adam` (`adamw` is the same: decay is decoupled) or `sgd`.
+    /// `adam` (`adamw` is the same: decay is decoupled), `sgd`, `lion` or `adan`.
     pub name: OptimizerName,
-    /// Learning rate at full height of the schedule.
+    /// Learning rate at full height of the schedule; unless given, that of the [name](OptimizerName::usual).
     pub learning_rate: f64,
-    /// Adam's decay rates.
-    pub betas: [f64; 2],
-    /// Adam's epsilon.
+    /// Decay rates of the moments: two of Adam and Lion, three of Adan; unless given, those of the [name](OptimizerName::usual).
+    pub betas: Vec<f64>,
+    /// Adam's and Adan's epsilon.
     pub epsilon: f64,
     /// SGD's momentum.
     pub momentum: f64,
@@ -97,6 +102,10 @@ pub struct OptimizerConfig {
     pub clip_norm: f64,
     /// Batches whose gradients are averaged into one step.
     pub accumulate: usize,
+    /// Layer-wise decay of the rate: layer l of the network, of which the head is number L, learns at this to the power L - l times the
+    /// rate of its group; 1 for none.
+    #[serde(skip_serializing_if = "is_one")]
+    pub layer_decay: f64,
     /// Parts of the network (and of the loss) with a rate or decay of their own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub group: Vec<GroupConfig>,
@@ -108,12 +117,32 @@ impl OptimizerConfig {
     /// # Errors
     /// If one is out of range.
     pub fn build(&self) -> Result<Box<dyn Optimizer>> {
-        let Self { learning_rate, betas, epsilon, momentum, weight_decay, .. } = *self;
+        let Self { learning_rate, epsilon, momentum, weight_decay, .. } = *self;
         Ok(match self.name {
-            OptimizerName::Adam => Box::new(Adam::new(AdamSettings { learning_rate, betas, epsilon, weight_decay })?),
+            OptimizerName::Adam => {
+                let betas = self.betas()?;
+                Box::new(Adam::new(AdamSettings { learning_rate, betas, epsilon, weight_decay })?)
+            }
             OptimizerName::Sgd => {
                 Box::new(Sgd::new(SgdSettings { learning_rate, momentum, weight_decay, ..Default::default() })?)
             }
+            OptimizerName::Lion => {
+                Box::new(Lion::new(LionSettings { learning_rate, betas: self.betas()?, weight_decay })?)
+            }
+            OptimizerName::Adan => {
+                let betas = self.betas()?;
+                Box::new(Adan::new(AdanSettings { learning_rate, betas, epsilon, weight_decay })?)
+            }
+        })
+    }
+
+    /// The decay rates, of which the optimizer has so many.
+    fn betas<const N: usize>(&self) -> Result<[f64; N]> {
+        self.betas.as_slice().try_into().map_err(|_| {
+            let usual = self.name.usual().betas;
+            let why =
+                format!("are {:?}, but {} has {N} of them: the usual ones are {usual:?}", self.betas, self.name.word());
+            Error::Setting { setting: "optimizer.betas", why }
         })
     }
 
@@ -155,6 +184,39 @@ pub enum OptimizerName {
     Adam,
     /// Gradient descent with momentum.
     Sgd,
+    /// Lion (Chen et al., 2023): the sign of the momentum, with decoupled weight decay.
+    Lion,
+    /// Adan (Xie et al., 2022): Nesterov momentum, with decoupled weight decay.
+    Adan,
+}
+
+impl OptimizerName {
+    /// The settings of one of which nothing but the name is written.
+    pub fn usual(self) -> OptimizerConfig {
+        let adam = OptimizerConfig::default();
+        let (learning_rate, betas) = match self {
+            Self::Adam | Self::Sgd => return OptimizerConfig { name: self, ..adam },
+            Self::Lion => {
+                let LionSettings { learning_rate, betas, .. } = Default::default();
+                (learning_rate, betas.to_vec())
+            }
+            Self::Adan => {
+                let AdanSettings { learning_rate, betas, .. } = Default::default();
+                (learning_rate, betas.to_vec())
+            }
+        };
+        OptimizerConfig { name: self, learning_rate, betas, ..adam }
+    }
+
+    /// The name as settings have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Adam => "adam",
+            Self::Sgd => "sgd",
+            Self::Lion => "lion",
+            Self::Adan => "adan",
+        }
+    }
 }
 
 impl Default for OptimizerConfig {
@@ -162,12 +224,13 @@ impl Default for OptimizerConfig {
         Self {
             name: OptimizerName::Adam,
             learning_rate: 3e-3,
-            betas: [0.9, 0.999],
+            betas: vec![0.9, 0.999],
             epsilon: 1e-8,
             momentum: 0.9,
             weight_decay: 0.,
             clip_norm: 0.,
             accumulate: 1,
+            layer_decay: 1.,
             group: Vec::new(),
         }
     }
@@ -177,16 +240,18 @@ impl Default for OptimizerConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleConfig {
-    /// `cosine`, `step` or `constant`.
+    /// `cosine`, `step`, `plateau` or `constant`.
     pub name: ScheduleName,
     /// Steps over which the rate rises linearly from 0.
     pub warm_up: u64,
-    /// Cosine: the factor at the end.
+    /// Cosine: the factor at the end. Plateau: the least factor.
     pub floor: f64,
     /// Step: steps at which the rate falls.
     pub milestones: Vec<u64>,
-    /// Step: the factor of each fall.
+    /// Step and plateau: the factor of each fall.
     pub factor: f64,
+    /// Plateau: validations in a row without a gain after which the rate falls.
+    pub patience: u64,
 }
 
 /// Which schedule.
@@ -197,25 +262,32 @@ pub enum ScheduleName {
     Cosine,
     /// Times `factor` at each milestone.
     Step,
+    /// Times `factor` after `patience` validations without a gain.
+    Plateau,
     /// 1.
     Constant,
 }
 
 impl ScheduleConfig {
     /// The schedule of these settings.
-    pub fn build(&self) -> Box<dyn Schedule> {
-        let (warm_up, floor, factor) = (self.warm_up, self.floor, self.factor);
-        match self.name {
+    ///
+    /// # Errors
+    /// If one is out of range.
+    pub fn build(&self) -> Result<Box<dyn Schedule>> {
+        let Self { warm_up, floor, factor, patience, .. } = *self;
+        Ok(match self.name {
             ScheduleName::Constant => Box::new(Constant { warm_up }),
             ScheduleName::Cosine => Box::new(Cosine { warm_up, floor }),
             ScheduleName::Step => Box::new(MultiStep { warm_up, milestones: self.milestones.clone(), factor }),
-        }
+            ScheduleName::Plateau => Box::new(Plateau::new(PlateauSettings { warm_up, factor, patience, floor })?),
+        })
     }
 }
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
-        Self { name: ScheduleName::Cosine, warm_up: 0, floor: 0., milestones: Vec::new(), factor: 0.1 }
+        let (warm_up, floor, milestones, factor, patience) = (0, 0., Vec::new(), 0.1, 2);
+        Self { name: ScheduleName::Cosine, warm_up, floor, milestones, factor, patience }
     }
 }
 

@@ -86,10 +86,18 @@ pub struct BatchConfig {
     pub groups: usize,
     /// Greedy negative class mining; none by default.
     pub mining: Option<GreedyMiningSettings>,
+    /// Power of a class's number of examples that its probability goes by, from 0 (every class once per epoch) to 1 (by its number of
+    /// examples).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub temper: f64,
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.
 }
 
 impl Default for BatchConfig {
     fn default() -> Self {
-        Self { classes: 60, per_class: 2, groups: 0, mining: None }
+        Self { classes: 60, per_class: 2, groups: 0, mining: None, temper: 0. }
     }
 }

@@ -1,7 +1,8 @@
 //! Settings as a table: overrides are put into it, and what is written in part is completed.
 
-use super::{DataSource, LossConfig, renamed};
+use super::{DataSource, LossConfig, OptimizerName, renamed};
 use npair_data::{Channels, PipelineConfig};
+use serde::Deserialize;
 use std::cmp::Reverse;
 use toml::{Table, Value};
 
@@ -82,6 +83,7 @@ pub(crate) fn merge(there: &mut Table, new: Table) {
 pub(super) fn complete(table: &mut Table) {
     complete_split(table);
     complete_loss(table);
+    complete_optimizer(table);
     complete_images(table);
 }
 
@@ -96,6 +98,19 @@ fn in_full(backbone: &mut Value) {
 fn complete_loss(table: &mut Table) {
     if let Some(loss) = table.get_mut("loss").and_then(Value::as_table_mut) {
         loss.entry("name").or_insert_with(|| LossConfig::default().name().into());
+    }
+}
+
+/// An optimizer of which some keys are written is the usual one of its name but for these.
+fn complete_optimizer(table: &mut Table) {
+    let Some(optimizer) = table.get_mut("optimizer").and_then(Value::as_table_mut) else { return };
+    let name = optimizer
+        .get("name")
+        .and_then(|name| OptimizerName::deserialize(name.clone()).ok())
+        .unwrap_or(OptimizerName::Adam);
+    let Ok(usual) = Table::try_from(name.usual()) else { return };
+    for (key, value) in usual {
+        optimizer.entry(key).or_insert(value);
     }
 }
 
@@ -163,6 +178,27 @@ mod tests {
         assert_eq!((flip.augment.flip, flip.augment.crop, flip.size), (0.25, false, photos.size));
         let table = read("", &["images={size=40}", "images.augment.rotate=3", "data.source=photos/"]).images();
         assert_eq!((table.size, table.augment.rotate, table.augment.flip), (40, 3., 0.5));
+    }
+
+    /// What is not written of an optimizer is what its name usually has.
+    #[test]
+    fn optimizers_written_in_part_have_the_values_of_their_name() {
+        let lion = read("", &["optimizer.name=lion", "optimizer.weight_decay=0.1"]).optimizer;
+        assert_eq!((lion.learning_rate, &lion.betas[..], lion.weight_decay), (3e-4, &[0.9, 0.99][..], 0.1));
+        let adan = read("[optimizer]\nname = \"adan\"\nlearning_rate = 0.01", &[]).optimizer;
+        assert_eq!((adan.learning_rate, &adan.betas[..]), (0.01, &[0.98, 0.92, 0.99][..]));
+        let adam = read("", &["optimizer.clip_norm=1.0"]).optimizer;
+        assert_eq!((adam.learning_rate, &adam.betas[..]), (3e-3, &[0.9, 0.999][..]));
+        assert_eq!(read("[optimizer]\nname = \"adamw\"", &[]).optimizer, Config::default().optimizer);
+        for name in ["adam", "sgd", "lion", "adan"] {
+            let config = read("", &[&format!("optimizer.name={name}")]);
+            assert_eq!(config.optimizer.name.word(), name);
+            config.optimizer.build().unwrap();
+            assert_eq!(Config::parse("again", &config.to_toml().unwrap(), &[]).unwrap(), config);
+        }
+        let wrong =
+            read("", &["optimizer.name=lion", "optimizer.betas=[0.9, 0.9, 0.9]"]).optimizer.build().err().unwrap();
+        assert!(wrong.to_string().contains("lion has 2 of them: the usual ones are [0.9, 0.99]"), "{wrong}");
     }
 
     #[test]

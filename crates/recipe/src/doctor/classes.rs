@@ -46,8 +46,8 @@ fn noise(case: &Case) -> Option<Finding> {
         return None;
     }
     let evidence = format!(
-        "{} of {} training examples have hardly a neighbour of their own class among ten, but several of one other: {example} is \
-         called {given} and lies among {suggested}",
+        "{} of {} training examples lie much nearer to another class than training examples do: {example} is called {given} and is \
+         nearest to {suggested}",
         training.suspects, training.examples
     );
     let cure = "npair data check DATA --run RUN lists them all, and draws them with --sheets; what a network has learned by heart is not \

@@ -28,9 +28,9 @@ pub struct Seen {
     pub chance: f64,
     /// The share without the examples of `lost` classes.
     pub recall_of_others: f64,
-    /// Examples whose neighbours are of another class than they.
+    /// Examples that lie much nearer to another class than to their own.
     pub suspects: usize,
-    /// The surest of them: what it is called, its class, and that of its neighbours.
+    /// The surest of them: what it is called, its class, and the one that it is nearest to.
     pub surest: Option<[String; 3]>,
     /// Names of classes with three examples or more of which none finds another among its ten nearest.
     pub lost: Vec<String>,

@@ -20,8 +20,14 @@ const HEAD_STEPS: u64 = 300;
 /// The largest norm of a gradient.
 const CLIP: f64 = 5.;
 
+/// Temperature of the loss of views: between the 0.5 that SimCLR found best for small batches and the 0.1 for large ones.
+const TEMPERATURE: f64 = 0.2;
+
 pub(super) fn choose(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Result<()> {
-    batch(draft, facts, plan)?;
+    match draft.config.data.views {
+        0 => batch(draft, facts, plan)?,
+        views => batch_of_views(draft, views, plan)?,
+    }
     stages(draft, plan);
     optimizer(draft, plan);
     Ok(())
@@ -30,9 +36,8 @@ pub(super) fn choose(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Resul
 /// Several examples of a class where there are more than two, and a loss that takes them: two of four would leave most pairs of a
 /// class unseen in a step. Who names the loss, or how batches are made, has them as they are.
 fn batch(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Result<()> {
-    let said = ["loss", "miner", "memory", "batch.per_class", "batch.mining", "batch.groups", "training.grad_cache"];
     let [_, median, _] = facts.per_class;
-    if said.iter().any(|key| draft.given.has(key)) || median < 3 {
+    if is_decided(draft) || median < 3 {
         return Ok(());
     }
     // Few classes have room for more of each.
@@ -49,6 +54,37 @@ fn batch(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Result<()> {
         format!("{} classes of {per_class}", draft.config.batch.classes),
         format!("classes have {median} examples in the middle"),
     );
+    Ok(())
+}
+
+/// Who decides the batch or the loss has both as they are.
+fn is_decided(draft: &Draft) -> bool {
+    let said = ["loss", "miner", "memory", "batch.per_class", "batch.mining", "batch.groups", "training.grad_cache"];
+    said.iter().any(|key| draft.given.has(key))
+}
+
+/// All views of as many pictures as make a batch, each to be told from all others: SimCLR.
+fn batch_of_views(draft: &mut Draft, views: usize, plan: &mut Plan) -> Result<()> {
+    plan.choose("data.views", views.to_string(), "every picture is a class of its own, known by changed views of it");
+    if is_decided(draft) {
+        return Ok(());
+    }
+    let settings =
+        toml::Table::from_iter([("name".to_owned(), "nt-xent".into()), ("temperature".to_owned(), TEMPERATURE.into())]);
+    draft.config.loss = settings
+        .try_into()
+        .map_err(|e: toml::de::Error| Error::Setting { setting: "loss", why: e.message().to_owned() })?;
+    plan.choose(
+        "loss",
+        format!("nt-xent, temperature {TEMPERATURE}"),
+        "finds each view among those of all other pictures",
+    );
+    draft.config.batch.per_class = views;
+    if !draft.given.has("batch.classes") {
+        draft.config.batch.classes = (BATCH / views).max(2);
+    }
+    let batch = format!("{} pictures in {views} views", draft.config.batch.classes);
+    plan.choose("batch", batch, "the more pictures, the harder to find one; memory bounds them (training.grad_cache)");
     Ok(())
 }
 

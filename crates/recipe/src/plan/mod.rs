@@ -11,7 +11,7 @@ pub(crate) use time::take_time;
 
 use crate::config::DataSource;
 use crate::draft::{Draft, Given};
-use crate::{Result, open_source};
+use crate::{Config, Result, open_source};
 use serde::Serialize;
 use std::fmt;
 
@@ -47,8 +47,11 @@ impl Plan {
     }
 
     /// Says the batch as it is once the data is split, which may have left fewer classes to learn from.
-    pub(crate) fn settle_batch(&mut self, classes: usize, per_class: usize) {
-        let settled = format!("{classes} classes of {per_class}");
+    pub(crate) fn settle_batch(&mut self, config: &Config) {
+        let settled = match (config.batch.classes, config.batch.per_class, config.data.views) {
+            (classes, per_class, 0) => format!("{classes} classes of {per_class}"),
+            (pictures, views, _) => format!("{pictures} pictures in {views} views"),
+        };
         for choice in self.choices.iter_mut().filter(|choice| choice.key == "batch" && choice.value != settled) {
             choice.value.clone_from(&settled);
             choice.why += "; no more are learned from";

@@ -4,7 +4,7 @@ use super::{PictureFacts, PictureKind, Plan};
 use crate::config::written::images_with;
 use crate::draft::Draft;
 use crate::{Device, Error, Result, pretrained};
-use npair_backbones::BackboneConfig;
+use npair_backbones::{BackboneConfig, InputSpec};
 use npair_data::{AugmentConfig, Channels, Fill, PipelineConfig, Resize};
 
 /// Side of the pixels of strokes: what they show is told apart at little more than an icon's size.
@@ -23,15 +23,20 @@ pub(super) fn choose(draft: &mut Draft, seen: &PictureFacts, plan: &mut Plan) ->
         Some(backbone) if draft.config.model.pretrained.is_some() => pretrained::told_images(&draft.config, backbone)?,
         _ => None,
     };
+    let without_classes = draft.config.data.views > 0;
     let (usual, why) = match told {
         Some(told) => {
             let step = draft.config.model.backbone.map_or(1, |backbone| backbone.size_step() as u32);
             of_weights(&told, seen, draft.config.device == Device::Cpu, step)
         }
-        // Somebody's own network says what it takes.
-        None if draft.config.model.backbone.is_some() => return Ok(()),
-        None => usual(seen),
+        None => match draft.config.model.backbone {
+            // Somebody's own network says what it takes.
+            Some(_) if !without_classes => return Ok(()),
+            Some(backbone) => for_network(usual(seen), backbone.input()),
+            None => usual(seen),
+        },
     };
+    let (usual, why) = if without_classes { strongly_changed(usual, seen) } else { (usual, why) };
     let whole = images_with(&usual, draft.images.clone());
     let images: PipelineConfig = whole
         .try_into()
@@ -86,6 +91,47 @@ fn of_weights(told: &PipelineConfig, seen: &PictureFacts, on_cpu: bool, step: u3
             )
         }
     }
+}
+
+/// The same for a network that takes pixels of its own size and channels.
+fn for_network((images, why): (PipelineConfig, String), takes: InputSpec) -> (PipelineConfig, String) {
+    let channels = if takes.channels == 1 { Channels::Grey } else { Channels::Rgb };
+    (images.with_size(takes.size as u32).with_channels(channels), why)
+}
+
+/// What is learned from where pictures have no classes: changes that a picture is to be known through, as strong as leave something
+/// to know it by. What the network is to tell apart must not be among them: colours, where they matter, or a side.
+fn strongly_changed(images: PipelineConfig, seen: &PictureFacts) -> (PipelineConfig, String) {
+    let of = format!("pictures are {} x {} in the middle", seen.width, seen.height);
+    // A deviation of 2 pixels for 224 of them.
+    let sigma = (images.size as f32 / 112.).max(0.5);
+    let colours = AugmentConfig {
+        brightness: 0.4,
+        contrast: 0.4,
+        saturation: 0.4,
+        hue: 0.1,
+        grayscale: 0.2,
+        blur: 0.5,
+        blur_sigma: [0.1, sigma],
+        ..images.augment
+    };
+    let moved = |of: AugmentConfig| AugmentConfig { rotate: 15., scale: [0.7, 1.2], shear: 10., shift: 0.12, ..of };
+    let (augment, how) = match seen.kind {
+        PictureKind::Photographs => (
+            AugmentConfig { resized_crop: Some([0.2, 1.]), ..colours },
+            "a part of each is cut out, mirrored, in other colours",
+        ),
+        PictureKind::PlainGround => {
+            (moved(colours), "things on a plain ground are turned, scaled and shifted, in other colours")
+        }
+        PictureKind::Strokes { .. } => {
+            (AugmentConfig { elastic: 0.03, ..moved(images.augment) }, "strokes are turned, slanted, scaled and bent")
+        }
+    };
+    (
+        PipelineConfig { augment, ..images },
+        format!("{of}; strongly changed, for that is all that is learned from: {how}"),
+    )
 }
 
 /// Small changes that leave a thing on a plain ground whole.

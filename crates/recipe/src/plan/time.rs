@@ -1,6 +1,7 @@
 //! How long a run is: a few steps are tried, which also shows whether the learning rate is one that learns.
 
 use super::Plan;
+use crate::config::ScheduleName;
 use crate::draft::Draft;
 use crate::frozen::HEAD_VIEWS;
 use crate::{Config, Error, Result};
@@ -102,7 +103,8 @@ pub(crate) fn take_time(
             }
             let rate = draft.config.optimizer.learning_rate / 3.;
             let why = "at the rate before it the loss of the first steps did not fall";
-            plan.choose("optimizer", format!("adam, rate {rate:.1e}"), why);
+            let name = draft.config.optimizer.name.word();
+            plan.choose("optimizer", format!("{name}, rate {rate:.1e}"), why);
             draft.config.optimizer.learning_rate = rate;
             trial = try_steps(trainer(&draft.config)?)?;
         }
@@ -168,11 +170,15 @@ fn steps(draft: &mut Draft, plan: &mut Plan, pace: &Pace) {
 fn head_alone(draft: &mut Draft, plan: &mut Plan, pace: &Pace, seconds: f64) {
     let once = pace.features(1).max(1e-6);
     let views = ((seconds / 2. / once) as usize).saturating_sub(1).min(4);
-    let why = format!("the time is too short for {LEAST} steps of the whole network: its head learns on its features");
+    let layers =
+        if draft.config.optimizer.layer_decay < 1. { "; optimizer.layer_decay has no other layer then" } else { "" };
+    let why = format!(
+        "the time is too short for {LEAST} steps of the whole network: its head learns on its features{layers}"
+    );
     plan.choose("model.frozen", format!("true, {views} changed views"), why);
     let config = &mut draft.config;
     let head = config.optimizer.group.iter().find(|group| group.prefix == "head").map_or(1., |group| group.lr_scale);
-    config.optimizer.group.clear();
+    (config.optimizer.group, config.optimizer.layer_decay) = (Vec::new(), 1.);
     config.optimizer.learning_rate *= head;
     (config.model.frozen, config.model.frozen_views, config.model.head_steps) = (true, views, 0);
     config.training.steps = OF_THE_HEAD;
@@ -185,7 +191,9 @@ fn rhythm(draft: &mut Draft) {
     let steps = draft.config.training.steps;
     let open = |key: &str| !draft.given.has(key);
     if open("training.eval_every") {
-        draft.config.training.eval_every = steps.div_ceil(10).max(OFTEN);
+        // A rate that falls by what validation finds has to hear of it some times.
+        let often = if draft.config.schedule.name == ScheduleName::Plateau { 1 } else { OFTEN };
+        draft.config.training.eval_every = steps.div_ceil(10).max(often);
     }
     if open("training.checkpoint_every") {
         draft.config.training.checkpoint_every = steps.div_ceil(10).max(OFTEN);

@@ -3,6 +3,9 @@ use crate::api::ROUTES;
 use axum::body::Body;
 use serde_json::{Value, json};
 
+/// How the headers of a part of a form begin.
+const PART: &str = "Content-Disposition: form-data; name=\"";
+
 fn paths(answers: &Value) -> Vec<&str> {
     answers["answers"].as_array().unwrap().iter().map(|a| a["path"].as_str().unwrap()).collect()
 }
@@ -71,7 +74,7 @@ async fn two_are_compared() {
     let house = House::plain();
     let (status, same) = house.post_json("/api/verify", r#"{"vectors": [[1, 0], [2, 0]]}"#).await;
     assert_eq!((status, &same["similarity"], &same["matches"]), (200, &json!(1.0), &json!(true)));
-    let two = |a: &str, b: &str| format!("--x\r\nA: b\r\n\r\n{a}\r\n--x\r\n\r\n{b}\r\n--x--\r\n");
+    let two = |a: &str, b: &str| format!("--x\r\n{PART}a\"\r\n\r\n{a}\r\n--x\r\n{PART}b\"\r\n\r\n{b}\r\n--x--\r\n");
     let send = |body: String| {
         to("POST", "/api/verify")
             .header("content-type", "multipart/form-data; boundary=x")
@@ -83,7 +86,7 @@ async fn two_are_compared() {
     assert_eq!(house.ask(send(two("bomb", "A"))).await.0, 422);
     assert_eq!(house.ask(send(two("panic", "A"))).await.0, 500);
     assert_eq!(house.ask(send(two("wide", "A"))).await.0, 422);
-    assert_eq!(house.ask(send("--x\r\n\r\nA\r\n--x--".to_owned())).await.0, 400);
+    assert_eq!(house.ask(send(format!("--x\r\n{PART}a\"\r\n\r\nA\r\n--x--"))).await.0, 400);
     assert_eq!(house.ask(send("A".to_owned())).await.0, 400);
     assert_eq!(house.post("/api/verify", "A").await.0, 415);
     for wrong in [r#"{"vectors": [[1, 0]]}"#, r#"{"vectors": [[1], [1], [1]]}"#] {

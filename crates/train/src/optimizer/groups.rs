@@ -31,8 +31,13 @@ pub(crate) fn unknown<'a>(names: impl Iterator<Item = &'a str> + Clone, prefix: 
     Some(format!("`{prefix}` begins no name; the names begin with {begins}"))
 }
 
-/// For every variable the scales of the group with the longest prefix, 1 without any.
-pub(super) fn scales(vars: &[(String, Var)], groups: &[ParameterGroup]) -> Result<Vec<[f64; 2]>> {
+/// The group of the longest prefix that a name lies below.
+pub(super) fn longest<'a>(groups: &'a [ParameterGroup], name: &str) -> Option<&'a ParameterGroup> {
+    groups.iter().filter(|group| is_below(name, &group.prefix)).max_by_key(|group| group.prefix.len())
+}
+
+/// An error for the first group that begins no name, is given twice, or has a scale that is none.
+pub(super) fn check(vars: &[(String, Var)], groups: &[ParameterGroup]) -> Result<()> {
     let fail = |why: String| Err(Error::Setting { setting: "optimizer.group", why });
     for (at, group) in groups.iter().enumerate() {
         if let Some(why) = unknown(vars.iter().map(|(name, _)| name.as_str()), &group.prefix) {
@@ -47,10 +52,13 @@ pub(super) fn scales(vars: &[(String, Var)], groups: &[ParameterGroup]) -> Resul
             }
         }
     }
-    let of = |name: &str| {
-        let fitting = groups.iter().filter(|group| is_below(name, &group.prefix));
-        fitting.max_by_key(|group| group.prefix.len()).map_or([1., 1.], |group| [group.lr_scale, group.decay_scale])
-    };
+    Ok(())
+}
+
+/// For every variable the scales of the group with the longest prefix, 1 without any.
+pub(super) fn scales(vars: &[(String, Var)], groups: &[ParameterGroup]) -> Result<Vec<[f64; 2]>> {
+    check(vars, groups)?;
+    let of = |name: &str| longest(groups, name).map_or([1., 1.], |group| [group.lr_scale, group.decay_scale]);
     Ok(vars.iter().map(|(name, _)| of(name)).collect())
 }
 

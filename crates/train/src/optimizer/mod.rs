@@ -1,7 +1,10 @@
 //! Optimizers whose whole state can be saved.
 
 mod adam;
+mod adan;
 mod groups;
+mod layers;
+mod lion;
 mod memory;
 mod ruled;
 mod sgd;
@@ -13,8 +16,11 @@ mod updater;
 mod tests;
 
 pub use adam::{Adam, AdamSettings};
+pub use adan::{Adan, AdanSettings};
 pub use groups::ParameterGroup;
 pub(crate) use groups::{is_below, unknown};
+pub(crate) use layers::layered;
+pub use lion::{Lion, LionSettings};
 pub use sgd::{Decay, Sgd, SgdSettings};
 pub use updater::{Moved, Updater};
 

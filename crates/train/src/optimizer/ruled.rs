@@ -20,6 +20,14 @@ pub(super) struct Cell<'a, 'm> {
     pub(super) pull: f64,
 }
 
+impl Cell<'_, '_> {
+    /// What decoupled weight decay leaves of a value and its step together, where the decayed value is the one behind the step:
+    /// `1 / (1 + rate decay)`.
+    pub(super) fn left_of_both(&self) -> f64 {
+        (2. - self.keep).recip()
+    }
+}
+
 /// How a step moves a variable.
 pub(super) trait Rule: Send + Sync {
     /// Names of the values remembered per entry.

@@ -16,6 +16,13 @@ pub(super) struct Whole<'a> {
     pub(super) pull: f64,
 }
 
+impl Whole<'_> {
+    /// As of a [`Cell`](super::ruled::Cell).
+    pub(super) fn left_of_both(&self) -> f64 {
+        (2. - self.keep).recip()
+    }
+}
+
 /// The sum of the squares of all gradients: on the CPU in f64, from a device by one read.
 pub(super) fn squares(sums: &[Option<Tensor>]) -> Result<f64> {
     let mut total = 0.;

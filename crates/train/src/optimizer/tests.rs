@@ -4,7 +4,7 @@ use super::memory::Memory;
 use super::*;
 use candle_core::{DType, Device};
 
-/// Settings of both optimizers.
+/// Settings of all optimizers.
 #[derive(Clone)]
 struct Config {
     name: Name,
@@ -23,7 +23,11 @@ struct Config {
 enum Name {
     Adam,
     Sgd,
+    Lion,
+    Adan,
 }
+
+const ALL: [Name; 4] = [Name::Adam, Name::Sgd, Name::Lion, Name::Adan];
 
 impl Default for Config {
     fn default() -> Self {
@@ -44,7 +48,7 @@ impl Default for Config {
 }
 
 /// An optimizer whose memory lies in tensors, as on a device.
-struct Composed<O>(O);
+pub(super) struct Composed<O>(pub(super) O);
 
 macro_rules! composed {
     ($optimizer:ty) => {
@@ -85,16 +89,51 @@ macro_rules! composed {
 
 composed!(Adam);
 composed!(Sgd);
+composed!(Lion);
+composed!(Adan);
+
+/// Values and gradients by which optimizers are compared with others: exact in f32, so that steps alone round.
+pub(super) const START: [f64; 4] = [1., -1., 0.5, 2.];
+pub(super) const GRADIENTS: [[f64; 4]; 6] = [
+    [1., -0.5, 0., 0.25],
+    [-2., 0.75, 0., -0.25],
+    [0.5, 0.5, 1., 0.],
+    [-0.125, -1., -0.5, 0.5],
+    [3., 0.25, 0.25, -0.75],
+    [-1., -0.25, 0.125, 0.0625],
+];
+
+/// The values after each of [`GRADIENTS`], from [`START`] on; stopped and restored on the way.
+pub(super) fn follow(optimizer: impl Optimizer + 'static) -> Vec<[f64; 4]> {
+    let x = Var::new(&[START.map(|v| v as f32)], &Device::Cpu).unwrap();
+    let mut updater = Updater::new(vec![("x".into(), x.clone())], optimizer).unwrap();
+    let step = |gradient: &[f64; 4]| {
+        let slopes = Tensor::new(&[gradient.map(|v| v as f32)], &Device::Cpu).unwrap();
+        updater.add(&(x.as_tensor() * slopes).unwrap().sum_all().unwrap().backward().unwrap()).unwrap();
+        updater.step(1.).unwrap();
+        let (saved, steps) = updater.state().unwrap();
+        updater.restore(&saved, steps).unwrap();
+        let row = &x.to_vec2::<f32>().unwrap()[0];
+        [0, 1, 2, 3].map(|at| f64::from(row[at]))
+    };
+    GRADIENTS.iter().map(step).collect()
+}
 
 fn made(vars: Vec<(String, Var)>, config: Config) -> Result<Updater> {
     let Config { learning_rate, betas, momentum, weight_decay, .. } = config;
     let adam = || Adam::new(AdamSettings { learning_rate, betas, weight_decay, ..AdamSettings::default() });
     let sgd = || Sgd::new(SgdSettings { learning_rate, momentum, weight_decay, ..Default::default() });
+    let lion = || Lion::new(LionSettings { learning_rate, weight_decay, ..Default::default() });
+    let adan = || Adan::new(AdanSettings { learning_rate, weight_decay, ..Default::default() });
     let optimizer: Box<dyn Optimizer> = match (config.name, config.composed) {
         (Name::Adam, false) => Box::new(adam()?),
         (Name::Adam, true) => Box::new(Composed(adam()?)),
         (Name::Sgd, false) => Box::new(sgd()?),
         (Name::Sgd, true) => Box::new(Composed(sgd()?)),
+        (Name::Lion, false) => Box::new(lion()?),
+        (Name::Lion, true) => Box::new(Composed(lion()?)),
+        (Name::Adan, false) => Box::new(adan()?),
+        (Name::Adan, true) => Box::new(Composed(adan()?)),
     };
     Updater::with(vars, optimizer, &config.group, config.clip_norm)
 }
@@ -133,11 +172,12 @@ fn first_steps_are_as_worked_out_by_hand() {
     assert!((got[0] - 0.1 * 2. / 20f32.sqrt()).abs() < 1e-7, "{got:?}");
 }
 
+/// But for Lion, whose steps never get shorter by themselves.
 #[test]
-fn both_find_the_minimum() {
-    for name in [Name::Adam, Name::Sgd] {
+fn the_minimum_is_found() {
+    for name in [Name::Adam, Name::Sgd, Name::Adan] {
         let config = Config { name, learning_rate: 0.05, ..Config::default() };
-        let got = minimize(config, 500);
+        let got = minimize(config, 1000);
         assert!((got[0] - 1.).abs() < 1e-3 && (got[1] + 2.).abs() < 1e-3, "{name:?} {got:?}");
     }
 }
@@ -200,11 +240,15 @@ fn groups_have_their_own_rate_and_decay() {
 
 #[test]
 fn large_variables_move_alike_on_any_number_of_threads() {
+    ALL.into_iter().for_each(moves_alike);
+}
+
+fn moves_alike(name: Name) {
     let many = 3 * PART + 7;
     let moved = npair_testkit::threads::with_threads(&[1, 2], || {
         let values: Vec<f32> = (0..many).map(|i| (i % 1009) as f32 / 512. - 1.).collect();
         let x = Var::from_vec(values, (1, many), &Device::Cpu).unwrap();
-        let config = Config { clip_norm: 1., weight_decay: 0.1, ..Config::default() };
+        let config = Config { name, clip_norm: 1., weight_decay: 0.1, ..Config::default() };
         let mut updater = made(vec![("x".into(), x.clone())], config).unwrap();
         for _ in 0..3 {
             updater.add(&x.powf(3.).unwrap().sum_all().unwrap().backward().unwrap()).unwrap();
@@ -213,7 +257,7 @@ fn large_variables_move_alike_on_any_number_of_threads() {
         let bits: Vec<u32> = x.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|v| v.to_bits()).collect();
         bits
     });
-    assert!(moved[0] == moved[1]);
+    assert!(moved[0] == moved[1], "{name:?}");
     // Every entry moved, those at the seams of parts too: but for the zeros, whose gradient is 0.
     assert!(moved[0].iter().enumerate().all(|(i, bits)| {
         let from = (i % 1009) as f32 / 512. - 1.;
@@ -225,7 +269,8 @@ fn large_variables_move_alike_on_any_number_of_threads() {
 /// whose relative error is half of that of the squares; errors add up over the steps.
 #[test]
 fn tensors_on_a_device_move_as_slices_do() {
-    for (name, clip_norm) in [(Name::Adam, 0.), (Name::Sgd, 0.), (Name::Adam, 0.5)] {
+    let clipped = ALL.map(|name| (name, 0.5));
+    for (name, clip_norm) in ALL.map(|name| (name, 0.)).into_iter().chain(clipped) {
         let config = Config { name, clip_norm, weight_decay: 0.1, accumulate: 2, ..Config::default() };
         let steps = 20;
         let run = |on_device: bool| {

@@ -1,4 +1,16 @@
+//! The learning rate over the steps.
+
+mod plateau;
+
+pub use plateau::{Plateau, PlateauSettings};
+
+use crate::Result;
+use serde_json::Value;
+
 /// The learning rate over the steps, as a factor of the optimizer's.
+///
+/// One that goes by what validation finds hears of it in [`judged`](Self::judged); what it remembers goes through
+/// [`state`](Self::state) and [`restore`](Self::restore), so that a resumed run is the uninterrupted one.
 ///
 /// # Examples
 /// ```
@@ -22,6 +34,35 @@ pub trait Schedule: Send {
 
     /// The factor at `step`, counted from 0, of `steps`.
     fn factor(&self, step: u64, steps: u64) -> f64;
+
+    /// An error if it cannot work in a run of `steps` steps that is validated `every` so many (0 for after the last alone), or not at
+    /// all.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) with the key to change.
+    fn check(&self, steps: u64, every: Option<u64>) -> Result<()> {
+        let _ = (steps, every);
+        Ok(())
+    }
+
+    /// The model was validated after `step`: the score that the best one is chosen by, of the weights that train.
+    fn judged(&mut self, step: u64, score: f64) {
+        let _ = (step, score);
+    }
+
+    /// What it remembers; nothing for one that goes by the step alone.
+    fn state(&self) -> Value {
+        Value::Null
+    }
+
+    /// Goes on from what it remembered.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn restore(&mut self, state: &Value) -> std::result::Result<(), String> {
+        let _ = state;
+        Ok(())
+    }
 }
 
 impl Schedule for Box<dyn Schedule> {
@@ -30,6 +71,18 @@ impl Schedule for Box<dyn Schedule> {
     }
     fn factor(&self, step: u64, steps: u64) -> f64 {
         (**self).factor(step, steps)
+    }
+    fn check(&self, steps: u64, every: Option<u64>) -> Result<()> {
+        (**self).check(steps, every)
+    }
+    fn judged(&mut self, step: u64, score: f64) {
+        (**self).judged(step, score);
+    }
+    fn state(&self) -> Value {
+        (**self).state()
+    }
+    fn restore(&mut self, state: &Value) -> std::result::Result<(), String> {
+        (**self).restore(state)
     }
 }
 
