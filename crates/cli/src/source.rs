@@ -83,7 +83,12 @@ pub fn load(folder: &Path, checkpoint: &str, data: Option<&str>, sets: &[String]
         // What is said of the other data counts for it.
         config = Config::parse("config.toml", &config.to_toml()?, sets)?;
     }
-    if sets.iter().any(|set| SPLITTING.iter().any(|key| set.trim_start().starts_with(key))) {
+    let says = |keys: &[&str]| sets.iter().any(|set| keys.iter().any(|key| set.trim_start().starts_with(key)));
+    if says(&["data.views"]) {
+        // Other classes than the run's: of these, everything that it has not seen is there to be judged on.
+        whose = Whose::Other;
+    }
+    if says(&["data.split", "data.parts", "data.seen", "data.levels"]) {
         whose = Whose::Asked;
     }
     let splits = open_for_run(&config, pipeline.as_ref(), Some(folder), whose)?;

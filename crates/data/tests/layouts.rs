@@ -73,6 +73,20 @@ fn categories_are_groups_of_classes() {
     assert_eq!(classes(&set), ["birds/jay", "birds/owl", "fish/eel"]);
 }
 
+/// Omniglot has a `character01` in every alphabet.
+#[test]
+fn alphabets_hold_characters_whatever_they_share_of_names() {
+    let dir = tempfile::tempdir().unwrap();
+    touch(dir.path(), &["Greek/character01/1.png", "Greek/character02/1.png", "Latin/character01/1.png"]);
+    let set = ImageFolder::open(dir.path()).unwrap();
+    assert_eq!(set.labels().classes().len(), 3, "{:?}", classes(&set));
+    assert!(check(&set).notes.join("\n").contains("3 classes of 2 categories"));
+    // A view has the same name for every thing.
+    let dir = tempfile::tempdir().unwrap();
+    touch(dir.path(), &["mug/front/1.png", "mug/back/1.png", "pot/front/1.png", "pot/back/1.png"]);
+    assert_eq!(ImageFolder::open(dir.path()).unwrap().labels().classes().len(), 2);
+}
+
 #[test]
 fn no_levels_take_everything_for_one_class() {
     let dir = tempfile::tempdir().unwrap();

@@ -113,8 +113,9 @@ impl Layout {
     }
 }
 
-/// Whether the places, behind `skipped` folders, look like categories of classes: all pictures two folders deep, no folder's
-/// name in two categories (as `front` and `back` would be), and more than one folder in some.
+/// Whether the places, behind `skipped` folders, look like categories of classes: all pictures two folders deep, more than one folder
+/// in some, and no folder's name in two categories (as `front` and `back` would be), unless all are called as Omniglot calls the
+/// characters of its alphabets.
 fn categories(places: &[Place], skipped: usize) -> bool {
     let inner: Vec<&[String]> =
         places.iter().filter_map(|p| p.folders.get(skipped..)).filter(|f| !f.is_empty()).collect();
@@ -124,7 +125,8 @@ fn categories(places: &[Place], skipped: usize) -> bool {
     let classes: BTreeSet<(&str, &str)> = inner.iter().map(|f| (f[0].as_str(), f[1].as_str())).collect();
     let names: BTreeSet<&str> = classes.iter().map(|(_, class)| *class).collect();
     let categories: BTreeSet<&str> = classes.iter().map(|(category, _)| *category).collect();
-    names.len() == classes.len() && classes.len() > categories.len()
+    let is_character = |name: &&str| name.strip_prefix("character").is_some_and(|nth| nth.parse::<u32>().is_ok());
+    (names.len() == classes.len() || names.iter().all(is_character)) && classes.len() > categories.len()
 }
 
 /// The class of every picture, class by class.
