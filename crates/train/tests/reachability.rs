@@ -48,6 +48,7 @@ fn small(backbone: BackboneConfig) -> BackboneConfig {
         "casia-net" => with(20),
         "dinov2-s14" => with(42),
         "vit-s16" | "googlenet-original" => with(48),
+        "dlib-face-net" => with(104),
         _ => with(40),
     }
 }
