@@ -4,27 +4,14 @@
 use candle_core::{DType, Device, Tensor};
 use npair_backbones::*;
 use npair_nn::Mode;
-use npair_testkit::inputs;
-use npair_testkit::require::{Need, not_run};
+use npair_testkit::{inputs, require};
 use npair_types::Streams;
-use std::path::PathBuf;
 
-const WEIGHTS: &str = "dlib_face_resnet.safetensors";
+const WEIGHTS: &str = "weights/dlib_face_resnet.safetensors";
 
 fn net(size: usize, dtype: DType) -> EmbeddingNet {
     let config = EmbeddingNetConfig::new(BackboneConfig::DlibFaceNet(DlibFaceNetConfig { size }), 8);
     EmbeddingNet::new(config, Streams::new(3), dtype, &Device::Cpu).unwrap()
-}
-
-/// The weights, if they are at hand.
-fn published() -> Option<PathBuf> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let folders = std::env::var_os("NPAIR_DATA").map(PathBuf::from).into_iter().chain([beside]);
-    let found = folders.map(|folder| folder.join("weights").join(WEIGHTS)).find(|path| path.is_file());
-    if found.is_none() {
-        not_run(Need::Data, &format!("no weights/{WEIGHTS} in $NPAIR_DATA or beside the project"));
-    }
-    found
 }
 
 /// The pictures that face-api was given, brightness up to 255: (x (7 + n) + y (13 + 2 n) + 50 c + (x y >> (2 + n))) mod 256.
@@ -43,7 +30,7 @@ fn pictures() -> Tensor {
 
 #[test]
 fn descriptors_are_those_of_face_api() {
-    let Some(path) = published() else { return };
+    let Some(path) = require::data(WEIGHTS) else { return };
     let weights: Weights = path.display().to_string().parse().unwrap();
     assert_eq!(pretrained_backbone(&weights, &Hub::default()).unwrap(), BackboneConfig::named("dlib-face-net"));
     let net = net(150, DType::F32);

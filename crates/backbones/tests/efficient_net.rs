@@ -4,8 +4,7 @@
 use candle_core::{DType, Device, Tensor};
 use npair_backbones::*;
 use npair_nn::{Mode, VarMap};
-use npair_testkit::inputs;
-use npair_testkit::require::{Need, not_run};
+use npair_testkit::{inputs, require};
 use npair_types::Streams;
 use std::path::PathBuf;
 
@@ -23,13 +22,7 @@ fn net(config: EfficientNetLiteConfig, dtype: DType) -> EmbeddingNet {
 
 /// A file of weights, if it is at hand.
 fn published(file: &str) -> Option<PathBuf> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let folders = std::env::var_os("NPAIR_DATA").map(PathBuf::from).into_iter().chain([beside]);
-    let found = folders.map(|folder| folder.join("weights").join(file)).find(|path| path.is_file());
-    if found.is_none() {
-        not_run(Need::Data, &format!("no weights/{file} in $NPAIR_DATA or beside the project"));
-    }
-    found
+    require::data(&format!("weights/{file}"))
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use crate::args::{Check, Data};
 use crate::fail::BadPictures;
 use crate::source;
-use crate::suspects::{self, LISTED, Suspects};
+use crate::suspects::{self, LISTED, Suspects, is_turned};
 use anyhow::Result;
 use npair_data::sheet::{contact_sheet, encode_png};
 use npair_data::{Dataset, Likeness, OfficialSide, Report, Stand, Twins, check_twins};
@@ -26,11 +26,7 @@ pub fn run(args: &Data, device: Option<Device>, json: bool) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(|e| npair_evaluate::Error::unwritten(folder, &e))?;
         check_free(&SHEETS.map(|name| folder.join(name)), args.force)?;
     }
-    let mut source = source::data_source("SOURCE", &args.data)?;
-    if args.run.is_some() {
-        // A run knows its pictures by their whole paths.
-        source = source.absolute();
-    }
+    let source = source::data_source("SOURCE", &args.data)?;
     source::only(&args.sets, &["data.levels", "data.parts", "data.glyphs"])?;
     let settings = Config::read(None, &args.sets)?.data;
     let data = open_source(&DataConfig { source, ..settings })?;
@@ -171,11 +167,6 @@ fn print_twins(data: &dyn Dataset, twins: &[Twins]) {
         suspects::more(those.len());
     }
     print_turned(data, &twins.iter().filter(|pair| is_turned(pair)).collect::<Vec<_>>());
-}
-
-/// Whether one looks as the other does mirrored or turned, which may make another class of it.
-fn is_turned(pair: &Twins) -> bool {
-    matches!(pair.likeness, Likeness::Turned(_))
 }
 
 fn print_turned(data: &dyn Dataset, turned: &[&Twins]) {

@@ -7,7 +7,10 @@ use npair_recipe::Device;
 pub fn run(args: &Embed, device: Device, json: bool) -> Result<()> {
     let files = Vectors::files(&args.out).map_err(|error| source::usage("--out", error.to_string()))?;
     check_free(&files, args.force)?;
-    source::only(&args.sets, &[&["tta", "data.skip_bad", "data.cache_mib"][..], &source::SPLITTING].concat())?;
+    source::only(
+        &args.sets,
+        &[&["tta", "data.skip_bad", "data.cache_mib", source::VIEWS][..], &source::SPLITTING].concat(),
+    )?;
     let open = if args.split.is_some() { source::load } else { source::load_all };
     let loaded = open(&args.run, &args.checkpoint, args.data.as_deref(), &args.sets, device)?;
     loaded.splits.notes.iter().for_each(|note| warn!("note: {note}"));

@@ -80,8 +80,11 @@ fn expect_sensible(args: &Eval, device: Option<Device>) -> Result<()> {
         return Err(source::usage(option, format!("goes with {with}: leave it out here")));
     }
     let known = match args.run {
-        Some(_) => [&["evaluation", "tta", "data.skip_bad", "data.cache_mib", "batch.classes"][..], &source::SPLITTING]
-            .concat(),
+        Some(_) => [
+            &["evaluation", "tta", "data.skip_bad", "data.cache_mib", "batch.classes", source::VIEWS][..],
+            &source::SPLITTING,
+        ]
+        .concat(),
         None => vec!["evaluation", "batch.classes", "seed"],
     };
     source::only(&args.sets, &known)

@@ -2,16 +2,16 @@
 
 use crate::{progress, source};
 use anyhow::Result;
-use npair_evaluate::{Inputs, embed_ids};
+use npair_evaluate::embed_ids;
 use npair_index::{Index, QueryExpansion, Refinement, RefinementTrial, Reranking};
 use npair_recipe::{Device, Run};
 use npair_similarity::Rows;
-use npair_types::{ExampleId, Labels, Measure};
+use npair_types::{Labels, Measure};
 use std::path::Path;
 
 /// The usual expansion.
 pub const EXPANSION: QueryExpansion = QueryExpansion { rows: 5, alpha: 3. };
-/// Most examples of the validation split that are embedded for it.
+/// About so many examples of the validation split are embedded for it, of whole classes.
 const MOST: usize = 2000;
 
 /// Both, tried on the validation classes of a run; nothing for a bare model, and where the run kept none.
@@ -21,7 +21,7 @@ pub fn trials(folder: &Path, checkpoint: &str, device: Device) -> Result<Vec<Ref
     }
     let own = source::load(folder, checkpoint, None, &[], device)?;
     let Some(val) = &own.splits.val else { return Ok(Vec::new()) };
-    let ids = of_whole_classes(val.as_ref());
+    let ids = val.class_index().spread(MOST, usize::MAX);
     let bar = progress::bar(ids.len() as u64, "query expansion and re-ranking");
     let rows = embed_ids(own.model.as_ref(), val.as_ref(), &ids, &mut |n| bar.set_position(n as u64));
     bar.finish_and_clear();
@@ -38,13 +38,6 @@ fn tried(rows: Rows<f32>, labels: &Labels, measure: Measure) -> Result<Vec<Refin
         .into_iter()
         .map(|one| RefinementTrial::on(rows, labels, measure, one))
         .collect::<npair_index::Result<_>>()?)
-}
-
-/// Examples of classes with a pair, class by class.
-fn of_whole_classes(inputs: &dyn Inputs) -> Vec<ExampleId> {
-    let index = inputs.class_index();
-    let all = index.with_at_least(2).into_iter().flat_map(|class| index.examples(class).to_vec());
-    all.take(MOST).collect()
 }
 
 /// What is known of a refinement, in a line.

@@ -84,11 +84,11 @@ pub fn load(folder: &Path, checkpoint: &str, data: Option<&str>, sets: &[String]
         config = Config::parse("config.toml", &config.to_toml()?, sets)?;
     }
     let says = |keys: &[&str]| sets.iter().any(|set| keys.iter().any(|key| set.trim_start().starts_with(key)));
-    if says(&["data.views"]) {
+    if says(&[VIEWS]) {
         // Other classes than the run's: of these, everything that it has not seen is there to be judged on.
         whose = Whose::Other;
     }
-    if says(&["data.split", "data.parts", "data.seen", "data.levels"]) {
+    if says(&SPLITTING) {
         whose = Whose::Asked;
     }
     let splits = open_for_run(&config, pipeline.as_ref(), Some(folder), whose)?;
@@ -128,7 +128,9 @@ fn needs_data(folder: &Path, data: Option<&str>) -> Result<()> {
 }
 
 /// Settings that ask for another split than the run's.
-pub const SPLITTING: [&str; 5] = ["data.split", "data.parts", "data.seen", "data.levels", "data.views"];
+pub const SPLITTING: [&str; 4] = ["data.split", "data.parts", "data.seen", "data.levels"];
+/// The setting that asks for other classes: pictures of their own, or those of folders.
+pub const VIEWS: &str = "data.views";
 
 /// Puts other data, if any is named, in the place of the run's own.
 fn other_data(config: &mut Config, takes_vectors: bool, data: Option<&str>) -> Result<Whose> {

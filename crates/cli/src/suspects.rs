@@ -8,7 +8,6 @@ use npair_evaluate::{AlikePair, Inputs, SuspectLabel, alike_across_classes, susp
 use npair_recipe::Device;
 use npair_recipe::record::{Side, SplitRecord};
 use npair_types::ExampleId;
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -175,17 +174,19 @@ impl<'a> Sheet<'a> {
     }
 }
 
+/// Whether one looks as the other does mirrored or turned, which may make another class of it.
+pub fn is_turned(pair: &Twins) -> bool {
+    matches!(pair.likeness, Likeness::Turned(_))
+}
+
 /// Twins of which a run has learned from one and is judged on the other.
 pub fn across_the_split<'t>(run: &Path, data: &dyn Dataset, twins: &'t [Twins]) -> Result<Vec<&'t Twins>> {
     let Some(record) = SplitRecord::read(run)? else { return Ok(Vec::new()) };
-    let sides: HashMap<&str, Side> = record.rows().iter().map(|row| (row.name.as_str(), row.side)).collect();
-    if (0..data.len()).all(|i| !sides.contains_key(data.describe(ExampleId(i)).as_str())) {
-        warn!("note: the run knows none of these pictures by their paths: its split is not looked at");
+    let sides = record.sides_of(data);
+    if sides.iter().all(Option::is_none) {
+        warn!("note: the run had none of these pictures: its split is not looked at");
     }
-    let learned = |example| sides.get(data.describe(example).as_str()).map(|side| *side == Side::Train);
-    let is_turned = |pair: &&&Twins| matches!(pair.likeness, Likeness::Turned(_));
-    let apart = |pair: &&Twins| {
-        !is_turned(&pair) && matches!((learned(pair.one), learned(pair.other)), (Some(a), Some(b)) if a != b)
-    };
-    Ok(twins.iter().filter(apart).collect())
+    let learned = |example: ExampleId| sides[example.0].map(|side| side == Side::Train);
+    let apart = |pair: &Twins| matches!((learned(pair.one), learned(pair.other)), (Some(a), Some(b)) if a != b);
+    Ok(twins.iter().filter(|pair| !is_turned(pair) && apart(pair)).collect())
 }

@@ -4,16 +4,8 @@
 
 use npair_data::hostile;
 use npair_testkit::hostile::Attack;
-use peak_alloc::PeakAlloc;
 
-#[global_allocator]
-static MEMORY: PeakAlloc = PeakAlloc;
-
-fn peak() -> (usize, usize) {
-    let most = MEMORY.peak_usage();
-    MEMORY.reset_peak_usage();
-    (most, MEMORY.current_usage())
-}
+npair_testkit::peak_memory!();
 
 // One test: memory is that of the whole process.
 #[test]

@@ -2,21 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // tests may
 
 use npair_data::LfwPairs;
-use npair_testkit::require::{Need, not_run};
+use npair_testkit::require;
 use std::collections::{BTreeSet, HashSet};
-use std::path::PathBuf;
-
-fn official() -> Option<PathBuf> {
-    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let folders = std::env::var_os("NPAIR_DATA").map(PathBuf::from).into_iter().chain([beside]);
-    folders.map(|folder| folder.join("lfw/pairs.txt")).find(|file| file.is_file())
-}
 
 #[test]
 fn the_official_list_has_its_published_counts() {
-    let Some(file) = official() else {
-        return not_run(Need::Data, "no lfw/pairs.txt in $NPAIR_DATA or beside the project");
-    };
+    let Some(file) = require::data("lfw/pairs.txt") else { return };
     let list = LfwPairs::read(&file).unwrap();
     assert_eq!((list.folds(), list.pairs().len(), list.images().len()), (10, 6000, 7701));
     let people = |fold: usize| -> HashSet<&str> {

@@ -3,7 +3,7 @@
 
 use npair_data::{Dataset, Omniglot, Part, Pipeline, PipelineConfig, RotatedClasses, Subset, load_batch};
 use npair_data::{Picture, sheet::encode_png};
-use npair_testkit::require::{Need, not_run};
+use npair_testkit::require;
 use npair_types::{ClassId, ExampleId};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -158,13 +158,7 @@ fn bad_archives_are_clear_errors() {
 
 /// The folder with the real archives, if there is one.
 fn real(archive: &str) -> Option<PathBuf> {
-    let near = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let dir = std::env::var_os("NPAIR_DATA").map_or(near, PathBuf::from).join("omniglot");
-    let found = dir.join(archive).exists();
-    if !found {
-        not_run(Need::Data, &format!("{archive} is not below NPAIR_DATA"));
-    }
-    found.then_some(dir)
+    require::data(&format!("omniglot/{archive}"))?.parent().map(Path::to_owned)
 }
 
 #[test]

@@ -396,7 +396,7 @@ impl Material {
     fn builder(&self, config: &Config, features: Option<&Features>) -> Result<TrainerBuilder> {
         let fed = features.map_or_else(|| self.splits.clone(), |features| features.feed(&self.splits));
         let mut builder = builder(config, self.model_of(config), &fed)?;
-        if let Some(watch) = EmbeddingWatch::new(fed.learned()?, config.training.eval_every)? {
+        if let Some(watch) = EmbeddingWatch::new(fed.learned()?, config.training.eval_every) {
             builder = builder.callback(watch);
         }
         Ok(if config.training.tensor_board { builder.tensor_board() } else { builder })

@@ -4,16 +4,8 @@
 
 use npair_recipe::{Config, LearnedVerifier};
 use npair_testkit::hostile::Attack;
-use peak_alloc::PeakAlloc;
 
-#[global_allocator]
-static MEMORY: PeakAlloc = PeakAlloc;
-
-fn peak() -> (usize, usize) {
-    let most = MEMORY.peak_usage();
-    MEMORY.reset_peak_usage();
-    (most, MEMORY.current_usage())
-}
+npair_testkit::peak_memory!();
 
 fn settings(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| Config::parse("settings", text, &[]).is_ok())

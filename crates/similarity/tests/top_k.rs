@@ -91,6 +91,35 @@ proptest! {
     }
 }
 
+/// Few queries are compared pair by pair, many by streaming the matrix: the lists are the same to the last bit.
+#[test]
+fn few_queries_find_what_many_find() {
+    let [q, g, d] = [9usize, 20_000, 7];
+    let value = |i: usize| ((i * 7919 + i * i % 613) % 1009) as f32 / 101. - 5.;
+    let queries: Vec<f32> = (0..q * d).map(value).collect();
+    // Some rows twice, so that there are ties, and zero rows.
+    let gallery: Vec<f32> = (0..g * d).map(|i| if i / d % 50 == 0 { 0. } else { value(i % (g * d / 2)) }).collect();
+    let gallery = Rows::new(&gallery, d).unwrap();
+    let ids = |n: usize| (0..n).map(|i| ExampleId(i / 3)).collect::<Vec<_>>();
+    let (q_ids, g_ids) = (ids(q), ids(g));
+    for measure in [Measure::Dot, Measure::Cosine, Measure::SquaredEuclidean] {
+        for k in [1, 10, 700, g] {
+            let exclude = Exclude::SameId { queries: &q_ids, gallery: &g_ids };
+            let all = Rows::new(&queries, d).unwrap().top_k(gallery, measure, k, exclude).unwrap();
+            for few in [1, 4] {
+                let some = Rows::new(&queries[..few * d], d).unwrap();
+                let exclude = Exclude::SameId { queries: &q_ids[..few], gallery: &g_ids };
+                let found = threads::with_threads(&[1, 2], || some.top_k(gallery, measure, k, exclude).unwrap());
+                assert_eq!(found[0], found[1]);
+                for i in 0..few {
+                    assert_eq!(found[0].indices(i), all.indices(i), "{measure}, k = {k}, query {i}");
+                    assert_eq!(found[0].similarity(i), all.similarity(i));
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn cosine_is_near_the_plain_one_and_zero_rows_are_far_from_all() {
     let x: Vec<f64> = (0..60).map(|i| ((i * 37 % 23) as f64 - 11.) * if i < 5 { 0. } else { 1. }).collect();

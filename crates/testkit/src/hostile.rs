@@ -20,6 +20,21 @@ pub struct Attack<'a> {
     pub slack: usize,
 }
 
+/// Measures the memory of the whole process, with `peak_alloc` as its allocator: defines `peak`, which an [`Attack`] asks.
+#[macro_export]
+macro_rules! peak_memory {
+    () => {
+        #[global_allocator]
+        static MEMORY: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
+
+        fn peak() -> (usize, usize) {
+            let most = MEMORY.peak_usage();
+            MEMORY.reset_peak_usage();
+            (most, MEMORY.current_usage())
+        }
+    };
+}
+
 /// The most memory that was held since it was last asked, in bytes, and how much is held now.
 pub type Peak<'a> = &'a dyn Fn() -> (usize, usize);
 

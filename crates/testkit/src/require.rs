@@ -1,5 +1,7 @@
 //! Tests that need what a machine may lack: a C++ compiler, real data.
 
+use std::path::{Path, PathBuf};
+
 /// What a test needs beyond the project itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -11,6 +13,20 @@ pub enum Need {
 
 /// The variable that says what has to be there: `1` for everything, `tools` for tools alone.
 pub const REQUIRE: &str = "NPAIR_REQUIRE_ALL";
+
+/// A file of the real data, below `NPAIR_DATA` or in the folder beside the project; says that the test was not run where it is not.
+///
+/// # Panics
+/// As [`not_run`].
+pub fn data(file: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let folders = std::env::var_os("NPAIR_DATA").map(PathBuf::from).into_iter().chain([beside]);
+    let found = folders.map(|folder| folder.join(file)).find(|path| path.is_file());
+    if found.is_none() {
+        not_run(Need::Data, &format!("no {file} in $NPAIR_DATA or beside the project"));
+    }
+    found
+}
 
 /// Says that a test was not run, and why.
 ///

@@ -59,6 +59,23 @@ impl ClassIndex {
         self.examples.iter().map(Vec::len).sum()
     }
 
+    /// Examples of classes that lie evenly over the index, class by class: of each the first `of_a_class`, of as many classes with two
+    /// examples or more as make about `most` examples, at least two where there are two.
+    ///
+    /// ```
+    /// # use npair_types::{ClassIndex, ExampleId, Labels};
+    /// let index = ClassIndex::from_labels(&Labels::new([0, 0, 0, 1, 2, 2, 3, 3])?);
+    /// assert_eq!(index.spread(4, 2), [0, 1, 4, 5].map(ExampleId));
+    /// # Ok::<(), npair_types::Error>(())
+    /// ```
+    pub fn spread(&self, most: usize, of_a_class: usize) -> Vec<ExampleId> {
+        let usable = self.with_at_least(2);
+        let of = |class: usize| self.examples[class].iter().take(of_a_class.max(2)).copied();
+        let all: usize = usable.iter().map(|&class| of(class).len()).sum();
+        let wanted = usable.len().min((usable.len() * most.min(all) / all.max(1)).max(2));
+        (0..wanted).flat_map(|i| of(usable[i * usable.len() / wanted])).collect()
+    }
+
     /// The places of the classes with at least `least` examples; the others are what a sampler has to leave out.
     pub fn with_at_least(&self, least: usize) -> Vec<usize> {
         (0..self.len()).filter(|&i| self.examples[i].len() >= least).collect()

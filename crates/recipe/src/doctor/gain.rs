@@ -53,7 +53,7 @@ fn worse_than_before(case: &Case) -> Option<Finding> {
     Some(Finding::new(Fault::WorseThanBefore, evidence, cure, "another run; a frozen network trains in seconds"))
 }
 
-/// The last validation is the best, and the last fifth of the run gained more than the width of a hundredth.
+/// The last validation is the best, and the last fifth of the run gained two hundredths or more.
 fn still_gaining(case: &Case) -> Option<Finding> {
     let (best, last) = best_and_last(case)?;
     let before = case.told.scores.iter().rev().find(|score| 5 * score.step <= 4 * last.step)?;

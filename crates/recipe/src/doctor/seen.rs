@@ -4,7 +4,7 @@ use crate::{Config, Result};
 use npair_backbones::EmbeddingModel;
 use npair_evaluate::{Inputs, embed_ids, suspect_labels};
 use npair_metrics::{Embeddings, Search, query_scores};
-use npair_types::{ClassId, ClassIndex, ExampleId, Labels};
+use npair_types::{ClassId, Labels};
 use std::collections::BTreeMap;
 
 /// Most examples that are embedded, and most of a class.
@@ -47,7 +47,7 @@ impl Seen {
         learned: &dyn Inputs,
         tell: &mut dyn FnMut(usize),
     ) -> Result<Option<Self>> {
-        let ids = spread(&learned.class_index());
+        let ids = learned.class_index().spread(MOST, OF_A_CLASS);
         if ids.is_empty() {
             return Ok(None);
         }
@@ -99,13 +99,4 @@ impl Seen {
             lost: lost.map(|(class, _)| name(*class)).collect(),
         })
     }
-}
-
-/// Examples of whole classes, spread over the set.
-fn spread(index: &ClassIndex) -> Vec<ExampleId> {
-    let usable = index.with_at_least(2);
-    let of = |class: usize| index.examples(class).iter().take(OF_A_CLASS).copied();
-    let all: usize = usable.iter().map(|&class| of(class).len()).sum();
-    let wanted = (usable.len() * MOST.min(all)).div_ceil(all.max(1)).min(usable.len());
-    (0..wanted).flat_map(|i| of(usable[i * usable.len() / wanted])).collect()
 }

@@ -58,8 +58,8 @@ pub struct ToldScore {
     pub interval: Option<Interval>,
 }
 
-/// Scores by which a best model is chosen, the first that there is.
-const CHOSEN_BY: [&str; 2] = ["recall@1", "n-pair recognition"];
+/// Scores by which a run's best model is chosen, the first that there is: those of [`npair_evaluate::RetrievalScores`].
+const CHOSEN_BY: [&str; 2] = ["recall@1", "MRR"];
 
 impl Told {
     /// Reads the journal of a run's folder; lines of other kinds are passed over. None is an empty one.

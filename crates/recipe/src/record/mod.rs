@@ -110,6 +110,11 @@ impl SplitRecord {
             .collect()
     }
 
+    /// The side that every picture of a data set was on, by its content, whatever it is called now; none of what the run did not have.
+    pub fn sides_of(&self, pictures: &dyn Dataset) -> Vec<Option<Side>> {
+        compare(self, pictures, &|example| ContentId::of_picture(pictures, example)).sides()
+    }
+
     /// The text of its file.
     pub(crate) fn to_csv(&self) -> Result<Vec<u8>> {
         let path = Path::new(FILE);

@@ -1,6 +1,7 @@
 //! Exact search: every query's best so far are gathered while the matrix streams by.
 
 mod candidates;
+mod few;
 mod search;
 
 use crate::pairwise::PairwiseSimilarity;
@@ -133,7 +134,7 @@ impl<T: Element> Rows<'_, T> {
     /// The matrix is streamed in tiles. A set searched in itself (the same slice on both sides) has every product taken once
     /// for both its rows. Memory beyond the result: 54 candidates a query, or a fifth of the result if that is more; a
     /// copy of the gallery, in pieces if it is larger than 128 MiB; and one of each side for cosines in f32, or for squared
-    /// distances far from the origin.
+    /// distances far from the origin. Up to four queries in f32 take no copy: their pairs are compared one by one.
     ///
     /// # Shapes
     /// `self` (Q, D), `gallery` (G, D); the result has Q lists of at most `k`.
@@ -190,6 +191,9 @@ fn in_single<T: Element>(
     exclude: Exclude,
 ) -> Result<Lists<T>> {
     let pairs = PairwiseSimilarity::new(queries, gallery, measure);
+    if queries.len() <= few::FEW {
+        return finite(few::few(&pairs, [queries.len(), gallery.len()], k, exclude)?);
+    }
     let unit = (measure == Measure::Cosine).then(|| UnitSides::of(queries, gallery));
     if unit.is_some() || pairs.is_tame() {
         let (queries, gallery, measure) = match &unit {

@@ -60,22 +60,11 @@ pub struct EmbeddingWatch {
 
 impl EmbeddingWatch {
     /// Of the inputs, every so many steps; `None` where there are no two classes with two examples each.
-    ///
-    /// # Errors
-    /// Those of numbering classes.
-    pub fn new(inputs: &Arc<dyn Inputs>, every: u64) -> Result<Option<Self>> {
-        let index = inputs.class_index();
-        let usable = index.with_at_least(2);
-        let classes = usable.len().min(LOOKED_AT / 2);
-        if classes < 2 {
-            return Ok(None);
-        }
-        let each = (LOOKED_AT / classes).clamp(2, OF_A_CLASS);
-        let of = |i: usize| index.examples(usable[i * usable.len() / classes]).iter().take(each).copied();
-        let ids: Vec<ExampleId> = (0..classes).flat_map(of).collect();
-        let labels = Labels::new(ids.iter().map(|id| inputs.labels().get(id.0).0))
-            .map_err(|e| Error::Evaluate(npair_metrics::Error::from(e).into()))?;
-        Ok(Some(Self { inputs: inputs.clone(), ids, labels, every, last: None }))
+    pub fn new(inputs: &Arc<dyn Inputs>, every: u64) -> Option<Self> {
+        let ids = inputs.class_index().spread(LOOKED_AT, OF_A_CLASS);
+        let labels = Labels::from_ids(ids.iter().map(|id| inputs.labels().get(id.0)).collect());
+        let labels = labels.ok().filter(|labels| labels.classes().len() > 1)?;
+        Some(Self { inputs: inputs.clone(), ids, labels, every, last: None })
     }
 
     fn look(&mut self, at: &mut Moment<'_>) -> Result<()> {

@@ -124,7 +124,7 @@ impl Rule for AdanRule {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Composed, GRADIENTS, START, follow};
+    use super::super::tests::{Composed, GRADIENTS, START, agree, follow};
     use super::*;
 
     const SETTINGS: AdanSettings =
@@ -164,22 +164,10 @@ mod tests {
 
     #[test]
     fn steps_are_those_of_the_algorithm_and_of_pytorch() {
-        let hand = by_hand();
-        for (at, (hand, timm)) in hand.iter().zip(OF_TIMM).enumerate() {
-            for (a, b) in hand.iter().zip(timm) {
-                assert!((a - b).abs() < 1e-14, "step {at}: {a} {b}");
-            }
-        }
-        let slices = follow(Adan::new(SETTINGS).unwrap());
-        let tensors = follow(Composed(Adan::new(SETTINGS).unwrap()));
-        for (at, want) in hand.iter().enumerate() {
-            // A value below 2 is rounded once a step on slices, three times on tensors; what its step of about the rate is off by is a
-            // hundredth of that.
-            let tolerance = 5. * (at + 1) as f64 * f64::from(f32::EPSILON);
-            for ((a, b), want) in slices[at].iter().zip(&tensors[at]).zip(want) {
-                assert!((a - want).abs() <= tolerance && (b - want).abs() <= tolerance, "step {at}: {a} {b} {want}");
-            }
-        }
+        // A value below 2 is rounded once a step on slices, three times on tensors; what its step of about the rate is off by is a
+        // hundredth of that.
+        let made = [follow(Adan::new(SETTINGS).unwrap()), follow(Composed(Adan::new(SETTINGS).unwrap()))];
+        agree(&by_hand(), &OF_TIMM, made, 5.);
     }
 
     #[test]

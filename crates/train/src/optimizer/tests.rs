@@ -103,6 +103,26 @@ pub(super) const GRADIENTS: [[f64; 4]; 6] = [
     [-1., -0.25, 0.125, 0.0625],
 ];
 
+/// Values after each step: by hand as by another program, both in f64; on slices and on tensors as by hand, up to so many roundings of a
+/// value below 2 a step.
+pub(super) fn agree(hand: &[[f64; 4]], other: &[[f64; 4]], made: [Vec<[f64; 4]>; 2], roundings: f64) {
+    assert_eq!(
+        (hand.len(), other.len(), made[0].len(), made[1].len()),
+        (GRADIENTS.len(), hand.len(), hand.len(), hand.len())
+    );
+    for (at, (hand, other)) in hand.iter().zip(other).enumerate() {
+        for (a, b) in hand.iter().zip(other) {
+            assert!((a - b).abs() < 1e-14, "step {at}: {a} {b}");
+        }
+        let tolerance = roundings * (at + 1) as f64 * f64::from(f32::EPSILON);
+        for (made, way) in made.iter().zip(["slices", "tensors"]) {
+            for (got, want) in made[at].iter().zip(hand) {
+                assert!((got - want).abs() <= tolerance, "step {at} on {way}: {got} {want}");
+            }
+        }
+    }
+}
+
 /// The values after each of [`GRADIENTS`], from [`START`] on; stopped and restored on the way.
 pub(super) fn follow(optimizer: impl Optimizer + 'static) -> Vec<[f64; 4]> {
     let x = Var::new(&[START.map(|v| v as f32)], &Device::Cpu).unwrap();
