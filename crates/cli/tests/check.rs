@@ -51,10 +51,12 @@ fn a_run_says_which_labels_look_wrong_and_what_is_on_two_sides_of_it() {
     let named = |suspect: &Value| suspect["example"].as_str().unwrap().to_owned();
     let is_planted = |name: &str| moved.iter().any(|m| name.ends_with(m.as_str())) || name.contains("copy");
     // They are what the library finds in the run's embeddings, and the first is one that was moved or copied.
-    ok(&["embed", "good", "--data", "photos", "--out", "x.npy"], dir);
-    let embedded = Vectors::read(&dir.join("x.npy")).unwrap();
+    ok(&["embed", "good", "--data", "photos", "--out", "x.safetensors"], dir);
+    let embedded = Vectors::read(&dir.join("x.safetensors")).unwrap();
     let want = suspect_labels(&embedded.labeled().unwrap(), Measure::Cosine).unwrap();
-    let names = |row: usize| embedded.names[row].clone();
+    let mut list = csv::Reader::from_path(dir.join("x.csv")).unwrap();
+    let all: Vec<String> = list.records().map(|row| row.unwrap()[3].to_owned()).collect();
+    let names = |row: usize| all[row].clone();
     assert_eq!(labels.iter().map(named).collect::<Vec<_>>(), want.iter().map(|s| names(s.row)).collect::<Vec<_>>());
     assert!(labels.first().is_some_and(|first| is_planted(&named(first))), "{labels:#?}");
     for sheet in ["twins.png", "labels.png"] {
