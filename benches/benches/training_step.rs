@@ -10,7 +10,7 @@ use npair_types::Streams;
 
 fn training_step(c: &mut Criterion) {
     let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
-    let config = ConvNetConfig { channels: 1, size: 28, width: 64, blocks: 4 };
+    let config = ConvNetConfig { channels: 1, size: 28.into(), width: 64, blocks: 4 };
     let net = ConvNet::new(&varmap.root(), config).unwrap();
     let run = |x: &Node, tape: &mut Tape| {
         let images = ToChannelsLast.record(x, tape)?;

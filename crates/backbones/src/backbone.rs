@@ -1,5 +1,6 @@
 use crate::{Error, Result, Stages};
 use npair_nn::{Node, Tape};
+use npair_types::ImageSize;
 
 /// What images a network takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,10 +8,16 @@ pub struct InputSpec {
     /// Channels of an image.
     pub channels: usize,
     /// Height and width of an image in pixels.
-    pub size: usize,
+    pub size: ImageSize,
 }
 
 impl InputSpec {
+    /// Channels, height and width.
+    pub const fn dims(self) -> [usize; 3] {
+        let [height, width] = self.size.dims();
+        [self.channels, height, width]
+    }
+
     /// That images within a pass, (B, H, W, C), are those that the network takes.
     ///
     /// # Errors
@@ -18,7 +25,7 @@ impl InputSpec {
     pub fn check(self, pixels: &Node) -> Result<()> {
         let Self { channels, size } = self;
         match *pixels.dims() {
-            [_, h, w, c] if (c, h, w) == (channels, size, size) => Ok(()),
+            [_, h, w, c] if [c, h, w] == self.dims() => Ok(()),
             // The message speaks of images as they came in.
             [b, h, w, c] => Err(Error::Input { got: vec![b, c, h, w], channels, size }),
             _ => Err(Error::Input { got: pixels.dims().to_vec(), channels, size }),

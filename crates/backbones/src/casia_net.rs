@@ -2,6 +2,7 @@ use crate::{Backbone, Error, InputSpec, Result, Stages, size};
 use npair_nn::{
     Activation, Conv2d, Conv2dConfig, ConvUnit, GlobalAvgPool, Layer, MaxPool2d, Node, PoolConfig, Tape, VarBuilder,
 };
+use npair_types::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`CasiaNet`]; [`Default`] gives the published network for 100 x 100 grey faces.
@@ -11,12 +12,12 @@ pub struct CasiaNetConfig {
     /// Channels of an image; 1.
     pub channels: usize,
     /// Height and width of an image in pixels, 16 to 4,096; 100.
-    pub size: usize,
+    pub size: ImageSize,
 }
 
 impl Default for CasiaNetConfig {
     fn default() -> Self {
-        Self { channels: 1, size: 100 }
+        Self { channels: 1, size: ImageSize::square(100) }
     }
 }
 
@@ -28,7 +29,7 @@ const WIDTHS: [[usize; 2]; 5] = [[32, 64], [64, 128], [96, 192], [128, 256], [16
 /// the head's setting; the paper's source drops 40 %.
 ///
 /// # Shapes
-/// (B, size, size, channels) to (B, 320); parameters `conv11.weight`, `conv11.bias` to `conv52.bias`.
+/// (B, H, W, channels) to (B, 320); parameters `conv11.weight`, `conv11.bias` to `conv52.bias`.
 ///
 /// # Source
 /// Yi, Lei, Liao and Li, 2014, table 2; Sohn, NIPS 2016, section 4.3.

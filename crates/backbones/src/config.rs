@@ -17,7 +17,7 @@ pub const FORMAT: u32 = 1;
 /// # use npair_backbones::EmbeddingNetConfig;
 /// let text = r#"{"format": 1, "backbone": {"architecture": "conv-net", "width": 32}, "embedding": 16}"#;
 /// let config: EmbeddingNetConfig = serde_json::from_str(text).unwrap();
-/// assert_eq!(config.backbone.input().size, 28);
+/// assert_eq!(config.backbone.input().size, 28.into());
 /// assert!(serde_json::from_str::<EmbeddingNetConfig>(&text.replace("width", "widht")).is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,10 +105,10 @@ impl Output {
 /// ```
 /// # use npair_backbones::BackboneConfig;
 /// let config: BackboneConfig = serde_json::from_str(r#"{"architecture": "resnet50", "size": 128}"#).unwrap();
-/// assert_eq!(config.input().size, 128);
+/// assert_eq!(config.input().size, 128.into());
 /// assert_eq!(config.architecture(), "resnet50");
 /// let config: BackboneConfig = serde_json::from_str(r#""resnet50""#).unwrap();
-/// assert_eq!(config.input().size, 224);
+/// assert_eq!(config.input().size, 224.into());
 /// ```
 // The derived code reads and writes the table: `word` adds the name alone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

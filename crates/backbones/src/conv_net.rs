@@ -1,5 +1,6 @@
 use crate::{Backbone, Error, InputSpec, Result, Stages};
 use npair_nn::{ConvBlock, Flatten, Layer, Node, Sequential, Tape, ToChannelsFirst, VarBuilder};
+use npair_types::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`ConvNet`]; [`Default`] gives the usual network for 28 x 28 grey images.
@@ -11,7 +12,7 @@ pub struct ConvNetConfig {
     pub channels: usize,
     /// Height and width of an image in pixels; 28.
     #[serde(default = "ConvNetConfig::default_size")]
-    pub size: usize,
+    pub size: ImageSize,
     /// Filters of every block; 64.
     #[serde(default = "ConvNetConfig::default_width")]
     pub width: usize,
@@ -36,8 +37,8 @@ impl ConvNetConfig {
         1
     }
 
-    fn default_size() -> usize {
-        28
+    fn default_size() -> ImageSize {
+        ImageSize::square(28)
     }
 
     fn default_width() -> usize {
@@ -49,8 +50,9 @@ impl ConvNetConfig {
     }
 
     /// Height and width of the last map: every block halves them, rounding down.
-    fn last(self) -> usize {
-        u32::try_from(self.blocks).ok().and_then(|n| self.size.checked_shr(n)).unwrap_or(0)
+    fn last(self) -> [usize; 2] {
+        let blocks = u32::try_from(self.blocks).unwrap_or(u32::MAX);
+        self.size.dims().map(|side| side.checked_shr(blocks).unwrap_or(0))
     }
 
     fn check(self) -> Result<()> {
@@ -58,7 +60,7 @@ impl ConvNetConfig {
         if let Some((name, got)) = at_least_one.into_iter().find(|(_, n)| *n == 0) {
             return Err(Error::Setting { name, got: got.to_string(), want: "at least 1 is needed".to_owned() });
         }
-        if self.last() == 0 {
+        if self.last().contains(&0) {
             let want = format!("{} blocks, each halving the image, need at least 2^{0} pixels a side", self.blocks);
             return Err(Error::Setting { name: "size", got: self.size.to_string(), want });
         }
@@ -70,7 +72,7 @@ impl ConvNetConfig {
 /// max-pooling, all of the same width; the last map, flattened, is the features.
 ///
 /// # Shapes
-/// (B, size, size, channels) to (B, width s^2), channel by channel, where `s` is `size` halved once per block, rounded down:
+/// (B, H, W, channels) to (B, width h w), channel by channel, where h and w are H and W halved once per block, rounded down:
 /// 28, 14, 7, 3, 1 for the usual four blocks.
 ///
 /// # Source
@@ -118,7 +120,7 @@ impl Backbone for ConvNet {
     }
 
     fn features(&self) -> usize {
-        self.config.width * self.config.last() * self.config.last()
+        self.config.width * self.config.last().iter().product::<usize>()
     }
 
     fn input(&self) -> InputSpec {

@@ -3,6 +3,7 @@ use crate::{Backbone, Error, InputSpec, Result, Stages, size};
 use npair_nn::{
     Conv2d, Conv2dConfig, DropPath, GlobalAvgPool, Layer, LayerNorm, LayerScale, Node, Tape, VarBuilder, sum,
 };
+use npair_types::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`ConvNext`].
@@ -10,14 +11,14 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct ConvNextConfig {
     /// Height and width of an image in pixels, 32 to 4,096; 224. What is left when it is divided by 32 is cut off.
-    pub size: usize,
+    pub size: ImageSize,
     /// Probability with which the last block's branch is left out in training; it grows from 0 at the first block; 0.
     pub drop_path: f64,
 }
 
 impl Default for ConvNextConfig {
     fn default() -> Self {
-        Self { size: 224, drop_path: 0. }
+        Self { size: ImageSize::square(224), drop_path: 0. }
     }
 }
 
@@ -28,7 +29,7 @@ const STAGES: [(usize, usize); 4] = [(3, 96), (3, 192), (9, 384), (3, 768)];
 /// attention.
 ///
 /// # Shapes
-/// (B, size, size, 3) to (B, 768): the mean over the last map, normed. Parameters are named as timm names
+/// (B, H, W, 3) to (B, 768): the mean over the last map, normed. Parameters are named as timm names
 /// them (`stages.0.blocks.0.conv_dw.weight`, `head.norm.weight`).
 ///
 /// # Source

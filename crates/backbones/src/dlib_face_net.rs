@@ -4,6 +4,7 @@ use npair_nn::{
     Activation, AvgPool2d, Conv2d, Conv2dConfig, ConvUnit, GlobalAvgPool, Layer, Linear, MaxPool2d, Node, PoolConfig,
     Tape, VarBuilder, concat, sum,
 };
+use npair_types::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`DlibFaceNet`].
@@ -11,12 +12,12 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct DlibFaceNetConfig {
     /// Height and width of an image in pixels, 104 to 4,096; 150.
-    pub size: usize,
+    pub size: ImageSize,
 }
 
 impl Default for DlibFaceNetConfig {
     fn default() -> Self {
-        Self { size: 150 }
+        Self { size: ImageSize::square(150) }
     }
 }
 
@@ -33,7 +34,7 @@ const FEATURES: usize = 128;
 /// either lacks beside the other is zeros: channels of the shortcut, a last row and column of the block.
 ///
 /// # Shapes
-/// (B, size, size, 3) to (B, 128); parameters `conv32_down.weight`, `conv32_1.conv1.weight`, ..., `conv256_down_out.conv2.bias`,
+/// (B, H, W, 3) to (B, 128); parameters `conv32_down.weight`, `conv32_1.conv1.weight`, ..., `conv256_down_out.conv2.bias`,
 /// `fc.weight`.
 ///
 /// # Source

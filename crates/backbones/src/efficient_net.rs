@@ -5,6 +5,7 @@ use crate::pooling::{Pool, Pooling};
 use crate::res_net::unit;
 use crate::{Backbone, Error, InputSpec, Result, Stages, size};
 use npair_nn::{Activation, BatchNormConfig, Conv2dConfig, ConvUnit, Layer, Node, Tape, VarBuilder};
+use npair_types::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`EfficientNetLite`].
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub struct EfficientNetLiteConfig {
     /// Height and width of an image in pixels, 32 to 4,096; 224. The published networks were trained with 224, 240, 260,
     /// 280 and 300.
-    pub size: usize,
+    pub size: ImageSize,
     /// Whether batch norms keep their running statistics in training, too: for fine-tuning on small batches; no.
     pub frozen_norms: bool,
     /// How the last map becomes features; the mean.
@@ -24,7 +25,7 @@ pub struct EfficientNetLiteConfig {
 
 impl Default for EfficientNetLiteConfig {
     fn default() -> Self {
-        Self { size: 224, frozen_norms: false, pooling: Pooling::Mean, drop_path: 0. }
+        Self { size: ImageSize::square(224), frozen_norms: false, pooling: Pooling::Mean, drop_path: 0. }
     }
 }
 
@@ -102,7 +103,7 @@ const HEAD: usize = 1280;
 /// around the image are TensorFlow's, batch norms have an epsilon of 0.001, as the published weights want it.
 ///
 /// # Shapes
-/// (B, size, size, 3) to (B, 1280). Parameters are named as timm names them (`blocks.1.0.conv_dw.weight`); weights with the
+/// (B, H, W, 3) to (B, 1280). Parameters are named as timm names them (`blocks.1.0.conv_dw.weight`); weights with the
 /// names of the EfficientNet of PyTorch Hub (`_blocks.1._depthwise_conv.weight`) load as well.
 ///
 /// # Source

@@ -56,7 +56,7 @@ impl EmbeddingNet {
     /// ```
     /// # use npair_backbones::{EmbeddingNet, FrozenExtractor, HeadConfig, InputSpec}; use npair_nn::VarMap;
     /// # use npair_types::Streams; use candle_core::{DType, Device, Tensor};
-    /// let input = InputSpec { channels: 3, size: 4 };
+    /// let input = InputSpec { channels: 3, size: 4.into() };
     /// let varmap = VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
     /// let net = EmbeddingNet::over("means", HeadConfig::of_width(2), varmap, |_| {
     ///     Ok(Box::new(FrozenExtractor::new("means", input, 3, |x: &Tensor| x.mean((2, 3)))))
@@ -114,7 +114,7 @@ impl EmbeddingNet {
             return Err(Error::Input { got: pixels.dims().to_vec(), channels, size });
         };
         let wanted = self.input();
-        if (channels, height, width) != (wanted.channels, wanted.size, wanted.size) {
+        if [channels, height, width] != wanted.dims() {
             return Err(Error::Input { got: pixels.dims().to_vec(), channels: wanted.channels, size: wanted.size });
         }
         Ok(())

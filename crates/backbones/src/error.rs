@@ -1,3 +1,4 @@
+use npair_types::ImageSize;
 use std::path::PathBuf;
 
 /// What cannot be built, saved or loaded; one line that names the thing, the cause and the cure.
@@ -14,14 +15,14 @@ pub enum Error {
         want: String,
     },
     /// Images of another shape than the network takes.
-    #[error("the images have shape {got:?}, but the network takes (batch, {channels}, {size}, {size}); resize them")]
+    #[error("the images have shape {got:?}, but the network takes (batch, {channels}, {}, {}); resize them", size.height, size.width)]
     Input {
         /// Shape of the images.
         got: Vec<usize>,
         /// Channels that the network takes.
         channels: usize,
         /// Height and width that the network takes.
-        size: usize,
+        size: ImageSize,
     },
     /// Vectors of another width than the network takes.
     #[error(

@@ -7,6 +7,7 @@ use npair_nn::{
     Activation, AdaptiveAvgPool2d, BatchNormConfig, Conv2d, Conv2dConfig, ConvUnit, Flatten, Layer, Node, Tape,
     VarBuilder,
 };
+use npair_types::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`MobileNetV3`].
@@ -14,14 +15,14 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct MobileNetV3Config {
     /// Height and width of an image in pixels, 32 to 4,096; 224.
-    pub size: usize,
+    pub size: ImageSize,
     /// Whether batch norms keep their running statistics in training, too: for fine-tuning on small batches; no.
     pub frozen_norms: bool,
 }
 
 impl Default for MobileNetV3Config {
     fn default() -> Self {
-        Self { size: 224, frozen_norms: false }
+        Self { size: ImageSize::square(224), frozen_norms: false }
     }
 }
 
@@ -90,7 +91,7 @@ impl MobileNetV3Kind {
 /// MobileNetV3: inverted blocks, some of them squeezed and excited, with hard-swish.
 ///
 /// # Shapes
-/// (B, size, size, 3) to (B, 1024), or (B, 1280) for the large one: behind the mean, a linear layer and hard-swish.
+/// (B, H, W, 3) to (B, 1024), or (B, 1280) for the large one: behind the mean, a linear layer and hard-swish.
 /// Parameters are named as timm names them (`mobilenetv3_large_100`: `blocks.3.0.conv_pwl.weight`, `conv_head.bias`).
 ///
 /// # Source

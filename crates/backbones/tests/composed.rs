@@ -8,7 +8,7 @@ use npair_nn::{
     Backend, Composed, Cpu, Dropout, Layer, Linear, Node, Tape, ToChannelsLast, VarMap, forward_no_grad_on, forward_on,
 };
 use npair_testkit::inputs;
-use npair_types::Streams;
+use npair_types::{ImageSize, Streams};
 
 /// In f64, whose rounding of 1e-16 may grow by a thousand in every one of some dozen layers that matter before it is seen.
 /// The code is that of f32.
@@ -67,9 +67,9 @@ fn run(backend: &'static dyn Backend, net: &Net, pixels: &Tensor, mode: &Mode) -
 
 fn compare(backbone: BackboneConfig, batch: usize) {
     let name = backbone.architecture();
-    let InputSpec { channels, size } = backbone.input();
+    let [channels, height, width] = backbone.input().dims();
     let net = Net::new(backbone);
-    let pixels = inputs::normal(4, 1., (batch, channels, size, size), DType::F64).unwrap();
+    let pixels = inputs::normal(4, 1., (batch, channels, height, width), DType::F64).unwrap();
     for mode in [Mode::train(Streams::new(9), 2), Mode::Eval] {
         let (want, got) = (run(&Cpu, &net, &pixels, &mode), run(&Composed, &net, &pixels, &mode));
         for ((entry, got), (_, want)) in got.iter().zip(&want) {
@@ -82,42 +82,47 @@ fn compare(backbone: BackboneConfig, batch: usize) {
 
 #[test]
 fn conv_net() {
-    compare(BackboneConfig::ConvNet(ConvNetConfig { channels: 1, size: 28, width: 8, blocks: 4 }), 6);
+    compare(BackboneConfig::ConvNet(ConvNetConfig { channels: 1, size: 28.into(), width: 8, blocks: 4 }), 6);
 }
 
 #[test]
 fn res_net_18() {
-    compare(BackboneConfig::ResNet18(ResNetConfig { size: 32, ..Default::default() }), 3);
+    compare(BackboneConfig::ResNet18(ResNetConfig { size: 32.into(), ..Default::default() }), 3);
 }
 
 #[test]
 fn google_nets() {
-    compare(BackboneConfig::GoogLeNet(GoogLeNetConfig { size: 64, ..Default::default() }), 3);
-    compare(BackboneConfig::GoogLeNetOriginal(GoogLeNetOriginalConfig { size: 64 }), 2);
+    compare(BackboneConfig::GoogLeNet(GoogLeNetConfig { size: 64.into(), ..Default::default() }), 3);
+    compare(BackboneConfig::GoogLeNetOriginal(GoogLeNetOriginalConfig { size: 64.into() }), 2);
 }
 
 #[test]
 fn efficient_net() {
     for frozen_norms in [false, true] {
-        let config = EfficientNetLiteConfig { size: 48, frozen_norms, drop_path: 0.1, ..Default::default() };
+        let config = EfficientNetLiteConfig { size: 48.into(), frozen_norms, drop_path: 0.1, ..Default::default() };
         compare(BackboneConfig::EfficientNetLite0(config), 3);
     }
 }
 
 #[test]
 fn mobile_nets() {
-    let config = |frozen_norms| MobileNetV3Config { size: 48, frozen_norms };
+    let config = |frozen_norms| MobileNetV3Config { size: 48.into(), frozen_norms };
     compare(BackboneConfig::MobileNetV3Small(config(false)), 3);
     compare(BackboneConfig::MobileNetV3Large(config(true)), 2);
 }
 
 #[test]
 fn vision_transformer() {
-    compare(BackboneConfig::VitS16(VitConfig { size: 48, position_size: Some(64), drop_path: 0.1, gelu: None }), 2);
+    compare(
+        BackboneConfig::VitS16(VitConfig { size: 48.into(), position_size: Some(64), drop_path: 0.1, gelu: None }),
+        2,
+    );
+    let oblong = ImageSize { height: 32, width: 64 };
+    compare(BackboneConfig::VitS16(VitConfig { size: oblong, position_size: Some(64), drop_path: 0.1, gelu: None }), 2);
 }
 
 #[test]
 fn conv_next_and_casia_net() {
-    compare(BackboneConfig::ConvNextT(ConvNextConfig { size: 32, drop_path: 0.1 }), 2);
-    compare(BackboneConfig::CasiaNet(CasiaNetConfig { channels: 1, size: 32 }), 2);
+    compare(BackboneConfig::ConvNextT(ConvNextConfig { size: 32.into(), drop_path: 0.1 }), 2);
+    compare(BackboneConfig::CasiaNet(CasiaNetConfig { channels: 1, size: 32.into() }), 2);
 }

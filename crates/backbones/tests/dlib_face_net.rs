@@ -9,8 +9,8 @@ use npair_types::Streams;
 
 const WEIGHTS: &str = "weights/dlib_face_resnet.safetensors";
 
-fn net(size: usize, dtype: DType) -> EmbeddingNet {
-    let config = EmbeddingNetConfig::new(BackboneConfig::DlibFaceNet(DlibFaceNetConfig { size }), 8);
+fn net(size: u32, dtype: DType) -> EmbeddingNet {
+    let config = EmbeddingNetConfig::new(BackboneConfig::DlibFaceNet(DlibFaceNetConfig { size: size.into() }), 8);
     EmbeddingNet::new(config, Streams::new(3), dtype, &Device::Cpu).unwrap()
 }
 

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 /// The file with timm's names, and as it was published.
 const WEIGHTS: [&str; 2] = ["efficientnet_lite0.timm-keys.safetensors", "efficientnet-lite0-57934424.pth"];
 
-fn config(size: usize) -> EfficientNetLiteConfig {
-    EfficientNetLiteConfig { size, ..Default::default() }
+fn config(size: u32) -> EfficientNetLiteConfig {
+    EfficientNetLiteConfig { size: size.into(), ..Default::default() }
 }
 
 fn net(config: EfficientNetLiteConfig, dtype: DType) -> EmbeddingNet {
@@ -97,7 +97,7 @@ fn any_size_takes_the_published_weights_and_the_head_is_left_over() {
             assert!(report.fits() && report.matched.len() == 245, "{file}: {report}");
             let classifier = report.ignored.iter().filter(|name| !name.ends_with("num_batches_tracked")).count();
             assert_eq!(classifier, 2, "{file}: {report}");
-            let pixels = inputs::normal(4, 1., (2, 3, size, size), DType::F32).unwrap();
+            let pixels = inputs::normal(4, 1., (2, 3, size as usize, size as usize), DType::F32).unwrap();
             let features = net.extract(&pixels).unwrap();
             assert!(features.max_all().unwrap().to_scalar::<f32>().unwrap() > 0.);
         }

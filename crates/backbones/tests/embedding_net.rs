@@ -8,7 +8,10 @@ use npair_testkit::{inputs, reach, threads};
 use npair_types::Streams;
 
 fn config() -> EmbeddingNetConfig {
-    EmbeddingNetConfig::new(BackboneConfig::ConvNet(ConvNetConfig { width: 5, size: 19, ..Default::default() }), 6)
+    EmbeddingNetConfig::new(
+        BackboneConfig::ConvNet(ConvNetConfig { width: 5, size: 19.into(), ..Default::default() }),
+        6,
+    )
 }
 
 fn net(config: EmbeddingNetConfig, dtype: DType) -> EmbeddingNet {
@@ -125,7 +128,7 @@ fn settings_out_of_range_are_refused() {
         |config: EmbeddingNetConfig| EmbeddingNet::new(config, Streams::new(1), DType::F32, &Device::Cpu).unwrap_err();
     let with = |c: ConvNetConfig| build(EmbeddingNetConfig::new(BackboneConfig::ConvNet(c), 4)).to_string();
     let usual = ConvNetConfig::default();
-    assert!(with(ConvNetConfig { size: 15, ..usual }).contains("need at least 2^4 pixels"));
+    assert!(with(ConvNetConfig { size: 15.into(), ..usual }).contains("need at least 2^4 pixels"));
     assert!(with(ConvNetConfig { blocks: usize::MAX, ..usual }).contains("model setting size"));
     assert!(with(ConvNetConfig { width: 0, ..usual }).contains("model setting width is 0"));
     assert!(

@@ -5,9 +5,9 @@ use candle_core::{DType, Device, Tensor, Var};
 use npair_backbones::{Backbone, FrozenExtractor, InputSpec};
 use npair_nn::{Layer, Linear, Mode, ToChannelsLast, VarMap, forward};
 use npair_testkit::inputs;
-use npair_types::Streams;
+use npair_types::{ImageSize, Streams};
 
-const INPUT: InputSpec = InputSpec { channels: 3, size: 5 };
+const INPUT: InputSpec = InputSpec { channels: 3, size: ImageSize::square(5) };
 const CPU: (DType, &Device) = (DType::F64, &Device::Cpu);
 
 fn means() -> FrozenExtractor {
@@ -87,9 +87,9 @@ mod families {
 
     /// Both ways to the features of random images, relative to the largest.
     fn difference(net: &dyn Backbone, frozen: &FrozenExtractor) -> f64 {
-        let InputSpec { channels, size } = net.input();
+        let [channels, height, width] = net.input().dims();
         assert_eq!((net.input(), net.features()), (frozen.input(), frozen.features()));
-        let x = inputs::normal(5, 1., (2, channels, size, size), DType::F32).unwrap();
+        let x = inputs::normal(5, 1., (2, channels, height, width), DType::F32).unwrap();
         let ours = forward_no_grad(&x, &Mode::Eval, |x, tape| {
             Ok(net.record(&ToChannelsLast.record(x, tape)?, tape).map_err(candle_core::Error::from)?)
         });
@@ -102,8 +102,8 @@ mod families {
     #[test]
     fn residual_networks_are_ours() {
         for (depth, config) in [
-            (ResNetDepth::L18, BackboneConfig::ResNet18(ResNetConfig { size: 64, ..Default::default() })),
-            (ResNetDepth::L50, BackboneConfig::ResNet50(ResNetConfig { size: 64, ..Default::default() })),
+            (ResNetDepth::L18, BackboneConfig::ResNet18(ResNetConfig { size: 64.into(), ..Default::default() })),
+            (ResNetDepth::L50, BackboneConfig::ResNet50(ResNetConfig { size: 64.into(), ..Default::default() })),
         ] {
             let (net, weights) = ours(config);
             let frozen = FrozenExtractor::res_net(depth, 64, weights).unwrap();
@@ -114,7 +114,7 @@ mod families {
 
     #[test]
     fn conv_next_is_ours() {
-        let (net, weights) = ours(BackboneConfig::ConvNextT(ConvNextConfig { size: 64, drop_path: 0. }));
+        let (net, weights) = ours(BackboneConfig::ConvNextT(ConvNextConfig { size: 64.into(), drop_path: 0. }));
         let without_norm = FrozenExtractor::conv_next(&convnext::Config::tiny(), 64, weights.clone()).unwrap();
         // candle-transformers counts the norm behind the mean as part of the classifier.
         let varmap = VarMap::new(Streams::new(4), DType::F32, &Device::Cpu);

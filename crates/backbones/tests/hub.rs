@@ -55,7 +55,7 @@ fn answer(mut stream: &TcpStream, files: &HashMap<&'static str, Vec<u8>>, asked:
 }
 
 fn net() -> EmbeddingNet {
-    let backbone = BackboneConfig::ConvNet(ConvNetConfig { width: 2, blocks: 1, size: 4, channels: 1 });
+    let backbone = BackboneConfig::ConvNet(ConvNetConfig { width: 2, blocks: 1, size: 4.into(), channels: 1 });
     EmbeddingNet::new(EmbeddingNetConfig::new(backbone, 3), Streams::new(2), DType::F32, &Device::Cpu).unwrap()
 }
 

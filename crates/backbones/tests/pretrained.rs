@@ -10,8 +10,10 @@ use std::fs;
 use std::path::Path;
 
 fn config(width: usize) -> EmbeddingNetConfig {
-    let mut config =
-        EmbeddingNetConfig::new(BackboneConfig::ConvNet(ConvNetConfig { width, size: 16, ..Default::default() }), 3);
+    let mut config = EmbeddingNetConfig::new(
+        BackboneConfig::ConvNet(ConvNetConfig { width, size: 16.into(), ..Default::default() }),
+        3,
+    );
     config.preprocess = serde_json::json!({"resize": 16, "mean": [0.5]});
     config.extra.insert("trained on".to_owned(), "glyphs".into());
     config

@@ -95,7 +95,7 @@ fn layers_of_vectors_are_counted_too() {
 /// A network that says nothing of its depth has none.
 #[test]
 fn a_backbone_of_others_has_no_depth() {
-    let input = InputSpec { channels: 3, size: 4 };
+    let input = InputSpec { channels: 3, size: 4.into() };
     let varmap = npair_nn::VarMap::new(Streams::new(1), DType::F32, &Device::Cpu);
     let net = EmbeddingNet::over("means", HeadConfig::of_width(2), varmap, |_| {
         Ok(Box::new(FrozenExtractor::new("means", input, 3, |x: &candle_core::Tensor| x.mean((2, 3)))))

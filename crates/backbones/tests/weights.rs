@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const COUNTER: &str = "block1.norm.num_batches_tracked";
 
 fn net(width: usize) -> EmbeddingNet {
-    let backbone = BackboneConfig::ConvNet(ConvNetConfig { width, blocks: 1, size: 4, channels: 1 });
+    let backbone = BackboneConfig::ConvNet(ConvNetConfig { width, blocks: 1, size: 4.into(), channels: 1 });
     EmbeddingNet::new(EmbeddingNetConfig::new(backbone, 3), Streams::new(2), DType::F32, &Device::Cpu).unwrap()
 }
 

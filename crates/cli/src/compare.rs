@@ -1,15 +1,16 @@
 //! Whether the difference of runs is more than chance.
 
 use crate::args::Compare as Args;
-use crate::eval::judged_run;
+use crate::eval::{Against, judged_run};
 use crate::source;
 use anyhow::Result;
 use npair_recipe::Device;
 use npair_recipe::report::{differences, same_examples};
 
 pub fn run(args: &Args, device: Device, json: bool) -> Result<()> {
-    let judged =
-        |folder: &std::path::PathBuf| judged_run(folder, &args.checkpoint, args.split.as_deref(), false, device);
+    let judged = |folder: &std::path::PathBuf| {
+        judged_run(folder, &args.checkpoint, args.split.as_deref(), Against::Nothing, device)
+    };
     let runs = args.runs.iter().map(judged).collect::<Result<Vec<_>>>()?;
     if let Some(other) = runs[1..].iter().find(|other| !same_examples(&runs[0], other)) {
         let why = format!(

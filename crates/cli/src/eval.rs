@@ -93,8 +93,8 @@ fn expect_sensible(args: &Eval, device: Option<Device>) -> Result<()> {
 /// What the command line asks for, of a run.
 fn of_args(folder: &Path, args: &Eval, sets: &[String], device: Device) -> Result<(Scores, Judged)> {
     let (data, split) = (args.data.as_deref(), args.split.as_deref());
-    let baselines = !args.no_baselines;
-    let part = Part { folder, checkpoint: &args.checkpoint, data, split, far: args.far, baselines, device };
+    let against = if args.no_baselines { Against::Nothing } else { Against::Baselines };
+    let part = Part { folder, checkpoint: &args.checkpoint, data, split, far: args.far, against, device };
     let found = of_run(part, sets)?;
     if let Some(path) = &args.grid {
         let pictures =
@@ -113,8 +113,17 @@ struct Part<'a> {
     data: Option<&'a str>,
     split: Option<&'a str>,
     far: Option<f64>,
-    baselines: bool,
+    against: Against,
     device: Device,
+}
+
+/// What scores are held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Against {
+    /// Guessing, pixels, the network before training.
+    Baselines,
+    /// Nothing: they are wanted alone, or beside another run.
+    Nothing,
 }
 
 /// A run's embeddings of a side of some data, and what was found.
@@ -126,15 +135,15 @@ struct OfRun {
     judged: Judged,
 }
 
-/// A run judged on a side of its own data, with all that a page shows; beside what it has to beat, if that is wanted.
+/// A run judged on a side of its own data, with all that a page shows.
 pub fn judged_run(
     folder: &Path,
     checkpoint: &str,
     split: Option<&str>,
-    baselines: bool,
+    against: Against,
     device: Device,
 ) -> Result<JudgedRun> {
-    let part = Part { folder, checkpoint, data: None, split, far: None, baselines, device };
+    let part = Part { folder, checkpoint, data: None, split, far: None, against, device };
     let OfRun { config, side, rows, scores, judged } = of_run(part, &[])?;
     let name = folder.display().to_string().trim_end_matches(['/', '\\']).to_owned();
     let Judged { checkpoint, step, baselines, verified } = judged;
@@ -164,7 +173,7 @@ fn of_run(part: Part<'_>, sets: &[String]) -> Result<OfRun> {
     let step = run.as_ref().and_then(|run| run.step_of(which));
     let mut judged = Judged { checkpoint: part.checkpoint.to_owned(), step, baselines: Vec::new(), verified: None };
     // Seen classes are recognised in a gallery, which is another question.
-    if part.baselines && seen.is_none() && scores.get("recall@1").is_some() {
+    if part.against == Against::Baselines && seen.is_none() && scores.get("recall@1").is_some() {
         judged.baselines = baselines(&config, &side)?;
         // A model folder does not tell how its network began.
         if run.is_some() {

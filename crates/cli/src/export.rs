@@ -1,7 +1,7 @@
 //! A trained network as other programs read it.
 
 use crate::args::{Export as Args, Form};
-use crate::eval::judged_run;
+use crate::eval::{Against, judged_run};
 use crate::{progress, source};
 use anyhow::{Context, Result};
 use candle_core::DType;
@@ -23,7 +23,7 @@ pub fn run(args: &Args, device: Device, json: bool) -> Result<()> {
     let folder = source::model_folder(&args.run, &args.checkpoint)?;
     let net = open(&folder)?;
     let judged = match (args.to, Run::open(&args.run)) {
-        (Form::Hub, Ok(_)) => Some(judged_run(&args.run, &args.checkpoint, None, true, device)?),
+        (Form::Hub, Ok(_)) => Some(judged_run(&args.run, &args.checkpoint, None, Against::Baselines, device)?),
         _ => None,
     };
     // Beside, and renamed: whoever is interrupted leaves no half of a folder under the name.

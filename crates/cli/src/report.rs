@@ -1,7 +1,7 @@
 //! One page about runs.
 
 use crate::args::Report as Args;
-use crate::eval::judged_run;
+use crate::eval::{Against, judged_run};
 use anyhow::Result;
 use npair_evaluate::{check_free, write_file};
 use npair_recipe::Device;
@@ -14,7 +14,7 @@ pub fn run(args: &Args, device: Device, json: bool) -> Result<()> {
     let runs = args
         .runs
         .iter()
-        .map(|folder| judged_run(folder, &args.checkpoint, args.split.as_deref(), true, device))
+        .map(|folder| judged_run(folder, &args.checkpoint, args.split.as_deref(), Against::Baselines, device))
         .collect::<Result<Vec<_>>>()?;
     let page = crate::progress::told(|tell| {
         tell("the page".to_owned());

@@ -84,7 +84,7 @@ pub fn mirror_symmetry(dataset: &dyn Dataset, sample: usize, rng: &mut ChaCha8Rn
         return Err(Error::setting("sample", sample, "at least 4 pictures are needed: two classes of two"));
     }
     let (ids, classes) = chosen(dataset, sample, rng)?;
-    let config = PipelineConfig { channels: Channels::Rgb, size: SMALL as u32, ..PipelineConfig::default() };
+    let config = PipelineConfig { channels: Channels::Rgb, size: (SMALL as u32).into(), ..PipelineConfig::default() };
     let batch = load_batch(dataset, &Pipeline::new(config)?, &ids)?;
     let plain: Vec<Vec<f32>> = batch.pixels.chunks_exact(3 * SMALL * SMALL).map(centred).collect();
     let right: Vec<[bool; 2]> = (0..plain.len())

@@ -124,7 +124,7 @@ fn a_check_lists_every_bad_file_and_skipping_leaves_the_rest() {
     let skipped = skip_bad(set.clone(), &report).unwrap();
     assert_eq!((skipped.kept.len(), skipped.bad.len()), (13, 4));
     assert!(check(&skipped.kept).is_clean());
-    let pipeline = Pipeline::new(PipelineConfig { size: 8, ..PipelineConfig::default() }).unwrap();
+    let pipeline = Pipeline::new(PipelineConfig { size: 8.into(), ..PipelineConfig::default() }).unwrap();
     let ids = |n: usize| (0..n).map(ExampleId).collect::<Vec<_>>();
     assert_eq!(load_batch(&skipped.kept, &pipeline, &ids(13)).unwrap().shape, [13, 1, 8, 8]);
     // Without skipping, the first bad row is the one that is told.

@@ -26,7 +26,7 @@ fn a_pipeline_is_read_and_written() {
         fill: Fill::Value(1.0),
         ..AugmentConfig::default()
     };
-    assert_eq!((config.channels, config.size, config.resize), (Channels::Rgb, 224, Resize::ShortSide(256)));
+    assert_eq!((config.channels, config.size, config.resize), (Channels::Rgb, 224.into(), Resize::ShortSide(256)));
     assert_eq!((config.augment, config.std.as_slice()), (augment, &[1.0][..]));
     let [strong, drawings] = [PipelineConfig::photos_strong(64), PipelineConfig::drawings(64)];
     for config in

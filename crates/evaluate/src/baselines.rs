@@ -106,7 +106,7 @@ fn take_mean_off(row: &mut [f32]) {
 
 /// A row of pixels for every picture, whose mean is 0.
 fn pixel_rows(pictures: &dyn Dataset, channels: Channels, side: u32) -> Result<Vectors> {
-    let config = PipelineConfig { channels, size: side, resize: Resize::Exact, ..PipelineConfig::default() };
+    let config = PipelineConfig { channels, size: side.into(), resize: Resize::Exact, ..PipelineConfig::default() };
     let pipeline = Pipeline::new(config)?;
     let width = pipeline.num_values();
     let mut values = vec![0f32; width * pictures.len()];

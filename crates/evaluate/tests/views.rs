@@ -18,8 +18,8 @@ fn embedded(augment: AugmentConfig, how: TestTimeAugmentation) -> Vec<Vec<f32>> 
 
 fn embedded_of(data: Arc<dyn Dataset>, augment: AugmentConfig, how: TestTimeAugmentation) -> Vec<Vec<f32>> {
     let pipeline =
-        Pipeline::new(PipelineConfig { size: 16, invert: true, augment, ..PipelineConfig::default() }).unwrap();
-    let small = ConvNetConfig { channels: 1, size: 16, width: 4, blocks: 2 };
+        Pipeline::new(PipelineConfig { size: 16.into(), invert: true, augment, ..PipelineConfig::default() }).unwrap();
+    let small = ConvNetConfig { channels: 1, size: 16.into(), width: 4, blocks: 2 };
     let model = EmbeddingNetConfig::new(BackboneConfig::ConvNet(small), 5);
     let net = EmbeddingNet::new(model, Streams::new(1), DType::F32, &Device::Cpu).unwrap();
     let found = embed(&net, &PictureInputs::new(data, pipeline), how, &mut |_| ()).unwrap();

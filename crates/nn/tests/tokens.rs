@@ -128,7 +128,7 @@ proptest! {
     #[test]
     fn class_token_is_the_definition(batch in 0..3usize, width in 1..6usize, grid in 1..5usize) {
         let varmap = varmap(DType::F64);
-        let layer = ClassToken::new(&varmap.root(), width, grid, grid).unwrap();
+        let layer = ClassToken::new(&varmap.root(), width, [grid; 2], grid).unwrap();
         let (patches, stored) = (grid * grid, varmap.tensors().unwrap());
         let x = normal(5, &[batch, patches, width]);
         let class = stored["cls_token"].broadcast_as((batch, 1, width)).unwrap();
@@ -173,7 +173,7 @@ fn attention_pooling_is_the_definition() {
     assert!(close(&values(&got), &linear(&mixed, "proj"), 1500. * f64::EPSILON));
     // Positions alone are added as they are.
     let store = varmap(DType::F64);
-    let layer = PositionEmbedding::new(&store.root(), 4, 3, 3).unwrap();
+    let layer = PositionEmbedding::new(&store.root(), 4, [3; 2], 3).unwrap();
     let x = normal(5, &[2, 9, 4]);
     let want = x.broadcast_add(&store.tensors().unwrap()["pos_embed"]).unwrap();
     assert_eq!(values(&layer.forward_no_grad(&x, &Mode::Eval).unwrap()), values(&want));
@@ -201,15 +201,15 @@ fn gradients_are_those_of_difference_quotients() {
         shake(&store);
         check_gradients(&layer, &store, &normal(4, &[2, tokens, 6]), &mode);
     }
-    for stored in [3, 2, 5] {
+    for (stored, grid) in [(3, [3, 3]), (2, [3, 3]), (5, [3, 3]), (3, [4, 2]), (2, [1, 5])] {
         let store = varmap(DType::F64);
-        let layer = ClassToken::new(&store.root(), 4, 3, stored).unwrap();
-        check_gradients(&layer, &store, &normal(5, &[2, 9, 4]), &mode);
+        let layer = ClassToken::new(&store.root(), 4, grid, stored).unwrap();
+        check_gradients(&layer, &store, &normal(5, &[2, grid[0] * grid[1], 4]), &mode);
     }
-    for stored in [3, 2, 5] {
+    for (stored, grid) in [(3, [3, 3]), (2, [3, 3]), (5, [3, 3]), (3, [4, 2]), (2, [1, 5])] {
         let store = varmap(DType::F64);
-        let layer = PositionEmbedding::new(&store.root(), 4, 3, stored).unwrap();
-        check_gradients(&layer, &store, &normal(5, &[2, 9, 4]), &mode);
+        let layer = PositionEmbedding::new(&store.root(), 4, grid, stored).unwrap();
+        check_gradients(&layer, &store, &normal(5, &[2, grid[0] * grid[1], 4]), &mode);
     }
     for tokens in [1, 7] {
         let store = varmap(DType::F64);
@@ -282,8 +282,8 @@ fn the_same_bits_for_any_number_of_threads() {
             Box::new(LayerScale::new(&root.pp("scale"), 24, 0.1).unwrap()),
             Box::new(Gelu),
             Box::new(Softmax),
-            Box::new(ClassToken::new(&root.pp("tokens"), 24, 10, 7).unwrap()),
-            Box::new(PositionEmbedding::new(&root.pp("positions"), 24, 10, 7).unwrap()),
+            Box::new(ClassToken::new(&root.pp("tokens"), 24, [10; 2], 7).unwrap()),
+            Box::new(PositionEmbedding::new(&root.pp("positions"), 24, [10; 2], 7).unwrap()),
             Box::new(AttentionPool::new(&root.pp("pool"), 24, 3, Init::Normal(0.3)).unwrap()),
             Box::new(Activation::QuickGelu),
             Box::new(Activation::TanhGelu),
@@ -317,7 +317,7 @@ fn what_does_not_fit_is_refused_by_name() {
     let attention = Attention::new(&root.pp("attn"), 4, 2, Init::Zeros).unwrap();
     assert!(message(&attention, &[2, 4]).starts_with("block.attn: "));
     assert!(message(&attention, &[2, 3, 5]).contains("at least one token of 4 channels"));
-    let tokens = ClassToken::new(&root, 4, 2, 2).unwrap();
+    let tokens = ClassToken::new(&root, 4, [2; 2], 2).unwrap();
     assert!(message(&tokens, &[1, 5, 4]).contains("takes 4 tokens of 4 channels"));
     let patches = PatchEmbed::new(&root.pp("patch"), 1, 4, 3, Init::Zeros).unwrap();
     assert!(message(&patches, &[1, 4, 3, 1]).contains("multiples of the patch's 3 pixels"));
@@ -327,7 +327,7 @@ fn what_does_not_fit_is_refused_by_name() {
     assert!(LayerScale::new(&root.pp("c"), 1, f64::INFINITY).is_err());
     let uneven = Attention::new(&root.pp("d"), 5, 2, Init::Zeros).unwrap_err().to_string();
     assert!(uneven.contains("2 heads over 5 channels"), "{uneven}");
-    assert!(ClassToken::new(&root.pp("e"), 4, 0, 2).is_err());
+    assert!(ClassToken::new(&root.pp("e"), 4, [3, 0], 2).is_err());
     let whole = Tensor::zeros((1, 4), DType::U32, &Device::Cpu).unwrap();
     assert!(Gelu.forward_no_grad(&whole, &Mode::Eval).unwrap_err().to_string().contains("gelu: cannot compute in U32"));
 }

@@ -60,8 +60,7 @@ pub fn onnx(net: &EmbeddingNet, facts: &[(String, String)]) -> Result<Vec<u8>> {
         return Err(Error::Architecture { name: net.name().to_owned() });
     };
     let input = net.input();
-    let images = [input.channels, input.size, input.size];
-    let (mut graph, images) = Graph::new(net.varmap().tensors()?, "images", &images)?;
+    let (mut graph, images) = Graph::new(net.varmap().tensors()?, "images", &input.dims())?;
     graph.set_prefix("backbone.");
     let features = family::features(&mut graph, &config.backbone, images)?;
     graph.set_prefix("");

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use npair_backbones::*;
 use npair_nn::{Init, VarMap};
 use npair_onnx::{Error, OPSET, onnx, onnx_of_vectors};
-use npair_types::Streams;
+use npair_types::{ImageSize, Streams};
 use reader::{End, File, read};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,12 +78,12 @@ fn check_weights(file: &File, tensors: BTreeMap<String, Tensor>) {
 }
 
 fn check(net: &EmbeddingNet) -> File {
-    let (name, InputSpec { channels, size }) = (net.name(), net.input());
+    let (name, images) = (net.name(), net.input().dims().map(|extent| Some(extent as u64)));
     let file = read(&onnx(net, &[]).unwrap());
     check_names(&file);
     check_weights(&file, net.varmap().tensors().unwrap());
-    let (channels, size) = (Some(channels as u64), Some(size as u64));
-    assert_eq!(file.input, End { name: "images".to_owned(), dims: vec![None, channels, size, size] }, "{name}");
+    let dims = [vec![None], images.to_vec()].concat();
+    assert_eq!(file.input, End { name: "images".to_owned(), dims }, "{name}");
     assert_eq!(file.output, End { name: "embeddings".to_owned(), dims: vec![None, Some(5)] }, "{name}");
     assert_eq!((file.ir, file.opset, file.graph.as_str()), (8, OPSET as u64, name));
     assert_eq!(file.producer, ["npair", env!("CARGO_PKG_VERSION")]);
@@ -97,19 +97,20 @@ fn every_weight_of_a_convolutional_network_lies_in_the_file_once() {
     // ResNet-34, Lite1 to Lite3 are more of the same blocks.
     for backbone in [
         small(),
-        B::ConvNet(ConvNetConfig { size: 9, blocks: 2, channels: 2, width: 4 }),
-        B::GoogLeNet(GoogLeNetConfig { size: 33, transform_input: true, ..Default::default() }),
-        B::GoogLeNet(GoogLeNetConfig { size: 32, pooling, ..Default::default() }),
-        B::GoogLeNetOriginal(GoogLeNetOriginalConfig { size: 48 }),
-        B::CasiaNet(CasiaNetConfig { size: 17, channels: 2 }),
-        B::DlibFaceNet(DlibFaceNetConfig { size: 105 }),
-        B::ResNet18(ResNetConfig { size: 33, pooling, ..Default::default() }),
-        B::ResNet50(ResNetConfig { size: 32, ..Default::default() }),
-        B::ConvNextT(ConvNextConfig { size: 40, drop_path: 0.5 }),
-        B::EfficientNetLite0(EfficientNetLiteConfig { size: 33, pooling, drop_path: 0.5, ..Default::default() }),
-        B::EfficientNetLite4(EfficientNetLiteConfig { size: 32, ..Default::default() }),
-        B::MobileNetV3Small(MobileNetV3Config { size: 33, ..Default::default() }),
-        B::MobileNetV3Large(MobileNetV3Config { size: 32, ..Default::default() }),
+        B::ConvNet(ConvNetConfig { size: ImageSize { height: 12, width: 9 }, blocks: 2, channels: 2, width: 4 }),
+        B::ConvNet(ConvNetConfig { size: 9.into(), blocks: 2, channels: 2, width: 4 }),
+        B::GoogLeNet(GoogLeNetConfig { size: 33.into(), transform_input: true, ..Default::default() }),
+        B::GoogLeNet(GoogLeNetConfig { size: 32.into(), pooling, ..Default::default() }),
+        B::GoogLeNetOriginal(GoogLeNetOriginalConfig { size: 48.into() }),
+        B::CasiaNet(CasiaNetConfig { size: 17.into(), channels: 2 }),
+        B::DlibFaceNet(DlibFaceNetConfig { size: 105.into() }),
+        B::ResNet18(ResNetConfig { size: 33.into(), pooling, ..Default::default() }),
+        B::ResNet50(ResNetConfig { size: 32.into(), ..Default::default() }),
+        B::ConvNextT(ConvNextConfig { size: 40.into(), drop_path: 0.5 }),
+        B::EfficientNetLite0(EfficientNetLiteConfig { size: 33.into(), pooling, drop_path: 0.5, ..Default::default() }),
+        B::EfficientNetLite4(EfficientNetLiteConfig { size: 32.into(), ..Default::default() }),
+        B::MobileNetV3Small(MobileNetV3Config { size: 33.into(), ..Default::default() }),
+        B::MobileNetV3Large(MobileNetV3Config { size: 32.into(), ..Default::default() }),
     ] {
         check(&net(backbone));
     }
@@ -118,7 +119,7 @@ fn every_weight_of_a_convolutional_network_lies_in_the_file_once() {
 #[test]
 fn every_weight_of_a_transformer_lies_in_the_file_once() {
     use BackboneConfig as B;
-    let vit = |size| VitConfig { size, position_size: Some(size), drop_path: 0.5, gelu: None };
+    let vit = |size: u32| VitConfig { size: size.into(), position_size: Some(size), drop_path: 0.5, gelu: None };
     // The base and large ones are wider and deeper twins; CLIP's and SigLIP's networks begin with the base one.
     for (backbone, grid, first) in [
         (B::VitS16(VitConfig { position_size: Some(48), ..vit(32) }), 2, 1),
@@ -135,7 +136,7 @@ fn every_weight_of_a_transformer_lies_in_the_file_once() {
 
 #[test]
 fn positions_of_the_image_s_own_grid_stay_as_they_are() {
-    let config = VitConfig { size: 32, position_size: Some(32), ..Default::default() };
+    let config = VitConfig { size: 32.into(), position_size: Some(32), ..Default::default() };
     let net = net(BackboneConfig::VitS16(config));
     let (file, tensors) = (read(&onnx(&net, &[]).unwrap()), net.varmap().tensors().unwrap());
     let table = file.initializers.into_iter().find(|i| i.name == "backbone.pos_embed.2x2").unwrap().floats.unwrap();
@@ -160,7 +161,7 @@ fn a_network_of_vectors_becomes_a_file_too() {
 #[test]
 fn strides_zeros_and_settings_stand_in_the_nodes() {
     use BackboneConfig as B;
-    let file = check(&net(B::EfficientNetLite0(EfficientNetLiteConfig { size: 32, ..Default::default() })));
+    let file = check(&net(B::EfficientNetLite0(EfficientNetLiteConfig { size: 32.into(), ..Default::default() })));
     let node = |name: &str| file.nodes.iter().find(|node| node.name == name).unwrap();
     let of = |name: &str, attribute: &str| {
         node(name).attributes.iter().find(|(name, _)| name == attribute).map(|(_, values)| values.clone()).unwrap()
@@ -210,7 +211,7 @@ fn what_cannot_become_a_file_is_said() {
     let said = onnx(&own, &[]).unwrap_err().to_string();
     assert_eq!(said, "network own: no ONNX graph is known for it; export one of BackboneConfig::all()");
 
-    let gem = ResNetConfig { size: 32, pooling: Pooling::Gem, ..Default::default() };
+    let gem = ResNetConfig { size: 32.into(), pooling: Pooling::Gem, ..Default::default() };
     let gem = net(BackboneConfig::ResNet18(gem));
     let mut tensors: std::collections::HashMap<_, _> = gem.varmap().tensors().unwrap().into_iter().collect();
     tensors.insert("backbone.pool.p".to_owned(), Tensor::new(&[-1f32], &Device::Cpu).unwrap());

@@ -83,8 +83,8 @@ pub(crate) fn images(config: &mut Config, backbone: &BackboneConfig) -> Result<(
     let wrong = |setting, why: String| Err(Error::Setting { setting, why });
     if config.images.is_none() && config.model.pretrained.is_none() {
         let usual = config.images();
-        if usual.mean.len() == channels && usual.size as usize != size {
-            config.images = Some(PipelineConfig { size: size as u32, ..usual });
+        if usual.mean.len() == channels && usual.size != size {
+            config.images = Some(PipelineConfig { size, ..usual });
         }
     }
     // Weights say themselves how pictures are made, if nobody else does.
@@ -92,7 +92,7 @@ pub(crate) fn images(config: &mut Config, backbone: &BackboneConfig) -> Result<(
         return Ok(());
     }
     let images = config.images();
-    if images.size as usize != size {
+    if images.size != size {
         let why =
             format!("is {}, but the network takes {size}: set images.size={size}, or model.backbone.size", images.size);
         return wrong("images.size", why);

@@ -21,7 +21,8 @@ pub(crate) fn check(config: &Config) -> Result<()> {
         ("model.width", m.width, 1, 1 << 12),
         ("model.blocks", m.blocks, 1, 12),
         ("model.frozen_views", m.frozen_views, 0, 1000),
-        ("images.size", images.size as usize, 1, 1 << 12),
+        ("images.size", images.size.shorter() as usize, 1, 1 << 12),
+        ("images.size", images.size.longer() as usize, 1, 1 << 12),
         ("batch.classes", config.batch.classes, 2, 1 << 24),
         ("batch.per_class", config.batch.per_class, 1, 1 << 16),
         ("tta.views", config.tta.views, 1, 1000),
@@ -43,12 +44,13 @@ pub(crate) fn check(config: &Config) -> Result<()> {
         }
     }
     // Values of the small ConvNet's first layer for one picture.
-    let values = (m.width as u64) * u64::from(images.size).pow(2);
+    let values = (m.width as u64) * images.size.area();
     if m.backbone.is_none() && !d.source.is_vectors() && values > LARGEST {
         let gib = values as f64 * 4. / f64::from(1 << 30);
         let why = format!(
-            "{} filters of pictures of {} pixels squared take {gib:.0} GiB a picture: lower one of them",
-            m.width, images.size
+            "{} filters of pictures of {} pixels take {gib:.0} GiB a picture: lower one of them",
+            m.width,
+            images.size.area()
         );
         return Err(Error::Setting { setting: "model.width", why });
     }

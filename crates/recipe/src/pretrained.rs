@@ -65,7 +65,7 @@ pub(crate) fn take_images(config: &mut Config, backbone: &BackboneConfig, notes:
 fn pipeline(told: &Preprocess) -> PipelineConfig {
     PipelineConfig {
         channels: if told.mean.len() == 1 { Channels::Grey } else { Channels::Rgb },
-        size: told.size,
+        size: told.size.into(),
         resize: Resize::ShortSide(told.resize.max(told.size)),
         filter: match told.interpolation {
             Interpolation::Bilinear => Filter::Bilinear,
@@ -95,7 +95,7 @@ mod tests {
     fn what_weights_say_becomes_a_pipeline_that_works() {
         let told = Preprocess::torchvision("googlenet");
         let made = pipeline(&told);
-        assert_eq!((made.channels, made.size, made.resize), (Channels::Rgb, 224, Resize::ShortSide(256)));
+        assert_eq!((made.channels, made.size, made.resize), (Channels::Rgb, 224.into(), Resize::ShortSide(256)));
         assert_eq!((&made.mean[..], &made.std[..]), (&[0.5; 3][..], &[0.5; 3][..]));
         let odd = Preprocess { resize: 10, ..told };
         // A cut that is larger than the picture is no pipeline.

@@ -287,7 +287,8 @@ impl Prepared {
 
 /// The network below the head: the named one, or the small ConvNet for the pipeline's pictures.
 fn backbone(config: &Config) -> Result<BackboneConfig> {
-    let [channels, size, _] = config.pipeline()?.shape();
+    let images = config.pipeline()?;
+    let (channels, size) = (images.config().channels.count(), images.config().size);
     let (width, blocks) = (config.model.width, config.model.blocks);
     let small = || BackboneConfig::ConvNet(ConvNetConfig { channels, size, width, blocks });
     Ok(config.model.backbone.as_ref().map_or_else(small, Clone::clone))

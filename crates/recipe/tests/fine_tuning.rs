@@ -124,7 +124,7 @@ fn pictures_are_made_as_the_weights_say() {
     let pretrained = format!("model.pretrained={}", weights.display());
     let open = SMALL.replace("[images]\n    size = 16\n    invert = true", "");
     let (second, _) = trained(config(&open, &[&pretrained]), &dir.path().join("second"));
-    assert_eq!((second.config().images().size, &second.config().images().mean[..]), (16, &[0.25][..]));
+    assert_eq!((second.config().images().size, &second.config().images().mean[..]), (16.into(), &[0.25][..]));
     // What the configuration says counts, and the difference is told.
     let (_, notes) = trained(config(SMALL, &[&pretrained]), &dir.path().join("third"));
     assert!(notes.iter().any(|n| n.contains("[images] has mean [0.0]") && n.contains("with [0.25]")), "{notes:?}");

@@ -13,7 +13,7 @@ use npair_train::GradCache;
 use npair_types::{Labels, Purpose, Streams};
 
 const BATCH: usize = 6;
-const SIZE: usize = 32;
+const SIZE: u32 = 32;
 
 /// A network with dropout whose batch norm, if any, is frozen.
 fn net(backbone: BackboneConfig, dtype: DType, output: Output) -> EmbeddingNet {
@@ -24,16 +24,16 @@ fn net(backbone: BackboneConfig, dtype: DType, output: Output) -> EmbeddingNet {
 }
 
 fn res_net() -> BackboneConfig {
-    BackboneConfig::ResNet18(ResNetConfig { size: SIZE, frozen_norms: true, ..Default::default() })
+    BackboneConfig::ResNet18(ResNetConfig { size: SIZE.into(), frozen_norms: true, ..Default::default() })
 }
 
 /// With stochastic depth.
 fn vit() -> BackboneConfig {
-    BackboneConfig::VitS16(VitConfig { size: SIZE, drop_path: 0.3, ..Default::default() })
+    BackboneConfig::VitS16(VitConfig { size: SIZE.into(), drop_path: 0.3, ..Default::default() })
 }
 
 fn pixels(dtype: DType) -> Tensor {
-    inputs::normal(1, 0.5, (BATCH, 3, SIZE, SIZE), dtype).unwrap()
+    inputs::normal(1, 0.5, (BATCH, 3, SIZE as usize, SIZE as usize), dtype).unwrap()
 }
 
 fn labels() -> Labels {
@@ -161,7 +161,7 @@ fn dropout_is_replayed() {
 
 #[test]
 fn batch_norm_sees_pieces_and_moves_once_for_each() {
-    let backbone = BackboneConfig::ConvNet(ConvNetConfig { channels: 3, size: SIZE, width: 6, blocks: 2 });
+    let backbone = BackboneConfig::ConvNet(ConvNetConfig { channels: 3, size: SIZE.into(), width: 6, blocks: 2 });
     let [cached, plain] = [(); 2].map(|()| net(backbone, DType::F32, Output::Raw));
     let pixels = pixels(DType::F32);
     let buffers = |net: &EmbeddingNet| -> Vec<Vec<f32>> {

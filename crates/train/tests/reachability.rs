@@ -76,8 +76,8 @@ fn every_variable_of_every_backbone_has_a_gradient_under_every_kind_of_loss() {
         let name = backbone.architecture();
         let config = EmbeddingNetConfig { dropout: 0.2, ..EmbeddingNetConfig::new(backbone, WIDTH) };
         let net = EmbeddingNet::new(config, Streams::new(7), DType::F32, &Device::Cpu).unwrap();
-        let InputSpec { channels, size } = net.input();
-        let pixels = inputs::normal(8, 1., (labels.len(), channels, size, size), DType::F32).unwrap();
+        let [channels, height, width] = net.input().dims();
+        let pixels = inputs::normal(8, 1., (labels.len(), channels, height, width), DType::F32).unwrap();
         let vars = net.varmap().trainable();
         for (step, (loss_name, loss)) in losses(&labels).into_iter().enumerate() {
             let embeddings = net.forward(&pixels, &Mode::train(Streams::new(7), step as u64)).unwrap();

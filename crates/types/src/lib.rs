@@ -1,5 +1,5 @@
 //! The nouns of metric learning, checked once: [`Labels`], [`Pairs`], [`Triplets`], [`Tuplets`], [`PairList`], all of
-//! them [`Tuples`], [`Measure`],
+//! them [`Tuples`], [`Measure`], the [`ImageSize`] that a network takes,
 //! the [`ClassIndex`] of a data set, the seeded random [`Streams`] of a run, and the [`Settings`] of a part. No algorithms, no
 //! tensors.
 //!
@@ -12,6 +12,7 @@ extern crate self as npair_types;
 
 mod class_index;
 mod error;
+mod image_size;
 mod labels;
 mod measure;
 mod pair_list;
@@ -24,6 +25,7 @@ mod tuplets;
 
 pub use class_index::ClassIndex;
 pub use error::{Error, Result};
+pub use image_size::ImageSize;
 pub use labels::{ClassId, ExampleId, Labels};
 pub use measure::Measure;
 pub use pair_list::PairList;

@@ -7,16 +7,17 @@ use candle_nn::VarBuilder;
 use candle_transformers::models::{
     convnext, efficientvit, fastvit, hiera, mobilenetv4, mobileone, repvgg, resnet, siglip,
 };
+use npair_types::ImageSize;
 use std::collections::HashMap;
 
 /// A family whose network without its classifier is a function of settings and weights.
 macro_rules! family {
     ($name:ident, $module:ident, $build:ident, $says:literal) => {
-        #[doc = concat!($says, " from weights by name, for RGB images of `size` x `size` pixels; computes in f32.")]
+        #[doc = concat!($says, " from weights by name, for RGB images of this size; computes in f32.")]
         ///
         /// # Errors
         /// candle's, if a weight is missing or has another shape, or the size does not suit the network.
-        pub fn $name(config: &$module::Config, size: usize, weights: HashMap<String, Tensor>) -> Result<Self> {
+        pub fn $name(config: &$module::Config, size: ImageSize, weights: HashMap<String, Tensor>) -> Result<Self> {
             let device = place(&weights);
             let net = $module::$build(config, builder(weights, &device))?;
             rgb(stringify!($name), size, net, &device)
@@ -35,11 +36,11 @@ impl FrozenExtractor {
     family!(mobile_one, mobileone, mobileone_no_final_layer, "MobileOne");
     family!(rep_vgg, repvgg, repvgg_no_final_layer, "RepVGG");
 
-    /// ResNet from weights by name (torchvision's), for RGB images of `size` x `size` pixels; computes in f32.
+    /// ResNet from weights by name (torchvision's), for RGB images of this size; computes in f32.
     ///
     /// # Errors
     /// candle's, if a weight is missing or has another shape.
-    pub fn res_net(depth: ResNetDepth, size: usize, weights: HashMap<String, Tensor>) -> Result<Self> {
+    pub fn res_net(depth: ResNetDepth, size: ImageSize, weights: HashMap<String, Tensor>) -> Result<Self> {
         let device = place(&weights);
         let weights = builder(weights, &device);
         let net = match depth {
@@ -58,7 +59,7 @@ impl FrozenExtractor {
     pub fn sig_lip(config: &siglip::VisionConfig, weights: HashMap<String, Tensor>) -> Result<Self> {
         let device = place(&weights);
         let net = siglip::VisionModel::new(config, true, builder(weights, &device))?;
-        rgb("sig_lip", config.image_size, net, &device)
+        rgb("sig_lip", ImageSize::square(config.image_size as u32), net, &device)
     }
 }
 
@@ -71,7 +72,12 @@ fn builder(weights: HashMap<String, Tensor>, device: &Device) -> VarBuilder<'sta
     VarBuilder::from_tensors(weights, DType::F32, device)
 }
 
-fn rgb(name: &str, size: usize, net: impl Module + Send + Sync + 'static, device: &Device) -> Result<FrozenExtractor> {
-    let input = InputSpec { channels: 3, size };
+fn rgb(
+    name: &str,
+    size: ImageSize,
+    net: impl Module + Send + Sync + 'static,
+    device: &Device,
+) -> Result<FrozenExtractor> {
+    let input = InputSpec { channels: 3, size: size.into() };
     FrozenExtractor::probe(name, input, (DType::F32, device), move |x| net.forward(x))
 }

@@ -20,7 +20,7 @@ type Run = dyn Fn(&Tensor) -> candle_core::Result<Tensor> + Send + Sync;
 /// or need words beside the image: give [`Self::new`] a closure that takes what is wanted out of them.
 ///
 /// # Shapes
-/// The function gets (B, channels, size, size) and returns (B, F).
+/// The function gets (B, C, H, W) and returns (B, F).
 ///
 /// # Errors
 /// [`Error::Features`] if it returns another shape.
@@ -28,7 +28,7 @@ type Run = dyn Fn(&Tensor) -> candle_core::Result<Tensor> + Send + Sync;
 /// ```
 /// # use npair_backbones::{FrozenExtractor, InputSpec}; use candle_core::{DType, Device, Tensor};
 /// // The mean of every channel.
-/// let input = InputSpec { channels: 3, size: 4 };
+/// let input = InputSpec { channels: 3, size: 4.into() };
 /// let means = FrozenExtractor::new("means", input, 3, |x: &Tensor| x.mean((2, 3)));
 /// let x = Tensor::ones((2, 3, 4, 4), DType::F32, &Device::Cpu)?;
 /// assert_eq!(means.extract(&x)?.to_vec2::<f32>()?, [[1.; 3]; 2]);
@@ -62,8 +62,8 @@ impl FrozenExtractor {
         (dtype, device): (DType, &Device),
         run: impl Fn(&Tensor) -> candle_core::Result<Tensor> + Send + Sync + 'static,
     ) -> Result<Self> {
-        let InputSpec { channels, size } = input;
-        let black = Tensor::zeros((1, channels, size, size), dtype, device)?;
+        let [channels, height, width] = input.dims();
+        let black = Tensor::zeros((1, channels, height, width), dtype, device)?;
         let name = name.into();
         match *run(&black)?.dims() {
             [1, features] if features > 0 => Ok(Self::new(name, input, features, run)),
@@ -78,7 +78,7 @@ impl FrozenExtractor {
     pub fn extract(&self, images: &Tensor) -> Result<Tensor> {
         let InputSpec { channels, size } = self.input;
         let batch = match *images.dims() {
-            [b, c, h, w] if (c, h, w) == (channels, size, size) => b,
+            [b, c, h, w] if [c, h, w] == self.input.dims() => b,
             ref got => return Err(Error::Input { got: got.to_vec(), channels, size }),
         };
         let features = (self.run)(&images.detach())?.detach();

@@ -10,6 +10,7 @@ use crate::{Backbone, InputSpec, Result, Stages, size};
 use candle_core::Tensor;
 use inception::{FEATURES, Inception, POOLED, Variant};
 use npair_nn::{BatchNormConfig, ConvUnit, Layer, MaxPool2d, Node, PoolConfig, Tape, VarBuilder};
+use npair_types::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`GoogLeNet`].
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct GoogLeNetConfig {
     /// Height and width of an image in pixels, 32 to 4,096; 224.
-    pub size: usize,
+    pub size: ImageSize,
     /// Whether pixels that were normalized with ImageNet's means and deviations (0.485, 0.456, 0.406; 0.229, 0.224,
     /// 0.225) are turned into those with 0.5 and 0.5, which torchvision's pretrained weights want; no.
     pub transform_input: bool,
@@ -29,7 +30,7 @@ pub struct GoogLeNetConfig {
 
 impl Default for GoogLeNetConfig {
     fn default() -> Self {
-        Self { size: 224, transform_input: false, frozen_norms: false, pooling: Pooling::Mean }
+        Self { size: ImageSize::square(224), transform_input: false, frozen_norms: false, pooling: Pooling::Mean }
     }
 }
 
@@ -40,7 +41,7 @@ impl Default for GoogLeNetConfig {
 /// 2. The auxiliary classifiers are left out. [`GoogLeNetOriginal`] is the network of 2014.
 ///
 /// # Shapes
-/// (B, size, size, 3) to (B, 1024). Parameters are named as torchvision names them
+/// (B, H, W, 3) to (B, 1024). Parameters are named as torchvision names them
 /// (`inception3a.branch2.0.conv.weight`).
 ///
 /// # Source

@@ -1,6 +1,7 @@
 use super::inception::{FEATURES, Inception, POOLED, Variant, stages};
 use crate::{Backbone, InputSpec, Result, Stages, size};
 use npair_nn::{ConvUnit, GlobalAvgPool, Layer, LocalResponseNorm, MaxPool2d, Node, PoolConfig, Tape, VarBuilder};
+use npair_types::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`GoogLeNetOriginal`].
@@ -8,12 +9,12 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct GoogLeNetOriginalConfig {
     /// Height and width of an image in pixels, 48 (what its five halvings leave a 3 x 3 window of) to 4,096; 224.
-    pub size: usize,
+    pub size: ImageSize,
 }
 
 impl Default for GoogLeNetOriginalConfig {
     fn default() -> Self {
-        Self { size: 224 }
+        Self { size: ImageSize::square(224) }
     }
 }
 
@@ -25,7 +26,7 @@ impl Default for GoogLeNetOriginalConfig {
 /// as they are. Without norms, training it from scratch takes patience; [`crate::GoogLeNet`] is easier.
 ///
 /// # Shapes
-/// (B, size, size, 3) to (B, 1024). Parameters are named as torchvision names those of its GoogLeNet
+/// (B, H, W, 3) to (B, 1024). Parameters are named as torchvision names those of its GoogLeNet
 /// (`inception3a.branch2.0.conv.weight`, `inception3a.branch2.0.conv.bias`).
 ///
 /// # Source

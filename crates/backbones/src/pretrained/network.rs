@@ -114,8 +114,8 @@ fn of_timm(config: &Value) -> Option<BackboneConfig> {
 
 /// Takes over the size of the pictures that positions were learned for.
 fn of_size(vit: &mut VitConfig, size: u64) {
-    if let Ok(size) = usize::try_from(size) {
-        (vit.size, vit.position_size) = (size, Some(size));
+    if let Ok(size) = u32::try_from(size) {
+        (vit.size, vit.position_size) = (size.into(), Some(size));
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn what_stands_in_a_config_is_taken_over() {
         let timm = json!({"architecture": "vit_base_patch16_siglip_384", "pretrained_cfg": {"tag": "webli", "input_size": [3, 384, 384]}});
-        let want = VitConfig { size: 384, position_size: Some(384), ..VitConfig::default() };
+        let want = VitConfig { size: 384.into(), position_size: Some(384), ..VitConfig::default() };
         assert_eq!(of_config(&timm), Some(BackboneConfig::SigLipB16(want)));
         let clip = json!({"model_type": "clip", "vision_config": {"patch_size": 16, "hidden_act": "gelu"}});
         let want = VitConfig { position_size: Some(224), gelu: Some(VitGelu::Exact), ..VitConfig::default() };

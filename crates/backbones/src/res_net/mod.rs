@@ -10,6 +10,7 @@ use block::{Block, Extents};
 use npair_nn::{
     Activation, BatchNormConfig, Conv2dConfig, ConvUnit, Layer, MaxPool2d, Node, PoolConfig, Tape, VarBuilder,
 };
+use npair_types::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`ResNet`].
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct ResNetConfig {
     /// Height and width of an image in pixels, 32 to 4,096; 224.
-    pub size: usize,
+    pub size: ImageSize,
     /// Whether batch norms keep their running statistics in training, too: for fine-tuning on small batches; no.
     pub frozen_norms: bool,
     /// How the last map becomes features; the mean.
@@ -26,7 +27,7 @@ pub struct ResNetConfig {
 
 impl Default for ResNetConfig {
     fn default() -> Self {
-        Self { size: 224, frozen_norms: false, pooling: Pooling::Mean }
+        Self { size: ImageSize::square(224), frozen_norms: false, pooling: Pooling::Mean }
     }
 }
 
@@ -56,7 +57,7 @@ impl ResNetDepth {
 /// whose stride lies in the 3 x 3 convolution.
 ///
 /// # Shapes
-/// (B, size, size, 3) to (B, 512), or (B, 2048) for 50 layers. Parameters are named as torchvision names
+/// (B, H, W, 3) to (B, 512), or (B, 2048) for 50 layers. Parameters are named as torchvision names
 /// them (`layer1.0.conv1.weight`, `layer2.0.downsample.1.running_mean`).
 ///
 /// # Source

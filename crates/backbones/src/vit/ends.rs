@@ -25,8 +25,8 @@ enum Places {
 }
 
 impl Tokens {
-    /// For images of `grid` x `grid` patches and the embedding of `stored` x `stored`.
-    pub(super) fn new(vb: &VarBuilder, plan: &Plan, grid: usize, stored: usize) -> Result<Self> {
+    /// For images of `grid` patches, rows and columns, and the embedding of `stored` x `stored`.
+    pub(super) fn new(vb: &VarBuilder, plan: &Plan, grid: [usize; 2], stored: usize) -> Result<Self> {
         let (patches, width, patch) = (vb.pp("patch_embed"), plan.width, plan.patch);
         let patches = match plan.ends {
             Ends::NormBefore => PatchEmbed::without_bias(&patches, RGB, width, patch, INIT)?,

@@ -35,7 +35,7 @@ pub(super) struct Plan {
     /// Height and width of a patch in pixels.
     pub patch: usize,
     /// Height and width in pixels of an image that the published position embedding is for.
-    pub published: usize,
+    pub published: u32,
     /// First factor of the layer scale, if there is one.
     pub first_scale: Option<f64>,
     /// What lies before and behind the blocks.

@@ -12,6 +12,7 @@ use block::{Block, Gelus};
 use ends::{Features, Tokens};
 use kind::Plan;
 use npair_nn::{Node, Tape, VarBuilder};
+use npair_types::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// Settings of [`Vit`].
@@ -19,11 +20,11 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct VitConfig {
     /// Height and width of an image in pixels, a multiple of the patch, up to 4,096; 224.
-    pub size: usize,
+    pub size: ImageSize,
     /// Size of the images that the stored position embedding is for; unless given, that of the published weights (224
     /// for ViT, CLIP and SigLIP, 518 for DINOv2). For images of another size it is interpolated in every pass.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub position_size: Option<usize>,
+    pub position_size: Option<u32>,
     /// Probability with which the last block's branches are left out in training; it grows from 0 at the first block;
     /// 0.
     pub drop_path: f64,
@@ -35,7 +36,7 @@ pub struct VitConfig {
 
 impl Default for VitConfig {
     fn default() -> Self {
-        Self { size: 224, position_size: None, drop_path: 0., gelu: None }
+        Self { size: ImageSize::square(224), position_size: None, drop_path: 0., gelu: None }
     }
 }
 
@@ -43,7 +44,7 @@ impl Default for VitConfig {
 /// the class token behind the last norm; SigLIP's are what a learned query finds among all tokens.
 ///
 /// # Shapes
-/// (B, size, size, 3) to (B, 384), or (B, 768) for the base and (B, 1024) for the large ones. Parameters are named as timm names
+/// (B, H, W, 3) to (B, 384), or (B, 768) for the base and (B, 1024) for the large ones. Parameters are named as timm names
 /// them (`blocks.0.attn.qkv.weight`); those of transformers are read too. What CLIP projects its features with, to compare them with
 /// texts, is left out.
 ///
@@ -69,7 +70,7 @@ impl Default for VitConfig {
 /// ```
 #[derive(Debug)]
 pub struct Vit {
-    size: usize,
+    size: ImageSize,
     width: usize,
     tokens: Tokens,
     blocks: Vec<Block>,
@@ -86,9 +87,9 @@ impl Vit {
     }
 
     fn planned(vb: &VarBuilder, plan: Plan, config: VitConfig) -> Result<Self> {
-        let (patch, stored) = (plan.patch, config.position_size.unwrap_or(plan.published));
+        let (patch, stored) = (plan.patch as u32, config.position_size.unwrap_or(plan.published));
         size::check("size", config.size, patch, patch)?;
-        size::check("position_size", stored, patch, patch)?;
+        size::check("position_size", ImageSize::square(stored), patch, patch)?;
         if !(0. ..1.).contains(&config.drop_path) {
             let want = "a probability in [0, 1) is needed".to_owned();
             return Err(Error::Setting { name: "drop_path", got: config.drop_path.to_string(), want });
@@ -101,7 +102,7 @@ impl Vit {
         Ok(Self {
             size: config.size,
             width: plan.width,
-            tokens: Tokens::new(vb, &plan, config.size / patch, stored / patch)?,
+            tokens: Tokens::new(vb, &plan, config.size.map(|side| side / patch).dims(), (stored / patch) as usize)?,
             blocks: (0..plan.blocks).map(block).collect::<Result<_>>()?,
             features: Features::new(vb, &plan, gelu)?,
         })

@@ -61,24 +61,24 @@ fn fill(varmap: &VarMap, row: &Json, salt: u32) {
 
 /// The network of a row; none if it is not built yet.
 fn config(row: &Json) -> Option<BackboneConfig> {
-    let (size, kwargs) = (row["input"][3].as_u64().unwrap() as usize, &row["kwargs"]);
+    let (size, kwargs) = (row["input"][3].as_u64().unwrap() as u32, &row["kwargs"]);
     let flag = |name: &str| kwargs[name].as_bool().unwrap_or(false);
-    let position_size = kwargs["position_size"].as_u64().map(|n| n as usize);
-    let res_net = ResNetConfig { size, frozen_norms: flag("frozen_norms"), ..Default::default() };
+    let position_size = kwargs["position_size"].as_u64().map(|n| n as u32);
+    let res_net = ResNetConfig { size: size.into(), frozen_norms: flag("frozen_norms"), ..Default::default() };
     let gelu = serde_json::from_value(kwargs["gelu"].clone()).unwrap();
-    let vit = VitConfig { size, position_size, gelu, ..Default::default() };
+    let vit = VitConfig { size: size.into(), position_size, gelu, ..Default::default() };
     Some(match BackboneConfig::named(row["model"].as_str().unwrap())? {
         BackboneConfig::GoogLeNet(mut config) => {
-            (config.size, config.transform_input) = (size, flag("transform_input"));
+            (config.size, config.transform_input) = (size.into(), flag("transform_input"));
             config.frozen_norms = flag("frozen_norms");
             BackboneConfig::GoogLeNet(config)
         }
         BackboneConfig::GoogLeNetOriginal(mut config) => {
-            config.size = size;
+            config.size = size.into();
             BackboneConfig::GoogLeNetOriginal(config)
         }
         BackboneConfig::CasiaNet(mut config) => {
-            config.size = size;
+            config.size = size.into();
             BackboneConfig::CasiaNet(config)
         }
         BackboneConfig::ResNet18(_) => BackboneConfig::ResNet18(res_net),
@@ -87,7 +87,7 @@ fn config(row: &Json) -> Option<BackboneConfig> {
         BackboneConfig::VitS16(_) => BackboneConfig::VitS16(vit),
         BackboneConfig::DinoV2S14(_) => BackboneConfig::DinoV2S14(vit),
         BackboneConfig::ConvNextT(mut config) => {
-            config.size = size;
+            config.size = size.into();
             BackboneConfig::ConvNextT(config)
         }
         BackboneConfig::VitB16(_) => BackboneConfig::VitB16(vit),
@@ -95,15 +95,15 @@ fn config(row: &Json) -> Option<BackboneConfig> {
         BackboneConfig::ClipB16(_) => BackboneConfig::ClipB16(vit),
         BackboneConfig::SigLipB16(_) => BackboneConfig::SigLipB16(vit),
         BackboneConfig::MobileNetV3Small(mut config) => {
-            config.size = size;
+            config.size = size.into();
             BackboneConfig::MobileNetV3Small(config)
         }
         BackboneConfig::MobileNetV3Large(mut config) => {
-            config.size = size;
+            config.size = size.into();
             BackboneConfig::MobileNetV3Large(config)
         }
         BackboneConfig::EfficientNetLite0(mut config) => {
-            config.size = size;
+            config.size = size.into();
             BackboneConfig::EfficientNetLite0(config)
         }
         _ => return None,

@@ -132,7 +132,11 @@ fn networks(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
     let (dtype, allowed) = if device.is_metal() { (DType::F32, 2e-2) } else { (DType::F64, 1e-8) };
     let nets = [
         ("ConvNet", BackboneConfig::ConvNet(ConvNetConfig::default()), [12, 1, 28, 28]),
-        ("ResNet-18", BackboneConfig::ResNet18(ResNetConfig { size: 64, ..ResNetConfig::default() }), [3, 3, 64, 64]),
+        (
+            "ResNet-18",
+            BackboneConfig::ResNet18(ResNetConfig { size: 64.into(), ..ResNetConfig::default() }),
+            [3, 3, 64, 64],
+        ),
     ];
     for (name, backbone, shape) in nets {
         let pixels = random(shape[0] * shape[1], shape[2] * shape[3], 4, dtype)?.reshape(&shape[..])?;

@@ -110,7 +110,7 @@ fn of_what_is_not_recognised_nothing_is_said() {
 fn it_is_the_naive_count_and_depends_on_the_generator_alone() {
     let things = Things::new(Kind::FromBothSides, 1.5);
     let found = found(&things, 240);
-    let config = PipelineConfig { channels: Channels::Rgb, size: 16, ..PipelineConfig::default() };
+    let config = PipelineConfig { channels: Channels::Rgb, size: 16.into(), ..PipelineConfig::default() };
     let ids: Vec<ExampleId> = (0..240).map(ExampleId).collect();
     let batch = load_batch(&things, &Pipeline::new(config).unwrap(), &ids).unwrap();
     let rows: Vec<Vec<f64>> = batch

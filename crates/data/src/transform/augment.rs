@@ -28,9 +28,9 @@ pub struct AugmentConfig {
     pub scale: [f32; 2],
     /// Largest slant to either side, degrees, 0 to 60.
     pub shear: f32,
-    /// Largest shift along either axis as a part of `size`, 0 to 1.
+    /// Largest shift along either axis as a part of the result's side, 0 to 1.
     pub shift: f32,
-    /// Largest smooth shift of a part of the picture against the others, along either axis, as a part of `size`, 0 to 0.5.
+    /// Largest smooth shift of a part of the picture against the others, along either axis, as a part of the result's side, 0 to 0.5.
     pub elastic: f32,
     /// Cuts out at a random place instead of the middle, where [`Resize`](crate::Resize) leaves something to cut.
     pub crop: bool,
@@ -39,8 +39,8 @@ pub struct AugmentConfig {
     /// What stands beyond the border.
     pub fill: Fill,
     /// Random resized crop: a rectangle of this smallest to largest part of the picture's area (0.01 to 1), width over height
-    /// from 3/4 to 4/3, is scaled to `size` x `size` in place of scaling the whole and [`crop`](Self::crop). 0.08 to 1 is
-    /// usual for training on ImageNet from the beginning (Szegedy et al., CVPR 2015).
+    /// from 3/4 to 4/3 of that of the result, is scaled to the result's size in place of scaling the whole and [`crop`](Self::crop).
+    /// 0.08 to 1 is usual for training on ImageNet from the beginning (Szegedy et al., CVPR 2015).
     ///
     /// Pictures larger than the smallest rectangle needs are scaled down first, in evaluation too, so that
     /// [`Cached`](crate::Cached) can keep them.
@@ -78,7 +78,7 @@ pub struct AugmentConfig {
 /// | identity, auto-contrast, equalize | the same at all |
 /// | rotate | m / 30 of 30 degrees, to either side |
 /// | shear x, shear y | m / 30 of 0.3, to either side |
-/// | translate x, translate y | m / 30 of 150/331 of the size, to either side |
+/// | translate x, translate y | m / 30 of 150/331 of the side, to either side |
 /// | colour, contrast, brightness, sharpness | by the factor 1 - 0.9 m / 30 or 1 + 0.9 m / 30 |
 /// | posterize | m / 30 of 4 bits less than 8 |
 /// | solarize | what is brighter than 256 (1 - m / 30) inverted |

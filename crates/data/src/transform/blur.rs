@@ -12,26 +12,26 @@ use crate::power::decay;
 /// As an augmentation: Chen et al., ICML 2020 (SimCLR), appendix A.
 pub(crate) fn blur(canvas: &mut Canvas, sigma: f32) {
     let weights = weights(sigma);
-    let (size, reach) = (canvas.size(), weights.len() - 1);
-    let mut rows = vec![0f32; size * size];
-    let mut padded = vec![0f32; size + 2 * reach];
+    let (width, height, reach) = (canvas.width(), canvas.height(), weights.len() - 1);
+    let mut rows = vec![0f32; width * height];
+    let mut padded = vec![0f32; width + 2 * reach];
     for plane in canvas.planes() {
-        for (y, row) in rows.chunks_exact_mut(size).enumerate() {
-            add(row, &plane[y * size..][..size], weights[0], true);
+        for (y, row) in rows.chunks_exact_mut(width).enumerate() {
+            add(row, &plane[y * width..][..width], weights[0], true);
             for (d, &weight) in weights.iter().enumerate().skip(1) {
-                for near in [y.saturating_sub(d), (y + d).min(size - 1)] {
-                    add(row, &plane[near * size..][..size], weight, false);
+                for near in [y.saturating_sub(d), (y + d).min(height - 1)] {
+                    add(row, &plane[near * width..][..width], weight, false);
                 }
             }
         }
-        for (row, out) in rows.chunks_exact(size).zip(plane.chunks_exact_mut(size)) {
+        for (row, out) in rows.chunks_exact(width).zip(plane.chunks_exact_mut(width)) {
             padded[..reach].fill(row[0]);
-            padded[reach..reach + size].copy_from_slice(row);
-            padded[reach + size..].fill(row[size - 1]);
-            add(out, &padded[reach..][..size], weights[0], true);
+            padded[reach..reach + width].copy_from_slice(row);
+            padded[reach + width..].fill(row[width - 1]);
+            add(out, &padded[reach..][..width], weights[0], true);
             for (d, &weight) in weights.iter().enumerate().skip(1) {
-                add(out, &padded[reach - d..][..size], weight, false);
-                add(out, &padded[reach + d..][..size], weight, false);
+                add(out, &padded[reach - d..][..width], weight, false);
+                add(out, &padded[reach + d..][..width], weight, false);
             }
         }
     }
@@ -64,7 +64,7 @@ mod tests {
         let (size, sigma) = (12i32, 1.3f32);
         let before: Vec<f32> = (0..3 * 144u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as f32).collect();
         let mut values = before.clone();
-        blur(&mut Canvas::new(&mut values, 12), sigma);
+        blur(&mut Canvas::new(&mut values, 12.into()), sigma);
         for (i, &got) in values.iter().enumerate() {
             let (plane, x, y) = (i / 144 * 144, i as i32 % size, i as i32 / size % size);
             let (mut sum, mut total) = (0f64, 0f64);
@@ -82,11 +82,11 @@ mod tests {
     #[test]
     fn one_colour_stays_and_a_tiny_blur_is_none() {
         let mut even = vec![77f32; 100];
-        blur(&mut Canvas::new(&mut even, 10), 30.0);
+        blur(&mut Canvas::new(&mut even, 10.into()), 30.0);
         assert!(even.iter().all(|v| (v - 77.0).abs() < 1e-3));
         let before: Vec<f32> = (0..100).map(|i| (i * 37 % 256) as f32).collect();
         let mut values = before.clone();
-        blur(&mut Canvas::new(&mut values, 10), 0.1);
+        blur(&mut Canvas::new(&mut values, 10.into()), 0.1);
         assert!(values.iter().zip(&before).all(|(a, b)| (a - b).abs() < 1e-15)); // exp(-50) is next to nothing
     }
 }

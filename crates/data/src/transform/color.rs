@@ -128,9 +128,9 @@ mod tests {
         (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as f32).collect()
     }
 
-    fn after(change: impl Fn(&mut Canvas), before: &[f32], size: usize) -> Vec<f32> {
+    fn after(change: impl Fn(&mut Canvas), before: &[f32], size: u32) -> Vec<f32> {
         let mut values = before.to_vec();
-        change(&mut Canvas::new(&mut values, size));
+        change(&mut Canvas::new(&mut values, size.into()));
         values
     }
 

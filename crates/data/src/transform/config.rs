@@ -1,5 +1,6 @@
 use super::AugmentConfig;
 use crate::{Error, Result};
+use npair_types::ImageSize;
 use serde::{Deserialize, Serialize};
 
 /// Colours that a network sees.
@@ -23,25 +24,30 @@ impl Channels {
     }
 }
 
-/// How a picture is scaled before `size` x `size` pixels are cut out of it.
+/// How a picture is scaled before `size` is cut out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resize {
-    /// Stretched to `size` x `size`; nothing is left to cut.
+    /// Stretched to `size`; nothing is left to cut.
     #[default]
     Exact,
     /// Stretched to a square of this side.
     Square(u32),
-    /// Shorter side to this length, proportions kept; of pictures longer than 8 : 1 the ends are cut off first.
+    /// Shorter side to this length, proportions kept; of pictures longer than 8 : 1 the ends are cut off first. Where `size` is not a
+    /// square, so that the picture covers a frame of its proportions with this shorter side.
     ShortSide(u32),
 }
 
 impl Resize {
-    /// The shorter side after scaling.
-    pub(crate) fn side(self, size: u32) -> u32 {
+    /// What a scaled picture is, or covers with its proportions kept.
+    pub(crate) fn frame(self, size: ImageSize) -> ImageSize {
         match self {
             Self::Exact => size,
-            Self::Square(side) | Self::ShortSide(side) => side,
+            Self::Square(side) => side.into(),
+            Self::ShortSide(side) => {
+                let shorter = u64::from(size.shorter().max(1));
+                size.map(|of| u32::try_from((u64::from(of) * u64::from(side)).div_ceil(shorter)).unwrap_or(u32::MAX))
+            }
         }
     }
 }
@@ -61,14 +67,14 @@ pub enum Filter {
     Lanczos3,
 }
 
-/// From picture to f32 (C, size, size): colours, scaling, cutting, and `(v - mean) / std` of brightness v in [0, 1].
+/// From picture to f32 (C, H, W): colours, scaling, cutting, and `(v - mean) / std` of brightness v in [0, 1].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PipelineConfig {
     /// Grey or RGB.
     pub channels: Channels,
-    /// Height and width of the result in pixels, 1 to 4096.
-    pub size: u32,
+    /// Height and width of the result in pixels, 1 to 4096: one number for a square, or `[height, width]`.
+    pub size: ImageSize,
     /// Scaling before the cut.
     pub resize: Resize,
     /// Kernel of the scaling.
@@ -91,7 +97,7 @@ impl Default for PipelineConfig {
     fn default() -> Self {
         Self {
             channels: Channels::Grey,
-            size: 28,
+            size: ImageSize::square(28),
             resize: Resize::Exact,
             filter: Filter::Bilinear,
             supersample: 1,
@@ -106,13 +112,15 @@ impl Default for PipelineConfig {
 impl PipelineConfig {
     /// The same for another size, with the sides that pictures are scaled to in proportion.
     #[must_use]
-    pub fn with_size(mut self, size: u32) -> Self {
-        let old = u64::from(self.size.max(1));
-        let scaled = |side: u32| u32::try_from((u64::from(side) * u64::from(size)).div_ceil(old)).unwrap_or(u32::MAX);
+    pub fn with_size(mut self, size: impl Into<ImageSize>) -> Self {
+        let size = size.into();
+        let scaled = |side: u32, old: u32, new: u32| {
+            u32::try_from((u64::from(side) * u64::from(new)).div_ceil(u64::from(old.max(1)))).unwrap_or(u32::MAX)
+        };
         self.resize = match self.resize {
             Resize::Exact => Resize::Exact,
-            Resize::Square(side) => Resize::Square(scaled(side)),
-            Resize::ShortSide(side) => Resize::ShortSide(scaled(side)),
+            Resize::Square(side) => Resize::Square(scaled(side, self.size.longer(), size.longer())),
+            Resize::ShortSide(side) => Resize::ShortSide(scaled(side, self.size.shorter(), size.shorter())),
         };
         self.size = size;
         self
@@ -130,11 +138,16 @@ impl PipelineConfig {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        in_range("size", self.size as f32, 1.0, 4096.0)?;
+        in_range("size", self.size.shorter() as f32, 1.0, 4096.0)?;
+        in_range("size", self.size.longer() as f32, 1.0, 4096.0)?;
         in_range("supersample", self.supersample as f32, 1.0, 4.0)?;
-        let side = self.resize.side(self.size);
-        if side < self.size || side > 8192 {
-            let why = format!("it must be from size = {} to 8192, or the cut does not fit", self.size);
+        let (side, least) = match self.resize {
+            Resize::Exact => (self.size.longer(), self.size.longer()),
+            Resize::Square(side) => (side, self.size.longer()),
+            Resize::ShortSide(side) => (side, self.size.shorter()),
+        };
+        if side < least || self.resize.frame(self.size).longer() > 8192 {
+            let why = format!("it must be from size = {least} to 8192, or the cut does not fit");
             return Err(Error::setting("resize", side, why));
         }
         let channels = self.channels.count();

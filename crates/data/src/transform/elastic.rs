@@ -1,5 +1,5 @@
 use crate::draw::around;
-use npair_types::ChaCha8Rng;
+use npair_types::{ChaCha8Rng, ImageSize};
 
 /// Segments of the grid along an axis; the grid has a point more than that on every side.
 const SEGMENTS: usize = 4;
@@ -15,8 +15,8 @@ const POINTS: usize = SEGMENTS + 3;
 pub(crate) struct Elastic {
     /// Shifts of the grid's points in pixels, row by row.
     shifts: [[[f32; 2]; POINTS]; POINTS],
-    /// Segments per pixel.
-    scale: f32,
+    /// Segments per pixel, across and down.
+    scale: [f32; 2],
 }
 
 /// The shifts along one line of the picture.
@@ -27,17 +27,18 @@ pub(crate) struct Line {
 
 impl Elastic {
     /// Shifts of at most `reach` of the side along each axis.
-    pub(crate) fn random(reach: f32, side: u32, rng: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn random(reach: f32, size: ImageSize, rng: &mut ChaCha8Rng) -> Self {
+        let sides = [size.width, size.height].map(|side| side as f32);
         let mut shifts = [[[0.0; 2]; POINTS]; POINTS];
-        for shift in shifts.iter_mut().flatten().flatten() {
-            *shift = around(rng, reach * side as f32);
+        for shift in shifts.iter_mut().flatten() {
+            *shift = sides.map(|side| around(rng, reach * side));
         }
-        Self { shifts, scale: SEGMENTS as f32 / side as f32 }
+        Self { shifts, scale: sides.map(|side| SEGMENTS as f32 / side) }
     }
 
     /// The shifts of line `v`.
     pub(crate) fn line(&self, v: u32) -> Line {
-        let (first, weights) = spline((v as f32 + 0.5) * self.scale);
+        let (first, weights) = spline((v as f32 + 0.5) * self.scale[1]);
         let mut shifts = [[0.0; 2]; POINTS];
         for (row, weight) in self.shifts[first..first + 4].iter().zip(weights) {
             for (sum, shift) in shifts.iter_mut().zip(row) {
@@ -45,7 +46,7 @@ impl Elastic {
                 sum[1] += weight * shift[1];
             }
         }
-        Line { shifts, scale: self.scale }
+        Line { shifts, scale: self.scale[0] }
     }
 }
 
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn shifts_are_bounded_and_smooth() {
         let mut rng = Streams::new(3).open(Purpose::Augmentation, [0, 0]);
-        let elastic = Elastic::random(0.1, 100, &mut rng);
+        let elastic = Elastic::random(0.1, 100.into(), &mut rng);
         let mut largest = 0f32;
         for v in 0..100 {
             let line = elastic.line(v);

@@ -58,11 +58,11 @@ impl Looks {
     /// Sets what is erased to 0, the mean; the values are normalised ones.
     pub(crate) fn erase(&self, canvas: &mut Canvas) {
         let Some(rectangle) = &self.erased else { return };
-        let size = canvas.size();
+        let (wide, high) = (canvas.width(), canvas.height());
         let Window { left, top, width, height } =
-            rectangle.within(size as u32, size as u32, AugmentConfig::ERASED_ASPECT);
+            rectangle.within(wide as u32, high as u32, AugmentConfig::ERASED_ASPECT);
         for plane in canvas.planes() {
-            for row in plane.chunks_exact_mut(size).skip(top as usize).take(height as usize) {
+            for row in plane.chunks_exact_mut(wide).skip(top as usize).take(height as usize) {
                 row[left as usize..(left + width) as usize].fill(0.0);
             }
         }

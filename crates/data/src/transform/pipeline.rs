@@ -6,9 +6,9 @@ use super::rectangle::Rectangle;
 use super::warp::{Change, Warp};
 use super::{AugmentConfig, Fill, PipelineConfig};
 use crate::{Error, Picture, Result};
-use npair_types::ChaCha8Rng;
+use npair_types::{ChaCha8Rng, ImageSize};
 
-/// A checked [`PipelineConfig`], ready to turn pictures into f32 values (C, size, size).
+/// A checked [`PipelineConfig`], ready to turn pictures into f32 values (C, H, W).
 ///
 /// Training and evaluation see the same picture but for the random change: with all of
 /// [`AugmentConfig`](crate::AugmentConfig) at its defaults, [`augment`](Self::augment) gives the bits of
@@ -16,7 +16,7 @@ use npair_types::ChaCha8Rng;
 ///
 /// ```
 /// # use npair_data::{Picture, Pipeline, PipelineConfig};
-/// let config = PipelineConfig { size: 1, invert: true, mean: vec![0.5], std: vec![0.25], ..Default::default() };
+/// let config = PipelineConfig { size: 1.into(), invert: true, mean: vec![0.5], std: vec![0.25], ..Default::default() };
 /// let pipeline = Pipeline::new(config)?;
 /// let mut value = [0.0];
 /// pipeline.evaluate(&Picture::new(2, 2, 1, vec![0; 4])?, &mut value)?;
@@ -58,8 +58,8 @@ impl Pipeline {
 
     /// C, height and width of the result.
     pub fn shape(&self) -> [usize; 3] {
-        let size = self.config.size as usize;
-        [self.config.channels.count(), size, size]
+        let [height, width] = self.config.size.dims();
+        [self.config.channels.count(), height, width]
     }
 
     /// Number of values of the result.
@@ -79,7 +79,7 @@ impl Pipeline {
     /// What a network sees in evaluation: the middle, nothing random.
     ///
     /// # Shapes
-    /// `out`: C * size * size values, channel by channel.
+    /// `out`: C H W values, channel by channel.
     ///
     /// # Errors
     /// [`Error::Picture`] if `out` has another length or scaling fails.
@@ -111,22 +111,24 @@ impl Pipeline {
         let picture = self.prepare(picture)?;
         let picture = match crop {
             Some(crop) => {
-                let part = crop.within(picture.width(), picture.height(), AugmentConfig::CROP_ASPECT);
-                scale(&picture, part, [cut, cut], self.config.filter)?
+                let proportion = f64::from(cut.width) / f64::from(cut.height);
+                let aspect = AugmentConfig::CROP_ASPECT.map(|aspect| aspect * proportion);
+                let part = crop.within(picture.width(), picture.height(), aspect);
+                scale(&picture, part, [cut.width, cut.height], self.config.filter)?
             }
             None => fit(&picture, &self.config)?,
         };
         self.sample(&picture, Warp::changed(&change, &picture, cut), elastic, augment.fill, out);
-        let size = self.config.size as usize;
+        let size = self.config.size;
         looks.apply(&mut Canvas::new(out, size), augment.fill);
         self.normalize(out);
         looks.erase(&mut Canvas::new(out, size));
         Ok(())
     }
 
-    /// Side of the part cut out of a prepared picture.
-    fn cut(&self) -> u32 {
-        self.config.size * self.config.supersample
+    /// Size of the part cut out of a prepared picture.
+    fn cut(&self) -> ImageSize {
+        self.config.size.map(|side| side * self.config.supersample)
     }
 
     fn expect_len(&self, out: &[f32]) -> Result<()> {
@@ -143,11 +145,11 @@ impl Pipeline {
         if elastic.is_none() && k == 1 && warp.copy(picture, size, out) {
             return;
         }
-        let plane = size as usize * size as usize;
+        let plane = size.area() as usize;
         let put = |channel: usize, pixel: usize, value: f32| out[channel * plane + pixel] = value;
         match elastic {
-            None => warp.sample(picture, fill, size, k, put),
-            Some(elastic) => warp.bend(&elastic, picture, fill, size, k, put),
+            None => warp.sample(picture, fill, (size, k), put),
+            Some(elastic) => warp.bend(&elastic, picture, fill, (size, k), put),
         }
     }
 

@@ -3,6 +3,7 @@ use super::{Filter, PipelineConfig, Resize};
 use crate::{Error, Picture, Result};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use npair_types::ImageSize;
 use std::cell::RefCell;
 
 /// Of pictures longer than this many times their shorter side the ends are cut off.
@@ -23,40 +24,47 @@ pub(crate) fn prepare(picture: &Picture, config: &PipelineConfig) -> Result<Pict
         _ => picture.to_rgb(),
     };
     let Some([least, _]) = config.augment.resized_crop else { return fit(&picture, config) };
-    let side = f64::from(config.size * config.supersample) / f64::from(least).sqrt();
-    let side = (side.ceil() as u32).max(config.resize.side(config.size) * config.supersample);
-    let (w, h) = (picture.width(), picture.height());
-    match side < w.min(h) {
-        true if w >= h => scale(&picture, whole(&picture), [longer(w, h, side), side], config.filter),
-        true => scale(&picture, whole(&picture), [side, longer(h, w, side)], config.filter),
+    let wanted = |side: u32| (f64::from(side * config.supersample) / f64::from(least).sqrt()).ceil() as u32;
+    let (smallest, frame) = (config.size.map(wanted), frame(config));
+    let frame = ImageSize { height: smallest.height.max(frame.height), width: smallest.width.max(frame.width) };
+    let smaller = covering(picture.width(), picture.height(), frame);
+    match smaller[0] <= picture.width() && smaller[1] <= picture.height() {
+        true => scale(&picture, whole(&picture), smaller, config.filter),
         false => Ok(picture),
     }
 }
 
+/// What a scaled picture has to cover, or be, in samples.
+fn frame(config: &PipelineConfig) -> ImageSize {
+    config.resize.frame(config.size).map(|side| side * config.supersample)
+}
+
 /// A prepared picture scaled as [`Resize`] has it.
 pub(crate) fn fit(picture: &Picture, config: &PipelineConfig) -> Result<Picture> {
-    let (w, h) = (picture.width(), picture.height());
-    let side = config.resize.side(config.size) * config.supersample;
+    let (w, h, frame) = (picture.width(), picture.height(), frame(config));
     if !matches!(config.resize, Resize::ShortSide(_)) {
-        return scale(picture, whole(picture), [side, side], config.filter);
+        return scale(picture, whole(picture), [frame.width, frame.height], config.filter);
     }
     let (width, height) = (w.min(h.saturating_mul(LONGEST)), h.min(w.saturating_mul(LONGEST)));
     let window = Window { left: (w - width) / 2, top: (h - height) / 2, width, height };
-    let size = match width >= height {
-        true => [longer(width, height, side), side],
-        false => [side, longer(height, width, side)],
-    };
-    scale(picture, window, size, config.filter)
+    scale(picture, window, covering(width, height, frame), config.filter)
 }
 
 fn whole(picture: &Picture) -> Window {
     Window { left: 0, top: 0, width: picture.width(), height: picture.height() }
 }
 
-/// The longer side once the shorter one is `side`, rounded to nearest; it fits, for `side` is below `short` or `long` at most
-/// `LONGEST` times `short`.
-fn longer(long: u32, short: u32, side: u32) -> u32 {
-    ((2 * u64::from(long) * u64::from(side) + u64::from(short)) / (2 * u64::from(short))) as u32
+/// Width and height of the smallest picture of these proportions that covers a frame: one side is the frame's, the other rounded to
+/// nearest.
+fn covering(width: u32, height: u32, frame: ImageSize) -> [u32; 2] {
+    let in_proportion = |long: u32, short: u32, side: u32| {
+        let rounded = (2 * u64::from(long) * u64::from(side) + u64::from(short)) / (2 * u64::from(short));
+        u32::try_from(rounded).unwrap_or(u32::MAX)
+    };
+    match u64::from(width) * u64::from(frame.height) >= u64::from(height) * u64::from(frame.width) {
+        true => [in_proportion(width, height, frame.height), frame.height],
+        false => [frame.width, in_proportion(height, width, frame.width)],
+    }
 }
 
 /// A part of a picture, scaled to width and height; the rest is not looked at.

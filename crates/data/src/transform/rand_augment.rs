@@ -61,7 +61,7 @@ impl Step {
     }
 
     pub(crate) fn apply(&self, canvas: &mut Canvas, fill: Fill) {
-        let (strength, size) = (self.strength, canvas.size() as f32);
+        let (strength, width, height) = (self.strength, canvas.width() as f32, canvas.height() as f32);
         let factor = 1.0 + 0.9 * strength;
         match self.operation {
             Operation::Identity => {}
@@ -80,10 +80,10 @@ impl Step {
             Operation::ShearX => canvas.moved([1.0, 0.0], [0.3 * strength, 1.0], [0.0; 2], fill),
             Operation::ShearY => canvas.moved([1.0, 0.3 * strength], [0.0, 1.0], [0.0; 2], fill),
             Operation::TranslateX => {
-                canvas.moved([1.0, 0.0], [0.0, 1.0], [150.0 / 331.0 * strength * size, 0.0], fill);
+                canvas.moved([1.0, 0.0], [0.0, 1.0], [150.0 / 331.0 * strength * width, 0.0], fill);
             }
             Operation::TranslateY => {
-                canvas.moved([1.0, 0.0], [0.0, 1.0], [0.0, 150.0 / 331.0 * strength * size], fill);
+                canvas.moved([1.0, 0.0], [0.0, 1.0], [0.0, 150.0 / 331.0 * strength * height], fill);
             }
         }
     }
@@ -142,16 +142,16 @@ fn posterize(canvas: &mut Canvas, bits: u32) {
 /// `s + factor (v - s)` about the smoothed value s: the mean of the pixel, counted five times, and its eight neighbours.
 /// The border stays as it is.
 fn sharpness(canvas: &mut Canvas, factor: f32) {
-    let size = canvas.size();
-    if size < 3 {
+    let (width, height) = (canvas.width(), canvas.height());
+    if width < 3 || height < 3 {
         return;
     }
     for plane in canvas.planes() {
         let source = plane.to_vec();
-        for y in 1..size - 1 {
-            let [above, here, below] = [y - 1, y, y + 1].map(|y| &source[y * size..][..size]);
+        for y in 1..height - 1 {
+            let [above, here, below] = [y - 1, y, y + 1].map(|y| &source[y * width..][..width]);
             let sums = [above, here, below].map(|row| move |x: usize| row[x - 1] + row[x] + row[x + 1]);
-            for (x, out) in plane[y * size..][..size].iter_mut().enumerate().skip(1).take(size - 2) {
+            for (x, out) in plane[y * width..][..width].iter_mut().enumerate().skip(1).take(width - 2) {
                 let sum = sums[0](x) + sums[1](x) + sums[2](x) + 4.0 * here[x];
                 let smooth = sum * (1.0 / 13.0);
                 *out = cut(smooth + factor * (here[x] - smooth));
@@ -169,9 +169,9 @@ mod tests {
         (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as f32).collect()
     }
 
-    fn after(operation: Operation, strength: f32, before: &[f32], size: usize) -> Vec<f32> {
+    fn after(operation: Operation, strength: f32, before: &[f32], size: u32) -> Vec<f32> {
         let mut values = before.to_vec();
-        Step { operation, strength }.apply(&mut Canvas::new(&mut values, size), Fill::Value(0.0));
+        Step { operation, strength }.apply(&mut Canvas::new(&mut values, size.into()), Fill::Value(0.0));
         values
     }
 

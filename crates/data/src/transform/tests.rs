@@ -4,6 +4,7 @@ use crate::Picture;
 use npair_types::{ChaCha8Rng, Purpose, Streams};
 use proptest::prelude::*;
 
+mod oblong;
 mod photographs;
 
 fn rng(place: u64) -> ChaCha8Rng {
@@ -38,7 +39,7 @@ fn augmented(config: &PipelineConfig, picture: &Picture, place: u64) -> Vec<f32>
 #[test]
 fn a_picture_of_the_right_size_comes_out_as_it_is() {
     let picture = noise(9, 9, 3);
-    let config = PipelineConfig { size: 9, channels: Channels::Rgb, ..PipelineConfig::default() };
+    let config = PipelineConfig { size: 9.into(), channels: Channels::Rgb, ..PipelineConfig::default() };
     let out = evaluated(&config, &picture);
     for (i, &byte) in picture.pixels().iter().enumerate() {
         // Channels apart: byte i is channel i % 3 of pixel i / 3; one rounding each of 1 / 255 and the product.
@@ -51,7 +52,7 @@ fn a_picture_of_the_right_size_comes_out_as_it_is() {
 fn normalising_and_inverting_follow_the_formula() {
     let picture = Picture::new(1, 1, 3, vec![0, 51, 255]).unwrap();
     let config = PipelineConfig {
-        size: 1,
+        size: 1.into(),
         channels: Channels::Rgb,
         invert: true,
         mean: vec![0.5, 0.25, 0.0],
@@ -69,7 +70,7 @@ fn without_random_changes_training_sees_what_evaluation_sees() {
     for (resize, supersample) in
         [(Resize::Exact, 1), (Resize::Exact, 3), (Resize::Square(17), 2), (Resize::ShortSide(16), 1)]
     {
-        let config = PipelineConfig { size: 12, resize, supersample, ..PipelineConfig::default() };
+        let config = PipelineConfig { size: 12.into(), resize, supersample, ..PipelineConfig::default() };
         let picture = noise(40, 31, 3);
         assert_eq!(evaluated(&config, &picture), augmented(&config, &picture, 1), "{resize:?}");
     }
@@ -79,10 +80,14 @@ fn without_random_changes_training_sees_what_evaluation_sees() {
 fn preparing_twice_changes_nothing() {
     for resize in [Resize::Exact, Resize::Square(20), Resize::ShortSide(16)] {
         for (w, h) in [(40, 31), (31, 40), (7, 7), (3, 400), (400, 1), (16, 16)] {
-            let pipeline = Pipeline::new(PipelineConfig { size: 12, resize, ..PipelineConfig::default() }).unwrap();
+            let pipeline =
+                Pipeline::new(PipelineConfig { size: 12.into(), resize, ..PipelineConfig::default() }).unwrap();
             let once = pipeline.prepare(&noise(w, h, 3)).unwrap();
             assert_eq!(pipeline.prepare(&once).unwrap(), once, "{resize:?} {w} x {h}");
-            assert!(once.width().min(once.height()) == resize.side(12) && once.width().max(once.height()) <= 8 * 16);
+            assert!(
+                once.width().min(once.height()) == resize.frame(12.into()).shorter()
+                    && once.width().max(once.height()) <= 8 * 16
+            );
         }
     }
 }
@@ -93,7 +98,7 @@ fn scaling_down_is_antialiased() {
     let lines: Vec<u8> = (0..64 * 64).map(|i| if i % 2 == 0 { 0 } else { 255 }).collect();
     let picture = Picture::new(64, 64, 1, lines).unwrap();
     for filter in [Filter::Box, Filter::Bilinear, Filter::CatmullRom, Filter::Lanczos3] {
-        let config = PipelineConfig { size: 16, filter, ..PipelineConfig::default() };
+        let config = PipelineConfig { size: 16.into(), filter, ..PipelineConfig::default() };
         let out = evaluated(&config, &picture);
         // Away from the border the mean is 1/2 up to a few bytes of rounding and, for the sharp kernels, ripple.
         let middle = (4..12).flat_map(|y| &out[y * 16 + 4..y * 16 + 12]);
@@ -104,7 +109,7 @@ fn scaling_down_is_antialiased() {
 #[test]
 fn supersampling_is_the_mean_of_the_samples() {
     let picture = noise(12, 12, 1);
-    let config = PipelineConfig { size: 6, supersample: 2, ..PipelineConfig::default() };
+    let config = PipelineConfig { size: 6.into(), supersample: 2, ..PipelineConfig::default() };
     let out = evaluated(&config, &picture);
     for y in 0..6 {
         for x in 0..6 {
@@ -119,13 +124,14 @@ fn supersampling_is_the_mean_of_the_samples() {
 #[test]
 fn a_quarter_turn_is_a_quarter_turn() {
     let picture = noise(11, 11, 1);
-    let config = PipelineConfig { size: 11, ..PipelineConfig::default() };
+    let config = PipelineConfig { size: 11.into(), ..PipelineConfig::default() };
     for quarters in 0..4 {
         let degrees = -90.0 * quarters as f32;
         let still =
             Change { degrees, scale: 1.0, shear: 0.0, shift: [0.0; 2], place: None, mirror: false, upside_down: false };
         let mut out = vec![0.0; 121];
-        Warp::changed(&still, &picture, 11).sample(&picture, Fill::Edge, 11, 1, |_, i, v| out[i] = v / 255.0);
+        Warp::changed(&still, &picture, 11.into())
+            .sample(&picture, Fill::Edge, (11.into(), 1), |_, i, v| out[i] = v / 255.0);
         let want = evaluated(&config, &picture.rotated(quarters));
         // The position is off by some 1e-6 pixels, neighbours differ by 1 at most.
         assert!(out.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-5), "{quarters}");
@@ -135,7 +141,7 @@ fn a_quarter_turn_is_a_quarter_turn() {
 #[test]
 fn shifts_go_right_and_down() {
     let picture = noise(10, 10, 1);
-    let plain = evaluated(&PipelineConfig { size: 10, ..PipelineConfig::default() }, &picture);
+    let plain = evaluated(&PipelineConfig { size: 10.into(), ..PipelineConfig::default() }, &picture);
     let moved = Change {
         degrees: 0.0,
         scale: 1.0,
@@ -146,7 +152,8 @@ fn shifts_go_right_and_down() {
         upside_down: false,
     };
     let mut out = vec![0.0; 100];
-    Warp::changed(&moved, &picture, 10).sample(&picture, Fill::Edge, 10, 1, |_, i, v| out[i] = v / 255.0);
+    Warp::changed(&moved, &picture, 10.into())
+        .sample(&picture, Fill::Edge, (10.into(), 1), |_, i, v| out[i] = v / 255.0);
     for y in 1..10 {
         for x in 2..10 {
             assert!((out[y * 10 + x] - plain[(y - 1) * 10 + x - 2]).abs() < 1e-5);
@@ -158,7 +165,7 @@ fn shifts_go_right_and_down() {
 fn flips_mirror_and_crops_cut() {
     let picture = noise(8, 8, 1);
     let flip = AugmentConfig { flip: 1.0, ..AugmentConfig::default() };
-    let config = PipelineConfig { size: 8, augment: flip, ..PipelineConfig::default() };
+    let config = PipelineConfig { size: 8.into(), augment: flip, ..PipelineConfig::default() };
     let (plain, mirrored) = (evaluated(&config, &picture), augmented(&config, &picture, 0));
     for y in 0..8 {
         for x in 0..8 {
@@ -166,7 +173,8 @@ fn flips_mirror_and_crops_cut() {
         }
     }
     let crop = AugmentConfig { crop: true, ..AugmentConfig::default() };
-    let config = PipelineConfig { size: 6, resize: Resize::Square(8), augment: crop, ..PipelineConfig::default() };
+    let config =
+        PipelineConfig { size: 6.into(), resize: Resize::Square(8), augment: crop, ..PipelineConfig::default() };
     let mut seen = std::collections::BTreeSet::new();
     for place in 0..200 {
         let out = augmented(&config, &picture, place);
@@ -187,7 +195,7 @@ fn beyond_the_border_is_what_was_asked_for() {
     let picture = Picture::new(8, 8, 1, vec![0; 64]).unwrap();
     let shifted = |fill| {
         let augment = AugmentConfig { scale: [0.5, 0.5], fill, ..AugmentConfig::default() };
-        augmented(&PipelineConfig { size: 8, augment, ..PipelineConfig::default() }, &picture, 0)
+        augmented(&PipelineConfig { size: 8.into(), augment, ..PipelineConfig::default() }, &picture, 0)
     };
     assert!(shifted(Fill::Edge).iter().all(|&v| v == 0.0));
     let white = shifted(Fill::Value(1.0));
@@ -204,14 +212,14 @@ fn the_short_way_gives_the_same_bits() {
     {
         let change =
             Change { degrees: 0.0, scale: 1.0, shear: 0.0, shift: [0.0; 2], place, mirror, upside_down: mirror };
-        let warp = Warp::changed(&change, &picture, 6 * k);
+        let warp = Warp::changed(&change, &picture, (6 * k).into());
         let (mut short, mut long) = (vec![0f32; 108], vec![0f32; 108]);
-        warp.sample(&picture, Fill::Value(0.5), 6, k, |c, i, v| short[c * 36 + i] = v);
-        warp.blend(&picture, Fill::Value(0.5), 6, k, |c, i, v| long[c * 36 + i] = v);
+        warp.sample(&picture, Fill::Value(0.5), (6.into(), k), |c, i, v| short[c * 36 + i] = v);
+        warp.blend(&picture, Fill::Value(0.5), (6.into(), k), |c, i, v| long[c * 36 + i] = v);
         assert_eq!(short, long);
         if k == 1 {
             let mut copied = vec![f32::NAN; 108];
-            assert!(warp.copy(&picture, 6, &mut copied));
+            assert!(warp.copy(&picture, 6.into(), &mut copied));
             assert_eq!(copied, long);
         }
         assert!(short.iter().any(|&v| v > 0.0));
@@ -228,7 +236,7 @@ proptest! {
     ) {
         let fill = if edge { Fill::Edge } else { Fill::Value(0.5) };
         let augment = AugmentConfig { rotate, scale: [0.1, scale], shear, shift, elastic: 0.1, crop: true, flip: 0.5, fill, ..AugmentConfig::default() };
-        let config = PipelineConfig { size: 10, resize: Resize::ShortSide(12), augment, ..PipelineConfig::default() };
+        let config = PipelineConfig { size: 10.into(), resize: Resize::ShortSide(12), augment, ..PipelineConfig::default() };
         let out = augmented(&config, &noise(width, height, channels), place);
         // A mean of samples of [0, 1], up to rounding.
         prop_assert!(out.iter().all(|v| (-1e-5..=1.0 + 1e-5).contains(v)));
@@ -243,7 +251,7 @@ fn impossible_settings_are_named() {
     assert!(why(PipelineConfig { std: vec![f32::NAN], ..usual() }).starts_with("std = NaN"));
     assert!(why(PipelineConfig { mean: vec![f32::INFINITY], ..usual() }).starts_with("mean = inf"));
     assert!(why(PipelineConfig { mean: vec![], ..usual() }).contains("give 1 value, or 1 for 1 channels"));
-    assert!(why(PipelineConfig { size: 0, ..usual() }).starts_with("size = 0"));
+    assert!(why(PipelineConfig { size: 0.into(), ..usual() }).starts_with("size = 0"));
     assert!(why(PipelineConfig { supersample: 5, ..usual() }).starts_with("supersample = 5"));
     assert!(why(PipelineConfig { resize: Resize::Square(20), ..usual() }).starts_with("resize = 20"));
     let augment = |augment| why(PipelineConfig { augment, ..usual() });
@@ -271,7 +279,7 @@ fn elastic_pictures_bend_and_all_else_stays() {
     let picture = noise(24, 24, 1);
     let with = |elastic, rotate| {
         let augment = AugmentConfig { elastic, rotate, ..AugmentConfig::default() };
-        PipelineConfig { size: 12, supersample: 2, augment, ..PipelineConfig::default() }
+        PipelineConfig { size: 12.into(), supersample: 2, augment, ..PipelineConfig::default() }
     };
     let plain = augmented(&with(0.0, 20.0), &picture, 0);
     assert_ne!(augmented(&with(0.1, 20.0), &picture, 0), plain);

@@ -3,7 +3,10 @@ use super::{AugmentConfig, Fill};
 use crate::Picture;
 use crate::draw::{around, between, unit};
 use crate::turn::sin_cos_degrees;
-use npair_types::ChaCha8Rng;
+use npair_types::{ChaCha8Rng, ImageSize};
+
+/// The size of a result, and samples per pixel and axis.
+pub(crate) type Grid = (ImageSize, u32);
 
 /// Where each sample of the result is taken from: sample (u, v) from `origin + u * right + v * down` of the picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,15 +17,15 @@ pub(crate) struct Warp {
 }
 
 impl Warp {
-    /// The middle `side` x `side` pixels as they are.
-    pub(crate) fn middle(picture: &Picture, side: u32) -> Self {
-        let offset = |length: u32| ((length - side) / 2) as f32;
-        let origin = [offset(picture.width()), offset(picture.height())];
+    /// The pixels in the middle as they are.
+    pub(crate) fn middle(picture: &Picture, size: ImageSize) -> Self {
+        let offset = |length: u32, side: u32| ((length - side) / 2) as f32;
+        let origin = [offset(picture.width(), size.width), offset(picture.height(), size.height)];
         Self { origin, right: [1.0, 0.0], down: [0.0, 1.0] }
     }
 
     /// The part that `change` cuts out, changed about its middle.
-    pub(crate) fn changed(change: &Change, picture: &Picture, side: u32) -> Self {
+    pub(crate) fn changed(change: &Change, picture: &Picture, size: ImageSize) -> Self {
         let (sin, cos) = sin_cos_degrees(change.degrees);
         let (shear_sin, shear_cos) = sin_cos_degrees(change.shear);
         let (slant, inverse) = (shear_sin / shear_cos, 1.0 / change.scale);
@@ -32,48 +35,50 @@ impl Warp {
         // The picture is slanted, turned and scaled: F = scale R S. Samples go the other way: F^-1 = S^-1 R^T / scale.
         let right = [mirror * inverse * (cos + slant * sin), mirror * inverse * -sin];
         let down = [tumble * inverse * (sin - slant * cos), tumble * inverse * cos];
-        let middle = (side - 1) as f32 * 0.5;
-        let shift = change.shift.map(|part| part * side as f32);
+        let sides = [size.width, size.height];
+        let middle = sides.map(|side| (side - 1) as f32 * 0.5);
+        let shift = [0, 1].map(|axis| change.shift[axis] * sides[axis] as f32);
         let origin = [0, 1].map(|axis| {
-            let free = [picture.width(), picture.height()][axis] - side;
+            let free = [picture.width(), picture.height()][axis] - sides[axis];
             let offset = match change.place {
                 Some(place) => ((place[axis] * (free + 1) as f32) as u32).min(free),
                 None => free / 2,
             };
-            let back = right[axis] * (middle + mirror * shift[0]) + down[axis] * (middle + tumble * shift[1]);
-            offset as f32 + (middle - back)
+            let back = right[axis] * (middle[0] + mirror * shift[0]) + down[axis] * (middle[1] + tumble * shift[1]);
+            offset as f32 + (middle[axis] - back)
         });
         Self { origin, right, down }
     }
 
-    /// Means of `k` x `k` samples of channel values (0 to 255) for every pixel of a `size` x `size` result, handed to
+    /// Means of `k` x `k` samples of channel values (0 to 255) for every pixel of a result, handed to
     /// `put(channel, pixel, mean)`.
-    pub(crate) fn sample(&self, picture: &Picture, fill: Fill, size: u32, k: u32, put: impl FnMut(usize, usize, f32)) {
-        match self.straight(picture, size * k) {
+    pub(crate) fn sample(&self, picture: &Picture, fill: Fill, (size, k): Grid, put: impl FnMut(usize, usize, f32)) {
+        match self.straight(picture, size.map(|side| side * k)) {
             Some(([left, top], [mirror, tumble])) => {
                 let (width, channels) = (picture.width() as usize, usize::from(picture.channels()));
-                let last = (size * k - 1) as usize;
-                let place = |i: u32, back: bool| if back { last - i as usize } else { i as usize };
+                let last = size.map(|side| side * k - 1);
+                let place = |i: u32, last: u32, back: bool| if back { (last - i) as usize } else { i as usize };
                 let take = |u: u32, v: u32, sums: &mut [f32]| {
-                    let at = ((top + place(v, tumble)) * width + left + place(u, mirror)) * channels;
+                    let at = ((top + place(v, last.height, tumble)) * width + left + place(u, last.width, mirror))
+                        * channels;
                     sums.iter_mut().zip(&picture.pixels()[at..]).for_each(|(sum, &byte)| *sum += f32::from(byte));
                 };
-                means(size, k, channels, take, put);
+                means((size, k), channels, take, put);
             }
-            None => self.blend(picture, fill, size, k, put),
+            None => self.blend(picture, fill, (size, k), put),
         }
     }
 
     /// What [`sample`](Self::sample) gives for one sample a pixel, written to `out` channel by channel, if these are just pixels
     /// of the picture; whether they are.
-    pub(crate) fn copy(&self, picture: &Picture, size: u32, out: &mut [f32]) -> bool {
+    pub(crate) fn copy(&self, picture: &Picture, size: ImageSize, out: &mut [f32]) -> bool {
         let Some(([left, top], [mirror, tumble])) = self.straight(picture, size) else { return false };
-        let (size, width, channels) = (size as usize, picture.width() as usize, usize::from(picture.channels()));
-        for y in 0..size {
-            let from = top + if tumble { size - 1 - y } else { y };
-            let bytes = &picture.pixels()[(from * width + left) * channels..][..size * channels];
+        let ([high, wide], stride, channels) = (size.dims(), picture.width() as usize, usize::from(picture.channels()));
+        for y in 0..high {
+            let from = top + if tumble { high - 1 - y } else { y };
+            let bytes = &picture.pixels()[(from * stride + left) * channels..][..wide * channels];
             // The lines of the channels stand a whole plane apart.
-            let mut lines: Vec<&mut [f32]> = out.chunks_exact_mut(size).skip(y).step_by(size).collect();
+            let mut lines: Vec<&mut [f32]> = out.chunks_exact_mut(wide).skip(y).step_by(high).collect();
             match &mut lines[..] {
                 [red, green, blue] => {
                     let to = red.iter_mut().zip(green.iter_mut()).zip(blue.iter_mut());
@@ -94,66 +99,63 @@ impl Warp {
     }
 
     /// As [`sample`](Self::sample), by interpolation whether it is needed or not.
-    pub(crate) fn blend(&self, picture: &Picture, fill: Fill, size: u32, k: u32, put: impl FnMut(usize, usize, f32)) {
+    pub(crate) fn blend(&self, picture: &Picture, fill: Fill, grid: Grid, put: impl FnMut(usize, usize, f32)) {
         let source = Source::new(picture, fill);
         let take = |u: u32, v: u32, sums: &mut [f32]| {
             let (u, v) = (u as f32, v as f32);
             let at = |axis: usize| self.origin[axis] + (u * self.right[axis] + v * self.down[axis]);
             source.add(at(0), at(1), sums);
         };
-        means(size, k, usize::from(picture.channels()), take, put);
+        means(grid, usize::from(picture.channels()), take, put);
     }
 
     /// As [`blend`](Self::blend), every sample shifted once more.
-    #[allow(clippy::too_many_arguments, reason = "the pixels of a picture, where they come from and where they go")]
     pub(crate) fn bend(
         &self,
         elastic: &Elastic,
         picture: &Picture,
         fill: Fill,
-        size: u32,
-        k: u32,
+        (size, k): Grid,
         put: impl FnMut(usize, usize, f32),
     ) {
         let source = Source::new(picture, fill);
-        let lines: Vec<_> = (0..size * k).map(|v| elastic.line(v)).collect();
+        let lines: Vec<_> = (0..size.height * k).map(|v| elastic.line(v)).collect();
         let take = |u: u32, v: u32, sums: &mut [f32]| {
             let shift = lines[v as usize].at(u);
             let (u, v) = (u as f32, v as f32);
             let at = |axis: usize| self.origin[axis] + (u * self.right[axis] + v * self.down[axis]) + shift[axis];
             source.add(at(0), at(1), sums);
         };
-        means(size, k, usize::from(picture.channels()), take, put);
+        means((size, k), usize::from(picture.channels()), take, put);
     }
 
-    /// Left and upper border and whether it is mirrored left and right, top and bottom, if the samples are just `side` x
-    /// `side` pixels of the picture.
-    fn straight(&self, picture: &Picture, side: u32) -> Option<([usize; 2], [bool; 2])> {
+    /// Left and upper border and whether it is mirrored left and right, top and bottom, if the samples are just pixels of the
+    /// picture.
+    fn straight(&self, picture: &Picture, size: ImageSize) -> Option<([usize; 2], [bool; 2])> {
         let steps = [self.right[0], self.down[1]];
         if self.right[1] != 0.0 || self.down[0] != 0.0 || steps.iter().any(|step| step.abs() != 1.0) {
             return None;
         }
         let back = steps.map(|step| step < 0.0);
-        let whole = |axis: usize, length: u32| {
+        let whole = |axis: usize, side: u32, length: u32| {
             let offset = self.origin[axis] - if back[axis] { (side - 1) as f32 } else { 0.0 };
             let fits = offset >= 0.0 && offset.trunc() == offset && offset + side as f32 <= length as f32;
             fits.then_some(offset as usize)
         };
-        Some(([whole(0, picture.width())?, whole(1, picture.height())?], back))
+        Some(([whole(0, size.width, picture.width())?, whole(1, size.height, picture.height())?], back))
     }
 }
 
 /// Calls `take(u, v, sums)` for the `k` x `k` samples of each pixel, and `put` with their means.
 fn means(
-    size: u32,
-    k: u32,
+    (size, k): Grid,
     channels: usize,
     take: impl Fn(u32, u32, &mut [f32]),
     mut put: impl FnMut(usize, usize, f32),
 ) {
     let share = 1.0 / (k * k) as f32;
-    for y in 0..size {
-        for x in 0..size {
+    for y in 0..size.height {
+        for x in 0..size.width {
             let mut sums = [0f32; 3];
             for v in y * k..(y + 1) * k {
                 for u in x * k..(x + 1) * k {
@@ -161,7 +163,7 @@ fn means(
                 }
             }
             for (channel, sum) in sums[..channels].iter().enumerate() {
-                put(channel, (y * size + x) as usize, sum * share);
+                put(channel, (y * size.width + x) as usize, sum * share);
             }
         }
     }
@@ -175,7 +177,7 @@ pub(crate) struct Change {
     pub(crate) scale: f32,
     /// Slant, degrees.
     pub(crate) shear: f32,
-    /// To the right and down, as parts of the side.
+    /// To the right and down, as parts of width and height.
     pub(crate) shift: [f32; 2],
     /// Where to cut, from 0 to 1 of what is free; None is the middle.
     pub(crate) place: Option<[f32; 2]>,

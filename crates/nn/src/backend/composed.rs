@@ -178,7 +178,7 @@ impl Backend for Composed {
     }
 
     fn class_token(&self, grids: Grids, x: &Tensor, class: &Tensor, positions: &Tensor) -> Result<Tensor> {
-        tokens::prepend(x, class, positions, grids.stored, grids.image)
+        tokens::prepend(x, class, positions, grids)
     }
 
     fn sum_images(&self, grad: &Tensor) -> Result<Tensor> {
@@ -186,7 +186,7 @@ impl Backend for Composed {
     }
 
     fn positions_vjp(&self, grids: Grids, sum: &Tensor) -> Result<Tensor> {
-        tokens::positions_vjp(sum, grids.stored, grids.image)
+        tokens::positions_vjp(sum, grids)
     }
 
     fn without_first(&self, x: &Tensor) -> Result<Tensor> {

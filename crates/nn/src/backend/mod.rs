@@ -246,11 +246,23 @@ pub trait GemVjp: Send {
     fn input(&self, grad: &Tensor) -> Result<Tensor>;
 }
 
-/// Sides of the stored grid of an embedding of positions, and of an image's.
+/// The grid of places that an embedding of positions is stored for, and that of an image's patches.
 #[derive(Debug, Clone, Copy)]
 pub struct Grids {
-    /// Of what is learned.
+    /// Side of the square that is learned.
     pub stored: usize,
-    /// Of the image.
-    pub image: usize,
+    /// Rows and columns of the image.
+    pub image: [usize; 2],
+}
+
+impl Grids {
+    /// Whether the image's grid is that of what is learned.
+    pub fn are_one(self) -> bool {
+        self.image == [self.stored; 2]
+    }
+
+    /// Patches of an image.
+    pub fn patches(self) -> usize {
+        self.image[0] * self.image[1]
+    }
 }

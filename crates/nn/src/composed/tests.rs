@@ -276,10 +276,10 @@ fn what_transformers_are_made_of() {
     let x = inputs::normal(3, 1., (3, 16, 12), DType::F64).unwrap();
     for mode in [train(), Mode::Eval] {
         compare(|p| Box::new(Attention::new(&p.root(), 12, 3, Init::XavierUniform).unwrap()), &x, &mode, 60);
-        compare(|p| Box::new(ClassToken::new(&p.root(), 12, 4, 4).unwrap()), &x, &mode, 16);
-        compare(|p| Box::new(ClassToken::new(&p.root(), 12, 4, 7).unwrap()), &x, &mode, 60);
-        compare(|p| Box::new(ClassToken::new(&p.root(), 12, 4, 3).unwrap()), &x, &mode, 60);
-        compare(|p| Box::new(PositionEmbedding::new(&p.root(), 12, 4, 7).unwrap()), &x, &mode, 60);
+        compare(|p| Box::new(ClassToken::new(&p.root(), 12, [4; 2], 4).unwrap()), &x, &mode, 16);
+        compare(|p| Box::new(ClassToken::new(&p.root(), 12, [2, 8], 7).unwrap()), &x, &mode, 60);
+        compare(|p| Box::new(ClassToken::new(&p.root(), 12, [4; 2], 3).unwrap()), &x, &mode, 60);
+        compare(|p| Box::new(PositionEmbedding::new(&p.root(), 12, [8, 2], 7).unwrap()), &x, &mode, 60);
         compare(|p| Box::new(AttentionPool::new(&p.root(), 12, 3, Init::XavierUniform).unwrap()), &x, &mode, 60);
         compare(|_| Box::new(FirstToken), &x, &mode, 1);
         let make = |p: &VarMap| PatchEmbed::new(&p.root(), 3, 10, 4, Init::XavierUniform).unwrap();

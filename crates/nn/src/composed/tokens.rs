@@ -2,38 +2,41 @@
 
 use super::pool::along_both;
 use super::{column_sums, table};
-use crate::kernel::resample::Resample;
+use crate::backend::Grids;
+use crate::kernel::resample::axis;
 use candle_core::{Result, Tensor};
 
 /// The bicubic weights of one axis, (to, from).
 fn weights(from: usize, to: usize, like: &Tensor) -> Result<Tensor> {
     let key = table::Key::new("bicubic", &[from, to]);
-    table::weights(key, (to, from), like.dtype(), like.device(), || Resample::<f64>::new(from, to).into_weights())
+    table::weights(key, (to, from), like.dtype(), like.device(), || axis::<f64>(from, to))
 }
 
-/// An embedding (1, from^2, D) of a grid as one of `to` x `to`.
-fn resample(x: &Tensor, from: usize, to: usize) -> Result<Tensor> {
-    if from == to {
+/// An embedding (1, S^2, D) of the stored grid as one of the image's.
+fn resample(x: &Tensor, grids: Grids) -> Result<Tensor> {
+    if grids.are_one() {
         return Ok(x.clone());
     }
-    let (width, w) = (x.dim(2)?, weights(from, to, x)?);
-    along_both(&x.reshape((1, from, from, width))?, &w, &w)?.reshape((1, to * to, width))
+    let (width, from, [rows, columns]) = (x.dim(2)?, grids.stored, grids.image);
+    let (down, across) = (weights(from, rows, x)?, weights(from, columns, x)?);
+    along_both(&x.reshape((1, from, from, width))?, &down, &across)?.reshape((1, grids.patches(), width))
 }
 
 /// Its gradient.
-fn resample_vjp(grad: &Tensor, from: usize, to: usize) -> Result<Tensor> {
-    if from == to {
+fn resample_vjp(grad: &Tensor, grids: Grids) -> Result<Tensor> {
+    if grids.are_one() {
         return Ok(grad.clone());
     }
-    let (width, w) = (grad.dim(2)?, weights(from, to, grad)?.t()?.contiguous()?);
-    along_both(&grad.reshape((1, to, to, width))?, &w, &w)?.reshape((1, from * from, width))
+    let (width, from, [rows, columns]) = (grad.dim(2)?, grids.stored, grids.image);
+    let transposed = |to| weights(from, to, grad)?.t()?.contiguous();
+    let (down, across) = (transposed(rows)?, transposed(columns)?);
+    along_both(&grad.reshape((1, rows, columns, width))?, &down, &across)?.reshape((1, from * from, width))
 }
 
-/// Class token and then the tokens of `x`, each plus the embedding of its position; the embedding is that of a grid of
-/// `stored` x `stored`, the image's grid is `grid`.
-pub(crate) fn prepend(x: &Tensor, class: &Tensor, positions: &Tensor, stored: usize, grid: usize) -> Result<Tensor> {
+/// Class token and then the tokens of `x`, each plus the embedding of its position.
+pub(crate) fn prepend(x: &Tensor, class: &Tensor, positions: &Tensor, grids: Grids) -> Result<Tensor> {
     let ((batch, _, width), class, positions) = (x.dims3()?, class.detach(), positions.detach());
-    let of_patches = resample(&positions.narrow(1, 1, stored * stored)?.contiguous()?, stored, grid)?;
+    let of_patches = resample(&positions.narrow(1, 1, grids.stored * grids.stored)?.contiguous()?, grids)?;
     let head = class.add(&positions.narrow(1, 0, 1)?)?.broadcast_as((batch, 1, width))?.contiguous()?;
     Tensor::cat(&[head, x.broadcast_add(&of_patches)?], 1)
 }
@@ -45,9 +48,9 @@ pub(crate) fn sum_of_images(grad: &Tensor) -> Result<Tensor> {
 }
 
 /// The gradient of the stored embedding from that of all tokens, summed.
-pub(crate) fn positions_vjp(sum: &Tensor, stored: usize, grid: usize) -> Result<Tensor> {
-    let of_patches = sum.narrow(1, 1, grid * grid)?.contiguous()?;
-    Tensor::cat(&[sum.narrow(1, 0, 1)?, resample_vjp(&of_patches, stored, grid)?], 1)
+pub(crate) fn positions_vjp(sum: &Tensor, grids: Grids) -> Result<Tensor> {
+    let of_patches = sum.narrow(1, 1, grids.patches())?.contiguous()?;
+    Tensor::cat(&[sum.narrow(1, 0, 1)?, resample_vjp(&of_patches, grids)?], 1)
 }
 
 /// The first token, (B, D).

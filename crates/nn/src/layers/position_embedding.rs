@@ -14,7 +14,7 @@ use candle_core::Tensor;
 /// ```
 ///
 /// # Shapes
-/// (B, G^2, D), embedding (1, S^2, D) with G the image's grid, S the stored one; returns (B, G^2, D).
+/// (B, H W, D), embedding (1, S^2, D) with H x W the image's grid, S x S the stored one; returns (B, H W, D).
 ///
 /// # Gradient
 /// To input and embedding, through the interpolation.
@@ -27,24 +27,25 @@ use candle_core::Tensor;
 #[derive(Debug, Clone)]
 pub struct PositionEmbedding {
     name: String,
-    grids: [usize; 2],
+    grids: Grids,
     positions: Parameter,
 }
 
 impl PositionEmbedding {
-    /// A layer for `grid` x `grid` patches with the embedding of `stored` x `stored`: `pos_embed` below `vb`, normal with standard
+    /// A layer for `grid` patches, rows and columns, with the embedding of `stored` x `stored`: `pos_embed` below `vb`, normal with standard
     /// deviation 0.02.
     ///
     /// # Errors
     /// [`Error::Setting`] if an extent is 0, [`Error::Duplicate`] if the name is taken.
-    pub fn new(vb: &VarBuilder, width: usize, grid: usize, stored: usize) -> Result<Self> {
+    pub fn new(vb: &VarBuilder, width: usize, grid: [usize; 2], stored: usize) -> Result<Self> {
         let name = input::label(vb.prefix(), "position_embedding");
-        if width * grid * stored == 0 {
-            let what = format!("width {width}, grids {grid} and {stored}: all need to be at least 1");
+        let grids = Grids { stored, image: grid };
+        if width * grids.patches() * stored == 0 {
+            let what = format!("width {width}, grids {grid:?} and {stored}: all need to be at least 1");
             return Err(Error::Setting { layer: name, what });
         }
         let positions = vb.trainable("pos_embed", (1, stored * stored, width), Init::Normal(0.02))?;
-        Ok(Self { name, grids: [stored, grid], positions })
+        Ok(Self { name, grids, positions })
     }
 }
 
@@ -57,16 +58,16 @@ fn behind_nothing(tokens: &Tensor) -> candle_core::Result<(Tensor, Tensor)> {
 impl Layer for PositionEmbedding {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         input::check(&self.name, x)?;
-        let [stored, image] = self.grids;
+        let (patches, stored) = (self.grids.patches(), self.grids.stored);
         let width = self.positions.dims()[2];
         let &[_, t, c] = x.dims() else {
             return Err(input::wrong(&self.name, x, "tokens are (batch, tokens, channels)"));
         };
-        if (t, c) != (image * image, width) {
-            let want = format!("the layer takes {} tokens of {width} channels", image * image);
+        if (t, c) != (patches, width) {
+            let want = format!("the layer takes {patches} tokens of {width} channels");
             return Err(input::wrong(&self.name, x, want));
         }
-        let (backend, id, grids) = (tape.backend(), x.id(), Grids { stored, image });
+        let (backend, id, grids) = (tape.backend(), x.id(), self.grids);
         let (table, class) = behind_nothing(&self.positions.tensor().detach())?;
         let out = backend.without_first(&backend.class_token(grids, x.tensor(), &class, &table)?)?;
         let positions = self.positions.clone();

@@ -14,7 +14,7 @@ use crate::{Error, Layer, Node, Result, Tape};
 /// ```
 ///
 /// # Shapes
-/// (B, G^2, D), class token (1, 1, D), embedding (1, 1 + S^2, D) with G the image's grid, S the stored one;
+/// (B, H W, D), class token (1, 1, D), embedding (1, 1 + S^2, D) with H x W the image's grid, S x S the stored one;
 /// returns (B, 1 + G^2, D).
 ///
 /// # Gradient
@@ -29,41 +29,41 @@ use crate::{Error, Layer, Node, Result, Tape};
 pub struct ClassToken {
     name: String,
     width: usize,
-    grid: usize,
-    stored: usize,
+    grids: Grids,
     class: Parameter,
     positions: Parameter,
 }
 
 impl ClassToken {
-    /// A layer for `grid` x `grid` patches with the embedding of `stored` x `stored`: `cls_token` and `pos_embed` below
+    /// A layer for `grid` patches, rows and columns, with the embedding of `stored` x `stored`: `cls_token` and `pos_embed` below
     /// `vb`, normal with standard deviation 0.02.
     ///
     /// # Errors
     /// [`Error::Setting`] if an extent is 0, [`Error::Duplicate`] if the names are taken.
-    pub fn new(vb: &VarBuilder, width: usize, grid: usize, stored: usize) -> Result<Self> {
+    pub fn new(vb: &VarBuilder, width: usize, grid: [usize; 2], stored: usize) -> Result<Self> {
         let name = input::label(vb.prefix(), "class_token");
-        if width * grid * stored == 0 {
-            let what = format!("width {width}, grids {grid} and {stored}: all need to be at least 1");
+        let grids = Grids { stored, image: grid };
+        if width * grids.patches() * stored == 0 {
+            let what = format!("width {width}, grids {grid:?} and {stored}: all need to be at least 1");
             return Err(Error::Setting { layer: name, what });
         }
         let class = vb.trainable("cls_token", (1, 1, width), Init::Normal(0.02))?;
         let positions = vb.trainable("pos_embed", (1, 1 + stored * stored, width), Init::Normal(0.02))?;
-        Ok(Self { name, width, grid, stored, class, positions })
+        Ok(Self { name, width, grids, class, positions })
     }
 }
 
 impl Layer for ClassToken {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         input::check(&self.name, x)?;
-        let (patches, width) = (self.grid * self.grid, self.width);
+        let (patches, width) = (self.grids.patches(), self.width);
         let &[_, t, c] = x.dims() else {
             return Err(input::wrong(&self.name, x, "tokens are (batch, tokens, channels)"));
         };
         if (t, c) != (patches, width) {
             return Err(input::wrong(&self.name, x, format!("the layer takes {patches} tokens of {width} channels")));
         }
-        let (backend, id, grids) = (tape.backend(), x.id(), Grids { stored: self.stored, image: self.grid });
+        let (backend, id, grids) = (tape.backend(), x.id(), self.grids);
         let out = backend.class_token(grids, x.tensor(), self.class.tensor(), self.positions.tensor())?;
         let (class, positions) = (self.class.clone(), self.positions.clone());
         Ok(tape.push(out, &[x], &[&self.class, &self.positions], move |grad, grads| {

@@ -51,10 +51,10 @@ fn write(dir: &Path, case: &Case) -> Result<(), Box<dyn Error>> {
     let rough = net(case, DType::F32)?;
     let weights = weights::shaken(rough.varmap().tensors()?)?;
     rough.set_tensors(&weights)?;
-    let input = rough.input();
+    let [channels, height, width] = rough.input().dims();
     let facts = [("architecture".to_owned(), case.config.backbone.architecture().to_owned())];
     fs::write(dir.join("model.onnx"), npair_onnx::onnx(&rough, &facts)?)?;
-    let pixels = inputs::normal(2, 1., (BATCH, input.channels, input.size, input.size), DType::F32)?;
+    let pixels = inputs::normal(2, 1., (BATCH, channels, height, width), DType::F32)?;
     let want = rough.forward(&pixels, &Mode::Eval)?;
     drop(rough);
     let fine = net(case, DType::F64)?;

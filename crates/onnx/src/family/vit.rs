@@ -66,13 +66,15 @@ pub(super) fn features(graph: &mut Graph, kind: Kind, config: &VitConfig, images
 fn tokens(graph: &mut Graph, kind: Kind, images: Value) -> Result<Value> {
     let map = graph.conv(&images, "patch_embed.proj", Step::PATCHES)?;
     let patches = graph.pixels_as_tokens(&map)?;
+    // Its channels, rows and columns: what is no image was refused by then.
+    let grid = [1, 2].map(|axis| map.dims().get(axis).copied().unwrap_or(0));
     match kind {
-        Kind::Vit => graph.class_token(&patches),
+        Kind::Vit => graph.class_token(&patches, grid),
         Kind::Clip => {
-            let tokens = graph.class_token(&patches)?;
+            let tokens = graph.class_token(&patches, grid)?;
             graph.layer_norm(&tokens, "norm_pre", kind.epsilon())
         }
-        Kind::SigLip => graph.positions(&patches),
+        Kind::SigLip => graph.positions(&patches, grid),
     }
 }
 

@@ -86,20 +86,19 @@ impl Graph {
         Ok(self.transpose(&rows, &[2, 1]))
     }
 
-    /// As [`npair_nn::ClassToken`]: `cls_token` before the tokens and `pos_embed` added, of which the part of the patches is for
+    /// As [`npair_nn::ClassToken`]: `cls_token` before the tokens, `grid` patches, and `pos_embed` added, of which the part of the patches is for
     /// `stored` x `stored` of them.
     ///
     /// The network's own layer makes the table that is added, once, from tokens of zeros: the class token with its position, and
     /// behind it the positions interpolated to the image's grid.
-    pub(crate) fn class_token(&mut self, x: &Value) -> Result<Value> {
+    pub(crate) fn class_token(&mut self, x: &Value, grid: [usize; 2]) -> Result<Value> {
         let [tokens, width] = x.tokens()?;
         let (class, positions) = (self.take("cls_token")?, self.take("pos_embed")?);
-        let grid = tokens.isqrt();
         let stored = positions.dims().get(1).map_or(0, |count| count.saturating_sub(1)).isqrt();
         let varmap = VarMap::new(Streams::new(0), positions.dtype(), &Device::Cpu);
         let layer = ClassToken::new(&varmap.root(), width, grid, stored)?;
         let table = table(&varmap, &layer, [tokens, width], [("cls_token", class), ("pos_embed", positions)])?;
-        let table = self.keep(self.full(&format!("pos_embed.{grid}x{grid}")), &table)?.name;
+        let table = self.keep(self.full(&format!("pos_embed.{}x{}", grid[0], grid[1])), &table)?.name;
         // One token of zeros more, for the class token to be added to: that needs no batch to be known.
         let pads = self.ints(&[0, 1, 0, 0, 0, 0]);
         let dims = vec![tokens + 1, width];
@@ -108,14 +107,14 @@ impl Graph {
     }
 
     /// As [`npair_nn::PositionEmbedding`]: `pos_embed` added, interpolated as [`Self::class_token`] does it.
-    pub(crate) fn positions(&mut self, x: &Value) -> Result<Value> {
+    pub(crate) fn positions(&mut self, x: &Value, grid: [usize; 2]) -> Result<Value> {
         let [tokens, width] = x.tokens()?;
         let positions = self.take("pos_embed")?;
-        let (grid, stored) = (tokens.isqrt(), positions.dims().get(1).copied().unwrap_or(0).isqrt());
+        let stored = positions.dims().get(1).copied().unwrap_or(0).isqrt();
         let varmap = VarMap::new(Streams::new(0), positions.dtype(), &Device::Cpu);
         let layer = PositionEmbedding::new(&varmap.root(), width, grid, stored)?;
         let table = table(&varmap, &layer, [tokens, width], [("pos_embed", positions)])?;
-        let table = self.keep(self.full(&format!("pos_embed.{grid}x{grid}")), &table)?.name;
+        let table = self.keep(self.full(&format!("pos_embed.{}x{}", grid[0], grid[1])), &table)?.name;
         Ok(self.op("Add", &[&x.name, &table], vec![], x.dims.clone()))
     }
 

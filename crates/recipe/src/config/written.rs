@@ -2,6 +2,7 @@
 
 use super::{DataSource, LossConfig, OptimizerName, renamed};
 use npair_data::{Channels, PipelineConfig};
+use npair_types::ImageSize;
 use serde::Deserialize;
 use std::cmp::Reverse;
 use toml::{Table, Value};
@@ -141,7 +142,7 @@ fn complete_images(table: &mut Table) {
 
 /// The settings of pictures that are those of `usual` but for what is written.
 pub(crate) fn images_with(usual: &PipelineConfig, written: Table) -> Table {
-    let size = written.get("size").and_then(Value::as_integer).and_then(|size| u32::try_from(size).ok());
+    let size = written.get("size").and_then(|size| size.clone().try_into::<ImageSize>().ok());
     let channels = match written.get("channels").and_then(Value::as_str) {
         Some("grey") => Some(Channels::Grey),
         Some("rgb") => Some(Channels::Rgb),
@@ -157,6 +158,7 @@ pub(crate) fn images_with(usual: &PipelineConfig, written: Table) -> Table {
 mod tests {
     use crate::Config;
     use npair_data::{Channels, Resize};
+    use npair_types::ImageSize;
 
     fn read(text: &str, sets: &[&str]) -> Config {
         let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
@@ -168,8 +170,10 @@ mod tests {
     fn pictures_written_in_part_keep_the_rest() {
         let photos = read("", &["data.source=photos/"]).images();
         let larger = read("", &["data.source=photos/", "images.size=128"]).images();
-        assert_eq!((larger.size, larger.resize), (128, Resize::ShortSide(148)));
+        assert_eq!((larger.size, larger.resize), (128.into(), Resize::ShortSide(148)));
         assert_eq!((&larger.mean, &larger.augment), (&photos.mean, &photos.augment));
+        let oblong = read("", &["data.source=photos/", "images.size=[128, 96]"]).images();
+        assert_eq!((oblong.size, oblong.resize), (ImageSize { height: 128, width: 96 }, Resize::ShortSide(111)));
         let grey = read("[data]\nsource = \"photos/\"\n[images]\nchannels = \"grey\"", &[]).images();
         assert_eq!((grey.channels, grey.mean.len()), (Channels::Grey, 1));
         assert!(grey.augment.crop);
@@ -177,7 +181,7 @@ mod tests {
             read("[images.augment]\nflip = 0.25", &["data.source=photos/", "images.augment.crop=false"]).images();
         assert_eq!((flip.augment.flip, flip.augment.crop, flip.size), (0.25, false, photos.size));
         let table = read("", &["images={size=40}", "images.augment.rotate=3", "data.source=photos/"]).images();
-        assert_eq!((table.size, table.augment.rotate, table.augment.flip), (40, 3., 0.5));
+        assert_eq!((table.size, table.augment.rotate, table.augment.flip), (40.into(), 3., 0.5));
     }
 
     /// What is not written of an optimizer is what its name usually has.

@@ -274,7 +274,7 @@ fn of_backbone(net: &EmbeddingNet, config: BackboneConfig) -> Result<(&'static s
 }
 
 /// A vision transformer of timm, whose positions are interpolated where the pictures are of another size.
-fn vit(name: &str, config: VitConfig, published: usize) -> String {
+fn vit(name: &str, config: VitConfig, published: u32) -> String {
     let stored = config.position_size.unwrap_or(published);
     let gelu = match config.gelu {
         None => "",

@@ -36,7 +36,7 @@ impl Exportable {
     /// Shape of one example that it takes.
     fn example(&self) -> Vec<usize> {
         match self {
-            Self::Pictures(net) => vec![net.input().channels, net.input().size, net.input().size],
+            Self::Pictures(net) => net.input().dims().to_vec(),
             Self::Vectors(net) => vec![net.config().input],
         }
     }

@@ -13,6 +13,10 @@ const MIRRORED: usize = 1000;
 const NEAR: u8 = 16;
 /// So much of a border has to be background for a picture to stand on a plain ground.
 const PLAIN: f64 = 0.8;
+/// Pictures have one shape if so many of them
+const OF_ONE_SHAPE: f64 = 0.8;
+/// have proportions that differ from the median ones by this factor at most.
+const SAME_SHAPE: f64 = 1.2;
 /// So many of the pictures decide what kind they are of.
 const MOST: f64 = 0.7;
 
@@ -38,6 +42,8 @@ pub struct PictureFacts {
     pub width: u32,
     /// Median height in pixels.
     pub height: u32,
+    /// Width over height, if nearly all pictures have about the same and it is not that of a square.
+    pub shape: Option<f64>,
     /// Whether no picture has a colour.
     pub grey: bool,
     /// What they show.
@@ -105,6 +111,13 @@ impl PictureFacts {
             sides.get(sides.len() / 2).copied()
         };
         let (width, height) = (median(&|look| look.width)?, median(&|look| look.height)?);
+        let mut shapes: Vec<f64> = seen.iter().map(Look::shape).collect();
+        shapes.sort_unstable_by(f64::total_cmp);
+        let shape = shapes.get(shapes.len() / 2).copied().filter(|&middle| {
+            let apart = |a: f64, b: f64| (a / b).max(b / a);
+            let alike = share(&|look| apart(look.shape(), middle) <= SAME_SHAPE);
+            apart(middle, 1.) > SAME_SHAPE && alike >= OF_ONE_SHAPE
+        });
         let grey = seen.iter().all(|look| look.grey);
         let strokes = share(&|look| look.grey && look.strokes.is_some());
         let kind = if strokes >= MOST {
@@ -120,7 +133,7 @@ impl PictureFacts {
             PictureKind::Strokes { .. } => Some(false),
             _ => mirror_symmetry(data, MIRRORED, &mut rng).ok().and_then(|found| found.keeps_classes()),
         };
-        Some(Self { looked_at: seen.len(), width, height, grey, kind, mirrored })
+        Some(Self { looked_at: seen.len(), width, height, shape, grey, kind, mirrored })
     }
 }
 
@@ -136,6 +149,11 @@ struct Look {
 }
 
 impl Look {
+    /// Width over height.
+    fn shape(&self) -> f64 {
+        f64::from(self.width) / f64::from(self.height)
+    }
+
     fn at(picture: &Picture) -> Self {
         let grey = picture.channels() == 1 || picture.pixels().chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]);
         let levels = picture.to_grey();

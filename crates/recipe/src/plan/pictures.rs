@@ -6,6 +6,7 @@ use crate::draft::Draft;
 use crate::{Device, Error, Result, pretrained};
 use npair_backbones::{BackboneConfig, InputSpec};
 use npair_data::{AugmentConfig, Channels, Fill, PipelineConfig, Resize};
+use npair_types::ImageSize;
 
 /// Side of the pixels of strokes: what they show is told apart at little more than an icon's size.
 const STROKES: u32 = 32;
@@ -16,6 +17,8 @@ const LEAST_OF_WEIGHTS: u32 = 96;
 const MOST_OF_WEIGHTS: u32 = 160;
 /// Side for photographs, by the shorter side of the picture.
 const PHOTOGRAPHS: u32 = 64;
+/// Pictures that are longer than this many times their shorter side are squeezed.
+const LONGEST: f64 = 4.;
 
 /// Chooses `[images]`, and the size of the network's input with them.
 pub(super) fn choose(draft: &mut Draft, seen: &PictureFacts, plan: &mut Plan) -> Result<()> {
@@ -49,7 +52,7 @@ pub(super) fn choose(draft: &mut Draft, seen: &PictureFacts, plan: &mut Plan) ->
         }
         None if !draft.given.has("model.blocks") => {
             // The last map keeps two or three pixels a side, so that what is where is still known.
-            draft.config.model.blocks = (images.size.max(2).ilog2() as usize).saturating_sub(1).clamp(1, 4);
+            draft.config.model.blocks = (images.size.shorter().max(2).ilog2() as usize).saturating_sub(1).clamp(1, 4);
         }
         _ => {}
     }
@@ -58,9 +61,9 @@ pub(super) fn choose(draft: &mut Draft, seen: &PictureFacts, plan: &mut Plan) ->
 }
 
 /// The network for another size of pictures.
-fn sized(backbone: BackboneConfig, size: u32) -> BackboneConfig {
+fn sized(backbone: BackboneConfig, size: ImageSize) -> BackboneConfig {
     let resized = serde_json::to_value(backbone).and_then(|mut settings| {
-        settings["size"] = size.into();
+        settings["size"] = serde_json::to_value(size)?;
         serde_json::from_value(settings)
     });
     // One of a fixed size stays as it is, which is said when the two are compared.
@@ -71,9 +74,11 @@ fn sized(backbone: BackboneConfig, size: u32) -> BackboneConfig {
 /// takes.
 fn of_weights(told: &PipelineConfig, seen: &PictureFacts, on_cpu: bool, step: u32) -> (PipelineConfig, String) {
     let wanted = (seen.short_side() * 3 / 2).div_ceil(32) * 32;
-    let most = if on_cpu { told.size.min(MOST_OF_WEIGHTS) } else { told.size };
+    let published = told.size.shorter();
+    let most = if on_cpu { published.min(MOST_OF_WEIGHTS) } else { published };
     let size = (wanted.clamp(LEAST_OF_WEIGHTS.min(most), most) / step * step).max(step);
-    let base = told.clone().with_size(size);
+    // Steps that halve well, where the network takes any.
+    let base = told.clone().with_size(shaped(size, seen, if step == 1 { 8 } else { step }));
     let of = format!("pictures are {} x {} in the middle", seen.width, seen.height);
     match seen.kind {
         PictureKind::Photographs => (
@@ -81,11 +86,11 @@ fn of_weights(told: &PipelineConfig, seen: &PictureFacts, on_cpu: bool, step: u3
             format!("mean and deviation of the weights; {of}: cut out at random{}", mirrored(seen)),
         ),
         PictureKind::PlainGround | PictureKind::Strokes { .. } => {
-            let resize = if seen.is_oblong() { Resize::ShortSide(size) } else { Resize::Exact };
+            let (resize, part) = whole_or_middle(base.size, seen);
             (
                 PipelineConfig { resize, augment: little(seen), ..base },
                 format!(
-                    "mean and deviation of the weights; {of}, of things on a plain ground: whole, shifted a little{}",
+                    "mean and deviation of the weights; {of}, of things on a plain ground: {part}, shifted a little{}",
                     mirrored(seen)
                 ),
             )
@@ -96,7 +101,7 @@ fn of_weights(told: &PipelineConfig, seen: &PictureFacts, on_cpu: bool, step: u3
 /// The same for a network that takes pixels of its own size and channels.
 fn for_network((images, why): (PipelineConfig, String), takes: InputSpec) -> (PipelineConfig, String) {
     let channels = if takes.channels == 1 { Channels::Grey } else { Channels::Rgb };
-    (images.with_size(takes.size as u32).with_channels(channels), why)
+    (images.with_size(takes.size).with_channels(channels), why)
 }
 
 /// What is learned from where pictures have no classes: changes that a picture is to be known through, as strong as leave something
@@ -104,7 +109,7 @@ fn for_network((images, why): (PipelineConfig, String), takes: InputSpec) -> (Pi
 fn strongly_changed(images: PipelineConfig, seen: &PictureFacts) -> (PipelineConfig, String) {
     let of = format!("pictures are {} x {} in the middle", seen.width, seen.height);
     // A deviation of 2 pixels for 224 of them.
-    let sigma = (images.size as f32 / 112.).max(0.5);
+    let sigma = (images.size.shorter() as f32 / 112.).max(0.5);
     let colours = AugmentConfig {
         brightness: 0.4,
         contrast: 0.4,
@@ -163,7 +168,7 @@ fn usual(seen: &PictureFacts) -> (PipelineConfig, String) {
     let of = format!("of {} pictures, {} x {} in the middle", seen.looked_at, seen.width, seen.height);
     match seen.kind {
         PictureKind::Strokes { on_dark } => {
-            let base = PipelineConfig::strokes(at_most(STROKES));
+            let base = PipelineConfig::strokes(shaped(at_most(STROKES), seen, 4));
             let fill = Fill::Value(if on_dark { 0. } else { 1. });
             let augment = AugmentConfig { fill, ..base.augment };
             let ground = if on_dark { "dark" } else { "light" };
@@ -173,29 +178,71 @@ fn usual(seen: &PictureFacts) -> (PipelineConfig, String) {
             )
         }
         PictureKind::PlainGround => {
-            let base = PipelineConfig::photos(at_most(PLAIN_GROUND)).with_channels(channels);
-            let resize = if seen.is_oblong() { Resize::ShortSide(base.size) } else { Resize::Exact };
+            let base = PipelineConfig::photos(shaped(at_most(PLAIN_GROUND), seen, 4)).with_channels(channels);
+            let (resize, part) = whole_or_middle(base.size, seen);
             (
                 PipelineConfig { resize, augment: little(seen), ..base },
-                format!("things on a plain ground {of}: whole, turned and shifted a little{}", mirrored(seen)),
+                format!("things on a plain ground {of}: {part}, turned and shifted a little{}", mirrored(seen)),
             )
         }
         PictureKind::Photographs => (
-            flipped(PipelineConfig::photos(at_most(PHOTOGRAPHS)).with_channels(channels), seen),
+            flipped(PipelineConfig::photos(shaped(at_most(PHOTOGRAPHS), seen, 4)).with_channels(channels), seen),
             format!("photographs {of}: cut out at random{}", mirrored(seen)),
         ),
+    }
+}
+
+/// As many pixels as a square of this side has, in the shape of the pictures, if they have one; in whole steps.
+fn shaped(side: u32, seen: &PictureFacts, step: u32) -> ImageSize {
+    let Some(shape) = seen.shape else { return side.into() };
+    let stretch = shape.clamp(1. / LONGEST, LONGEST).sqrt();
+    let whole = |length: f64| ((length / f64::from(step)).round() as u32).max(1) * step;
+    ImageSize { height: whole(f64::from(side) / stretch), width: whole(f64::from(side) * stretch) }
+}
+
+/// How things on a plain ground are scaled, and what is seen of them then: of pictures of many shapes the middle.
+fn whole_or_middle(size: ImageSize, seen: &PictureFacts) -> (Resize, &'static str) {
+    match seen.is_oblong() && seen.shape.is_none() {
+        true => (Resize::ShortSide(size.shorter()), "the middle"),
+        false => (Resize::Exact, "whole"),
     }
 }
 
 /// The size and channels of the pixels.
 fn in_words(images: &PipelineConfig) -> String {
     let channels = if images.channels == Channels::Grey { "grey" } else { "rgb" };
-    format!("{0} x {0}, {channels}", images.size)
+    let ImageSize { height, width } = images.size;
+    match height == width {
+        true => format!("{height} x {width}, {channels}"),
+        false => format!("{height} high x {width} wide, {channels}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Pictures of one shape keep it, at the cost of a square.
+    #[test]
+    fn shapes_are_kept() {
+        let seen = |shape| PictureFacts {
+            looked_at: 10,
+            width: 100,
+            height: 200,
+            shape,
+            grey: false,
+            kind: PictureKind::PlainGround,
+            mirrored: None,
+        };
+        let size = |side, shape, step| shaped(side, &seen(shape), step);
+        assert_eq!(size(32, None, 4), 32.into());
+        assert_eq!(size(32, Some(0.5), 4), ImageSize { height: 44, width: 24 });
+        assert_eq!(size(32, Some(30.), 4), ImageSize { height: 16, width: 64 });
+        assert_eq!(size(112, Some(0.5), 14), ImageSize { height: 154, width: 84 });
+        assert_eq!(whole_or_middle(32.into(), &seen(Some(0.5))).0, Resize::Exact);
+        assert_eq!(whole_or_middle(32.into(), &seen(None)).0, Resize::ShortSide(32));
+        assert_eq!(usual(&seen(Some(0.5))).0.size, ImageSize { height: 44, width: 24 });
+    }
 
     /// Whatever the pictures, a network with weights takes the size that is chosen for it.
     #[test]
@@ -204,6 +251,7 @@ mod tests {
             looked_at: 10,
             width: side,
             height: side,
+            shape: None,
             grey: false,
             kind: PictureKind::PlainGround,
             mirrored: None,
@@ -211,9 +259,13 @@ mod tests {
         for step in [1, 14, 16, 32] {
             for side in [8, 64, 100, 500] {
                 for on_cpu in [false, true] {
-                    let told = PipelineConfig { size: 224, ..PipelineConfig::photos(224) };
+                    let told = PipelineConfig { size: 224.into(), ..PipelineConfig::photos(224) };
                     let (images, _) = of_weights(&told, &seen(side), on_cpu, step);
-                    assert!(images.size.is_multiple_of(step) && (84..=224).contains(&images.size), "{}", images.size);
+                    let side = images.size.shorter();
+                    assert!(
+                        images.size.is_square() && side.is_multiple_of(step) && (84..=224).contains(&side),
+                        "{side}"
+                    );
                 }
             }
         }

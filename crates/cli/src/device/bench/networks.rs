@@ -14,7 +14,7 @@ const EMBEDDING: usize = 512;
 pub fn run<E: FnMut(&Timed)>(bench: &mut Bench<'_, E>) -> Result<()> {
     let (few, batch) = (bench.size(4, 120, 120), bench.size(4, 16, 120));
     let size = bench.size(64, 224, 224);
-    let google_net = GoogLeNetConfig { size, ..GoogLeNetConfig::default() };
+    let google_net = GoogLeNetConfig { size: (size as u32).into(), ..GoogLeNetConfig::default() };
     let nets = [
         ("ConvNet", BackboneConfig::ConvNet(ConvNetConfig::default()), [few, 1, 28, 28]),
         ("GoogLeNet", BackboneConfig::GoogLeNet(google_net), [batch, 3, size, size]),

@@ -6,7 +6,7 @@ use npair_types::ExampleId;
 use std::sync::Arc;
 
 fn rgb(size: u32, augment: AugmentConfig) -> PipelineConfig {
-    PipelineConfig { channels: Channels::Rgb, size, augment, ..PipelineConfig::default() }
+    PipelineConfig { channels: Channels::Rgb, size: size.into(), augment, ..PipelineConfig::default() }
 }
 
 /// One setting of each kind, far from its default.
@@ -32,7 +32,7 @@ fn what_is_off_draws_nothing() {
     let (mut used, mut want) = (rng(0), rng(0));
     pipeline.augment(&noise(12, 12, 3), &mut used, &mut vec![0.0; 432]).unwrap();
     Change::random(&AugmentConfig::default(), &mut want);
-    super::super::elastic::Elastic::random(0.1, 12, &mut want);
+    super::super::elastic::Elastic::random(0.1, 12.into(), &mut want);
     assert_eq!(used, want);
 }
 
@@ -58,14 +58,14 @@ fn grey_pictures_have_no_hue_to_change() {
         AugmentConfig { hue: 0.5, ..none },
         AugmentConfig { grayscale: 1.0, ..none },
     ] {
-        let grey = PipelineConfig { size: 12, augment, ..PipelineConfig::default() };
+        let grey = PipelineConfig { size: 12.into(), augment, ..PipelineConfig::default() };
         assert_eq!(augmented(&grey, &picture, 1), evaluated(&grey, &picture));
         // In three equal channels they are the same up to rounding.
         let (got, want) = (augmented(&rgb(12, augment), &picture, 1), evaluated(&rgb(12, augment), &picture));
         assert!(got.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-5), "{augment:?}");
     }
     for augment in each() {
-        let grey = PipelineConfig { size: 12, augment, ..PipelineConfig::default() };
+        let grey = PipelineConfig { size: 12.into(), augment, ..PipelineConfig::default() };
         assert!((0..20).all(|place| augmented(&grey, &noise(30, 20, 3), place).iter().all(|v| v.is_finite())));
     }
 }
@@ -95,7 +95,8 @@ fn vertical_flips_mirror_top_and_bottom() {
     for (flip, k) in [(0.0, 1), (1.0, 2)] {
         let size = 8 / k;
         let of = |flip_vertical| AugmentConfig { flip, flip_vertical, ..AugmentConfig::default() };
-        let config = |augment| PipelineConfig { size, supersample: k, augment, ..PipelineConfig::default() };
+        let config =
+            |augment| PipelineConfig { size: size.into(), supersample: k, augment, ..PipelineConfig::default() };
         let (plain, turned) = (augmented(&config(of(0.0)), &picture, 0), augmented(&config(of(1.0)), &picture, 0));
         let size = size as usize;
         for (y, x) in (0..size).flat_map(|y| (0..size).map(move |x| (y, x))) {
@@ -113,7 +114,7 @@ fn vertical_flips_mirror_top_and_bottom() {
         upside_down: true,
     };
     let mut out = vec![0.0; 64];
-    Warp::changed(&change, &picture, 8).sample(&picture, Fill::Value(0.0), 8, 1, |_, i, v| out[i] = v);
+    Warp::changed(&change, &picture, 8.into()).sample(&picture, Fill::Value(0.0), (8.into(), 1), |_, i, v| out[i] = v);
     for (y, x) in (0..7).flat_map(|y| (2..8).map(move |x| (y, x))) {
         assert_eq!(out[y * 8 + x], f32::from(picture.pixel(x as u32 - 2, 6 - y as u32)[0]));
     }
@@ -149,7 +150,7 @@ fn kept_pictures_give_the_same_bits_with_resized_crops() {
     let plain: Arc<dyn Dataset> = Arc::new(GlyphSet::new(glyphs).unwrap());
     for resize in [Resize::Exact, Resize::ShortSide(24)] {
         let augment = AugmentConfig { resized_crop: Some([0.3, 1.0]), ..AugmentConfig::default() };
-        let config = PipelineConfig { size: 20, resize, augment, ..PipelineConfig::default() };
+        let config = PipelineConfig { size: 20.into(), resize, augment, ..PipelineConfig::default() };
         let pipeline = Pipeline::new(config.clone()).unwrap();
         let cached = Cached::new(plain.clone(), &pipeline, 1 << 20);
         for id in (0..6).map(ExampleId) {

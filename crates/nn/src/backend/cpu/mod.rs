@@ -40,7 +40,7 @@ fn maps(g: &Geometry) -> (usize, usize, usize, usize) {
 
 /// Between the embeddings of two grids; none if they are the same.
 fn resample<T: Element>(grids: Grids) -> Option<Resample<T>> {
-    (grids.image != grids.stored).then(|| Resample::new(grids.stored, grids.image))
+    (!grids.are_one()).then(|| Resample::new(grids.stored, grids.image))
 }
 
 impl Backend for Cpu {
