@@ -52,8 +52,15 @@ impl Bench {
         let Ok(config) = LossConfig::named(name) else { return Ok(None) };
         let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
         let (classes, device) = (self.labels.classes(), &Device::Cpu);
-        let mut context =
-            LossContext { classes: &classes, sizes: &[], width: self.width, rng, dtype: DType::F32, device };
+        let mut context = LossContext {
+            classes: &classes,
+            sizes: &[],
+            sets: None,
+            width: self.width,
+            rng,
+            dtype: DType::F32,
+            device,
+        };
         Ok(Some(build_loss(&config, &mut context)?))
     }
 }

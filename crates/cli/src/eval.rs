@@ -5,11 +5,11 @@ use crate::{embedded, progress, source};
 use anyhow::Result;
 use npair_evaluate::protocol::Protocol;
 use npair_evaluate::{
-    Baseline, Inputs, Scores, Splits, Vectors, check_free, judge, judge_known, neighbor_grid, read_embeddings,
-    write_file,
+    Baseline, Inputs, Scores, Splits, Vectors, check_free, judge, judge_known, judge_label_sets, neighbor_grid,
+    read_embeddings, write_file,
 };
 use npair_recipe::report::JudgedRun;
-use npair_recipe::{Config, Device, Run, Which};
+use npair_recipe::{Config, Device, Run, Which, label_sets};
 use npair_types::Streams;
 use std::path::Path;
 use std::sync::Arc;
@@ -159,7 +159,10 @@ fn of_run(part: Part<'_>, sets: &[String]) -> Result<OfRun> {
     let rows = embedded::as_asked(&config, model.as_ref(), side.as_ref())?;
     let (n, streams) = (config.batch.classes, Streams::new(config.seed));
     let seen = splits.gallery.as_ref().filter(|_| matches!(split, "seen" | "known"));
-    let scores = if let Some(gallery) = seen {
+    let sets = label_sets(&config, side.as_ref());
+    let scores = if let Some(sets) = &sets {
+        judge_label_sets(side.name(), &rows.labeled()?, sets, &config.evaluation, streams)
+    } else if let Some(gallery) = seen {
         let gallery = embedded::as_asked(&config, model.as_ref(), gallery.as_ref())?.labeled()?;
         judge_known(side.name(), &gallery, &rows.labeled()?, &config.evaluation, n, streams)
     } else {

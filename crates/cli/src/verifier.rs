@@ -53,7 +53,8 @@ impl Asked<'_> {
 
     fn learn(&self, config: &Config, step: Option<u64>) -> Result<Option<LearnedVerifier>> {
         let own = source::load(self.folder, self.checkpoint, None, &[], self.device)?;
-        if !learns_thresholds(&own.splits) {
+        // Two classes that are sets of labels may share most of them: they are neither the same nor not.
+        if !learns_thresholds(&own.splits) || own.config.data.label_separator.is_some() {
             return Ok(None);
         }
         let side = own.splits.named("val")?;

@@ -9,7 +9,7 @@ use npair_types::{Labels, Purpose, Streams};
 use serde::Serialize;
 
 /// Resamples of an interval.
-const RESAMPLES: usize = 1000;
+pub(crate) const RESAMPLES: usize = 1000;
 
 /// A named score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -56,7 +56,7 @@ pub struct Scores {
 }
 
 impl Scores {
-    fn new(name: &str, set: &Embeddings, config: &EvaluationConfig) -> Self {
+    pub(crate) fn new(name: &str, set: &Embeddings, config: &EvaluationConfig) -> Self {
         Self {
             set: name.to_owned(),
             examples: set.len(),

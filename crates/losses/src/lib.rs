@@ -40,6 +40,7 @@
 //! | [`Circle`] | 2020 | examples | O(B^2) |
 //! | [`NtXent`] | 2020 | pairs of one class, ordered | O(P D) |
 //! | [`SupCon`] | 2020 | examples | O(B D) |
+//! | [`MultiSupCon`] | 2024 | examples whose classes are sets of labels | O(B D) a label |
 //!
 //! And those with variables of their own, most for every class, which an optimizer has to be given (`variables()`):
 //!
@@ -59,7 +60,7 @@
 //!   reference. [`Loss::accepts`] says which of these a loss uses.
 //! * [`CrossBatchMemory`] keeps the embeddings of the last batches as a reference, with which a batch is compared too. It goes with
 //!   the losses whose terms belong to queries: [`NPairMc`], [`NPairOvo`], [`MultiPositiveNPair`], [`NcaStyle`], [`NtXent`],
-//!   [`SupCon`], [`TupletMargin`], [`MultiSimilarity`], [`Circle`], [`PairwiseContrastive`], [`BatchAllTriplet`], [`MarginLoss`],
+//!   [`SupCon`], [`MultiSupCon`], [`TupletMargin`], [`MultiSimilarity`], [`Circle`], [`PairwiseContrastive`], [`BatchAllTriplet`], [`MarginLoss`],
 //!   [`GeneralizedLiftedStructure`], [`BatchHardTriplet`], [`RankedList`], [`FastAp`], [`SmoothAp`]. With M rows remembered, B (B + M) takes the
 //!   place of B^2 in the memory above.
 //! * [`WeightedSum`] adds losses.

@@ -1,6 +1,6 @@
 use crate::{Accepts, Batch, Result};
 use candle_core::{DType, Device, Tensor, Var};
-use npair_types::{ClassId, Settings};
+use npair_types::{ClassId, LabelSets, Settings};
 use rand_chacha::ChaCha8Rng;
 
 /// A loss and what it was taken over.
@@ -128,6 +128,8 @@ pub struct LossContext<'a> {
     pub classes: &'a [ClassId],
     /// How many examples each of them has (C); empty where that is not known, so that nothing can go by it.
     pub sizes: &'a [usize],
+    /// The labels of each class, where classes are sets of labels.
+    pub sets: Option<&'a LabelSets>,
     /// Width of the embeddings (D).
     pub width: usize,
     /// Draws the first values of the variables.

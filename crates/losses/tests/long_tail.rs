@@ -153,8 +153,15 @@ fn settings_go_by_the_sizes_of_the_context() {
     let x = x.to_dtype(DType::F32).unwrap();
     let value = |sizes: &[usize], settings: &dyn LossSettingsOf| {
         let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
-        let c =
-            &mut LossContext { classes: &CLASSES, sizes, width: WIDTH, rng, dtype: DType::F32, device: &Device::Cpu };
+        let c = &mut LossContext {
+            classes: &CLASSES,
+            sizes,
+            sets: None,
+            width: WIDTH,
+            rng,
+            dtype: DType::F32,
+            device: &Device::Cpu,
+        };
         let loss = settings.make(c).map_err(|e| e.to_string())?;
         Ok::<_, String>(loss.of_batch(&x, &y).unwrap().to_f64().unwrap())
     };

@@ -344,7 +344,7 @@ fn loss_in_f32(loss: &dyn Loss, batch: &Batch) -> f64 {
 fn losses_that_would_ignore_a_miner_refuse_it_by_name() {
     let (cpu, dtype) = (&Device::Cpu, DType::F64);
     let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
-    let c = &mut LossContext { classes: &CLASSES, sizes: &[], width: 4, rng, dtype, device: cpu };
+    let c = &mut LossContext { classes: &CLASSES, sizes: &[], sets: None, width: 4, rng, dtype, device: cpu };
     let mixed = WeightedSum::new().and("circle", 1., Circle::default()).unwrap().and("pairs", 1., NPairMc).unwrap();
     let refusing: Vec<Box<dyn Loss>> = vec![
         Box::<FastAp>::default(),

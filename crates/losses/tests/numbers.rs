@@ -17,7 +17,7 @@ fn labels() -> Labels {
 fn every(dtype: DType) -> Vec<Box<dyn Loss>> {
     let cpu = &Device::Cpu;
     let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
-    let c = &mut LossContext { classes: &CLASSES, sizes: &[], width: 6, rng, dtype, device: cpu };
+    let c = &mut LossContext { classes: &CLASSES, sizes: &[], sets: None, width: 6, rng, dtype, device: cpu };
     let sum = WeightedSum::new().and("pairs", 0.5, NPairMc).unwrap().and("all", 2., NcaStyle).unwrap();
     vec![
         Box::new(Contrastive::new(1.).unwrap()),
@@ -45,6 +45,7 @@ fn every(dtype: DType) -> Vec<Box<dyn Loss>> {
         Box::<Circle>::default(),
         Box::<NtXent>::default(),
         Box::<SupCon>::default(),
+        Box::new(MultiSupCon::new(0.1, None).unwrap()),
         Box::new(SoftmaxClassifier::new(c).unwrap()),
         Box::new(NormalizedSoftmax::new(c).unwrap()),
         Box::new(SphereFace::new(c).unwrap()),

@@ -159,6 +159,7 @@ fn the_classifiers_variables_are_reached() {
     let loss = SoftmaxClassifier::new(&mut LossContext {
         classes: &classes,
         sizes: &[],
+        sets: None,
         width: 4,
         rng: &mut rng,
         dtype: DType::F32,

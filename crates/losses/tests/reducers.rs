@@ -139,6 +139,7 @@ fn a_sum_has_the_values_gradients_and_variables_of_its_parts() {
         ProxyAnchor::new(&mut LossContext {
             classes: &CLASSES,
             sizes: &[],
+            sets: None,
             width: 4,
             rng: &mut rng,
             dtype: DType::F64,

@@ -12,8 +12,15 @@ fn build<S: LossSettings + serde::de::DeserializeOwned>(settings: Value) -> std:
     let settings: S = serde_json::from_value(settings).map_err(|e| e.to_string())?;
     let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
     let classes = [ClassId(1), ClassId(2)];
-    let context =
-        &mut LossContext { classes: &classes, sizes: &[], width: 4, rng, dtype: DType::F32, device: &Device::Cpu };
+    let context = &mut LossContext {
+        classes: &classes,
+        sizes: &[],
+        sets: None,
+        width: 4,
+        rng,
+        dtype: DType::F32,
+        device: &Device::Cpu,
+    };
     settings.build(context).map_err(|e| e.to_string())
 }
 
@@ -61,6 +68,7 @@ fn every_loss_is_built_of_its_settings() {
     check::<CircleSettings>(json!({}), "circle loss");
     check::<NtXentSettings>(json!({}), "NT-Xent");
     check::<SupConSettings>(json!({}), "supervised contrastive loss");
+    check::<MultiSupConSettings>(json!({}), "multi-label supervised contrastive loss");
     check::<SoftmaxClassifierSettings>(json!({}), "softmax classifier");
     check::<NormalizedSoftmaxSettings>(json!({}), "normalized softmax");
     check::<SphereFaceSettings>(json!({}), "SphereFace");

@@ -15,7 +15,7 @@ const CLASSES: [ClassId; 4] = [ClassId(1), ClassId(2), ClassId(3), ClassId(4)];
 fn every(dtype: DType) -> Vec<(&'static str, Box<dyn Loss>)> {
     let cpu = &Device::Cpu;
     let rng = &mut Streams::new(3).open(Purpose::Initialization, [0, 0]);
-    let c = &mut LossContext { classes: &CLASSES, sizes: &[], width: 2, rng, dtype, device: cpu };
+    let c = &mut LossContext { classes: &CLASSES, sizes: &[], sets: None, width: 2, rng, dtype, device: cpu };
     let sum = WeightedSum::new().and("pairs", 0.5, NPairMc).unwrap().and("all", 2., NcaStyle).unwrap();
     vec![
         ("contrastive", Box::new(Contrastive::new(1.).unwrap())),
@@ -44,6 +44,7 @@ fn every(dtype: DType) -> Vec<(&'static str, Box<dyn Loss>)> {
         ("circle", Box::<Circle>::default()),
         ("nt-xent", Box::<NtXent>::default()),
         ("sup-con", Box::<SupCon>::default()),
+        ("multi-sup-con", Box::new(MultiSupCon::new(0.1, None).unwrap())),
         ("sphereface", Box::new(SphereFace::new(c).unwrap())),
         ("cosface", Box::new(CosFace::new(c).unwrap())),
         ("arcface", Box::new(ArcFace::new(c).unwrap())),

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, DataSource};
 use crate::draft::{Draft, Given};
-use crate::{Error, Result};
+use crate::{Error, Result, label_sets};
 use npair_backbones::{BackboneConfig, InputSpec};
 use npair_data::{Amount, Channels, Dataset, OfficialSide, PipelineConfig, SplitConfig};
 use npair_evaluate::Inputs;
@@ -115,7 +115,10 @@ pub(crate) fn batch(draft: &mut Draft, train: &dyn Inputs) -> Vec<String> {
     if matches!(given, Given::All) {
         return chosen;
     }
-    let index = train.class_index();
+    let (index, what) = match label_sets::label_sets(config, train) {
+        Some(sets) => (sets.by_label(&train.class_index()), "label"),
+        None => (train.class_index(), "class"),
+    };
     let with = |least: usize| (0..index.len()).filter(|&place| index.examples(place).len() >= least).count();
     let planned = config.batch.per_class;
     if !given.has("batch.per_class") {
@@ -136,6 +139,6 @@ pub(crate) fn batch(draft: &mut Draft, train: &dyn Inputs) -> Vec<String> {
         return chosen;
     }
     config.batch.classes = usable;
-    chosen.push(format!("batch.classes = {usable}: every class that has {} examples", config.batch.per_class.max(2)));
+    chosen.push(format!("batch.classes = {usable}: every {what} that has {} examples", config.batch.per_class.max(2)));
     chosen
 }

@@ -5,10 +5,15 @@ use crate::{Config, Error, Result};
 use candle_core::{DType, Device};
 use npair_losses::{CrossBatchMemory, Loss, LossContext, RegularizerSettings};
 use npair_train::{RowsOf, TrainerBuilder};
-use npair_types::{ClassIndex, Purpose, Streams};
+use npair_types::{ClassIndex, LabelSets, Purpose, Streams};
 
-/// The loss of a configuration on a device, for the classes of training.
-pub(crate) fn loss(config: &Config, learned: &ClassIndex, device: &Device) -> Result<Box<dyn Loss>> {
+/// The loss of a configuration on a device, for the classes of training, which may be sets of labels.
+pub(crate) fn loss(
+    config: &Config,
+    learned: &ClassIndex,
+    sets: Option<&LabelSets>,
+    device: &Device,
+) -> Result<Box<dyn Loss>> {
     if config.loss.settings().get("parts").and_then(toml::Value::as_array).is_some_and(Vec::is_empty) {
         let why = "a weighted sum needs at least one [[loss.parts]] with a name and a weight".to_owned();
         return Err(Error::Setting { setting: "loss.parts", why });
@@ -16,7 +21,7 @@ pub(crate) fn loss(config: &Config, learned: &ClassIndex, device: &Device) -> Re
     let mut rng = Streams::new(config.seed).open(Purpose::Initialization, [u64::MAX, 0]);
     let sizes: Vec<usize> = (0..learned.len()).map(|place| learned.examples(place).len()).collect();
     let (classes, width) = (learned.classes(), config.model.embedding);
-    let mut context = LossContext { classes, sizes: &sizes, width, rng: &mut rng, dtype: DType::F32, device };
+    let mut context = LossContext { classes, sizes: &sizes, sets, width, rng: &mut rng, dtype: DType::F32, device };
     build_loss(&config.loss, &mut context)
 }
 

@@ -173,6 +173,7 @@ static LOSSES: &[RegistryRow<MakeLoss>] = &[
     row!(loss, "circle", CircleSettings),
     row!(loss, "nt-xent", NtXentSettings),
     row!(loss, "sup-con", SupConSettings),
+    row!(loss, "multi-sup-con", MultiSupConSettings),
     row!(loss, "sphere-face", SphereFaceSettings),
     row!(loss, "cos-face", CosFaceSettings),
     row!(loss, "arc-face", ArcFaceSettings),

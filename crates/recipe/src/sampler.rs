@@ -1,13 +1,13 @@
 //! The sampler that fills batches for a configuration's loss.
 
-use crate::{Config, Error, Result};
+use crate::{Config, Error, Result, label_sets};
 use npair_batch::{
     BalancedSamplerSettings, BatchSampler, Groups, NPairSampler, NPairSamplerSettings, SamplerSettings,
     TripletSamplerSettings, TupletSamplerSettings,
 };
 use npair_evaluate::Inputs;
 use npair_losses::Accepts;
-use npair_types::{ChaCha8Rng, ClassIndex, Purpose, Streams, TupleKind};
+use npair_types::{ChaCha8Rng, ClassIndex, LabelSets, Purpose, Streams, TupleKind};
 
 /// The batches that suit a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +44,17 @@ impl Suits {
 }
 
 /// The sampler for a loss that accepts that.
-pub(crate) fn build(config: &Config, inputs: &dyn Inputs, accepts: Accepts) -> Result<Box<dyn BatchSampler>> {
+pub(crate) fn build(
+    config: &Config,
+    inputs: &dyn Inputs,
+    sets: Option<&LabelSets>,
+    accepts: Accepts,
+) -> Result<Box<dyn BatchSampler>> {
     let index = inputs.class_index();
     let rng = Streams::new(config.seed).open(Purpose::Sampling, [0, 0]);
+    if let Some(sets) = sets {
+        return label_sets::sampler(config, inputs, sets, accepts, rng);
+    }
     let (classes, per_class, mining) = (config.batch.classes, config.batch.per_class, config.batch.mining.clone());
     let suits = Suits::of(accepts);
     let temper = tempered(config, suits)?;

@@ -8,15 +8,16 @@ use crate::record::{self, SplitRecord};
 use crate::run::CONFIG;
 use crate::watch::Watched;
 use crate::{
-    Config, Device, Error, Result, Run, fit, limits, objective, pretrained, resumed, sampler, splits, unlabeled,
-    without_effect,
+    Config, Device, Error, Result, Run, fit, label_sets, limits, objective, pretrained, resumed, sampler, splits,
+    unlabeled, without_effect,
 };
 use candle_core::DType;
 use npair_backbones::{
     BackboneConfig, ConvNetConfig, EmbeddingModel, EmbeddingNet, HeadOnFeatures, VectorNet, VectorNetConfig,
 };
 use npair_evaluate::{
-    FeatureInputs, Inputs, RetrievalScores, Splits, TestTimeAugmentation, TtaConfig, Vectors, embed, write_file,
+    FeatureInputs, Inputs, LabelSetScores, RetrievalScores, Splits, TestTimeAugmentation, TtaConfig, Vectors, embed,
+    write_file,
 };
 use npair_train::{
     Callback, EarlyStopping, EmbeddingWatch, GradCache, Outcome, PairProbe, RunFolder, Trainer, TrainerBuilder,
@@ -255,6 +256,7 @@ impl Prepared {
         limits::check(&draft.config)?;
         frozen::check(&draft.config)?;
         unlabeled::check(&draft.config)?;
+        label_sets::check(&draft.config)?;
         let mut notes = Vec::new();
         let mut plan = plan::by_the_data(&mut draft)?;
         let config = &mut draft.config;
@@ -447,9 +449,11 @@ impl Material {
 
 fn builder(config: &Config, model: Arc<dyn EmbeddingModel>, splits: &Splits) -> Result<TrainerBuilder> {
     let (streams, device) = (Streams::new(config.seed), model.device());
-    let loss = objective::loss(config, &splits.learned()?.class_index(), &device)?;
-    let builder = Trainer::builder(model, splits.learned()?.clone())
-        .sampler(sampler::build(config, splits.learned()?.as_ref(), loss.accepts())?)
+    let learned = splits.learned()?;
+    let sets = label_sets::label_sets(config, learned.as_ref());
+    let loss = objective::loss(config, &learned.class_index(), sets.as_ref(), &device)?;
+    let builder = Trainer::builder(model, learned.clone())
+        .sampler(sampler::build(config, learned.as_ref(), sets.as_ref(), loss.accepts())?)
         .loss(loss)
         .optimizer(config.optimizer.build()?)
         .groups(config.optimizer.groups())
@@ -469,8 +473,14 @@ fn builder(config: &Config, model: Arc<dyn EmbeddingModel>, splits: &Splits) -> 
     if let Some(val) = &splits.val {
         // What is chosen by is retrieval; clustering is left to `npair eval`.
         let settings = npair_evaluate::EvaluationConfig { pairs: 200_000, ..config.evaluation.clone() };
-        let metric = RetrievalScores { settings, pairs_per_batch: config.batch.classes, streams };
-        builder = builder.validate(val.clone(), metric, every(config.training.eval_every));
+        let every = every(config.training.eval_every);
+        builder = match label_sets::label_sets(config, val.as_ref()) {
+            Some(sets) => builder.validate(val.clone(), LabelSetScores { sets, settings, streams }, every),
+            None => {
+                let metric = RetrievalScores { settings, pairs_per_batch: config.batch.classes, streams };
+                builder.validate(val.clone(), metric, every)
+            }
+        };
     }
     if config.training.average > 0. {
         builder = builder.callback(WeightAverage::new(config.training.average)?);

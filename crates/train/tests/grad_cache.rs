@@ -125,7 +125,8 @@ fn gradients_are_those_of_the_whole_batch() {
             let net = net(backbone, dtype, output);
             let rng = &mut Streams::new(2).open(Purpose::Initialization, [0, 0]);
             let classes = labels().classes();
-            let mut context = LossContext { classes: &classes, sizes: &[], width: 8, rng, dtype, device: &Device::Cpu };
+            let mut context =
+                LossContext { classes: &classes, sizes: &[], sets: None, width: 8, rng, dtype, device: &Device::Cpu };
             let proxies = ProxyAnchor::new(&mut context).unwrap();
             let sum = WeightedSum::new().and("n-pair", 1., NPairMc).unwrap();
             let sum = sum.and("proxy", 0.1, proxies.with_alpha(4.).unwrap()).unwrap();

@@ -17,6 +17,7 @@ fn losses(labels: &Labels) -> Vec<(&'static str, Box<dyn Loss>)> {
     let mut context = LossContext {
         classes: &classes,
         sizes: &[],
+        sets: None,
         width: WIDTH,
         rng: &mut rng,
         dtype: DType::F32,

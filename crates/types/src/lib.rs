@@ -1,5 +1,6 @@
 //! The nouns of metric learning, checked once: [`Labels`], [`Pairs`], [`Triplets`], [`Tuplets`], [`PairList`], all of
 //! them [`Tuples`], [`Measure`], the [`ImageSize`] that a network takes,
+//! classes that are [`LabelSets`],
 //! the [`ClassIndex`] of a data set, the seeded random [`Streams`] of a run, and the [`Settings`] of a part. No algorithms, no
 //! tensors.
 //!
@@ -13,6 +14,7 @@ extern crate self as npair_types;
 mod class_index;
 mod error;
 mod image_size;
+mod label_sets;
 mod labels;
 mod measure;
 mod pair_list;
@@ -26,6 +28,7 @@ mod tuplets;
 pub use class_index::ClassIndex;
 pub use error::{Error, Result};
 pub use image_size::ImageSize;
+pub use label_sets::LabelSets;
 pub use labels::{ClassId, ExampleId, Labels};
 pub use measure::Measure;
 pub use pair_list::PairList;

@@ -66,6 +66,7 @@ fn losses_of_labelled_batches() {
         ("multi-positive n-pair", Box::new(MultiPositiveNPair)),
         ("nt-xent", Box::<NtXent>::default()),
         ("sup-con", Box::<SupCon>::default()),
+        ("multi-sup-con", Box::new(MultiSupCon::new(0.1, None).unwrap())),
         ("multi-similarity", Box::<MultiSimilarity>::default()),
         ("angular", Box::<Angular>::default()),
         ("tuplet margin", Box::<TupletMargin>::default()),
@@ -94,7 +95,7 @@ fn losses_with_variables() {
         let (x, y) = batch(dtype);
         let mut rng = Streams::new(3).open(Purpose::Initialization, [0, 0]);
         let (rng, cpu) = (&mut rng, &Device::Cpu);
-        let c = &mut LossContext { classes: &CLASSES, sizes: &[], width: 6, rng, dtype, device: cpu };
+        let c = &mut LossContext { classes: &CLASSES, sizes: &[], sets: None, width: 6, rng, dtype, device: cpu };
         let made: Vec<(&str, Box<dyn Loss>)> = vec![
             ("softmax", Box::new(SoftmaxClassifier::new(c).unwrap())),
             ("normalized softmax", Box::new(NormalizedSoftmax::new(c).unwrap())),

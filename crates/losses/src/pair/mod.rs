@@ -6,6 +6,7 @@ mod generalized_lifted_structure;
 mod lifted_structure;
 mod margin_loss;
 mod multi_similarity;
+mod multi_sup_con;
 mod nca_style;
 mod nt_xent;
 mod pairwise_contrastive;
@@ -18,6 +19,7 @@ pub use generalized_lifted_structure::{GeneralizedLiftedStructure, GeneralizedLi
 pub use lifted_structure::{LiftedStructure, LiftedStructureSettings};
 pub use margin_loss::{MarginLoss, MarginLossSettings};
 pub use multi_similarity::{MultiSimilarity, MultiSimilaritySettings};
+pub use multi_sup_con::{MultiSupCon, MultiSupConSettings};
 pub use nca_style::{NcaStyle, NcaStyleSettings};
 pub use nt_xent::{NtXent, NtXentSettings};
 pub use pairwise_contrastive::{PairwiseContrastive, PairwiseContrastiveSettings};

@@ -200,6 +200,10 @@ pub struct DataConfig {
     /// Folders of a path that name the class: 1 for `CLASS/**`, 2 for `CATEGORY/CLASS/**`; recognised without. For a folder.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub levels: Option<usize>,
+    /// What stands between the labels of a class's name, where classes are sets of labels ("red|dress"): pictures are alike in the
+    /// labels that they share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label_separator: Option<String>,
     /// Which classes (or examples) are kept for validation and test; without it the source's usual split.
     pub split: Option<SplitConfig>,
     /// Examples of every training class that are kept back to judge recognition of seen classes.
@@ -234,6 +238,7 @@ impl Default for DataConfig {
             glyphs: GlyphConfig::default(),
             parts: Vec::new(),
             levels: None,
+            label_separator: None,
             split: None,
             seen: Amount::Count(0),
             views: 0,

@@ -37,6 +37,9 @@ pub(super) fn choose(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Resul
 /// class unseen in a step. Who names the loss, or how batches are made, has them as they are.
 fn batch(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Result<()> {
     let [_, median, _] = facts.per_class;
+    if draft.config.data.label_separator.is_some() {
+        return batch_of_labels(draft, plan);
+    }
     if is_decided(draft) || median < 3 {
         return Ok(());
     }
@@ -54,6 +57,27 @@ fn batch(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Result<()> {
         format!("{} classes of {per_class}", draft.config.batch.classes),
         format!("classes have {median} examples in the middle"),
     );
+    Ok(())
+}
+
+/// Examples that share labels, each drawn to others by every label that it has.
+fn batch_of_labels(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
+    if is_decided(draft) {
+        return Ok(());
+    }
+    let named = |name: &str| LossConfig::named(name).map_err(|why| Error::Setting { setting: "loss.name", why });
+    draft.config.loss = named("multi-sup-con")?;
+    plan.choose(
+        "loss",
+        "multi-sup-con",
+        "classes are sets of labels: every label that two examples share draws them together",
+    );
+    draft.config.batch.per_class = PER_CLASS;
+    if !draft.given.has("batch.classes") {
+        draft.config.batch.classes = BATCH / PER_CLASS;
+    }
+    let batch = format!("{} labels, {PER_CLASS} examples that have each", draft.config.batch.classes);
+    plan.choose("batch", batch, "few examples have exactly the same labels");
     Ok(())
 }
 
