@@ -274,25 +274,9 @@ fn own_variables_are_reached_and_unknown_classes_refused() {
     assert!(siglip.forward_pairs(&one, &one).unwrap_err().to_string().contains("at least 2 pairs"));
     assert!(SigLip::from_parts(&near, &near).unwrap_err().to_string().contains("a scalar"));
     let said = |made: npair_losses::Result<CosFace>| made.unwrap_err().to_string();
-    let one = &mut LossContext {
-        classes: &[ClassId(1)],
-        sizes: &[],
-        sets: None,
-        width: 4,
-        rng: &mut *c.rng,
-        dtype: t,
-        device: cpu,
-    };
+    let one = &mut LossContext { classes: &[ClassId(1)], rng: &mut *c.rng, ..*c };
     assert!(said(CosFace::new(one)).contains("distinct classes"));
-    let flat = &mut LossContext {
-        classes: &CLASSES,
-        sizes: &[],
-        sets: None,
-        width: 0,
-        rng: &mut *c.rng,
-        dtype: t,
-        device: cpu,
-    };
+    let flat = &mut LossContext { width: 0, rng: &mut *c.rng, ..*c };
     assert!(said(CosFace::new(flat)).contains("embedding dimensions"));
     assert!(SoftTriple::new(0, c).unwrap_err().to_string().contains("centers"));
     let w = inputs::normal(2, 1., (4, 4), DType::F32).unwrap();

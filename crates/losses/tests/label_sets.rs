@@ -87,7 +87,7 @@ fn the_gradient_is_that_of_central_differences() {
 fn of_single_labels_it_is_supervised_contrastive() {
     let (x, y) = (rows(5, 9), Labels::new([3, 3, 3, 8, 8, 1, 7, 7, 7]).unwrap());
     let want = SupCon::new(0.3).unwrap().of_batch(&x, &y).unwrap();
-    let single = LabelSets::from_names([1, 3, 7, 8].map(|c| (ClassId(c), ["x", "y", "z", "w"][c as usize % 4])), "|");
+    let single = LabelSets::from_names([1, 3, 7, 8].map(ClassId).into_iter().zip(["x", "y", "z", "w"]), "|");
     for loss in [MultiSupCon::new(0.3, None).unwrap(), loss(single)] {
         let got = loss.of_batch(&x, &y).unwrap();
         assert_eq!(got.terms, want.terms);

@@ -233,6 +233,7 @@ fn what_does_not_fit_is_said() {
     let softmax = SoftmaxClassifier::new(&mut LossContext {
         classes: &[ClassId(1), ClassId(2)],
         sizes: &[],
+        sets: None,
         width: 3,
         rng: &mut rng,
         dtype: DType::F32,
