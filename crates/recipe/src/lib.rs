@@ -43,7 +43,7 @@ pub use frozen::Progress;
 pub use label_sets::label_sets;
 pub use npair_train::Which;
 pub use page::settings_tables;
-pub use plan::{Choice, Facts, PictureFacts, PictureKind, Plan};
+pub use plan::{Choice, Facts, PictureFacts, PictureKind, PictureShape, Plan};
 pub use run::Run;
 pub use splits::{Whose, open_all, open_files, open_for_run, open_splits};
 pub use training::{Training, first_embeddings};

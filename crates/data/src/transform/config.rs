@@ -31,6 +31,9 @@ pub enum Resize {
     /// Stretched to `size`; nothing is left to cut.
     #[default]
     Exact,
+    /// The whole with its proportions kept, as large as fits into `size`; beside it stands the median colour of the picture's border.
+    /// For things on a plain ground whose pictures have many shapes.
+    Fit,
     /// Stretched to a square of this side.
     Square(u32),
     /// Shorter side to this length, proportions kept; of pictures longer than 8 : 1 the ends are cut off first. Where `size` is not a
@@ -42,7 +45,7 @@ impl Resize {
     /// What a scaled picture is, or covers with its proportions kept.
     pub(crate) fn frame(self, size: ImageSize) -> ImageSize {
         match self {
-            Self::Exact => size,
+            Self::Exact | Self::Fit => size,
             Self::Square(side) => side.into(),
             Self::ShortSide(side) => {
                 let shorter = u64::from(size.shorter().max(1));
@@ -118,7 +121,7 @@ impl PipelineConfig {
             u32::try_from((u64::from(side) * u64::from(new)).div_ceil(u64::from(old.max(1)))).unwrap_or(u32::MAX)
         };
         self.resize = match self.resize {
-            Resize::Exact => Resize::Exact,
+            Resize::Exact | Resize::Fit => self.resize,
             Resize::Square(side) => Resize::Square(scaled(side, self.size.longer(), size.longer())),
             Resize::ShortSide(side) => Resize::ShortSide(scaled(side, self.size.shorter(), size.shorter())),
         };
@@ -142,7 +145,7 @@ impl PipelineConfig {
         in_range("size", self.size.longer() as f32, 1.0, 4096.0)?;
         in_range("supersample", self.supersample as f32, 1.0, 4.0)?;
         let (side, least) = match self.resize {
-            Resize::Exact => (self.size.longer(), self.size.longer()),
+            Resize::Exact | Resize::Fit => (self.size.longer(), self.size.longer()),
             Resize::Square(side) => (side, self.size.longer()),
             Resize::ShortSide(side) => (side, self.size.shorter()),
         };

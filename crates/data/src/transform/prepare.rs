@@ -42,12 +42,52 @@ fn frame(config: &PipelineConfig) -> ImageSize {
 /// A prepared picture scaled as [`Resize`] has it.
 pub(crate) fn fit(picture: &Picture, config: &PipelineConfig) -> Result<Picture> {
     let (w, h, frame) = (picture.width(), picture.height(), frame(config));
-    if !matches!(config.resize, Resize::ShortSide(_)) {
-        return scale(picture, whole(picture), [frame.width, frame.height], config.filter);
+    match config.resize {
+        Resize::Exact | Resize::Square(_) => {
+            return scale(picture, whole(picture), [frame.width, frame.height], config.filter);
+        }
+        Resize::Fit => return framed(picture, frame, config.filter),
+        Resize::ShortSide(_) => {}
     }
     let (width, height) = (w.min(h.saturating_mul(LONGEST)), h.min(w.saturating_mul(LONGEST)));
     let window = Window { left: (w - width) / 2, top: (h - height) / 2, width, height };
     scale(picture, window, covering(width, height, frame), config.filter)
+}
+
+/// The whole picture as large as fits into a frame, in the middle, on the colour of its border.
+fn framed(picture: &Picture, frame: ImageSize, filter: Filter) -> Result<Picture> {
+    let (w, h) = (picture.width(), picture.height());
+    if [w, h] == [frame.width, frame.height] {
+        return Ok(picture.clone());
+    }
+    let size = match u64::from(w) * u64::from(frame.height) >= u64::from(h) * u64::from(frame.width) {
+        true => [frame.width, in_proportion(h, w, frame.width).clamp(1, frame.height)],
+        false => [in_proportion(w, h, frame.height).clamp(1, frame.width), frame.height],
+    };
+    let (small, channels) = (scale(picture, whole(picture), size, filter)?, usize::from(picture.channels()));
+    let mut pixels = ground(picture).repeat(frame.area() as usize);
+    let (left, top) = ((frame.width - size[0]) / 2, (frame.height - size[1]) / 2);
+    for (y, line) in small.pixels().chunks_exact(size[0] as usize * channels).enumerate() {
+        let at = ((top as usize + y) * frame.width as usize + left as usize) * channels;
+        pixels[at..][..line.len()].copy_from_slice(line);
+    }
+    Picture::new(frame.width, frame.height, picture.channels(), pixels)
+}
+
+/// The median of every channel over the border of a picture.
+fn ground(picture: &Picture) -> Vec<u8> {
+    let (w, h) = (picture.width(), picture.height());
+    let border: Vec<&[u8]> = (0..w)
+        .flat_map(|x| [(x, 0), (x, h - 1)])
+        .chain((0..h).flat_map(|y| [(0, y), (w - 1, y)]))
+        .map(|(x, y)| picture.pixel(x, y))
+        .collect();
+    let median = |channel: usize| {
+        let mut levels: Vec<u8> = border.iter().map(|pixel| pixel[channel]).collect();
+        let middle = levels.len() / 2;
+        *levels.select_nth_unstable(middle).1
+    };
+    (0..usize::from(picture.channels())).map(median).collect()
 }
 
 fn whole(picture: &Picture) -> Window {
@@ -57,14 +97,16 @@ fn whole(picture: &Picture) -> Window {
 /// Width and height of the smallest picture of these proportions that covers a frame: one side is the frame's, the other rounded to
 /// nearest.
 fn covering(width: u32, height: u32, frame: ImageSize) -> [u32; 2] {
-    let in_proportion = |long: u32, short: u32, side: u32| {
-        let rounded = (2 * u64::from(long) * u64::from(side) + u64::from(short)) / (2 * u64::from(short));
-        u32::try_from(rounded).unwrap_or(u32::MAX)
-    };
     match u64::from(width) * u64::from(frame.height) >= u64::from(height) * u64::from(frame.width) {
         true => [in_proportion(width, height, frame.height), frame.height],
         false => [frame.width, in_proportion(height, width, frame.width)],
     }
+}
+
+/// What one side becomes when the other one is scaled to `side`, rounded to nearest.
+fn in_proportion(one: u32, other: u32, side: u32) -> u32 {
+    let rounded = (2 * u64::from(one) * u64::from(side) + u64::from(other)) / (2 * u64::from(other));
+    u32::try_from(rounded).unwrap_or(u32::MAX)
 }
 
 /// A part of a picture, scaled to width and height; the rest is not looked at.

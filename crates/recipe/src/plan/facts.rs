@@ -13,9 +13,9 @@ const MIRRORED: usize = 1000;
 const NEAR: u8 = 16;
 /// So much of a border has to be background for a picture to stand on a plain ground.
 const PLAIN: f64 = 0.8;
-/// Pictures have one shape if so many of them
+/// Pictures have one shape if so many of them have about the same proportions.
 const OF_ONE_SHAPE: f64 = 0.8;
-/// have proportions that differ from the median ones by this factor at most.
+/// Proportions are about the same if they differ by this factor at most: a picture squeezed by more shows something else.
 const SAME_SHAPE: f64 = 1.2;
 /// So many of the pictures decide what kind they are of.
 const MOST: f64 = 0.7;
@@ -42,8 +42,8 @@ pub struct PictureFacts {
     pub width: u32,
     /// Median height in pixels.
     pub height: u32,
-    /// Width over height, if nearly all pictures have about the same and it is not that of a square.
-    pub shape: Option<f64>,
+    /// Their proportions.
+    pub shape: PictureShape,
     /// Whether no picture has a colour.
     pub grey: bool,
     /// What they show.
@@ -57,10 +57,34 @@ impl PictureFacts {
     pub fn short_side(&self) -> u32 {
         self.width.min(self.height)
     }
+}
 
-    /// Whether width and height differ so much that a picture squeezed into a square shows something else.
-    pub fn is_oblong(&self) -> bool {
-        5 * self.width.max(self.height) > 6 * self.short_side()
+/// The proportions of pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PictureShape {
+    /// Nearly all are about as high as wide.
+    Square,
+    /// Nearly all have about this width over height.
+    Oblong(f64),
+    /// They differ.
+    Mixed,
+}
+
+impl PictureShape {
+    /// Of widths over heights, at least one.
+    fn of(mut shapes: Vec<f64>) -> Option<Self> {
+        shapes.sort_unstable_by(f64::total_cmp);
+        let middle = shapes.get(shapes.len() / 2).copied()?;
+        let near = |to: f64| {
+            let alike = shapes.iter().filter(|&&shape| (shape / to).max(to / shape) <= SAME_SHAPE).count();
+            alike as f64 >= OF_ONE_SHAPE * shapes.len() as f64
+        };
+        Some(match () {
+            () if near(1.) => Self::Square,
+            () if near(middle) => Self::Oblong(middle),
+            () => Self::Mixed,
+        })
     }
 }
 
@@ -111,13 +135,7 @@ impl PictureFacts {
             sides.get(sides.len() / 2).copied()
         };
         let (width, height) = (median(&|look| look.width)?, median(&|look| look.height)?);
-        let mut shapes: Vec<f64> = seen.iter().map(Look::shape).collect();
-        shapes.sort_unstable_by(f64::total_cmp);
-        let shape = shapes.get(shapes.len() / 2).copied().filter(|&middle| {
-            let apart = |a: f64, b: f64| (a / b).max(b / a);
-            let alike = share(&|look| apart(look.shape(), middle) <= SAME_SHAPE);
-            apart(middle, 1.) > SAME_SHAPE && alike >= OF_ONE_SHAPE
-        });
+        let shape = PictureShape::of(seen.iter().map(Look::shape).collect())?;
         let grey = seen.iter().all(|look| look.grey);
         let strokes = share(&|look| look.grey && look.strokes.is_some());
         let kind = if strokes >= MOST {
@@ -200,6 +218,15 @@ mod tests {
         let pixels: Vec<u8> =
             (0..32).flat_map(|y| (0..32).map(move |x| (x, y))).flat_map(|(x, y)| level(x, y)).collect();
         Look::at(&Picture::new(32, 32, 3, pixels).unwrap())
+    }
+
+    #[test]
+    fn shapes_are_those_of_nearly_all() {
+        let of = |shapes: &[f64]| PictureShape::of(shapes.to_vec());
+        assert_eq!(of(&[1., 1.1, 0.9, 1.15, 3.]), Some(PictureShape::Square));
+        assert_eq!(of(&[0.5, 0.45, 0.5, 0.55, 1.]), Some(PictureShape::Oblong(0.5)));
+        assert_eq!(of(&[0.5, 1., 2., 1., 0.7]), Some(PictureShape::Mixed));
+        assert_eq!(of(&[]), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod network;
 mod pictures;
 mod time;
 
-pub use facts::{Facts, PictureFacts, PictureKind};
+pub use facts::{Facts, PictureFacts, PictureKind, PictureShape};
 pub(crate) use time::take_time;
 
 use crate::config::DataSource;

@@ -1,6 +1,6 @@
 //! How pictures are made into pixels, and the network that takes them.
 
-use super::{PictureFacts, PictureKind, Plan};
+use super::{PictureFacts, PictureKind, PictureShape, Plan};
 use crate::config::written::images_with;
 use crate::draft::Draft;
 use crate::{Device, Error, Result, pretrained};
@@ -85,16 +85,13 @@ fn of_weights(told: &PipelineConfig, seen: &PictureFacts, on_cpu: bool, step: u3
             flipped(base, seen),
             format!("mean and deviation of the weights; {of}: cut out at random{}", mirrored(seen)),
         ),
-        PictureKind::PlainGround | PictureKind::Strokes { .. } => {
-            let (resize, part) = whole_or_middle(base.size, seen);
-            (
-                PipelineConfig { resize, augment: little(seen), ..base },
-                format!(
-                    "mean and deviation of the weights; {of}, of things on a plain ground: {part}, shifted a little{}",
-                    mirrored(seen)
-                ),
-            )
-        }
+        PictureKind::PlainGround | PictureKind::Strokes { .. } => (
+            PipelineConfig { resize: whole(seen), augment: little(seen), ..base },
+            format!(
+                "mean and deviation of the weights; {of}, of things on a plain ground: whole, shifted a little{}",
+                mirrored(seen)
+            ),
+        ),
     }
 }
 
@@ -173,16 +170,15 @@ fn usual(seen: &PictureFacts) -> (PipelineConfig, String) {
             let augment = AugmentConfig { fill, ..base.augment };
             let ground = if on_dark { "dark" } else { "light" };
             (
-                PipelineConfig { invert: !on_dark, augment, ..base },
+                PipelineConfig { resize: whole(seen), invert: !on_dark, augment, ..base },
                 format!("strokes on a {ground} ground {of}: turned, slanted and shifted a little, never mirrored"),
             )
         }
         PictureKind::PlainGround => {
             let base = PipelineConfig::photos(shaped(at_most(PLAIN_GROUND), seen, 4)).with_channels(channels);
-            let (resize, part) = whole_or_middle(base.size, seen);
             (
-                PipelineConfig { resize, augment: little(seen), ..base },
-                format!("things on a plain ground {of}: {part}, turned and shifted a little{}", mirrored(seen)),
+                PipelineConfig { resize: whole(seen), augment: little(seen), ..base },
+                format!("things on a plain ground {of}: whole, turned and shifted a little{}", mirrored(seen)),
             )
         }
         PictureKind::Photographs => (
@@ -194,17 +190,17 @@ fn usual(seen: &PictureFacts) -> (PipelineConfig, String) {
 
 /// As many pixels as a square of this side has, in the shape of the pictures, if they have one; in whole steps.
 fn shaped(side: u32, seen: &PictureFacts, step: u32) -> ImageSize {
-    let Some(shape) = seen.shape else { return side.into() };
+    let PictureShape::Oblong(shape) = seen.shape else { return side.into() };
     let stretch = shape.clamp(1. / LONGEST, LONGEST).sqrt();
     let whole = |length: f64| ((length / f64::from(step)).round() as u32).max(1) * step;
     ImageSize { height: whole(f64::from(side) / stretch), width: whole(f64::from(side) * stretch) }
 }
 
-/// How things on a plain ground are scaled, and what is seen of them then: of pictures of many shapes the middle.
-fn whole_or_middle(size: ImageSize, seen: &PictureFacts) -> (Resize, &'static str) {
-    match seen.is_oblong() && seen.shape.is_none() {
-        true => (Resize::ShortSide(size.shorter()), "the middle"),
-        false => (Resize::Exact, "whole"),
+/// How what stands on a plain ground is scaled, so that nothing is cut off and its proportions stay.
+fn whole(seen: &PictureFacts) -> Resize {
+    match seen.shape {
+        PictureShape::Mixed => Resize::Fit,
+        PictureShape::Square | PictureShape::Oblong(_) => Resize::Exact,
     }
 }
 
@@ -235,13 +231,16 @@ mod tests {
             mirrored: None,
         };
         let size = |side, shape, step| shaped(side, &seen(shape), step);
-        assert_eq!(size(32, None, 4), 32.into());
-        assert_eq!(size(32, Some(0.5), 4), ImageSize { height: 44, width: 24 });
-        assert_eq!(size(32, Some(30.), 4), ImageSize { height: 16, width: 64 });
-        assert_eq!(size(112, Some(0.5), 14), ImageSize { height: 154, width: 84 });
-        assert_eq!(whole_or_middle(32.into(), &seen(Some(0.5))).0, Resize::Exact);
-        assert_eq!(whole_or_middle(32.into(), &seen(None)).0, Resize::ShortSide(32));
-        assert_eq!(usual(&seen(Some(0.5))).0.size, ImageSize { height: 44, width: 24 });
+        let oblong = PictureShape::Oblong;
+        assert_eq!(size(32, PictureShape::Square, 4), 32.into());
+        assert_eq!(size(32, PictureShape::Mixed, 4), 32.into());
+        assert_eq!(size(32, oblong(0.5), 4), ImageSize { height: 44, width: 24 });
+        assert_eq!(size(32, oblong(30.), 4), ImageSize { height: 16, width: 64 });
+        assert_eq!(size(112, oblong(0.5), 14), ImageSize { height: 154, width: 84 });
+        let images = |shape| usual(&seen(shape)).0;
+        assert_eq!(images(oblong(0.5)).size, ImageSize { height: 44, width: 24 });
+        assert_eq!(images(oblong(0.5)).resize, Resize::Exact);
+        assert_eq!((images(PictureShape::Mixed).size, images(PictureShape::Mixed).resize), (32.into(), Resize::Fit));
     }
 
     /// Whatever the pictures, a network with weights takes the size that is chosen for it.
@@ -251,7 +250,7 @@ mod tests {
             looked_at: 10,
             width: side,
             height: side,
-            shape: None,
+            shape: PictureShape::Square,
             grey: false,
             kind: PictureKind::PlainGround,
             mirrored: None,

@@ -31,13 +31,13 @@ fn a_picture_of_the_right_size_comes_out_as_it_is() {
 /// However long a picture is, it covers what is cut out of it, and no more is kept than that needs.
 #[test]
 fn pictures_cover_what_is_cut_out_of_them() {
-    for resize in [Resize::Exact, Resize::Square(20), Resize::ShortSide(10)] {
+    for resize in [Resize::Exact, Resize::Fit, Resize::Square(20), Resize::ShortSide(10)] {
         for (w, h) in [(40, 31), (31, 40), (7, 7), (3, 400), (400, 1), (12, 18)] {
             let pipeline = Pipeline::new(PipelineConfig { resize, ..config(18, 9) }).unwrap();
             let once = pipeline.prepare(&noise(w, h, 1)).unwrap();
             assert_eq!(pipeline.prepare(&once).unwrap(), once, "{resize:?} {w} x {h}");
             let want = match resize {
-                Resize::Exact => (9, 18),
+                Resize::Exact | Resize::Fit => (9, 18),
                 Resize::Square(side) => (side, side),
                 // A frame of 10 x 20: of 40 x 31 pixels the height is scaled to 20, of 3 x 400 (cut to 3 x 24) the width to 10.
                 Resize::ShortSide(_) => match (w, h) {
@@ -54,6 +54,33 @@ fn pictures_cover_what_is_cut_out_of_them() {
     }
     let long = PipelineConfig { resize: Resize::ShortSide(8192), ..config(1, 4096) };
     assert!(Pipeline::new(long).unwrap_err().to_string().contains("to 8192"));
+}
+
+/// The whole picture in the middle, on the colour of its border.
+#[test]
+fn what_is_fitted_is_whole_and_stands_on_its_ground() {
+    // A red frame with one odd pixel in it, grey inside.
+    let level = |x: u32, y: u32| match (x, y) {
+        (0, 0) => [0, 0, 255],
+        (1..=10, 1..=2) => [90, 90, 90],
+        _ => [200, 10, 20],
+    };
+    let pixels = (0..4).flat_map(|y| (0..12).flat_map(move |x| level(x, y))).collect::<Vec<_>>();
+    let wide = Picture::new(12, 4, 3, pixels).unwrap();
+    let settings = PipelineConfig { channels: Channels::Rgb, resize: Resize::Fit, ..config(10, 12) };
+    let fitted = Pipeline::new(settings).unwrap().prepare(&wide).unwrap();
+    assert_eq!((fitted.width(), fitted.height()), (12, 10));
+    for (x, y) in (0..12).flat_map(|x| (0..10).map(move |y| (x, y))) {
+        let want = if (3..7).contains(&y) { level(x, y - 3) } else { [200, 10, 20] };
+        assert_eq!(fitted.pixel(x, y), want, "{x} {y}");
+    }
+    // A line of pixels keeps one.
+    for (w, h) in [(400, 1), (1, 400), (3, 5)] {
+        let pipeline = Pipeline::new(PipelineConfig { resize: Resize::Fit, ..config(6, 8) }).unwrap();
+        let once = pipeline.prepare(&noise(w, h, 1)).unwrap();
+        assert_eq!((once.width(), once.height()), (8, 6));
+        assert_eq!(pipeline.prepare(&once).unwrap(), once);
+    }
 }
 
 /// What is turned about its middle and cut out is what is cut out of the turned picture.
