@@ -252,7 +252,9 @@ fn show(index: &Index, json: bool) -> Result<()> {
         Some(Ok(usual)) => {
             say!("a match from {:.4} on, at a false accept rate of {}", usual.threshold, percent(usual.far))
         }
-        _ => say!("no thresholds: its model has no validation split to learn them from"),
+        _ => say!(
+            "no thresholds: the run of its model had no validation split with pairs of one class to learn them from"
+        ),
     }
     refined::all(index).iter().for_each(|line| say!("{line}"));
     Ok(())

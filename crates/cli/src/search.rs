@@ -115,7 +115,8 @@ fn said<'a>(index: &Index, answer: &Answer<'a>, far: Option<f64>) -> Result<Said
 /// An error where an index has no thresholds.
 pub fn no_thresholds(index: &Index) -> anyhow::Error {
     let why = format!(
-        "{} has no thresholds: make it of a run with a validation split of two classes or more",
+        "{} has no thresholds, which are learned from the pairs of one class of a validation split: make it of a run that has some (one of \
+         sets of labels has none)",
         index.folder().display()
     );
     source::usage("--far", why)

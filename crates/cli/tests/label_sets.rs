@@ -36,7 +36,9 @@ fn draw(dir: &Path) {
                     false => image::Rgb([120 + shade(y, x); 3]),
                 };
                 image::RgbImage::from_fn(24, 24, pixel).save(dir.join(&name)).unwrap();
-                table += &format!("{name},{colour} + {shape}\n");
+                // In whatever order and with whatever space: the same set.
+                let label = if n % 2 == 0 { format!("{colour} + {shape}") } else { format!("{shape}+{colour}") };
+                table += &format!("{name},{label}\n");
             }
         }
     }
@@ -60,7 +62,7 @@ fn pictures_of_several_labels_are_learned_from_and_judged_by_what_they_share() {
     let dir = dir.path();
     draw(dir);
     let said = ok(&[&["plan", "--data", "csv=table.csv"][..], &ASKED[..2]].concat(), dir);
-    for part in ["multi-sup-con", "every label that two examples share", "9 labels, 4 examples that have each"] {
+    for part in ["multi-sup-con", "every label that two examples share", "9 labels, 4 examples of each"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let said = ok(&[&["train", "--data", "csv=table.csv", "--out", "run"][..], &ASKED].concat(), dir);
@@ -83,7 +85,42 @@ fn pictures_of_several_labels_are_learned_from_and_judged_by_what_they_share() {
     assert!(score("shared@10") >= score("shared@4") && score("overlap@10") > 0.2, "{judged}");
     let table = ok(&["eval", "run"], dir);
     assert!(table.contains("overlap@10") && !table.contains("same or not"), "{table}");
+    // No set stands on two sides.
+    let split = std::fs::read_to_string(dir.join("run/split.csv")).unwrap();
+    let mut sides = std::collections::BTreeMap::<String, Vec<String>>::new();
+    for row in csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(split.as_bytes()).records() {
+        let row = row.unwrap();
+        sides.entry(row[2].to_owned()).or_default().push(row[0].to_owned());
+    }
+    assert_eq!(sides.len(), 20, "{sides:?}");
+    assert!(sides.iter().all(|(set, of)| of.len() == 6 && of.iter().all(|side| *side == of[0]) && set.contains('+')));
     ok(&["train", "--resume", "run", "--more", "5"], dir);
+    answers(dir);
+}
+
+/// Everything that comes behind training goes by shared labels, or says why it does not.
+fn answers(dir: &Path) {
+    let said = ok(&["doctor", "run"], dir);
+    assert!(said.contains("shares no label with another"), "{said}");
+    ok(&["report", "run"], dir);
+    let page = std::fs::read_to_string(dir.join("run/report.html")).unwrap();
+    assert!(page.contains("overlap@10") && !page.contains("Verification"));
+    ok(
+        &[&["train", "--data", "csv=table.csv", "--out", "other", "--set", "loss.name=multi-similarity"][..], &ASKED]
+            .concat(),
+        dir,
+    );
+    let compared = ok(&["compare", "run", "other"], dir);
+    assert!(compared.contains("overlap@10") && !compared.contains("recall@1"), "{compared}");
+    let said = ok(&["index", "run", "--out", "shop"], dir);
+    assert!(
+        said.contains("no thresholds: the run of its model had no validation split with pairs of one class"),
+        "{said}"
+    );
+    let said = ok(&["search", "shop", "all/000.png", "-k", "3"], dir);
+    assert!(said.contains("bar+red"), "{said}");
+    let said = fails(&["verify", "shop", "all/000.png", "all/001.png"], dir, 2);
+    assert!(said.contains("one of sets of labels has none"), "{said}");
 }
 
 #[test]
@@ -99,7 +136,10 @@ fn what_does_not_go_with_sets_of_labels_is_said_first() {
         assert!(!dir.join("run").exists());
     };
     refused(&["data.label_separator= "], &["data.label_separator", "is empty"]);
-    refused(&["data.label_separator=+", "loss.name=n-pair-mc"], &["loss.name", "multi-sup-con"]);
+    refused(&["data.label_separator=#"], &["data.label_separator", "stands in no class's name"]);
+    refused(&["data.label_separator=+", "loss.name=n-pair-mc"], &["loss.name", "is n-pair-mc", "multi-sup-con"]);
+    refused(&["data.label_separator=+", "loss.name=sup-con"], &["loss.name", "is sup-con", "exactly the same labels"]);
+    refused(&["data.label_separator=+", "batch.per_class=1"], &["batch.per_class", "at least 2"]);
     refused(&["data.label_separator=+", "data.seen=1"], &["data.seen", "hardly two have the same labels"]);
     refused(&["data.label_separator=+", "batch.temper=0.5"], &["batch.temper", "labels do"]);
     refused(&["data.label_separator=+", "batch.classes=40"], &["batch.classes", "at most 9"]);

@@ -56,6 +56,22 @@ fn what_is_written_is_not_chosen() {
     assert!(!dir.join("x").exists());
 }
 
+/// Pictures are made as a network wants them that was named and nothing else.
+#[test]
+fn a_network_by_its_name_gets_pictures_of_its_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    pictures(&dir.join("data"), 24, 6);
+    for (name, size, resize, channels) in [("resnet18", 224, 259, "rgb"), ("casia-net", 100, 116, "grey")] {
+        let network = format!("model.backbone={name}");
+        let made = ok(&["plan", "--data", "data", "--set", &network, "--set", "training.steps=1", "--toml"], dir);
+        let made: toml::Table = made.parse().unwrap();
+        let images = &made["images"];
+        assert_eq!((images["size"].as_integer(), images["channels"].as_str()), (Some(size), Some(channels)), "{made}");
+        assert_eq!(images["resize"]["short-side"].as_integer(), Some(resize), "{made}");
+    }
+}
+
 #[test]
 fn a_finished_run_goes_on_for_more_steps() {
     let dir = tempfile::tempdir().unwrap();

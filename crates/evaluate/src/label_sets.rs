@@ -73,8 +73,8 @@ pub fn judge_label_sets(
     }
     let (overlap, shared) = chance(set, sets, streams);
     scores.notes.push(format!(
-        "classes are sets of {} labels; of two examples drawn at random the labels overlap by {overlap:.4} in the mean, and {:.1} % share \
-         one",
+        "classes are sets of labels, {} labels in all; of two examples drawn at random the labels overlap by {overlap:.4} in the mean, and \
+         {:.1} % share one",
         sets.names().len(),
         100. * shared
     ));

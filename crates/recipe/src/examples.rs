@@ -4,8 +4,9 @@ use crate::config::{Config, DataConfig, DataSource};
 use crate::record::{ContentId, Side, SplitRecord};
 use crate::{Error, Result};
 use npair_data::{
-    Cached, Cars196, Cub, Dataset, GlyphSet, ImageFolder, InShop, Lfw, LoosePictures, OfficialSide, OmlCsv, Omniglot,
-    OnlineProducts, Picture, Pipeline, RotatedClasses, SplitConfig, Subset, Unlabeled, WebFace, check, skip_bad,
+    Cached, Cars196, Cub, Dataset, GlyphSet, ImageFolder, InShop, LabelSetClasses, Lfw, LoosePictures, OfficialSide,
+    OmlCsv, Omniglot, OnlineProducts, Picture, Pipeline, RotatedClasses, SplitConfig, Subset, Unlabeled, WebFace,
+    check, skip_bad,
 };
 use npair_evaluate::{Inputs, PictureInputs, QueryGallery, Splits, VectorInputs, Vectors, View, ViewInputs};
 use npair_types::{ClassId, ExampleId, Labels, Streams};
@@ -24,6 +25,10 @@ pub fn open_source(config: &DataConfig) -> Result<Arc<dyn Dataset>> {
     };
     match (opened, &config.source) {
         (Ok(pictures), _) if config.views > 0 => Ok(Arc::new(Unlabeled::new(pictures)?)),
+        (Ok(pictures), _) if config.label_separator.is_some() => {
+            let separator = config.label_separator.as_deref().unwrap_or_default();
+            Ok(Arc::new(LabelSetClasses::new(pictures, separator)?))
+        }
         // What it would take to be learned from as it is.
         (Err(Error::Data(npair_data::Error::Dataset { place, why, cure })), DataSource::Folder(_)) => {
             let cure = format!("{cure}; or learn without classes: data.views=2 (npair train --unlabeled)");

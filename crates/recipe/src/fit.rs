@@ -4,7 +4,7 @@ use crate::config::{Config, DataSource};
 use crate::draft::{Draft, Given};
 use crate::{Error, Result, label_sets};
 use npair_backbones::{BackboneConfig, InputSpec};
-use npair_data::{Amount, Channels, Dataset, OfficialSide, PipelineConfig, SplitConfig};
+use npair_data::{Amount, Channels, Dataset, OfficialSide, SplitConfig};
 use npair_evaluate::Inputs;
 use npair_types::ExampleId;
 use std::collections::BTreeSet;
@@ -82,9 +82,10 @@ pub(crate) fn images(config: &mut Config, backbone: &BackboneConfig) -> Result<(
     let InputSpec { channels, size } = backbone.input();
     let wrong = |setting, why: String| Err(Error::Setting { setting, why });
     if config.images.is_none() && config.model.pretrained.is_none() {
-        let usual = config.images();
-        if usual.mean.len() == channels && usual.size != size {
-            config.images = Some(PipelineConfig { size, ..usual });
+        let made = if channels == 1 { Channels::Grey } else { Channels::Rgb };
+        let usual = config.images().with_channels(made);
+        if usual.size != size || usual.channels != config.images().channels {
+            config.images = Some(usual.with_size(size));
         }
     }
     // Weights say themselves how pictures are made, if nobody else does.

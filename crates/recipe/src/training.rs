@@ -268,6 +268,7 @@ impl Prepared {
         }
         without_effect::check(&draft)?;
         let (splits, record) = splits::begin(&mut draft)?;
+        label_sets::check_names(&draft.config, splits.learned()?.as_ref())?;
         plan.settle_batch(&draft.config);
         let material = Material::new(&draft.config, splits)?;
         // How many steps there will be is seen later.
@@ -452,6 +453,9 @@ fn builder(config: &Config, model: Arc<dyn EmbeddingModel>, splits: &Splits) -> 
     let learned = splits.learned()?;
     let sets = label_sets::label_sets(config, learned.as_ref());
     let loss = objective::loss(config, &learned.class_index(), sets.as_ref(), &device)?;
+    if let Some(sets) = &sets {
+        label_sets::check_loss(config, sets, learned.as_ref(), loss.as_ref())?;
+    }
     let builder = Trainer::builder(model, learned.clone())
         .sampler(sampler::build(config, learned.as_ref(), sets.as_ref(), loss.accepts())?)
         .loss(loss)

@@ -37,6 +37,10 @@ impl Planner {
         self.sampler.batch_size()
     }
 
+    pub(crate) fn draws_by(&self) -> [&'static str; 2] {
+        self.sampler.draws_by()
+    }
+
     pub(crate) fn left_out(&self) -> usize {
         self.sampler.left_out()
     }

@@ -230,14 +230,15 @@ impl Trainer {
 
     fn begin(&mut self, listener: &mut dyn Callback) -> Result<()> {
         let mut notes = std::mem::take(&mut self.notes);
+        let [one, many] = self.planner.draws_by();
         if self.planner.left_out() > 0 {
             let left_out = self.planner.left_out();
-            notes.push(format!("{left_out} classes left out: they have too few examples for a batch"));
+            notes.push(format!("{left_out} {many} left out: they have too few examples for a batch"));
         }
         notes.push(match self.planner.batches_per_epoch() {
-            0 => "no number of batches visits every class for sure: they are drawn at random".to_owned(),
-            1 => "every batch visits every class".to_owned(),
-            batches => format!("{batches} batches visit every class once"),
+            0 => format!("no number of batches visits every {one} for sure: they are drawn at random"),
+            1 => format!("every batch visits every {one}"),
+            batches => format!("{batches} batches visit every {one} once"),
         });
         self.tell(listener, |callback, at| {
             notes.iter().for_each(|note| callback.note(note));

@@ -39,6 +39,11 @@ pub trait BatchSampler: Send {
     /// Classes that are left out because they have too few examples.
     fn left_out(&self) -> usize;
 
+    /// What it draws examples by, one and many of them, for messages.
+    fn draws_by(&self) -> [&'static str; 2] {
+        ["class", "classes"]
+    }
+
     /// Whether [`candidates`](Self::candidates) would ask for prototypes before the next batch. A trainer that plans ahead
     /// stops planning here until the model is as far.
     fn wants_prototypes(&self) -> bool {
@@ -99,6 +104,9 @@ impl<S: BatchSampler + ?Sized> BatchSampler for Box<S> {
     }
     fn left_out(&self) -> usize {
         (**self).left_out()
+    }
+    fn draws_by(&self) -> [&'static str; 2] {
+        (**self).draws_by()
     }
     fn wants_prototypes(&self) -> bool {
         (**self).wants_prototypes()

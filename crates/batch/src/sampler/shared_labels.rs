@@ -73,6 +73,10 @@ impl BatchSampler for LabelSampler {
         self.by_label.left_out()
     }
 
+    fn draws_by(&self) -> [&'static str; 2] {
+        ["label", "labels"]
+    }
+
     fn save(&self) -> Result<serde_json::Value> {
         self.by_label.save()
     }

@@ -48,7 +48,8 @@ impl Seen {
         tell: &mut dyn FnMut(usize),
     ) -> Result<Option<Self>> {
         let ids = learned.class_index().spread(MOST, OF_A_CLASS);
-        if ids.is_empty() {
+        // Classes that share labels are not told apart: nothing is wrong with one that is taken for another.
+        if ids.is_empty() || config.data.label_separator.is_some() {
             return Ok(None);
         }
         let rows = embed_ids(model, learned, &ids, tell)?;

@@ -62,23 +62,32 @@ fn batch(draft: &mut Draft, facts: &Facts, plan: &mut Plan) -> Result<()> {
 
 /// Examples that share labels, each drawn to others by every label that it has.
 fn batch_of_labels(draft: &mut Draft, plan: &mut Plan) -> Result<()> {
-    if is_decided(draft) {
+    let open = |key: &str| !draft.given.has(key);
+    let [loss, per_label, labels] = ["loss", "batch.per_class", "batch.classes"].map(open);
+    if loss {
+        let named = |name: &str| LossConfig::named(name).map_err(|why| Error::Setting { setting: "loss.name", why });
+        draft.config.loss = named("multi-sup-con")?;
+        let why = "classes are sets of labels: every label that two examples share draws them together";
+        plan.choose("loss", "multi-sup-con", why);
+    }
+    let batch = &mut draft.config.batch;
+    if per_label {
+        batch.per_class = PER_CLASS;
+    }
+    if labels {
+        batch.classes = (BATCH / batch.per_class.max(1)).max(2);
+    }
+    if !per_label && !labels {
         return Ok(());
     }
-    let named = |name: &str| LossConfig::named(name).map_err(|why| Error::Setting { setting: "loss.name", why });
-    draft.config.loss = named("multi-sup-con")?;
-    plan.choose(
-        "loss",
-        "multi-sup-con",
-        "classes are sets of labels: every label that two examples share draws them together",
-    );
-    draft.config.batch.per_class = PER_CLASS;
-    if !draft.given.has("batch.classes") {
-        draft.config.batch.classes = BATCH / PER_CLASS;
-    }
-    let batch = format!("{} labels, {PER_CLASS} examples that have each", draft.config.batch.classes);
+    let batch = of_labels(draft.config.batch.classes, draft.config.batch.per_class);
     plan.choose("batch", batch, "few examples have exactly the same labels");
     Ok(())
+}
+
+/// A batch of shared labels, in words.
+pub(super) fn of_labels(labels: usize, examples: usize) -> String {
+    format!("{labels} labels, {examples} examples of each")
 }
 
 /// Who decides the batch or the loss has both as they are.

@@ -49,9 +49,7 @@ impl Plan {
     /// Says the batch as it is once the data is split, which may have left fewer classes to learn from.
     pub(crate) fn settle_batch(&mut self, config: &Config) {
         let settled = match (config.batch.classes, config.batch.per_class, config.data.views) {
-            (labels, examples, 0) if config.data.label_separator.is_some() => {
-                format!("{labels} labels, {examples} examples that have each")
-            }
+            (labels, examples, 0) if config.data.label_separator.is_some() => learning::of_labels(labels, examples),
             (classes, per_class, 0) => format!("{classes} classes of {per_class}"),
             (pictures, views, _) => format!("{pictures} pictures in {views} views"),
         };

@@ -2,10 +2,10 @@
 
 use super::JudgedRun;
 use super::thumbs::Thumbs;
-use crate::Result;
+use crate::{Result, label_sets::label_sets};
 use npair_metrics::{Embeddings, PairScores, QueryScores, Search, query_scores};
 use npair_report::{ClassRow, ConfusedPair, EmbeddingMap, MapPoint, QueryExample, ShownNeighbour, Tsne, pca, tsne};
-use npair_types::{ClassId, ExampleId, Purpose, Streams};
+use npair_types::{ClassId, ExampleId, LabelSets, Purpose, Streams};
 use std::collections::BTreeMap;
 
 /// Queries that are shown, neighbours of each, worst queries, worst classes, confused pairs, pictures of a class.
@@ -22,8 +22,11 @@ const WITH_PICTURE: usize = 400;
 /// What the queries of a run find.
 pub(super) struct Found {
     set: Embeddings,
-    queries: Vec<QueryScores>,
+    /// The rows that are queries, and the rank of the first that is right.
+    queries: Vec<(usize, usize)>,
     nearest: Vec<Vec<usize>>,
+    /// Where classes are sets of labels: right is what shares one.
+    sets: Option<LabelSets>,
 }
 
 impl Found {
@@ -31,23 +34,41 @@ impl Found {
         let set = run.rows.labeled()?;
         let search = Search::within(&set, run.config.evaluation.measure);
         let k = NEIGHBOURS.min(set.len().saturating_sub(1)).max(1);
-        let queries = query_scores(&search, &[1]).map_err(npair_evaluate::Error::from)?;
         let nearest = search.nearest(k).map_err(npair_evaluate::Error::from)?;
-        Ok(Self { queries, nearest, set })
+        let sets = label_sets(&run.config, run.side.as_ref());
+        let queries = match &sets {
+            Some(sets) => {
+                let right =
+                    |row: usize, other: &usize| sets.shared(set.labels().get(row), set.labels().get(*other)) > 0;
+                let first = |row: usize| nearest[row].iter().position(|other| right(row, other)).unwrap_or(k) + 1;
+                (0..set.len()).map(|row| (row, first(row))).collect()
+            }
+            None => {
+                let queries = query_scores(&search, &[1]).map_err(npair_evaluate::Error::from)?;
+                queries.iter().map(|query: &QueryScores| (query.query, query.first)).collect()
+            }
+        };
+        Ok(Self { queries, nearest, set, sets })
+    }
+
+    /// Whether what is found is right.
+    fn right(&self, row: usize, other: usize) -> bool {
+        let [a, b] = [row, other].map(|row| self.set.labels().get(row));
+        self.sets.as_ref().map_or(a == b, |sets| sets.shared(a, b) > 0)
     }
 
     /// Queries spread over the classes.
     pub(super) fn examples(&self, run: &JudgedRun, thumbs: &mut Thumbs) -> Result<Vec<QueryExample>> {
         let n = self.queries.len().min(QUERIES);
-        let rows = (0..n).map(|i| self.queries[i * self.queries.len() / n].query);
+        let rows = (0..n).map(|i| self.queries[i * self.queries.len() / n].0);
         self.shown(run, rows, thumbs)
     }
 
     /// Those whose first right neighbour comes last.
     pub(super) fn worst_queries(&self, run: &JudgedRun, thumbs: &mut Thumbs) -> Result<Vec<QueryExample>> {
-        let mut order: Vec<&QueryScores> = self.queries.iter().filter(|query| query.first > 1).collect();
-        order.sort_by_key(|query| (std::cmp::Reverse(query.first), query.query));
-        self.shown(run, order.into_iter().take(WORST).map(|query| query.query), thumbs)
+        let mut order: Vec<(usize, usize)> = self.queries.iter().copied().filter(|(_, first)| *first > 1).collect();
+        order.sort_by_key(|&(row, first)| (std::cmp::Reverse(first), row));
+        self.shown(run, order.into_iter().take(WORST).map(|(row, _)| row), thumbs)
     }
 
     fn shown(
@@ -65,13 +86,16 @@ impl Found {
             for &other in &self.nearest[row] {
                 let class = self.class(run, other);
                 let Some(picture) = thumbs.place(pictures, other, &class)? else { continue };
-                let right = self.set.labels().same(row, other);
+                let right = self.right(row, other);
                 neighbours.push(ShownNeighbour { picture, class, similarity: near.of(row, other), right });
             }
-            let first = self.queries.iter().find(|query| query.query == row).map(|query| query.first);
-            let note = first
-                .filter(|&first| first > 1)
-                .map_or(String::new(), |first| format!("the first of its class is at rank {first}"));
+            let first = self.queries.iter().find(|query| query.0 == row).map(|query| query.1);
+            let note = match first.filter(|&first| first > 1) {
+                None => String::new(),
+                Some(first) if self.sets.is_none() => format!("the first of its class is at rank {first}"),
+                Some(first) if first > self.nearest[row].len() => "none of these shares a label with it".to_owned(),
+                Some(first) => format!("the first that shares a label is at rank {first}"),
+            };
             shown.push(QueryExample { picture, class, neighbours, note });
         }
         Ok(shown)
@@ -84,9 +108,9 @@ impl Found {
     /// Classes that are found worst.
     pub(super) fn worst_classes(&self, run: &JudgedRun, thumbs: &mut Thumbs) -> Result<Vec<ClassRow>> {
         let mut classes = BTreeMap::<ClassId, (usize, usize)>::new();
-        for query in &self.queries {
-            let (right, all) = classes.entry(self.set.labels().get(query.query)).or_default();
-            *right += usize::from(query.first == 1);
+        for &(row, first) in &self.queries {
+            let (right, all) = classes.entry(self.set.labels().get(row)).or_default();
+            *right += usize::from(first == 1);
             *all += 1;
         }
         let mut order: Vec<(ClassId, f64, usize)> =
@@ -113,9 +137,9 @@ impl Found {
     /// Pairs of classes most often taken for each other.
     pub(super) fn confused(&self, run: &JudgedRun, thumbs: &mut Thumbs) -> Result<Vec<ConfusedPair>> {
         let mut counts = BTreeMap::<(ClassId, ClassId), usize>::new();
-        for query in self.queries.iter().filter(|query| query.first > 1) {
-            let Some(&nearest) = self.nearest[query.query].first() else { continue };
-            let (own, other) = (self.set.labels().get(query.query), self.set.labels().get(nearest));
+        for &(row, _) in self.queries.iter().filter(|(_, first)| *first > 1) {
+            let Some(&nearest) = self.nearest[row].first() else { continue };
+            let (own, other) = (self.set.labels().get(row), self.set.labels().get(nearest));
             *counts.entry((own.min(other), own.max(other))).or_default() += 1;
         }
         let mut order: Vec<((ClassId, ClassId), usize)> = counts.into_iter().collect();

@@ -5,12 +5,14 @@ mod examples;
 mod pairs;
 mod thumbs;
 
-use crate::{Config, LearnedVerifier, Result};
+use crate::{Config, LearnedVerifier, Result, label_sets::label_sets};
 use examples::Found;
 use npair_evaluate::{Baseline, Inputs, Score, Scores, Vectors};
-use npair_metrics::{PairedDifference, QueryScores, Search, holm, paired_difference, query_scores};
+use npair_metrics::{
+    Embeddings, PairedDifference, QueryScores, Search, holm, label_overlaps, paired_difference, query_scores,
+};
 use npair_report::{BaselineKind, BaselineScores, Page, Paired, RecallAt, RunPart, ScoreRow};
-use npair_types::{Labels, Purpose, Streams};
+use npair_types::{LabelSets, Labels, Purpose, Streams};
 use std::path::PathBuf;
 use std::sync::Arc;
 use thumbs::Thumbs;
@@ -180,29 +182,28 @@ impl RunDifference {
     }
 }
 
-/// Whether two runs were judged on the same examples in the same order.
+/// Whether two runs were judged on the same examples in the same order, by the same scores.
 pub fn same_examples(a: &JudgedRun, b: &JudgedRun) -> bool {
-    a.rows.names == b.rows.names && a.rows.labels == b.rows.labels
+    let by_labels = |run: &JudgedRun| run.config.data.label_separator.is_some();
+    a.rows.names == b.rows.names && a.rows.labels == b.rows.labels && by_labels(a) == by_labels(b)
 }
 
-/// The differences of recall@1, R-precision and MAP@R between every two runs that were judged on the same examples, by the paired
+/// The differences of recall@1, R-precision and MAP@R (of overlap@1, overlap@10 and shared@1 where classes are sets of labels) between every two runs that were judged on the same examples, by the paired
 /// bootstrap over classes, p-values corrected for their number (Holm).
 ///
 /// # Errors
 /// Those of judging.
 pub fn differences(runs: &[JudgedRun]) -> Result<Vec<RunDifference>> {
-    let scored = runs.iter().map(scored).collect::<Result<Vec<_>>>()?;
+    let scored = runs.iter().map(Queries::of).collect::<Result<Vec<_>>>()?;
     let mut all = Vec::new();
     for (b, second) in runs.iter().enumerate() {
         for (a, first) in runs[..b].iter().enumerate() {
-            let labels = labels_of(second, &scored[b])?;
-            for (score, value) in SCORES {
-                let values = |queries: &[QueryScores]| queries.iter().map(value).collect::<Vec<f64>>();
+            for ((score, one), (_, other)) in scored[a].scores.iter().zip(&scored[b].scores) {
                 let mut rng = Streams::new(first.config.seed).open(Purpose::Evaluation, [11, 0]);
-                let found = paired_difference(&values(&scored[a]), &values(&scored[b]), &labels, RESAMPLES, &mut rng)
+                let found = paired_difference(one, other, &scored[b].labels, RESAMPLES, &mut rng)
                     .map_err(npair_evaluate::Error::from)?;
                 let names = [first.name.clone(), second.name.clone()];
-                all.push(RunDifference { runs: names, score: score.to_owned(), found });
+                all.push(RunDifference { runs: names, score: (*score).to_owned(), found });
             }
         }
     }
@@ -211,21 +212,43 @@ pub fn differences(runs: &[JudgedRun]) -> Result<Vec<RunDifference>> {
     Ok(all)
 }
 
-/// A score of a query.
-type OfQuery = fn(&QueryScores) -> f64;
-
-const SCORES: [(&str, OfQuery); 3] = [
-    ("recall@1", |query| f64::from(u8::from(query.first == 1))),
-    ("R-precision", |query| query.r_precision),
-    ("MAP@R", |query| query.ap_at_r),
-];
-
-fn scored(run: &JudgedRun) -> Result<Vec<QueryScores>> {
-    let set = run.rows.labeled()?;
-    Ok(query_scores(&Search::within(&set, run.config.evaluation.measure), &[1]).map_err(npair_evaluate::Error::from)?)
+/// What every query of a run scores, by the names of the scores; and the classes of the queries.
+struct Queries {
+    scores: Vec<(&'static str, Vec<f64>)>,
+    labels: Labels,
 }
 
-fn labels_of(run: &JudgedRun, queries: &[QueryScores]) -> Result<Labels> {
-    let set = run.rows.labeled()?;
-    Ok(Labels::from_ids(queries.iter().map(|query| set.labels().get(query.query)).collect())?)
+impl Queries {
+    fn of(run: &JudgedRun) -> Result<Self> {
+        let set = run.rows.labeled()?;
+        let search = Search::within(&set, run.config.evaluation.measure);
+        match label_sets(&run.config, run.side.as_ref()) {
+            Some(sets) => Self::by_labels(&search, &sets, &set),
+            None => Self::by_class(&search, &set),
+        }
+    }
+
+    fn by_class(search: &Search, set: &Embeddings) -> Result<Self> {
+        let queries = query_scores(search, &[1]).map_err(npair_evaluate::Error::from)?;
+        let values = |of: fn(&QueryScores) -> f64| queries.iter().map(of).collect();
+        let scores = vec![
+            ("recall@1", values(|query| f64::from(u8::from(query.first == 1)))),
+            ("R-precision", values(|query| query.r_precision)),
+            ("MAP@R", values(|query| query.ap_at_r)),
+        ];
+        let labels = Labels::from_ids(queries.iter().map(|query| set.labels().get(query.query)).collect())?;
+        Ok(Self { scores, labels })
+    }
+
+    fn by_labels(search: &Search, sets: &LabelSets, set: &Embeddings) -> Result<Self> {
+        let k = 10.min(set.len().saturating_sub(1)).max(1);
+        let found = label_overlaps(search, sets, k).map_err(npair_evaluate::Error::from)?;
+        let values = |of: fn(&[f64]) -> f64| found.iter().map(|near| of(near)).collect();
+        let scores = vec![
+            ("overlap@1", values(|near| near[0])),
+            ("overlap@10", values(|near| near.iter().sum::<f64>() / near.len() as f64)),
+            ("shared@1", values(|near| f64::from(u8::from(near[0] > 0.)))),
+        ];
+        Ok(Self { scores, labels: set.labels().clone() })
+    }
 }

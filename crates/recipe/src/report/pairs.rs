@@ -13,8 +13,12 @@ const POINTS: usize = 400;
 /// Most pairs.
 const PAIRS: usize = 500_000;
 
-/// The pairs of what was judged; none where all pairs are of one kind.
+/// The pairs of what was judged; none where all pairs are of one kind, or classes share labels and two of them are neither the same nor
+/// not.
 pub(super) fn of(run: &JudgedRun) -> Result<Option<VerificationPairs>> {
+    if run.config.data.label_separator.is_some() {
+        return Ok(None);
+    }
     let mut rng = Streams::new(run.config.seed).open(Purpose::Evaluation, [12, 0]);
     match VerificationPairs::of(&run.rows.labeled()?, run.config.evaluation.measure, PAIRS, &mut rng) {
         Ok(pairs) => Ok(Some(pairs)),
