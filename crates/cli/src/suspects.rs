@@ -34,6 +34,11 @@ impl Suspects {
     /// By the best checkpoint of a run.
     pub fn of(run: &Path, data: &str, sets: &[String], device: Device) -> Result<Self> {
         let loaded = source::load_all(run, "best", Some(data), sets, device)?;
+        if loaded.config.data.label_separator.is_some() {
+            let why = "is of a run that learned sets of labels (data.label_separator), of which another one may well lie nearer: \
+                       nothing is told of them; check without --run";
+            return Err(source::usage("--run", why.to_owned()));
+        }
         let side = loaded.splits.named("all")?.clone();
         let set = embedded::plain(&loaded.config, loaded.model.as_ref(), side.as_ref())?.labeled()?;
         let measure = loaded.config.evaluation.measure;

@@ -119,6 +119,8 @@ fn answers(dir: &Path) {
     );
     let said = ok(&["search", "shop", "all/000.png", "-k", "3"], dir);
     assert!(said.contains("bar+red"), "{said}");
+    let said = fails(&["data", "check", "csv=table.csv", "--run", "run"], dir, 2);
+    assert!(said.contains("--run") && said.contains("learned sets of labels"), "{said}");
     let said = fails(&["verify", "shop", "all/000.png", "all/001.png"], dir, 2);
     assert!(said.contains("one of sets of labels has none"), "{said}");
 }
