@@ -85,13 +85,14 @@ fn of_weights(told: &PipelineConfig, seen: &PictureFacts, on_cpu: bool, step: u3
             flipped(base, seen),
             format!("mean and deviation of the weights; {of}: cut out at random{}", mirrored(seen)),
         ),
-        PictureKind::PlainGround | PictureKind::Strokes { .. } => (
-            PipelineConfig { resize: whole(seen), augment: little(seen), ..base },
-            format!(
-                "mean and deviation of the weights; {of}, of things on a plain ground: whole, shifted a little{}",
+        PictureKind::PlainGround | PictureKind::Strokes { .. } => {
+            let (resize, part) = whole_or_middle(base.size, seen);
+            let why = format!(
+                "mean and deviation of the weights; {of}, of things on a plain ground: {part}, shifted a little{}",
                 mirrored(seen)
-            ),
-        ),
+            );
+            (PipelineConfig { resize, augment: little(seen), ..base }, why)
+        }
     }
 }
 
@@ -170,15 +171,16 @@ fn usual(seen: &PictureFacts) -> (PipelineConfig, String) {
             let augment = AugmentConfig { fill, ..base.augment };
             let ground = if on_dark { "dark" } else { "light" };
             (
-                PipelineConfig { resize: whole(seen), invert: !on_dark, augment, ..base },
+                PipelineConfig { invert: !on_dark, augment, ..base },
                 format!("strokes on a {ground} ground {of}: turned, slanted and shifted a little, never mirrored"),
             )
         }
         PictureKind::PlainGround => {
             let base = PipelineConfig::photos(shaped(at_most(PLAIN_GROUND), seen, 4)).with_channels(channels);
+            let (resize, part) = whole_or_middle(base.size, seen);
             (
-                PipelineConfig { resize: whole(seen), augment: little(seen), ..base },
-                format!("things on a plain ground {of}: whole, turned and shifted a little{}", mirrored(seen)),
+                PipelineConfig { resize, augment: little(seen), ..base },
+                format!("things on a plain ground {of}: {part}, turned and shifted a little{}", mirrored(seen)),
             )
         }
         PictureKind::Photographs => (
@@ -196,11 +198,13 @@ fn shaped(side: u32, seen: &PictureFacts, step: u32) -> ImageSize {
     ImageSize { height: whole(f64::from(side) / stretch), width: whole(f64::from(side) * stretch) }
 }
 
-/// How what stands on a plain ground is scaled, so that nothing is cut off and its proportions stay.
-fn whole(seen: &PictureFacts) -> Resize {
+/// How things on a plain ground are scaled, and what is seen of them then. Of pictures of many shapes the middle, for it keeps their
+/// proportions and shows them larger than the whole would be; whole on their ground, or squeezed, they were learned no better
+/// (decision 0026).
+fn whole_or_middle(size: ImageSize, seen: &PictureFacts) -> (Resize, &'static str) {
     match seen.shape {
-        PictureShape::Mixed => Resize::Fit,
-        PictureShape::Square | PictureShape::Oblong(_) => Resize::Exact,
+        PictureShape::Mixed => (Resize::ShortSide(size.shorter()), "the middle"),
+        PictureShape::Square | PictureShape::Oblong(_) => (Resize::Exact, "whole"),
     }
 }
 
@@ -240,7 +244,8 @@ mod tests {
         let images = |shape| usual(&seen(shape)).0;
         assert_eq!(images(oblong(0.5)).size, ImageSize { height: 44, width: 24 });
         assert_eq!(images(oblong(0.5)).resize, Resize::Exact);
-        assert_eq!((images(PictureShape::Mixed).size, images(PictureShape::Mixed).resize), (32.into(), Resize::Fit));
+        let mixed = images(PictureShape::Mixed);
+        assert_eq!((mixed.size, mixed.resize), (32.into(), Resize::ShortSide(32)));
     }
 
     /// Whatever the pictures, a network with weights takes the size that is chosen for it.
