@@ -13,7 +13,11 @@ pub fn run(args: &Args, device: Device, json: bool) -> Result<()> {
     if !args.journal_only {
         match look(args, device) {
             Ok(Some(seen)) => case = case.with(seen),
-            Ok(None) => notes.push("the network was not looked at: no class was learned from that has two examples and shares no label with another".to_owned()),
+            Ok(None) => notes.push(
+                "the network was not looked at: no class was learned from that has two examples and shares no label \
+                 with another"
+                    .to_owned(),
+            ),
             Err(error) => notes.push(format!("only the journal was examined: {error:#}")),
         }
     }
