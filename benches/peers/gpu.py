@@ -220,7 +220,8 @@ def main():
         except Exception as why:  # above all a want of memory
             print(f"  {name:66} {label:22} not taken: {first_line(why)}", flush=True)
         else:
-            own = ours.get(name)
+            # npair's f32 has no word of its own.
+            own = ours.get(f"{name}, tf32" if label.endswith("tf32") or label.endswith("bf16") else name, ours.get(name))
             ratio = f"{own:10.2f} {own / its:6.2f}" if own is not None else f"{'?':>10} {'?':>6}"
             print(f"  {name:66} {label:22} {its:10.2f} {ratio}", flush=True)
         if device.type == "cuda":

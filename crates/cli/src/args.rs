@@ -75,6 +75,7 @@ pub struct GpuCheck {}
 #[command(after_help = "Examples:
   npair bench                                   this machine's processor
   npair bench --device cuda                     and its GPU
+  npair bench --device cuda --only ResNet-50
   npair bench --device cuda --json --record results/bench.jsonl
 
 Limits are measured first: a copy in memory and matrix products; \"of limit\" is the part of the product's rate that N-pair-mc
@@ -83,6 +84,9 @@ pub struct Bench {
     /// Small sizes, to see that everything runs.
     #[arg(long)]
     pub quick: bool,
+    /// Only cases whose name has this: "training step", ResNet-50, N-pair-mc.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub only: String,
     /// Where runs are recorded, a line each [default: npair/bench.jsonl in XDG_STATE_HOME or ~/.local/state].
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub fn run(args: &args::Bench, device: Device, json: bool) -> Result<()> {
     let opened = device.open()?;
     let kind = json!({
-        "device": device.to_string(), "threads": rayon::current_num_threads(), "quick": args.quick,
+        "device": device.to_string(), "threads": rayon::current_num_threads(), "quick": args.quick, "only": args.only,
     });
     let file = args.record.clone().or_else(usual);
     // Whether it can be written is known before minutes are spent.
@@ -22,7 +22,7 @@ pub fn run(args: &args::Bench, device: Device, json: bool) -> Result<()> {
         print_head(device, last.as_ref());
     }
     let scale = if args.quick { Scale::Quick } else { Scale::Usual };
-    let all = bench_device(&opened, scale, |timed| {
+    let all = bench_device(&opened, scale, &args.only, |timed| {
         if json {
             say!("{}", json!(timed));
         } else {
@@ -65,7 +65,7 @@ fn last(path: &Path, kind: &Value) -> Result<Option<Value>> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("{} cannot be read; name another file with --record", path.display()))?;
     let records = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let same = |record: &Value| ["device", "threads", "quick"].iter().all(|key| record[key] == kind[key]);
+    let same = |record: &Value| ["device", "threads", "quick", "only"].iter().all(|key| record[key] == kind[key]);
     Ok(records.into_iter().find(same))
 }
 

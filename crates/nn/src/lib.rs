@@ -13,6 +13,7 @@
 //! What is left of it would be wrappers.
 
 mod backend;
+mod chip;
 mod composed;
 mod error;
 mod kernel;
@@ -24,6 +25,8 @@ mod tape;
 mod varmap;
 
 pub use backend::{Backend, Composed, Cpu};
+pub use chip::multiply_in_tf32;
+pub use chip::optimizer::{AdamStep, adam_step, squares};
 pub use error::{Error, Result};
 pub use layer::{Layer, Sequential};
 pub use layers::{

@@ -3,6 +3,7 @@
 //! [`inputs`], and [`hostile`] bytes. Unpublished, a dev-dependency.
 #![forbid(unsafe_code)]
 
+pub mod emulation;
 pub mod golden;
 pub mod gradient;
 pub mod hostile;

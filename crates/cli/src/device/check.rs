@@ -2,10 +2,13 @@
 
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor, Var};
-use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, EmbeddingNetConfig, ResNetConfig};
+use npair_backbones::{
+    BackboneConfig, ConvNetConfig, ConvNextConfig, EfficientNetLiteConfig, EmbeddingNet, EmbeddingNetConfig,
+    GoogLeNetOriginalConfig, MobileNetV3Config, ResNetConfig, VitConfig,
+};
 use npair_nn::Mode;
 use npair_similarity::{Exclude, Mask, Precision, Similarity};
-use npair_types::{Labels, Measure, Purpose, Streams};
+use npair_types::{ImageSize, Labels, Measure, Purpose, Streams};
 use rand::Rng;
 
 /// Something that was computed on a device and on the CPU.
@@ -139,26 +142,85 @@ fn networks(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
         ),
     ];
     for (name, backbone, shape) in nets {
-        let pixels = random(shape[0] * shape[1], shape[2] * shape[3], 4, dtype)?.reshape(&shape[..])?;
-        let config = EmbeddingNetConfig::new(backbone, 32);
-        let run = |device: &Device| -> Result<Vec<f64>> {
-            let net = EmbeddingNet::new(config.clone(), Streams::new(1), dtype, device)?;
-            let embeddings = net.forward(&pixels.to_device(device)?, &Mode::train(Streams::new(2), 0))?;
-            let loss = embeddings.sqr()?.mean_all()?;
-            let gradients = npair_nn::backward(&loss)?;
-            let mut out = values(&embeddings)?;
-            for (_, var) in net.varmap().trainable() {
-                out.extend(gradients.get(&var).map_or(Ok(Vec::new()), values)?);
-            }
-            Ok(out)
-        };
-        let apart = distance(&run(device)?, &run(&Device::Cpu)?);
-        tell(Check {
-            name: format!("{name}: embeddings and all gradients of a training pass, {}", dtype.as_str()),
-            apart,
-            allowed,
-        });
+        network(device, (name, backbone, shape), dtype, allowed, tell)?;
     }
+    // In f32 the layers have kernels of their own on CUDA.
+    if device.is_cuda() {
+        for net in of_all_layers() {
+            network_in_f32(device, net, tell)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many times as far from f64 as the CPU's f32 a device's may be: sums have another order, and a maximum or a ReLU may fall on the
+/// other side.
+const AS_FAR: f64 = 4.;
+
+/// A network whose f32 is held against f64, beside the CPU's.
+fn network_in_f32(device: &Device, (name, backbone, shape): Net, tell: &mut impl FnMut(Check)) -> Result<()> {
+    let exact = pass(&Device::Cpu, backbone, shape, DType::F64)?;
+    let own = distance(&pass(&Device::Cpu, backbone, shape, DType::F32)?, &exact);
+    let apart = distance(&pass(device, backbone, shape, DType::F32)?, &exact);
+    let name = format!("{name}: embeddings and all gradients of a training pass, f32");
+    tell(Check { name, apart, allowed: AS_FAR * own.max(1e-6) });
+    Ok(())
+}
+
+/// Embeddings and the gradients of all parameters.
+fn pass(device: &Device, backbone: BackboneConfig, shape: [usize; 4], dtype: DType) -> Result<Vec<f64>> {
+    // The same parameters for all types.
+    let pixels = random(shape[0] * shape[1], shape[2] * shape[3], 4, DType::F32)?.reshape(&shape[..])?;
+    let config = EmbeddingNetConfig::new(backbone, 32);
+    let source = EmbeddingNet::new(config.clone(), Streams::new(1), DType::F32, &Device::Cpu)?;
+    let net = EmbeddingNet::new(config, Streams::new(1), dtype, device)?;
+    let weights = source.varmap().tensors()?.into_iter();
+    let weights = weights.map(|(name, t)| Ok((name, t.to_dtype(dtype)?.to_device(device)?)));
+    net.varmap().load(&weights.collect::<Result<_>>()?)?;
+    let embeddings = net.forward(&pixels.to_dtype(dtype)?.to_device(device)?, &Mode::train(Streams::new(2), 0))?;
+    let gradients = npair_nn::backward(&embeddings.sqr()?.mean_all()?)?;
+    let mut out = values(&embeddings)?;
+    for (_, var) in net.varmap().trainable() {
+        out.extend(gradients.get(&var).map_or(Ok(Vec::new()), values)?);
+    }
+    Ok(out)
+}
+
+/// A network by name, with the shape of its pictures.
+type Net = (&'static str, BackboneConfig, [usize; 4]);
+
+/// Networks that have every kind of layer between them.
+fn of_all_layers() -> Vec<Net> {
+    let size = ImageSize::from(64);
+    let residual = ResNetConfig { size, ..ResNetConfig::default() };
+    let vit = VitConfig { size, ..VitConfig::default() };
+    let original = GoogLeNetOriginalConfig { size, ..GoogLeNetOriginalConfig::default() };
+    let mobile = MobileNetV3Config { size, ..MobileNetV3Config::default() };
+    let lite = EfficientNetLiteConfig { size, ..EfficientNetLiteConfig::default() };
+    let next = ConvNextConfig { size, ..ConvNextConfig::default() };
+    let colour = [4, 3, 64, 64];
+    vec![
+        ("ConvNet", BackboneConfig::ConvNet(ConvNetConfig::default()), [12, 1, 28, 28]),
+        ("GoogLeNet of 2014", BackboneConfig::GoogLeNetOriginal(original), colour),
+        ("ResNet-50", BackboneConfig::ResNet50(residual), colour),
+        ("ViT-S/16", BackboneConfig::VitS16(vit), colour),
+        ("SigLIP-B/16", BackboneConfig::SigLipB16(vit), colour),
+        ("MobileNetV3", BackboneConfig::MobileNetV3Large(mobile), colour),
+        ("EfficientNet-Lite0", BackboneConfig::EfficientNetLite0(lite), colour),
+        ("ConvNeXt-T", BackboneConfig::ConvNextT(next), colour),
+    ]
+}
+
+fn network(
+    device: &Device,
+    (name, backbone, shape): Net,
+    dtype: DType,
+    allowed: f64,
+    tell: &mut impl FnMut(Check),
+) -> Result<()> {
+    let apart = distance(&pass(device, backbone, shape, dtype)?, &pass(&Device::Cpu, backbone, shape, dtype)?);
+    let name = format!("{name}: embeddings and all gradients of a training pass, {}", dtype.as_str());
+    tell(Check { name, apart, allowed });
     Ok(())
 }
 

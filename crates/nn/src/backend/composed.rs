@@ -22,6 +22,10 @@ impl Backend for Composed {
         pointwise::activate_vjp(activation, x, grad)
     }
 
+    fn activate_vjp_and_sum(&self, activation: Activation, x: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
+        pointwise::activate_vjp_and_sum(activation, x, grad)
+    }
+
     fn gelu(&self, x: &Tensor) -> Result<Tensor> {
         pointwise::gelu(x)
     }
@@ -120,8 +124,7 @@ impl Backend for Composed {
         bias: &Tensor,
         epsilon: f64,
     ) -> Result<(Tensor, Box<dyn LayerNormVjp>)> {
-        let (out, kept) = rows::normalize(x, weight, bias, epsilon)?;
-        Ok((out, Box::new(kept)))
+        rows::normalize(x, weight, bias, epsilon)
     }
 
     fn response_norm(&self, norm: Response, x: &Tensor) -> Result<Tensor> {
@@ -140,11 +143,11 @@ impl Backend for Composed {
     }
 
     fn mean_pool(&self, w: &Window, count_padding: bool, x: &Tensor, shape: &[usize]) -> Result<Tensor> {
-        pool::Mean::over_windows(w, count_padding, x)?.of(x)?.reshape(shape)
+        pool::mean(w, count_padding, x)?.reshape(shape)
     }
 
     fn mean_pool_vjp(&self, w: &Window, count_padding: bool, grad: &Tensor) -> Result<Tensor> {
-        pool::Mean::over_windows(w, count_padding, grad)?.vjp(grad, w.batch, w.channels)
+        pool::mean_gradient(w, count_padding, grad)
     }
 
     fn adaptive_pool(&self, pool: &Adaptive, x: &Tensor) -> Result<Tensor> {

@@ -2,6 +2,10 @@
 
 use super::{pointwise, taps};
 use crate::backend::Epilogue;
+use crate::chip::{
+    self,
+    pointwise::{Tail, kind},
+};
 use crate::kernel::conv::Geometry;
 use candle_core::{Result, Tensor};
 
@@ -63,6 +67,15 @@ fn flat(x: &Tensor, pixels: usize, channels: usize) -> Result<Tensor> {
 
 /// Output maps (B, H', W', O).
 pub(crate) fn forward(g: &Geometry, x: &Tensor, w: &Tensor, after: Epilogue) -> Result<Tensor> {
+    let shape = (g.batch, g.map.0, g.map.1, g.outputs);
+    let chip = chip::of(x)?;
+    let tail = Tail { bias: after.bias, plus: after.plus, kind: kind(after.activation), ..Tail::default() };
+    if let Some(chip) = &chip
+        && let Some(mut maps) = chip::conv::forward(chip, g, x, w)?
+    {
+        Tail { scale: after.scale, ..tail }.in_place(chip, &mut maps, (g.batch * g.map_pixels(), g.outputs))?;
+        return chip.tensor(maps, shape);
+    }
     let w = w.detach();
     let scaled = match after.scale {
         Some(scale) => w.broadcast_mul(&scale.detach().reshape((g.outputs, 1, 1, 1))?)?,
@@ -74,11 +87,13 @@ pub(crate) fn forward(g: &Geometry, x: &Tensor, w: &Tensor, after: Epilogue) -> 
         let windows = windows(g, &by_group(&x.narrow(0, from, count)?, g.groups)?)?;
         parts.push(together(&windows.matmul(&w)?)?);
     }
-    let shape = (g.batch, g.map.0, g.map.1, g.outputs);
     if parts.is_empty() {
         return Tensor::zeros(shape, x.dtype(), x.device());
     }
     let mut out = Tensor::cat(&parts, 0)?.reshape(shape)?;
+    if let Some(chip) = &chip {
+        return tail.of(chip, &out);
+    }
     if let Some(bias) = after.bias {
         out = out.broadcast_add(&bias.detach())?;
     }
@@ -90,6 +105,11 @@ pub(crate) fn forward(g: &Geometry, x: &Tensor, w: &Tensor, after: Epilogue) -> 
 
 /// Gradient of the weights from that of the maps.
 pub(crate) fn weight_gradient(g: &Geometry, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(x)?
+        && let Some(found) = chip::conv::weight_gradient(&chip, g, x, grad)?
+    {
+        return Ok(found);
+    }
     let (x, grad) = (flat(x, g.pixels(), g.inputs)?, flat(grad, g.map_pixels(), g.outputs)?);
     let mut sum: Option<Tensor> = None;
     for (from, count) in pieces(g.batch, g.map_pixels() * g.patch() * g.groups) {
@@ -109,6 +129,11 @@ pub(crate) fn weight_gradient(g: &Geometry, x: &Tensor, grad: &Tensor) -> Result
 
 /// Gradient of the input from that of the maps, (B, H, W, C).
 pub(crate) fn input_gradient(g: &Geometry, w: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(grad)?
+        && let Some(found) = chip::conv::input_gradient(&chip, g, w, grad)?
+    {
+        return Ok(found);
+    }
     let shape = (g.batch, g.image.0, g.image.1, g.inputs);
     let grad = flat(grad, g.map_pixels(), g.outputs)?;
     let taps = g.kernel.0 * g.kernel.1;

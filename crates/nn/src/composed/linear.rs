@@ -1,6 +1,6 @@
 //! Linear layers: products with the rows of everything before the last axis.
 
-use super::{column_sums, matrix};
+use super::{column_sums, matrix, pointwise};
 use candle_core::{Result, Tensor};
 
 /// The extents of `x` with another last one.
@@ -16,7 +16,7 @@ fn with_width(x: &Tensor, width: usize) -> Vec<usize> {
 pub(crate) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let mut out = matrix(x)?.matmul(&weight.detach().t()?)?;
     if let Some(bias) = bias {
-        out = out.broadcast_add(&bias.detach())?;
+        out = pointwise::shift(&out, bias)?;
     }
     out.reshape(with_width(x, weight.dim(0)?))
 }

@@ -24,6 +24,7 @@ mod taps;
 mod tests;
 pub(crate) mod tokens;
 
+use crate::chip;
 use candle_core::{Result, Tensor};
 
 /// All axes but the last as rows.
@@ -36,6 +37,9 @@ fn matrix(x: &Tensor) -> Result<Tensor> {
 /// read every column for itself.
 fn column_sums(x: &Tensor) -> Result<Tensor> {
     let (rows, columns) = x.dims2()?;
+    if let Some(chip) = chip::of(x)? {
+        return chip::pointwise::sum_rows(&chip, x)?.reshape((1, columns));
+    }
     if rows == 0 {
         return Tensor::zeros((1, columns), x.dtype(), x.device());
     }

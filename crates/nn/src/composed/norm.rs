@@ -2,6 +2,7 @@
 
 use super::{column_sums, matrix, pointwise};
 use crate::backend::{BatchNorm, BatchNormCall, BatchNormGradients, BatchNormVjp, Folded};
+use crate::chip;
 use crate::kernel::activation::Activation;
 use candle_core::{Result, Tensor};
 
@@ -95,6 +96,11 @@ impl Normalized {
 
 pub(crate) fn batch_norm(x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> Result<(Tensor, BatchNormVjp)> {
     let BatchNormCall { batch, shortcut, activation } = call;
+    if let Some(batch) = &batch
+        && let Some(chip) = chip::of(x)?
+    {
+        return chip::norm::batch_norm(&chip, x, norm, shortcut, activation, batch.momentum);
+    }
     let given = batch.is_none().then(|| (norm.mean.as_detached_tensor(), norm.variance.as_detached_tensor()));
     let given = given.as_ref().map(|(mean, variance)| (mean, variance));
     let (gamma, beta) = (norm.weight.detach(), norm.bias.detach());
@@ -127,6 +133,9 @@ pub(crate) fn batch_norm(x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> R
 
 /// Scale and shift per channel that do what a norm does in evaluation behind a convolution with this bias.
 pub(crate) fn fold(norm: &BatchNorm, bias: Option<&Tensor>) -> Result<(Tensor, Tensor)> {
+    if let Some(chip) = chip::of(norm.weight)? {
+        return chip::norm::fold(&chip, norm, bias);
+    }
     let deviation = norm.variance.affine(1., norm.epsilon)?.sqrt()?;
     let scale = norm.weight.div(&deviation)?;
     let center = match bias {

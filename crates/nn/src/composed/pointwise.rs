@@ -1,6 +1,7 @@
 //! What is done to every value alone, or to every channel or image alike.
 
 use super::{column_sums, matrix};
+use crate::chip::{self, pointwise::Tail};
 use crate::kernel::activation::{Activation, CUBE, QUICK, TANH};
 use candle_core::{Result, Tensor};
 
@@ -36,6 +37,9 @@ fn inner(activation: Activation, x: &Tensor) -> Result<(Tensor, Tensor)> {
 
 /// The activation of every value.
 pub(crate) fn activate(activation: Activation, x: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(x)?.filter(|_| activation != Activation::None) {
+        return chip::pointwise::activate(&chip, chip::pointwise::kind(activation), x);
+    }
     match activation {
         Activation::None => Ok(x.clone()),
         Activation::Relu => relu(x),
@@ -58,6 +62,9 @@ fn between(x: &Tensor, low: f64, high: Option<f64>, grad: &Tensor) -> Result<Ten
 
 /// The gradient of [`activate`], from its input, or its result where that shows the slope.
 pub(crate) fn activate_vjp(activation: Activation, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(x)?.filter(|_| activation != Activation::None) {
+        return chip::pointwise::activate_vjp(&chip, chip::pointwise::kind(activation), x, grad);
+    }
     let grad = grad.contiguous()?;
     match activation {
         Activation::None => Ok(grad),
@@ -78,6 +85,16 @@ pub(crate) fn activate_vjp(activation: Activation, x: &Tensor, grad: &Tensor) ->
     }
 }
 
+/// [`activate_vjp`], and the sums of what it gives over all axes but the last.
+pub(crate) fn activate_vjp_and_sum(activation: Activation, x: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
+    if let Some(chip) = chip::of(x)? {
+        return chip::pointwise::activate_vjp_and_sum(&chip, chip::pointwise::kind(activation), x, grad);
+    }
+    let grad = activate_vjp(activation, x, grad)?;
+    let sum = column_sums(&matrix(&grad)?)?.squeeze(0)?;
+    Ok((grad, sum))
+}
+
 /// The distribution function of the standard normal distribution.
 fn normal(x: &Tensor) -> Result<Tensor> {
     x.affine(std::f64::consts::FRAC_1_SQRT_2, 0.)?.erf()?.affine(0.5, 0.5)
@@ -85,11 +102,17 @@ fn normal(x: &Tensor) -> Result<Tensor> {
 
 /// `x Phi(x)`. Far below 0 the function comes from a difference: absolute, not relative precision.
 pub(crate) fn gelu(x: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(x)? {
+        return chip::pointwise::activate(&chip, chip::pointwise::GELU, x);
+    }
     x.mul(&normal(x)?)
 }
 
 /// `g (Phi(x) + x phi(x))`.
 pub(crate) fn gelu_vjp(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(x)? {
+        return chip::pointwise::activate_vjp(&chip, chip::pointwise::GELU, x, grad);
+    }
     const ROOT: f64 = 0.398_942_280_401_432_7;
     let density = x.sqr()?.affine(-0.5, 0.)?.exp()?.affine(ROOT, 0.)?;
     normal(x)?.add(&x.mul(&density)?)?.mul(grad)
@@ -97,11 +120,25 @@ pub(crate) fn gelu_vjp(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
 
 /// Every row times `factors`, entry by entry.
 pub(crate) fn scale(x: &Tensor, factors: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(x)? {
+        return Tail { scale: Some(factors), ..Tail::default() }.of(&chip, x);
+    }
     x.broadcast_mul(&factors.detach())
+}
+
+/// Every row plus `bias`, entry by entry.
+pub(crate) fn shift(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    match chip::of(x)? {
+        Some(chip) => Tail { bias: Some(bias), ..Tail::default() }.of(&chip, x),
+        None => x.broadcast_add(&bias.detach()),
+    }
 }
 
 /// Sum over the rows of the product of two tensors, entry by entry: (C).
 pub(crate) fn column_products(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(a)? {
+        return chip::pointwise::sum_products(&chip, a, b);
+    }
     column_sums(&matrix(&a.mul(b)?)?)?.squeeze(0)
 }
 

@@ -1,9 +1,10 @@
 //! Maxima and means over windows of images (B, H, W, C).
 
 use super::table::{self, Key, NOTHING};
+use crate::chip;
 use crate::kernel::adaptive::{self, Adaptive};
 use crate::kernel::pool::Window;
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 fn key(what: &'static str, w: &Window, more: usize) -> Key {
     let pairs = [w.image, w.kernel, w.stride, w.padding, w.map];
@@ -56,9 +57,12 @@ fn over(w: &Window, device: &Device) -> Result<(Tensor, usize)> {
     Ok((ids, down * across))
 }
 
-/// Largest value of every window, (B, H', W', C), and with `wanted` the pixel that it stood at, (B, windows, C): the first
-/// of several; a NaN counts as larger than everything.
+/// Largest value of every window, (B, H', W', C), and with `wanted` the pixel that it stood at, (B, windows, C), or from kernels of
+/// ours its tap, as a byte: the first of several; a NaN counts as larger than everything.
 pub(crate) fn max(w: &Window, x: &Tensor, wanted: bool) -> Result<(Tensor, Option<Tensor>)> {
+    if let Some(chip) = chip::of(x)?.filter(|_| chip::pool::takes(w)) {
+        return chip::pool::max(&chip, w, x, wanted);
+    }
     let (windows, c) = (w.map_pixels(), w.channels);
     let x = x.reshape((w.batch, w.pixels(), c))?;
     let all = pixels(w, x.device())?;
@@ -79,6 +83,9 @@ pub(crate) fn max(w: &Window, x: &Tensor, wanted: bool) -> Result<(Tensor, Optio
 
 /// Gradient of [`max`]: every pixel asks the windows that it lies in whether it was their maximum.
 pub(crate) fn max_gradient(w: &Window, indices: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(grad)?.filter(|_| indices.dtype() == DType::U8) {
+        return chip::pool::max_vjp(&chip, w, indices, grad);
+    }
     let (pixels, c) = (w.pixels(), w.channels);
     let shape = (w.batch, w.image.0, w.image.1, c);
     let grad = grad.reshape((w.batch, w.map_pixels(), c))?;
@@ -108,6 +115,22 @@ pub(super) fn along_both(x: &Tensor, rows: &Tensor, columns: &Tensor) -> Result<
     columns.matmul(&lines)?.reshape((b, down, across, c))
 }
 
+/// Means over windows of a fixed size, (B, H', W', C); of the padding too if that counts.
+pub(crate) fn mean(w: &Window, count_padding: bool, x: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(x)?.filter(|_| chip::pool::takes(w)) {
+        return chip::pool::mean(&chip, w, count_padding, x);
+    }
+    Mean::over_windows(w, count_padding, x)?.of(x)
+}
+
+/// Gradient of [`mean`].
+pub(crate) fn mean_gradient(w: &Window, count_padding: bool, grad: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(grad)?.filter(|_| chip::pool::takes(w)) {
+        return chip::pool::mean_vjp(&chip, w, count_padding, grad);
+    }
+    Mean::over_windows(w, count_padding, grad)?.vjp(grad, w.batch, w.channels)
+}
+
 /// Weights of a mean along both axes; the share of a window is that of its rows times that of its columns.
 pub(crate) struct Mean {
     rows: Tensor,
@@ -116,7 +139,7 @@ pub(crate) struct Mean {
 
 impl Mean {
     /// Means over windows of a fixed size.
-    pub(crate) fn over_windows(w: &Window, count_padding: bool, like: &Tensor) -> Result<Self> {
+    fn over_windows(w: &Window, count_padding: bool, like: &Tensor) -> Result<Self> {
         let axis = |what, kernel: usize, stride: usize, padding: usize, extent: usize, map: usize| {
             let key = Key::new(what, &[kernel, stride, padding, extent, map, usize::from(count_padding)]);
             table::weights(key, (map, extent), like.dtype(), like.device(), || {

@@ -2,6 +2,7 @@
 
 use super::matrix;
 use super::table::{Key, weights};
+use crate::chip;
 use crate::kernel::response::Response;
 use candle_core::{Result, Tensor};
 
@@ -22,6 +23,9 @@ fn sums(norm: Response, x: &Tensor, band: &Tensor) -> Result<Tensor> {
 }
 
 pub(crate) fn forward(norm: Response, x: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(x)? {
+        return chip::response::forward(&chip, norm, x);
+    }
     let rows = matrix(x)?;
     let s = sums(norm, &rows, &band(norm, x)?)?;
     rows.mul(&s.powf(-norm.beta)?)?.reshape(x.shape())
@@ -29,6 +33,9 @@ pub(crate) fn forward(norm: Response, x: &Tensor) -> Result<Tensor> {
 
 /// `dx_c = g_c s_c^-beta - 2 alpha beta / n x_c sum g_j x_j s_j^(-beta-1)` over the j whose sum c is in.
 pub(crate) fn backward(norm: Response, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    if let Some(chip) = chip::of(x)? {
+        return chip::response::backward(&chip, norm, x, grad);
+    }
     let (rows, grad, band) = (matrix(x)?, matrix(grad)?, band(norm, x)?);
     let s = sums(norm, &rows, &band)?;
     let direct = grad.mul(&s.powf(-norm.beta)?)?;

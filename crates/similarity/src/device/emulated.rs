@@ -1,17 +1,17 @@
-//! The kernels as fibers of the CPU: their sources, compiled by the C++ compiler of the machine against the words of
-//! `crates/testkit/emulation`.
+//! The kernels as fibers of the CPU.
 
 #![allow(clippy::unwrap_used)]
 
 use super::params::Params;
 use super::{BOX_WIDTH, Chip, Groups, In, Launch, Map, Precision, Tiles};
 use candle_core::{CpuStorage, DType, Device, Result, Shape, Storage, Tensor, bail};
+pub(crate) use npair_testkit::emulation::SANITIZED;
+use npair_testkit::emulation::{Source, compiled};
 use npair_testkit::require::{Need, not_run};
 use std::alloc::{Layout, alloc, dealloc};
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::OnceLock;
 
@@ -45,64 +45,18 @@ impl Which {
     }
 }
 
-/// Set where the kernels are to be compiled for the address and undefined-behaviour sanitizers, whose run time has to be there
-/// before the program starts: `NPAIR_EMULATED_SANITIZED=1 LD_PRELOAD=$(c++ -print-file-name=libasan.so)` before a test program.
-pub(crate) const SANITIZED: &str = "NPAIR_EMULATED_SANITIZED";
-
 fn open(which: Which) -> std::result::Result<libloading::Library, String> {
-    let file = build(which, std::env::var_os(SANITIZED).is_some())?;
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = match which {
+        Which::Metal => {
+            let file = crates.join("similarity-metal/kernels/similarity.metal");
+            Some(without_attributes(&std::fs::read_to_string(file).map_err(|e| e.to_string())?))
+        }
+        Which::Cuda | Which::Hopper => None,
+    };
+    let file = compiled(&Source { name: &format!("{which:?}"), file: &crates.join(which.source()), text })?;
     // SAFETY: a library without initialisers of its own.
     unsafe { libloading::Library::new(&file) }.map_err(|e| format!("{}: {e}", file.display()))
-}
-
-/// The C++ compiler.
-fn compiler() -> String {
-    std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned())
-}
-
-/// Compiles the kernels, unless they were since they last changed.
-fn build(which: Which, sanitized: bool) -> std::result::Result<PathBuf, String> {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let source = crates.join(which.source());
-    let words = crates.join("testkit/emulation");
-    let folder = std::env::current_exe().map_err(|e| e.to_string())?.parent().unwrap().to_owned();
-    let name =
-        format!("npair-emulated-{which:?}-{sanitized}-{:016x}.so", fingerprint(&[source.parent().unwrap(), &words]));
-    let file = folder.join(name);
-    if file.is_file() {
-        return Ok(file);
-    }
-    let part = folder.join(format!("npair-emulated-{}-{which:?}.part", std::process::id()));
-    let mut command = Command::new(compiler());
-    command.args([
-        "-std=c++17",
-        "-O2",
-        "-g",
-        "-fPIC",
-        "-shared",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-Wno-unknown-pragmas",
-        "-Wno-unused-parameter",
-    ]);
-    if sanitized {
-        command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]);
-    }
-    if which == Which::Metal {
-        let text = std::fs::read_to_string(crates.join("similarity-metal/kernels/similarity.metal"))
-            .map_err(|e| e.to_string())?;
-        let plain = part.with_extension("h");
-        std::fs::write(&plain, without_attributes(&text)).map_err(|e| e.to_string())?;
-        command.arg(format!("-DKERNELS=\"{}\"", plain.display()));
-    }
-    let made = command.arg("-I").arg(&words).arg(&source).arg("-o").arg(&part).output();
-    let made = made.map_err(|e| format!("no C++ compiler ({}: {e})", compiler()))?;
-    if !made.status.success() {
-        panic!("the kernels do not compile for the CPU:\n{}", String::from_utf8_lossy(&made.stderr));
-    }
-    std::fs::rename(&part, &file).map_err(|e| e.to_string())?;
-    Ok(file)
 }
 
 /// Without what stands in double brackets.
@@ -113,21 +67,6 @@ fn without_attributes(text: &str) -> String {
         plain += part.split_once("]]").map_or(part, |(_, rest)| rest);
     }
     plain
-}
-
-/// A number of all files in the folders and, of the first, the `kernels` beside it.
-fn fingerprint(folders: &[&Path]) -> u64 {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hash = DefaultHasher::new();
-    let kernels = folders[0].parent().unwrap().join("kernels");
-    for folder in folders.iter().copied().chain([kernels.as_path()]) {
-        let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()).collect();
-        files.sort();
-        for file in files {
-            std::fs::read(file).unwrap_or_default().hash(&mut hash);
-        }
-    }
-    hash.finish()
 }
 
 /// A chip of fibers.

@@ -2,6 +2,7 @@ use super::in_range;
 use super::ruled::{Cell, Rule, Ruled, optimizer_of_rule};
 use super::tensors::Whole;
 use candle_core::{Result, Tensor};
+use npair_nn::{AdamStep, adam_step};
 
 /// Settings of [`Adam`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,15 +79,26 @@ impl Rule for AdamRule {
         }
     }
 
-    fn update_whole(&self, whole: Whole, rate: f64, step: u64) -> Result<Tensor> {
+    fn update_whole(&self, whole: Whole, rate: f64, step: u64) -> Result<Option<Tensor>> {
         let [b1, b2] = self.betas;
         let t = i32::try_from(step).unwrap_or(i32::MAX);
         let (c1, c2) = (1. - b1.powi(t), 1. - b2.powi(t));
-        let [first, second] = whole.memory else { return Ok(whole.value.clone()) };
+        let [first, second] = whole.memory else { return Ok(None) };
+        let of_kernel = AdamStep {
+            betas: self.betas,
+            scale: whole.scale,
+            keep: whole.keep,
+            rate,
+            corrections: [c1, c2],
+            epsilon: self.epsilon,
+        };
+        if adam_step(whole.value, whole.grad, [first, second], of_kernel)? {
+            return Ok(None);
+        }
         let g = whole.grad.affine(whole.scale, 0.)?;
         *first = first.affine(b1, 0.)?.add(&g.affine(1. - b1, 0.)?)?;
         *second = second.affine(b2, 0.)?.add(&g.sqr()?.affine(1. - b2, 0.)?)?;
         let root = second.affine(1. / c2, 0.)?.sqrt()?.affine(1., self.epsilon)?;
-        whole.value.affine(whole.keep, 0.)?.sub(&first.affine(rate / c1, 0.)?.div(&root)?)
+        whole.value.affine(whole.keep, 0.)?.sub(&first.affine(rate / c1, 0.)?.div(&root)?).map(Some)
     }
 }

@@ -105,10 +105,10 @@ impl Rule for AdanRule {
         }
     }
 
-    fn update_whole(&self, whole: Whole, rate: f64, step: u64) -> Result<Tensor> {
+    fn update_whole(&self, whole: Whole, rate: f64, step: u64) -> Result<Option<Tensor>> {
         let ([b1, b2, b3], [c1, c2, c3]) = (self.betas, self.debias(step));
         let left = whole.left_of_both();
-        let [first, change, second, gradient] = whole.memory else { return Ok(whole.value.clone()) };
+        let [first, change, second, gradient] = whole.memory else { return Ok(None) };
         let g = whole.grad.affine(whole.scale, 0.)?;
         let d = if step == 1 { g.zeros_like()? } else { g.sub(gradient)? };
         *first = first.affine(b1, 0.)?.add(&g.affine(1. - b1, 0.)?)?;
@@ -118,7 +118,7 @@ impl Rule for AdanRule {
         *gradient = g;
         let root = second.affine(1. / c3, 0.)?.sqrt()?.affine(1., self.epsilon)?;
         let u = first.affine(1. / c1, 0.)?.add(&change.affine(b2 / c2, 0.)?)?.div(&root)?;
-        whole.value.sub(&u.affine(rate, 0.)?)?.affine(left, 0.)
+        whole.value.sub(&u.affine(rate, 0.)?)?.affine(left, 0.).map(Some)
     }
 }
 

@@ -90,13 +90,13 @@ impl Rule for LionRule {
         }
     }
 
-    fn update_whole(&self, whole: Whole, rate: f64, _step: u64) -> Result<Tensor> {
+    fn update_whole(&self, whole: Whole, rate: f64, _step: u64) -> Result<Option<Tensor>> {
         let [b1, b2] = self.betas;
-        let [momentum] = whole.memory else { return Ok(whole.value.clone()) };
+        let [momentum] = whole.memory else { return Ok(None) };
         let g = whole.grad.affine(whole.scale, 0.)?;
         let towards = momentum.affine(b1, 0.)?.add(&g.affine(1. - b1, 0.)?)?.sign()?;
         *momentum = momentum.affine(b2, 0.)?.add(&g.affine(1. - b2, 0.)?)?;
-        whole.value.affine(whole.keep, 0.)?.sub(&towards.affine(rate, 0.)?)
+        whole.value.affine(whole.keep, 0.)?.sub(&towards.affine(rate, 0.)?).map(Some)
     }
 }
 

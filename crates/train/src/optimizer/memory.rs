@@ -35,7 +35,8 @@ impl Memory {
     pub(super) fn set(&mut self, kind: usize, saved: &Tensor, var: &Var) -> Result<()> {
         match self {
             Self::Host(memory) => memory[kind] = saved.flatten_all()?.to_vec1::<f32>()?,
-            Self::Device(memory) => memory[kind] = saved.to_device(var.device())?,
+            // A copy: steps change it in its place.
+            Self::Device(memory) => memory[kind] = saved.to_device(var.device())?.copy()?,
         }
         Ok(())
     }

@@ -38,8 +38,9 @@ pub(super) trait Rule: Send + Sync {
     }
     /// Moves a part at learning rate `rate`; `step` counts from 1.
     fn update(&self, cell: Cell, rate: f64, step: u64);
-    /// The same of a whole variable on a device: the new value, and the memory in its place.
-    fn update_whole(&self, whole: Whole, rate: f64, step: u64) -> candle_core::Result<Tensor>;
+    /// The same of a whole variable on a device: the new value, and the memory in its place; no value if it was changed in its
+    /// place, too.
+    fn update_whole(&self, whole: Whole, rate: f64, step: u64) -> candle_core::Result<Option<Tensor>>;
 }
 
 /// The memory of a rule, and its steps. On the CPU the formulas are those of f64 on f32 values; on a device they are tensor
@@ -77,7 +78,9 @@ impl<R: Rule> Ruled<R> {
             })?,
             Memory::Device(memory) => {
                 let whole = Whole { value: &var.as_detached_tensor(), grad, memory, scale, keep, pull };
-                var.set(&rule.update_whole(whole, rate, steps)?)?;
+                if let Some(value) = rule.update_whole(whole, rate, steps)? {
+                    var.set(&value)?;
+                }
             }
         }
         Ok(())

@@ -102,12 +102,12 @@ impl Rule for SgdRule {
         }
     }
 
-    fn update_whole(&self, whole: Whole, rate: f64, _step: u64) -> Result<Tensor> {
-        let [velocity] = whole.memory else { return Ok(whole.value.clone()) };
+    fn update_whole(&self, whole: Whole, rate: f64, _step: u64) -> Result<Option<Tensor>> {
+        let [velocity] = whole.memory else { return Ok(None) };
         *velocity = velocity.affine(self.momentum, 0.)?.add(&whole.grad.affine(whole.scale, 0.)?)?;
         if whole.pull > 0. {
             *velocity = velocity.add(&whole.value.affine(whole.pull, 0.)?)?;
         }
-        whole.value.affine(whole.keep, 0.)?.sub(&velocity.affine(rate, 0.)?)
+        whole.value.affine(whole.keep, 0.)?.sub(&velocity.affine(rate, 0.)?).map(Some)
     }
 }

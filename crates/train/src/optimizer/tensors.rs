@@ -26,14 +26,14 @@ impl Whole<'_> {
 /// The sum of the squares of all gradients: on the CPU in f64, from a device by one read.
 pub(super) fn squares(sums: &[Option<Tensor>]) -> Result<f64> {
     let mut total = 0.;
-    let mut on_device = Vec::new();
-    for sum in sums.iter().flatten() {
-        match sum.device().is_cpu() {
-            true => total += slices::square(sum)?,
-            false => on_device.push(sum.sqr()?.sum_all()?),
-        }
+    let (host, on_device): (Vec<_>, Vec<_>) = sums.iter().flatten().partition(|sum| sum.device().is_cpu());
+    for sum in host {
+        total += slices::square(sum)?;
     }
-    if !on_device.is_empty() {
+    if let Some(found) = npair_nn::squares(&on_device)? {
+        total += found;
+    } else if !on_device.is_empty() {
+        let on_device = on_device.into_iter().map(|sum| sum.sqr()?.sum_all()).collect::<Result<Vec<_>>>()?;
         total += Tensor::stack(&on_device, 0)?.to_vec1::<f32>()?.into_iter().map(f64::from).sum::<f64>();
     }
     Ok(total)

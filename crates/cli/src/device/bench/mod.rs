@@ -77,15 +77,15 @@ impl Timed {
 }
 
 /// Times `device`: a copy in its memory and matrix products, which are its limits; N-pair-mc forward and backward; exact top-k;
-/// training steps and embedding of networks. `each` hears of every case as soon as it is done. A case that the device cannot do, for
+/// training steps and embedding of networks; of all that, the cases whose name has `only`. `each` hears of every case as soon as it is done. A case that the device cannot do, for
 /// want of memory or of a number type, is given with the reason.
 ///
 /// Wall time of a round, from an idle device to an idle device; the first rounds do not count.
 ///
 /// # Errors
 /// Those of the device when it is asked to finish.
-pub fn bench_device(device: &Device, scale: Scale, each: impl FnMut(&Timed)) -> Result<Vec<Timed>> {
-    let mut bench = Bench { device, scale, each, all: Vec::new() };
+pub fn bench_device(device: &Device, scale: Scale, only: &str, each: impl FnMut(&Timed)) -> Result<Vec<Timed>> {
+    let mut bench = Bench { device, scale, only, each, all: Vec::new() };
     limits::run(&mut bench)?;
     matrix::run(&mut bench)?;
     networks::run(&mut bench)?;
@@ -95,6 +95,8 @@ pub fn bench_device(device: &Device, scale: Scale, each: impl FnMut(&Timed)) -> 
 struct Bench<'a, E> {
     device: &'a Device,
     scale: Scale,
+    /// What a case's name has to have.
+    only: &'a str,
     each: E,
     all: Vec<Timed>,
 }
@@ -117,6 +119,9 @@ impl<E: FnMut(&Timed)> Bench<'_, E> {
         limit: Option<&str>,
         make: impl FnOnce(&Device) -> Result<W>,
     ) -> Result<()> {
+        if !name.contains(self.only) {
+            return Ok(());
+        }
         let taken = make(self.device).and_then(|mut round| rounds::time(self.device, &mut round));
         // What failed may have left work behind.
         self.device.synchronize()?;
@@ -140,7 +145,7 @@ mod tests {
     #[test]
     fn a_quick_bench_of_the_cpu_times_everything_that_it_can() {
         let mut heard = 0;
-        let all = bench_device(&Device::Cpu, Scale::Quick, |_| heard += 1).unwrap();
+        let all = bench_device(&Device::Cpu, Scale::Quick, "", |_| heard += 1).unwrap();
         assert_eq!(heard, all.len());
         for timed in &all {
             assert!(timed.not_taken.is_none(), "{timed:?}");
@@ -151,7 +156,8 @@ mod tests {
 
     #[test]
     fn what_fails_is_named_and_the_rest_goes_on() {
-        let mut bench = Bench { device: &Device::Cpu, scale: Scale::Quick, each: |_: &Timed| {}, all: Vec::new() };
+        let mut bench =
+            Bench { device: &Device::Cpu, scale: Scale::Quick, only: "", each: |_: &Timed| {}, all: Vec::new() };
         let fail = |_: &Device| -> Result<fn() -> Result<()>> { Err(candle_core::Error::Msg("no room".into()).into()) };
         bench.time("a".into(), Work::Bytes(1.), None, fail).unwrap();
         bench.time("b".into(), Work::Bytes(1.), Some("a"), |_| Ok(|| Ok(()))).unwrap();

@@ -3,7 +3,9 @@
 use super::{Bench, Timed, Work};
 use anyhow::Result;
 use candle_core::{DType, Device};
-use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, EmbeddingNetConfig, GoogLeNetConfig};
+use npair_backbones::{
+    BackboneConfig, ConvNetConfig, EmbeddingNet, EmbeddingNetConfig, GoogLeNetConfig, ResNetConfig, VitConfig,
+};
 use npair_losses::{Batch, Loss, NPairMc};
 use npair_nn::Mode;
 use npair_train::{Adam, AdamSettings, Updater};
@@ -15,17 +17,28 @@ pub fn run<E: FnMut(&Timed)>(bench: &mut Bench<'_, E>) -> Result<()> {
     let (few, batch) = (bench.size(4, 120, 120), bench.size(4, 16, 120));
     let size = bench.size(64, 224, 224);
     let google_net = GoogLeNetConfig { size: (size as u32).into(), ..GoogLeNetConfig::default() };
+    let side = npair_types::ImageSize::from(size as u32);
+    let residual = ResNetConfig { size: side, ..ResNetConfig::default() };
+    let vit = VitConfig { size: side, ..VitConfig::default() };
     let nets = [
         ("ConvNet", BackboneConfig::ConvNet(ConvNetConfig::default()), [few, 1, 28, 28]),
         ("GoogLeNet", BackboneConfig::GoogLeNet(google_net), [batch, 3, size, size]),
+        ("ResNet-50", BackboneConfig::ResNet50(residual), [batch, 3, size, size]),
+        ("ViT-S/16", BackboneConfig::VitS16(vit), [batch, 3, size, size]),
     ];
+    // A CPU has one way to multiply.
+    let ways: &[(bool, &str)] = if bench.device.is_cuda() { &[(false, ""), (true, ", tf32")] } else { &[(false, "")] };
     for (called, backbone, shape) in nets {
         let [pictures, channels, height, width] = shape;
         let what = format!("{called}, {pictures} x {channels} x {height} x {width}");
         let work = Work::Pictures(pictures as f64);
-        bench.time(format!("training step of {what}"), work, None, |device| step(backbone, shape, device))?;
-        bench.time(format!("embedding of {what}"), work, None, |device| embed(backbone, shape, device))?;
+        for &(tf32, way) in ways {
+            npair_nn::multiply_in_tf32(tf32);
+            bench.time(format!("training step of {what}{way}"), work, None, |device| step(backbone, shape, device))?;
+            bench.time(format!("embedding of {what}{way}"), work, None, |device| embed(backbone, shape, device))?;
+        }
     }
+    npair_nn::multiply_in_tf32(false);
     Ok(())
 }
 

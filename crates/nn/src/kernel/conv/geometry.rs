@@ -1,7 +1,7 @@
 use super::windows::{Places, Windows};
 
 /// Extents and steps of a convolution, along (height, width) where there are two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Geometry {
     pub batch: usize,
     pub inputs: usize,

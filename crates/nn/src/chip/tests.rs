@@ -1,0 +1,163 @@
+//! What no layer's test starts: steps of optimizers; and that every kernel is held against the CPU.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use super::emulated::{emulating, started};
+use super::optimizer::{AdamStep, squares};
+use super::{In, Launch, THREADS, blocks, norm, of, places, pointwise, pool, response, rows};
+use crate::backend::{BatchNorm, LayerNormVjp};
+use crate::kernel::activation::Activation;
+use crate::kernel::attention::Heads;
+use crate::kernel::pool::Window;
+use crate::kernel::response::Response;
+use candle_core::{DType, Tensor, Var};
+use npair_testkit::inputs;
+
+fn normal(seed: u64, values: usize) -> Tensor {
+    inputs::normal(seed, 1., values, DType::F32).unwrap()
+}
+
+fn numbers(t: &Tensor) -> Vec<f64> {
+    t.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
+}
+
+/// Some hundreds of roundings of f32.
+fn near(got: &[f64], want: &[f64]) {
+    assert_eq!(got.len(), want.len());
+    for (at, (got, want)) in got.iter().zip(want).enumerate() {
+        assert!((got - want).abs() <= 1e-5 * want.abs().max(1.), "[{at}]: {got}, not {want}");
+    }
+}
+
+#[test]
+fn the_squares_of_all_gradients_are_summed() {
+    let parts = [1, 2000, 70_001].map(|values| normal(values as u64, values));
+    let want: f64 = parts.iter().flat_map(numbers).map(|v| v * v).sum();
+    let all: Vec<&Tensor> = parts.iter().collect();
+    assert_eq!(squares(&all).unwrap(), None);
+    let Some(found) = emulating(false, || squares(&all).unwrap()) else { return };
+    assert!((found.unwrap() - want).abs() <= 1e-5 * want, "{found:?}, not {want}");
+}
+
+#[test]
+fn a_step_of_adam_is_that_of_the_paper() {
+    let step = AdamStep {
+        betas: [0.9, 0.999],
+        scale: 0.5,
+        keep: 0.99,
+        rate: 0.01,
+        corrections: [0.19, 0.001_999],
+        epsilon: 1e-8,
+    };
+    let count = 700;
+    let (value, first, second, grad) =
+        (normal(1, count), normal(2, count), normal(3, count).sqr().unwrap(), normal(4, count));
+    let found = emulating(true, || {
+        let chip = of(&grad).unwrap().unwrap();
+        // Room that holds what the kernel changes: a copy.
+        let mut room = [&value, &first, &second].map(|t| {
+            let mut out = chip.room(count).unwrap();
+            pointwise::Tail::default().start(&chip, &mut out, In::Tensor(t), (count, 1)).unwrap();
+            out
+        });
+        let mut outs: Vec<_> = room.iter_mut().map(Some).collect();
+        let (kernel, ins, params) = ("npair_adam", &[In::Tensor(&grad)], step.params(count));
+        let blocks = blocks(count, 1);
+        let start = Launch { kernel, blocks, threads: THREADS, shared: 0, places: &[], outs: &mut outs, ins, params };
+        chip.launch(start).unwrap();
+        room.map(|t| numbers(&chip.tensor(t, count).unwrap()))
+    });
+    let Some([moved, m, v]) = found else { return };
+    let (grad, before) = (numbers(&grad), [&value, &first, &second].map(numbers));
+    for at in 0..count {
+        let g = 0.5 * grad[at];
+        let (m1, v1) = (0.9 * before[1][at] + 0.1 * g, 0.999 * before[2][at] + 0.001 * g * g);
+        let want = 0.99 * before[0][at] - 0.01 * (m1 / 0.19) / ((v1 / 0.001_999).sqrt() + 1e-8);
+        near(&[moved[at], m[at], v[at]], &[want, m1, v1]);
+    }
+}
+
+/// Kernels that take four values at a time give what those for single ones give: of twelve channels at once, and of the same ones
+/// three at a time.
+#[test]
+fn four_at_a_time_are_single_ones() {
+    let x = inputs::normal(5, 1., (2, 6, 6, 12), DType::F32).unwrap();
+    let of_channels: [fn(&Tensor) -> Tensor; 6] = [
+        |x| {
+            let (chip, w) = (of(x).unwrap().unwrap(), window(x));
+            pool::max_vjp(&chip, &w, &pool::max(&chip, &w, x, true).unwrap().1.unwrap(), &maps(x)).unwrap()
+        },
+        |x| pool::max(&of(x).unwrap().unwrap(), &window(x), x, false).unwrap().0,
+        |x| pool::mean(&of(x).unwrap().unwrap(), &window(x), true, x).unwrap(),
+        |x| pool::mean_vjp(&of(x).unwrap().unwrap(), &window(x), false, &maps(x)).unwrap(),
+        |x| pointwise::activate_vjp_and_sum(&of(x).unwrap().unwrap(), 3, x, x).unwrap().1,
+        |x| pointwise::sum_products(&of(x).unwrap().unwrap(), x, x).unwrap(),
+    ];
+    for f in of_channels {
+        let found = emulating(false, || {
+            let whole = f(&x);
+            let parts: Vec<_> = (0..4).map(|at| f(&x.narrow(3, 3 * at, 3).unwrap().contiguous().unwrap())).collect();
+            (numbers(&whole), numbers(&Tensor::cat(&parts, whole.rank() - 1).unwrap()))
+        });
+        if let Some((whole, parts)) = found {
+            near(&whole, &parts);
+        }
+    }
+}
+
+fn window(x: &Tensor) -> Window {
+    let channels = x.dim(3).unwrap();
+    Window { batch: 2, channels, image: (6, 6), kernel: (3, 2), stride: (2, 1), padding: (1, 0), map: (3, 5) }
+}
+
+/// As many values as the maps of [`window`] have.
+fn maps(x: &Tensor) -> Tensor {
+    x.narrow(1, 0, 3).unwrap().narrow(2, 0, 5).unwrap().contiguous().unwrap()
+}
+
+/// A kernel that nothing here starts would be one that nothing holds against the CPU.
+#[test]
+fn every_kernel_is_started() {
+    let found = emulating(false, || {
+        for channels in [8, 3] {
+            start_all(channels);
+        }
+    });
+    if found.is_none() {
+        return;
+    }
+    a_step_of_adam_is_that_of_the_paper();
+    the_squares_of_all_gradients_are_summed();
+    let text = include_str!("../../kernels/layers.cu");
+    let names: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("KERNEL ")?.split('(').next()).collect();
+    assert!(names.len() > 30, "{names:?}");
+    let started = started().lock().unwrap().clone();
+    let missing: Vec<_> = names.iter().filter(|name| !started.contains(*name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+fn start_all(channels: usize) {
+    let x = inputs::normal(5, 1., (2, 4, 4, channels), DType::F32).unwrap();
+    let chip = of(&x).unwrap().unwrap();
+    let w = Window { batch: 2, channels, image: (4, 4), kernel: (2, 2), stride: (2, 2), padding: (0, 0), map: (2, 2) };
+    let (small, taps) = pool::max(&chip, &w, &x, true).unwrap();
+    pool::max_vjp(&chip, &w, &taps.unwrap(), &small).unwrap();
+    pool::mean_vjp(&chip, &w, true, &pool::mean(&chip, &w, true, &x).unwrap()).unwrap();
+    let norm = Response { size: 3, alpha: 1., beta: 0.5, k: 1. };
+    response::backward(&chip, norm, &x, &response::forward(&chip, norm, &x).unwrap()).unwrap();
+    let soft = rows::softmax(&chip, &x, 2.).unwrap();
+    rows::softmax_vjp(&chip, &soft, &x, 2.).unwrap();
+    let ones = Tensor::ones(channels, DType::F32, x.device()).unwrap();
+    let (_, kept) = rows::normalize(&chip, &x, &ones, &ones, 1e-5).unwrap();
+    kept.weight(&kept.input(&x).unwrap()).unwrap();
+    let [mean, variance] = [0, 1].map(|_| Var::from_tensor(&ones).unwrap());
+    let layer = BatchNorm { weight: &ones, bias: &ones, mean: &mean, variance: &variance, epsilon: 1e-5 };
+    norm::fold(&chip, &layer, Some(&ones)).unwrap();
+    let (out, vjp) = norm::batch_norm(&chip, &x, &layer, None, Activation::Relu, Some(0.1)).unwrap();
+    vjp(out, true).unwrap();
+    pointwise::activate_vjp(&chip, 1, &x, &x).unwrap();
+    let part = places::columns(&chip, &x, 0, channels / 2).unwrap();
+    places::concat(&chip, &[&part, &x]).unwrap();
+    places::transposed(&chip, &x, (16, channels), (2, channels, 4, 4)).unwrap();
+    let heads = Heads { batch: 2, tokens: 16, heads: 1, width: channels };
+    places::join_heads(&chip, heads, &[&places::split_heads(&chip, heads, 1, &x).unwrap()]).unwrap();
+}
