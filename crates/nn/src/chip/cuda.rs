@@ -10,7 +10,8 @@ use candle_core::cuda_backend::{CudaStorageSlice, WrapErr};
 use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, DType, Layout, Result, Shape, Storage, Tensor, bail};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLockReadGuard};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 // SAFETY: plain numbers without padding, laid out as the kernels' struct.
 unsafe impl DeviceRepr for Params {}
@@ -151,7 +152,7 @@ impl Cuda {
         &self,
         kernel: &str,
         input: &'a In<'a>,
-        guard: Option<&'a (RwLockReadGuard<'a, Storage>, &'a Layout)>,
+        guard: Option<&'a (impl Deref<Target = Storage>, &'a Layout)>,
         stream: &'a Arc<CudaStream>,
     ) -> Result<Option<(u64, SyncOnDrop<'a>)>> {
         match (input, guard) {
