@@ -196,6 +196,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="the sizes of npair bench --quick")
     parser.add_argument("--beside", metavar="FILE", help="what npair bench --record wrote")
     parser.add_argument("--only", choices=["matrix", "search", "networks"], help="a part of it")
+    parser.add_argument("--cases", default="", help="only what has this in its name or label")
     parser.add_argument("--compiled", action="store_true", help="compile the networks' training steps too: minutes")
     args = parser.parse_args()
     device = torch.device(args.device)
@@ -215,13 +216,14 @@ def main():
     }
     cases = (case for part, of_part in parts.items() if args.only in (None, part) for case in of_part())
     for name, label, make in cases:
+        if args.cases not in f"{name}, {label}":
+            continue
         try:
             its = median_ms(make(), device)
         except Exception as why:  # above all a want of memory
             print(f"  {name:66} {label:22} not taken: {first_line(why)}", flush=True)
         else:
-            # npair's f32 has no word of its own.
-            own = ours.get(f"{name}, tf32" if label.endswith("tf32") or label.endswith("bf16") else name, ours.get(name))
+            own = ours.get(f"{name}, {label.rsplit(', ')[-1]}", ours.get(name))
             ratio = f"{own:10.2f} {own / its:6.2f}" if own is not None else f"{'?':>10} {'?':>6}"
             print(f"  {name:66} {label:22} {its:10.2f} {ratio}", flush=True)
         if device.type == "cuda":

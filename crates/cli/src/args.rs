@@ -65,10 +65,26 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   npair gpu-check --device cuda
+  npair gpu-check --device cuda --only networks
   npair gpu-check --device metal --json
 
 Exit code 4 if anything is off by more than rounding.")]
-pub struct GpuCheck {}
+pub struct GpuCheck {
+    /// A part of the checks.
+    #[arg(long, value_enum, value_name = "PART")]
+    pub only: Option<CheckPart>,
+}
+
+/// What is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum CheckPart {
+    /// Reductions of the similarity matrix, and their gradients.
+    Matrices,
+    /// Nearest neighbours and hardest pairs.
+    Searches,
+    /// Networks, and their gradients.
+    Networks,
+}
 
 /// What this machine does, next to the last run.
 #[derive(Debug, Args)]

@@ -1,15 +1,16 @@
+use crate::args;
 use crate::device::check_device;
 use anyhow::{Result, bail};
 use npair_recipe::Device;
 use serde_json::json;
 
 /// Holds a device against the CPU, a line a check.
-pub fn run(device: Device, json: bool) -> Result<()> {
+pub fn run(args: &args::GpuCheck, device: Device, json: bool) -> Result<()> {
     let opened = device.open()?;
     if !json {
         say!("{device} against the CPU: |device - CPU| / |CPU|, and what rounding may make of it");
     }
-    let all = check_device(&opened, |check| {
+    let all = check_device(&opened, args.only, |check| {
         if json {
             let (apart, allowed) = (check.apart, check.allowed);
             say!("{}", json!({ "check": check.name, "apart": apart, "allowed": allowed, "passes": check.passes() }));

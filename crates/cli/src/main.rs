@@ -79,7 +79,7 @@ fn run(args: &Npair) -> anyhow::Result<()> {
         Command::Compare(compare) => compare::run(compare, args.device.unwrap_or_default(), args.json),
         Command::Doctor(doctor) => doctor::run(doctor, args.device.unwrap_or_default(), args.json),
         Command::Report(report) => report::run(report, args.device.unwrap_or_default(), args.json),
-        Command::GpuCheck(_) => gpu_check::run(args.device.unwrap_or_default(), args.json),
+        Command::GpuCheck(of) => gpu_check::run(of, args.device.unwrap_or_default(), args.json),
         Command::Bench(bench) => bench::run(bench, args.device.unwrap_or_default(), args.json),
         Command::Data(data) => data::run(data, args.device, args.json),
     }

@@ -1,4 +1,4 @@
-// The layers' kernels for CUDA, in f32: what lies between the products. Images are channels last, so everything is a matrix of
+// The layers' kernels for CUDA, of values in f32 or bf16: what lies between the products. Images are channels last, so everything is a matrix of
 // `rows` pixels and `columns` channels. Compiled when a device is first used (NVRTC), and by a C++ compiler for tests, where
 // every thread is a fiber (NPAIR_EMULATED).
 #ifndef NPAIR_EMULATED
@@ -32,8 +32,52 @@ constexpr uint32_t EVERY_LANE = 0xffffffffu;
 template <uint32_t V> struct alignas(4 * V) Some {
     float v[V];
 };
+
+// The upper half of an f32: what values and their gradients may lie in. Arithmetic is that of f32.
+struct bf16 {
+    unsigned short bits;
+};
+template <uint32_t V> struct alignas(2 * V) Halves {
+    bf16 v[V];
+};
+INSIDE float wide(float v) { return v; }
+INSIDE float wide(bf16 v) {
+    union { uint32_t word; float number; } u;
+    u.word = (uint32_t)v.bits << 16;
+    return u.number;
+}
+// To the nearest, of two the even one; NaN stays NaN.
+INSIDE void narrow(float v, float &to) { to = v; }
+INSIDE void narrow(float v, bf16 &to) {
+    union { float number; uint32_t word; } u;
+    u.number = v;
+    to.bits = v != v ? 0x7fff : (u.word + 0x7fff + (u.word >> 16 & 1)) >> 16;
+}
+
 template <uint32_t V> INSIDE Some<V> some(const float *at) { return *(const Some<V> *)at; }
 template <uint32_t V> INSIDE void put(float *at, const Some<V> &values) { *(Some<V> *)at = values; }
+template <uint32_t V> INSIDE Some<V> some(const bf16 *at) {
+    const Halves<V> read = *(const Halves<V> *)at;
+    Some<V> values;
+    for (uint32_t i = 0; i < V; i++) values.v[i] = wide(read.v[i]);
+    return values;
+}
+template <uint32_t V> INSIDE void put(bf16 *at, const Some<V> &values) {
+    Halves<V> written;
+    for (uint32_t i = 0; i < V; i++) narrow(values.v[i], written.v[i]);
+    *(Halves<V> *)at = written;
+}
+
+// A kernel for both types, one value a thread at a time or four: npair_x_1, npair_x_4, npair_x_bf16_1, npair_x_bf16_4.
+#define BY_FOUR(name, takes, ...)                                                                                              \
+    KERNEL npair_##name##_1(takes(float), P p) { name<float, 1>(__VA_ARGS__, p); }                                             \
+    KERNEL npair_##name##_4(takes(float), P p) { name<float, 4>(__VA_ARGS__, p); }                                             \
+    KERNEL npair_##name##_bf16_1(takes(bf16), P p) { name<bf16, 1>(__VA_ARGS__, p); }                                          \
+    KERNEL npair_##name##_bf16_4(takes(bf16), P p) { name<bf16, 4>(__VA_ARGS__, p); }
+// A kernel for both types: npair_x, npair_x_bf16.
+#define BY_TYPE(name, takes, ...)                                                                                              \
+    KERNEL npair_##name(takes(float), P p) { name<float>(__VA_ARGS__, p); }                                                    \
+    KERNEL npair_##name##_bf16(takes(bf16), P p) { name<bf16>(__VA_ARGS__, p); }
 
 // --- Activations: every one lets NaN pass -------------------------------------------------------------------------------------
 
@@ -82,9 +126,9 @@ INSIDE float led_back(uint32_t kind, float x, float g) {
     for (uint32_t at = (blockIdx.x * blockDim.x + threadIdx.x) * V; at < p.rows * p.columns; at += gridDim.x * blockDim.x * V)
 
 // y = act((x - center) scale + bias + plus), per channel what is per channel; x is y's own place where it is absent.
-template <uint32_t V>
-INSIDE void tail(float *y, const float *x, const float *center, const float *scale, const float *bias, const float *plus, const P &p) {
-    const float *from = x ? x : y;
+template <class T, uint32_t V>
+INSIDE void tail(T *y, const T *x, const float *center, const float *scale, const float *bias, const T *plus, const P &p) {
+    const T *from = x ? x : y;
     EACH_OF_VALUES(V) {
         const uint32_t column = at % p.columns;
         Some<V> now = some<V>(from + at);
@@ -108,15 +152,12 @@ INSIDE void tail(float *y, const float *x, const float *center, const float *sca
         put<V>(y + at, now);
     }
 }
-KERNEL npair_tail_1(float *y, const float *x, const float *center, const float *scale, const float *bias, const float *plus, P p) {
-    tail<1>(y, x, center, scale, bias, plus, p);
-}
-KERNEL npair_tail_4(float *y, const float *x, const float *center, const float *scale, const float *bias, const float *plus, P p) {
-    tail<4>(y, x, center, scale, bias, plus, p);
-}
+#define TAKES(T) T *y, const T *x, const float *center, const float *scale, const float *bias, const T *plus
+BY_FOUR(tail, TAKES, y, x, center, scale, bias, plus)
+#undef TAKES
 
 // dx = the gradient g led back through an activation that `shown` shows.
-template <uint32_t V> INSIDE void act_vjp(float *dx, const float *shown, const float *g, const P &p) {
+template <class T, uint32_t V> INSIDE void act_vjp(T *dx, const T *shown, const T *g, const P &p) {
     EACH_OF_VALUES(V) {
         const Some<V> x = some<V>(shown + at);
         Some<V> now = some<V>(g + at);
@@ -124,12 +165,14 @@ template <uint32_t V> INSIDE void act_vjp(float *dx, const float *shown, const f
         put<V>(dx + at, now);
     }
 }
-KERNEL npair_act_vjp_1(float *dx, const float *shown, const float *g, P p) { act_vjp<1>(dx, shown, g, p); }
-KERNEL npair_act_vjp_4(float *dx, const float *shown, const float *g, P p) { act_vjp<4>(dx, shown, g, p); }
+#define TAKES(T) T *dx, const T *shown, const T *g
+BY_FOUR(act_vjp, TAKES, dx, shown, g)
+#undef TAKES
 
 // dx = scale g + slope (x - center) + constant, per channel what is per channel.
-template <uint32_t V> INSIDE void norm_input(float *dx, const float *g, const float *x, const float *center, const float *scale,
-                                             const float *slope, const float *constant, const P &p) {
+template <class T, uint32_t V>
+INSIDE void norm_input(T *dx, const T *g, const T *x, const float *center, const float *scale, const float *slope, const float *constant,
+                       const P &p) {
     EACH_OF_VALUES(V) {
         const uint32_t column = at % p.columns;
         Some<V> now = some<V>(g + at);
@@ -139,14 +182,9 @@ template <uint32_t V> INSIDE void norm_input(float *dx, const float *g, const fl
         put<V>(dx + at, now);
     }
 }
-KERNEL npair_norm_input_1(float *dx, const float *g, const float *x, const float *center, const float *scale, const float *slope,
-                          const float *constant, P p) {
-    norm_input<1>(dx, g, x, center, scale, slope, constant, p);
-}
-KERNEL npair_norm_input_4(float *dx, const float *g, const float *x, const float *center, const float *scale, const float *slope,
-                          const float *constant, P p) {
-    norm_input<4>(dx, g, x, center, scale, slope, constant, p);
-}
+#define TAKES(T) T *dx, const T *g, const T *x, const float *center, const float *scale, const float *slope, const float *constant
+BY_FOUR(norm_input, TAKES, dx, g, x, center, scale, slope, constant)
+#undef TAKES
 
 // --- Sums over rows -----------------------------------------------------------------------------------------------------------
 
@@ -176,8 +214,8 @@ template <uint32_t V> INSIDE void write_part(float *partial, const float (&first
 
 // Of every channel and part: the sum of g, and of g times (z - center), or times (z - mean) inverse of its row. With an
 // activation, g is first led back through it, and kept where `kept` is there.
-template <uint32_t V>
-INSIDE void sums(float *partial, float *kept, const float *g, const float *shown, const float *z, const float *center, const float *mean,
+template <class T, uint32_t V>
+INSIDE void sums(float *partial, T *kept, const T *g, const T *shown, const T *z, const float *center, const float *mean,
                  const float *inverse, const P &p) {
     float plain[V] = {}, along[V] = {};
     EACH_ROW_OF_A_PART(V) {
@@ -201,17 +239,12 @@ INSIDE void sums(float *partial, float *kept, const float *g, const float *shown
     }
     write_part<V>(partial, plain, along, column, p);
 }
-KERNEL npair_sums_1(float *partial, float *kept, const float *g, const float *shown, const float *z, const float *center, const float *mean,
-                    const float *inverse, P p) {
-    sums<1>(partial, kept, g, shown, z, center, mean, inverse, p);
-}
-KERNEL npair_sums_4(float *partial, float *kept, const float *g, const float *shown, const float *z, const float *center, const float *mean,
-                    const float *inverse, P p) {
-    sums<4>(partial, kept, g, shown, z, center, mean, inverse, p);
-}
+#define TAKES(T) float *partial, T *kept, const T *g, const T *shown, const T *z, const float *center, const float *mean, const float *inverse
+BY_FOUR(sums, TAKES, partial, kept, g, shown, z, center, mean, inverse)
+#undef TAKES
 
 // Of every channel and part: the sums of x and of its square, both less the first row, so that a large mean does not cancel.
-template <uint32_t V> INSIDE void moments(float *partial, const float *x, const P &p) {
+template <class T, uint32_t V> INSIDE void moments(float *partial, const T *x, const P &p) {
     float plain[V] = {}, square[V] = {};
     EACH_ROW_OF_A_PART(V) {
         const Some<V> now = some<V>(x + (size_t)row * p.columns + column), first = some<V>(x + column);
@@ -223,8 +256,9 @@ template <uint32_t V> INSIDE void moments(float *partial, const float *x, const 
     }
     write_part<V>(partial, plain, square, column, p);
 }
-KERNEL npair_moments_1(float *partial, const float *x, P p) { moments<1>(partial, x, p); }
-KERNEL npair_moments_4(float *partial, const float *x, P p) { moments<4>(partial, x, p); }
+#define TAKES(T) float *partial, const T *x
+BY_FOUR(moments, TAKES, partial, x)
+#undef TAKES
 
 // Both sums of a channel over all parts, in f64; the block's threads are 8 channels times 32. The whole block has to come.
 INSIDE bool whole_sums(const float *partial, const P &p, uint32_t &column, double &first, double &second) {
@@ -258,13 +292,14 @@ KERNEL npair_whole_sums(float *plain, float *along, const float *partial, P p) {
 
 // Of a batch norm: mean, 1 / deviation and factor of every channel, and where its running statistics move to by the share a;
 // b is the epsilon.
-KERNEL npair_whole_moments(float *mean, float *inverse, float *scale, float *moved_mean, float *moved_variance, const float *partial,
-                           const float *x, const float *gamma, const float *running_mean, const float *running_variance, P p) {
+template <class T>
+INSIDE void whole_moments(float *mean, float *inverse, float *scale, float *moved_mean, float *moved_variance, const float *partial,
+                          const T *x, const float *gamma, const float *running_mean, const float *running_variance, const P &p) {
     uint32_t c;
     double first, second;
     if (!whole_sums(partial, p, c, first, second)) return;
     const double n = p.rows, less = first / n, spread = second / n - less * less, variance = spread < 0 ? 0 : spread;
-    const double whole = x[c] + less, inverted = 1 / sqrt(variance + p.b);
+    const double whole = wide(x[c]) + less, inverted = 1 / sqrt(variance + p.b);
     mean[c] = whole;
     inverse[c] = inverted;
     scale[c] = inverted * gamma[c];
@@ -272,6 +307,9 @@ KERNEL npair_whole_moments(float *mean, float *inverse, float *scale, float *mov
     moved_mean[c] = (1. - p.a) * running_mean[c] + p.a * whole;
     moved_variance[c] = (1. - p.a) * running_variance[c] + p.a * variance * (n / (n - 1));
 }
+#define TAKES(T) float *mean, float *inverse, float *scale, float *moved_mean, float *moved_variance, const float *partial, const T *x, const float *gamma, const float *running_mean, const float *running_variance
+BY_TYPE(whole_moments, TAKES, mean, inverse, scale, moved_mean, moved_variance, partial, x, gamma, running_mean, running_variance)
+#undef TAKES
 
 // Gradients of a batch norm's factors, and what its input's gradient takes per channel:
 // dx = scale g + slope (x - mean) + constant.
@@ -308,53 +346,68 @@ INSIDE float most_of_warp(float v) {
 #define EACH_OF_A_ROW for (uint32_t c = lane; c < p.columns; c += 32)
 
 // y = (x - mean) / sqrt(variance + a) gamma + beta; mean and 1 / deviation of every row are kept.
-KERNEL npair_layer_norm(float *y, float *means, float *inverses, const float *x, const float *gamma, const float *beta, P p) {
+template <class T>
+INSIDE void layer_norm(T *y, float *means, float *inverses, const T *x, const float *gamma, const float *beta, const P &p) {
     ROW_OF_A_WARP
+    const float first = wide(x[start]);
     float sum = 0, squares = 0, rest = 0;
-    EACH_OF_A_ROW sum += x[start + c] - x[start];
-    const float mean = x[start] + over_warp(sum) / p.columns;
+    EACH_OF_A_ROW sum += wide(x[start + c]) - first;
+    const float mean = first + over_warp(sum) / p.columns;
     EACH_OF_A_ROW {
-        const float less = x[start + c] - mean;
+        const float less = wide(x[start + c]) - mean;
         rest += less;
         squares += less * less;
     }
     rest = over_warp(rest) / p.columns;
     const float inverse = rsqrtf(over_warp(squares) / p.columns - rest * rest + p.a), exact = mean + rest;
-    EACH_OF_A_ROW y[start + c] = (x[start + c] - exact) * inverse * gamma[c] + beta[c];
+    EACH_OF_A_ROW narrow((wide(x[start + c]) - exact) * inverse * gamma[c] + beta[c], y[start + c]);
     if (lane == 0) means[row] = exact, inverses[row] = inverse;
 }
+#define TAKES(T) T *y, float *means, float *inverses, const T *x, const float *gamma, const float *beta
+BY_TYPE(layer_norm, TAKES, y, means, inverses, x, gamma, beta)
+#undef TAKES
 
-KERNEL npair_layer_norm_vjp(float *dx, const float *g, const float *x, const float *gamma, const float *means, const float *inverses, P p) {
+template <class T>
+INSIDE void layer_norm_vjp(T *dx, const T *g, const T *x, const float *gamma, const float *means, const float *inverses, const P &p) {
     ROW_OF_A_WARP
     const float mean = means[row], inverse = inverses[row];
     float plain = 0, along = 0;
     EACH_OF_A_ROW {
-        const float t = g[start + c] * gamma[c];
+        const float t = wide(g[start + c]) * gamma[c];
         plain += t;
-        along += t * (x[start + c] - mean) * inverse;
+        along += t * (wide(x[start + c]) - mean) * inverse;
     }
     plain = over_warp(plain) / p.columns;
     along = over_warp(along) / p.columns;
-    EACH_OF_A_ROW dx[start + c] = inverse * (g[start + c] * gamma[c] - plain - (x[start + c] - mean) * inverse * along);
+    EACH_OF_A_ROW narrow(inverse * (wide(g[start + c]) * gamma[c] - plain - (wide(x[start + c]) - mean) * inverse * along), dx[start + c]);
 }
+#define TAKES(T) T *dx, const T *g, const T *x, const float *gamma, const float *means, const float *inverses
+BY_TYPE(layer_norm_vjp, TAKES, dx, g, x, gamma, means, inverses)
+#undef TAKES
 
 // Soft-max of a times every row.
-KERNEL npair_softmax(float *y, const float *x, P p) {
+template <class T> INSIDE void softmax(T *y, const T *x, const P &p) {
     ROW_OF_A_WARP
-    float most = x[start], sum = 0;
-    EACH_OF_A_ROW most = x[start + c] > most ? x[start + c] : most;
+    float most = wide(x[start]), sum = 0;
+    EACH_OF_A_ROW most = wide(x[start + c]) > most ? wide(x[start + c]) : most;
     most = most_of_warp(most);
-    EACH_OF_A_ROW sum += expf(p.a * (x[start + c] - most));
+    EACH_OF_A_ROW sum += expf(p.a * (wide(x[start + c]) - most));
     const float share = 1 / over_warp(sum);
-    EACH_OF_A_ROW y[start + c] = expf(p.a * (x[start + c] - most)) * share;
+    EACH_OF_A_ROW narrow(expf(p.a * (wide(x[start + c]) - most)) * share, y[start + c]);
 }
-KERNEL npair_softmax_vjp(float *dx, const float *y, const float *g, P p) {
+#define TAKES(T) T *y, const T *x
+BY_TYPE(softmax, TAKES, y, x)
+#undef TAKES
+template <class T> INSIDE void softmax_vjp(T *dx, const T *y, const T *g, const P &p) {
     ROW_OF_A_WARP
     float mean = 0;
-    EACH_OF_A_ROW mean += y[start + c] * g[start + c];
+    EACH_OF_A_ROW mean += wide(y[start + c]) * wide(g[start + c]);
     mean = over_warp(mean);
-    EACH_OF_A_ROW dx[start + c] = p.a * y[start + c] * (g[start + c] - mean);
+    EACH_OF_A_ROW narrow(p.a * wide(y[start + c]) * (wide(g[start + c]) - mean), dx[start + c]);
 }
+#define TAKES(T) T *dx, const T *y, const T *g
+BY_TYPE(softmax_vjp, TAKES, dx, y, g)
+#undef TAKES
 
 // --- Windows ------------------------------------------------------------------------------------------------------------------
 
@@ -372,7 +425,7 @@ template <uint32_t V> struct alignas(V) Taps {
 #define ITS_WINDOW                                                                                                             \
     const uint32_t c = at % p.columns, place = at / p.columns, j = place % p.map_width, rest = place / p.map_width,            \
                    i = rest % p.map_height, image = rest / p.map_height;                                                       \
-    const float *from = x + (size_t)image * p.height * p.width * p.columns + c;
+    const T *from = x + (size_t)image * p.height * p.width * p.columns + c;
 #define EACH_TAP                                                                                                               \
     for (uint32_t u = 0; u < p.kernel_height; u++)                                                                             \
         for (uint32_t v = 0, row = i * p.stride_height + u - p.padding_height; v < p.kernel_width; v++)                        \
@@ -381,7 +434,7 @@ template <uint32_t V> struct alignas(V) Taps {
 
 // Largest value of every window and, where wanted, the tap it stood at: the first of several; a NaN is larger than everything.
 // `rows` are images.
-template <uint32_t V> INSIDE void max_pool(float *y, uint8_t *taps, const float *x, const P &p) {
+template <class T, uint32_t V> INSIDE void max_pool(T *y, uint8_t *taps, const T *x, const P &p) {
     EACH_OF_MAPS(V) {
         ITS_WINDOW
         Some<V> best = {};
@@ -397,8 +450,9 @@ template <uint32_t V> INSIDE void max_pool(float *y, uint8_t *taps, const float 
         if (taps) *(Taps<V> *)(taps + at) = tap;
     }
 }
-KERNEL npair_max_pool_1(float *y, uint8_t *taps, const float *x, P p) { max_pool<1>(y, taps, x, p); }
-KERNEL npair_max_pool_4(float *y, uint8_t *taps, const float *x, P p) { max_pool<4>(y, taps, x, p); }
+#define TAKES(T) T *y, uint8_t *taps, const T *x
+BY_FOUR(max_pool, TAKES, y, taps, x)
+#undef TAKES
 
 // Windows that a pixel lies in, along one axis.
 INSIDE uint32_t first_over(uint32_t at, uint32_t kernel, uint32_t stride, uint32_t padding) {
@@ -418,7 +472,7 @@ INSIDE uint32_t end_over(uint32_t at, uint32_t stride, uint32_t padding, uint32_
         for (uint32_t j = left; j < right; j++)
 #define ITS_PLACE ((((size_t)image * p.map_height + i) * p.map_width + j) * p.columns + c)
 
-template <uint32_t V> INSIDE void max_pool_vjp(float *dx, const uint8_t *taps, const float *g, const P &p) {
+template <class T, uint32_t V> INSIDE void max_pool_vjp(T *dx, const uint8_t *taps, const T *g, const P &p) {
     EACH_OF_PIXELS(V) {
         Some<V> sum = {};
         EACH_WINDOW_OVER_IT {
@@ -431,8 +485,9 @@ template <uint32_t V> INSIDE void max_pool_vjp(float *dx, const uint8_t *taps, c
         put<V>(dx + at, sum);
     }
 }
-KERNEL npair_max_pool_vjp_1(float *dx, const uint8_t *taps, const float *g, P p) { max_pool_vjp<1>(dx, taps, g, p); }
-KERNEL npair_max_pool_vjp_4(float *dx, const uint8_t *taps, const float *g, P p) { max_pool_vjp<4>(dx, taps, g, p); }
+#define TAKES(T) T *dx, const uint8_t *taps, const T *g
+BY_FOUR(max_pool_vjp, TAKES, dx, taps, g)
+#undef TAKES
 
 // How many pixels the mean of a window along one axis is over: those of the image, or with the flag also those of the padding.
 INSIDE uint32_t counted(uint32_t i, uint32_t kernel, uint32_t stride, uint32_t padding, uint32_t extent, bool padded) {
@@ -447,7 +502,7 @@ INSIDE float share_of(uint32_t i, uint32_t j, const P &p) {
                   counted(j, p.kernel_width, p.stride_width, p.padding_width, p.width, padded));
 }
 
-template <uint32_t V> INSIDE void mean_pool(float *y, const float *x, const P &p) {
+template <class T, uint32_t V> INSIDE void mean_pool(T *y, const T *x, const P &p) {
     EACH_OF_MAPS(V) {
         ITS_WINDOW
         Some<V> sum = {};
@@ -460,10 +515,11 @@ template <uint32_t V> INSIDE void mean_pool(float *y, const float *x, const P &p
         put<V>(y + at, sum);
     }
 }
-KERNEL npair_mean_pool_1(float *y, const float *x, P p) { mean_pool<1>(y, x, p); }
-KERNEL npair_mean_pool_4(float *y, const float *x, P p) { mean_pool<4>(y, x, p); }
+#define TAKES(T) T *y, const T *x
+BY_FOUR(mean_pool, TAKES, y, x)
+#undef TAKES
 
-template <uint32_t V> INSIDE void mean_pool_vjp(float *dx, const float *g, const P &p) {
+template <class T, uint32_t V> INSIDE void mean_pool_vjp(T *dx, const T *g, const P &p) {
     EACH_OF_PIXELS(V) {
         Some<V> sum = {};
         EACH_WINDOW_OVER_IT {
@@ -474,8 +530,9 @@ template <uint32_t V> INSIDE void mean_pool_vjp(float *dx, const float *g, const
         put<V>(dx + at, sum);
     }
 }
-KERNEL npair_mean_pool_vjp_1(float *dx, const float *g, P p) { mean_pool_vjp<1>(dx, g, p); }
-KERNEL npair_mean_pool_vjp_4(float *dx, const float *g, P p) { mean_pool_vjp<4>(dx, g, p); }
+#define TAKES(T) T *dx, const T *g
+BY_FOUR(mean_pool_vjp, TAKES, dx, g)
+#undef TAKES
 
 // --- Local response norm: s = a + b sum x^2 over the channels around one, y = x / s^c -----------------------------------------
 
@@ -486,55 +543,66 @@ INSIDE float power_of(float s, float beta) {
     }
     return powf(s, -beta);
 }
-INSIDE float spread_at(const float *x, uint32_t c, const P &p) {
+template <class T> INSIDE float spread_at(const T *x, uint32_t c, const P &p) {
     float sum = 0;
-    for (uint32_t j = c > p.before ? c - p.before : 0; j < min(p.columns, c + p.after + 1); j++) sum += x[j] * x[j];
+    for (uint32_t j = c > p.before ? c - p.before : 0; j < min(p.columns, c + p.after + 1); j++) sum += wide(x[j]) * wide(x[j]);
     return p.a + p.b * sum;
 }
 
-KERNEL npair_response(float *y, const float *x, P p) {
+template <class T> INSIDE void response(T *y, const T *x, const P &p) {
     EACH_OF_VALUES(1) {
         const uint32_t c = at % p.columns;
-        y[at] = x[at] * power_of(spread_at(x + at - c, c, p), p.c);
+        narrow(wide(x[at]) * power_of(spread_at(x + at - c, c, p), p.c), y[at]);
     }
 }
+#define TAKES(T) T *y, const T *x
+BY_TYPE(response, TAKES, y, x)
+#undef TAKES
 
-KERNEL npair_response_vjp(float *dx, const float *x, const float *g, P p) {
+template <class T> INSIDE void response_vjp(T *dx, const T *x, const T *g, const P &p) {
     EACH_OF_VALUES(1) {
         const uint32_t c = at % p.columns;
-        const float *own = x + at - c, *slopes = g + at - c;
+        const T *own = x + at - c, *slopes = g + at - c;
         float pull = 0;
         // Those whose sum c is in.
         for (uint32_t j = c > p.after ? c - p.after : 0; j < min(p.columns, c + p.before + 1); j++) {
             const float s = spread_at(own, j, p);
-            pull += slopes[j] * own[j] * power_of(s, p.c) / s;
+            pull += wide(slopes[j]) * wide(own[j]) * power_of(s, p.c) / s;
         }
-        dx[at] = g[at] * power_of(spread_at(own, c, p), p.c) - 2 * p.b * p.c * x[at] * pull;
+        narrow(wide(g[at]) * power_of(spread_at(own, c, p), p.c) - 2 * p.b * p.c * wide(x[at]) * pull, dx[at]);
     }
 }
+#define TAKES(T) T *dx, const T *x, const T *g
+BY_TYPE(response_vjp, TAKES, dx, x, g)
+#undef TAKES
 
 // --- Where values stand -------------------------------------------------------------------------------------------------------
 
 // The transpose of each of `parts` matrices.
-KERNEL npair_transposed(float *y, const float *x, P p) {
+template <class T> INSIDE void transposed(T *y, const T *x, const P &p) {
     const uint32_t each = p.rows * p.columns;
     for (uint32_t at = blockIdx.x * blockDim.x + threadIdx.x; at < p.parts * each; at += gridDim.x * blockDim.x) {
         const uint32_t row = at % p.rows, column = at / p.rows % p.columns, first = at / each * each;
         y[at] = x[first + row * p.columns + column];
     }
 }
+#define TAKES(T) T *y, const T *x
+BY_TYPE(transposed, TAKES, y, x)
+#undef TAKES
 
 // Columns of lines of `width`, from column `before` on: taken out, and put in.
-template <uint32_t V> INSIDE void columns(float *y, const float *x, const P &p) {
+template <class T, uint32_t V> INSIDE void columns(T *y, const T *x, const P &p) {
     EACH_OF_VALUES(V) put<V>(y + at, some<V>(x + at / p.columns * p.width + p.before + at % p.columns));
 }
-KERNEL npair_columns_1(float *y, const float *x, P p) { columns<1>(y, x, p); }
-KERNEL npair_columns_4(float *y, const float *x, P p) { columns<4>(y, x, p); }
-template <uint32_t V> INSIDE void beside(float *y, const float *x, const P &p) {
+#define TAKES(T) T *y, const T *x
+BY_FOUR(columns, TAKES, y, x)
+#undef TAKES
+template <class T, uint32_t V> INSIDE void beside(T *y, const T *x, const P &p) {
     EACH_OF_VALUES(V) put<V>(y + at / p.columns * p.width + p.before + at % p.columns, some<V>(x + at));
 }
-KERNEL npair_beside_1(float *y, const float *x, P p) { beside<1>(y, x, p); }
-KERNEL npair_beside_4(float *y, const float *x, P p) { beside<4>(y, x, p); }
+#define TAKES(T) T *y, const T *x
+BY_FOUR(beside, TAKES, y, x)
+#undef TAKES
 
 // Values of (image, token, kind, head, width) and (kind, image, head, token, width): `height` tokens, `parts` kinds, `before` heads,
 // `columns` wide. Of a place among the latter: its parts, and where the former has it.
@@ -543,25 +611,27 @@ KERNEL npair_beside_4(float *y, const float *x, P p) { beside<4>(y, x, p); }
                    image = row / p.before % (p.rows / p.height / p.before / p.parts),                                          \
                    kind = row / p.before / (p.rows / p.height / p.before / p.parts);                                           \
     const size_t flat = (((size_t)(image * p.height + t) * p.parts + kind) * p.before + h) * p.columns + w;
-template <uint32_t V> INSIDE void heads(float *y, const float *x, const P &p) {
+template <class T, uint32_t V> INSIDE void heads(T *y, const T *x, const P &p) {
     EACH_OF_VALUES(V) {
         ITS_HEAD
         put<V>(y + at, some<V>(x + flat));
     }
 }
-KERNEL npair_heads_1(float *y, const float *x, P p) { heads<1>(y, x, p); }
-KERNEL npair_heads_4(float *y, const float *x, P p) { heads<4>(y, x, p); }
+#define TAKES(T) T *y, const T *x
+BY_FOUR(heads, TAKES, y, x)
+#undef TAKES
 // Back, each kind from a tensor of its own.
-template <uint32_t V> INSIDE void joined_heads(float *y, const float *a, const float *b, const float *c, const P &p) {
+template <class T, uint32_t V> INSIDE void joined_heads(T *y, const T *a, const T *b, const T *c, const P &p) {
     const uint32_t each = p.rows / p.parts * p.columns;
     EACH_OF_VALUES(V) {
         ITS_HEAD
-        const float *from = kind == 0 ? a : kind == 1 ? b : c;
+        const T *from = kind == 0 ? a : kind == 1 ? b : c;
         put<V>(y + flat, some<V>(from + at - kind * each));
     }
 }
-KERNEL npair_joined_heads_1(float *y, const float *a, const float *b, const float *c, P p) { joined_heads<1>(y, a, b, c, p); }
-KERNEL npair_joined_heads_4(float *y, const float *a, const float *b, const float *c, P p) { joined_heads<4>(y, a, b, c, p); }
+#define TAKES(T) T *y, const T *a, const T *b, const T *c
+BY_FOUR(joined_heads, TAKES, y, a, b, c)
+#undef TAKES
 
 // Scale and shift of every channel that do what a norm with given statistics does behind a convolution with this bias; a is the
 // epsilon.

@@ -21,11 +21,11 @@ mod layer;
 mod layers;
 mod memory;
 mod mode;
+mod precision;
 mod tape;
 mod varmap;
 
 pub use backend::{Backend, Composed, Cpu};
-pub use chip::multiply_in_tf32;
 pub use chip::optimizer::{AdamStep, adam_step, squares};
 pub use error::{Error, Result};
 pub use layer::{Layer, Sequential};
@@ -37,6 +37,7 @@ pub use layers::{
 };
 pub use memory::keep_freed_memory;
 pub use mode::Mode;
+pub use precision::Precision;
 pub use tape::{Gradients, Node, NodeId, Tape, backward, forward, forward_no_grad, forward_no_grad_on, forward_on};
 pub use varmap::{Init, MAX_VALUES, Parameter, VarBuilder, VarMap};
 

@@ -347,6 +347,7 @@ struct Material {
 
 impl Material {
     fn new(config: &Config, splits: Splits) -> Result<Self> {
+        config.training.precision.choose(config.device)?;
         let device = config.device.open()?;
         let network = Network::new(config, &splits, &device)?;
         Ok(Self { splits, network })

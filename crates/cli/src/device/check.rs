@@ -1,12 +1,13 @@
 //! Whether a device computes what the CPU computes.
 
+use crate::args::CheckPart;
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor, Var};
 use npair_backbones::{
     BackboneConfig, ConvNetConfig, ConvNextConfig, EfficientNetLiteConfig, EmbeddingNet, EmbeddingNetConfig,
     GoogLeNetOriginalConfig, MobileNetV3Config, ResNetConfig, VitConfig,
 };
-use npair_nn::Mode;
+use npair_nn::{Mode, Precision as NetPrecision};
 use npair_similarity::{Exclude, Mask, Precision, Similarity};
 use npair_types::{ImageSize, Labels, Measure, Purpose, Streams};
 use rand::Rng;
@@ -33,20 +34,27 @@ impl Check {
 type Reduction = fn(&Similarity, &Mask) -> npair_similarity::Result<Tensor>;
 
 /// Computes matrices, searches and networks on `device` and on the CPU, whose results are the oracle: reductions of all number
-/// types with gradients, masks and odd sizes, top-k, extremes, and the gradients of two networks. `each` hears of every check
+/// types with gradients, masks and odd sizes, top-k, extremes, and the gradients of networks; or a part of that. `each` hears of every check
 /// as soon as it is done.
 ///
 /// # Errors
 /// Those of the device.
-pub fn check_device(device: &Device, mut each: impl FnMut(&Check)) -> Result<Vec<Check>> {
+pub fn check_device(device: &Device, only: Option<CheckPart>, mut each: impl FnMut(&Check)) -> Result<Vec<Check>> {
     let mut all = Vec::new();
     let mut tell = |check: Check| {
         each(&check);
         all.push(check);
     };
-    matrices(device, &mut tell)?;
-    searches(device, &mut tell)?;
-    networks(device, &mut tell)?;
+    let takes = |part: CheckPart| only.is_none_or(|only| only == part);
+    if takes(CheckPart::Matrices) {
+        matrices(device, &mut tell)?;
+    }
+    if takes(CheckPart::Searches) {
+        searches(device, &mut tell)?;
+    }
+    if takes(CheckPart::Networks) {
+        networks(device, &mut tell)?;
+    }
     Ok(all)
 }
 
@@ -144,10 +152,31 @@ fn networks(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
     for (name, backbone, shape) in nets {
         network(device, (name, backbone, shape), dtype, allowed, tell)?;
     }
-    // In f32 the layers have kernels of their own on CUDA.
     if device.is_cuda() {
-        for net in of_all_layers() {
-            network_in_f32(device, net, tell)?;
+        let before = NetPrecision::chosen();
+        let checked = of_all_precisions(device, tell);
+        before.choose();
+        checked?;
+    }
+    Ok(())
+}
+
+/// In f32 and bf16 the layers have kernels of their own on CUDA.
+fn of_all_precisions(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
+    for (at, net) in of_all_layers().into_iter().enumerate() {
+        // Norms over few values, as the deep networks have here, make much of what 8 bits leave out.
+        let halves = if at < 5 { &[NetPrecision::Bf16][..] } else { &[] };
+        let exact = pass(&Device::Cpu, net.1, net.2, DType::F64)?;
+        let own = distance(&pass(&Device::Cpu, net.1, net.2, DType::F32)?, &exact);
+        for &precision in [NetPrecision::F32].iter().chain(halves) {
+            precision.choose();
+            let apart = distance(&pass(device, net.1, net.2, DType::F32)?, &exact);
+            let (called, allowed) = match precision {
+                NetPrecision::Bf16 => ("bf16", 0.1),
+                _ => ("f32", AS_FAR * own.max(1e-6)),
+            };
+            let name = format!("{}: embeddings and all gradients of a training pass, {called}", net.0);
+            tell(Check { name, apart, allowed });
         }
     }
     Ok(())
@@ -156,16 +185,6 @@ fn networks(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
 /// How many times as far from f64 as the CPU's f32 a device's may be: sums have another order, and a maximum or a ReLU may fall on the
 /// other side.
 const AS_FAR: f64 = 4.;
-
-/// A network whose f32 is held against f64, beside the CPU's.
-fn network_in_f32(device: &Device, (name, backbone, shape): Net, tell: &mut impl FnMut(Check)) -> Result<()> {
-    let exact = pass(&Device::Cpu, backbone, shape, DType::F64)?;
-    let own = distance(&pass(&Device::Cpu, backbone, shape, DType::F32)?, &exact);
-    let apart = distance(&pass(device, backbone, shape, DType::F32)?, &exact);
-    let name = format!("{name}: embeddings and all gradients of a training pass, f32");
-    tell(Check { name, apart, allowed: AS_FAR * own.max(1e-6) });
-    Ok(())
-}
 
 /// Embeddings and the gradients of all parameters.
 fn pass(device: &Device, backbone: BackboneConfig, shape: [usize; 4], dtype: DType) -> Result<Vec<f64>> {
@@ -202,12 +221,12 @@ fn of_all_layers() -> Vec<Net> {
     vec![
         ("ConvNet", BackboneConfig::ConvNet(ConvNetConfig::default()), [12, 1, 28, 28]),
         ("GoogLeNet of 2014", BackboneConfig::GoogLeNetOriginal(original), colour),
-        ("ResNet-50", BackboneConfig::ResNet50(residual), colour),
         ("ViT-S/16", BackboneConfig::VitS16(vit), colour),
         ("SigLIP-B/16", BackboneConfig::SigLipB16(vit), colour),
+        ("ConvNeXt-T", BackboneConfig::ConvNextT(next), colour),
+        ("ResNet-50", BackboneConfig::ResNet50(residual), colour),
         ("MobileNetV3", BackboneConfig::MobileNetV3Large(mobile), colour),
         ("EfficientNet-Lite0", BackboneConfig::EfficientNetLite0(lite), colour),
-        ("ConvNeXt-T", BackboneConfig::ConvNextT(next), colour),
     ]
 }
 
@@ -252,7 +271,7 @@ mod tests {
     #[test]
     fn the_cpu_agrees_with_itself_and_a_wrong_value_does_not() {
         let mut heard = 0;
-        let all = check_device(&Device::Cpu, |_| heard += 1).unwrap();
+        let all = check_device(&Device::Cpu, None, |_| heard += 1).unwrap();
         assert_eq!((heard, all.len()), (all.len(), 18 + 9 + 2));
         for check in &all {
             assert!(check.passes(), "{check:?}");

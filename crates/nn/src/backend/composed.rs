@@ -1,4 +1,5 @@
 use super::*;
+use crate::Precision;
 use crate::composed::{attention, conv, gate, gem, join, linear, norm, pointwise, pool, response, rows, tokens};
 
 /// Candle's own tensor operations, for CUDA and Metal (and, for tests, for the CPU). No value is read back to the host.
@@ -6,6 +7,11 @@ use crate::composed::{attention, conv, gate, gem, join, linear, norm, pointwise,
 pub struct Composed;
 
 impl Backend for Composed {
+    fn enter(&self, x: &Tensor) -> Result<Tensor> {
+        let halves = x.device().is_cuda() && x.dtype() == DType::F32 && Precision::chosen() == Precision::Bf16;
+        if halves { x.to_dtype(DType::BF16) } else { Ok(x.clone()) }
+    }
+
     fn add(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         a.add(b)
     }
@@ -151,16 +157,17 @@ impl Backend for Composed {
     }
 
     fn adaptive_pool(&self, pool: &Adaptive, x: &Tensor) -> Result<Tensor> {
-        pool::Mean::adaptive(pool, x)?.of(x)
+        pool::adaptive_mean(pool, x)
     }
 
     fn adaptive_pool_vjp(&self, pool: &Adaptive, grad: &Tensor) -> Result<Tensor> {
-        pool::Mean::adaptive(pool, grad)?.vjp(grad, pool.batch, pool.channels)
+        pool::adaptive_mean_gradient(pool, grad)
     }
 
     fn gem(&self, _: &str, x: &Tensor, power: &Tensor, epsilon: f64) -> crate::Result<(Tensor, Box<dyn GemVjp>)> {
-        let (out, means) = gem::forward(x, power, epsilon)?;
-        Ok((out, Box::new(means)))
+        // Powers of few bits would be far off.
+        let (out, means) = gem::forward(&x.to_dtype(power.dtype())?, power, epsilon)?;
+        Ok((out.to_dtype(x.dtype())?, Box::new(means)))
     }
 
     fn concat(&self, parts: &[&Tensor]) -> Result<Tensor> {

@@ -15,7 +15,7 @@ pub(crate) fn forward(chip: &Chip, g: &Geometry, x: &Tensor, weight: &Tensor) ->
     match *chip {
         #[cfg(feature = "cudnn")]
         Chip::Cuda(ref cuda) => {
-            let (x, weight) = (x.contiguous()?, last(chip, g, weight)?);
+            let (x, weight) = (x.contiguous()?, last(chip, g, weight)?.to_dtype(x.dtype())?);
             let out = cudnn::run(cuda, g, Work::Forward, &x, &weight)?;
             Ok(out.map(Buffer::Cuda))
         }
@@ -48,7 +48,7 @@ pub(crate) fn input_gradient(chip: &Chip, g: &Geometry, weight: &Tensor, grad: &
     match *chip {
         #[cfg(feature = "cudnn")]
         Chip::Cuda(ref cuda) => {
-            let (weight, grad) = (last(chip, g, weight)?, grad.contiguous()?);
+            let (weight, grad) = (last(chip, g, weight)?.to_dtype(grad.dtype())?, grad.contiguous()?);
             let Some(out) = cudnn::run(cuda, g, Work::Input, &weight, &grad)? else { return Ok(None) };
             Ok(Some(chip.tensor(Buffer::Cuda(out), (g.batch, g.image.0, g.image.1, g.inputs))?))
         }

@@ -1,6 +1,6 @@
 //! Kernels on a CUDA stream of candle's.
 
-use super::{Buffer, In, Launch, Params};
+use super::{Buffer, In, Kernel, Launch, Params};
 use candle_core::cuda_backend::cudarc::driver::{
     CudaContext, CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, DevicePtrMut, DeviceRepr, LaunchConfig,
     PushKernelArg, SyncOnDrop, sys,
@@ -20,7 +20,7 @@ unsafe impl DeviceRepr for Params {}
 struct Loaded {
     module: Arc<CudaModule>,
     /// Those that were started before: looking them up costs as much as a start.
-    functions: Mutex<HashMap<&'static str, CudaFunction>>,
+    functions: Mutex<HashMap<Kernel, CudaFunction>>,
 }
 
 /// A device with our kernels.
@@ -86,16 +86,18 @@ pub(super) fn read<'a>(
 ) -> Result<(u64, SyncOnDrop<'a>)> {
     Ok(match &storage.slice {
         CudaStorageSlice::F32(slice) => address(slice, stream, from),
+        CudaStorageSlice::BF16(slice) => address(slice, stream, from),
         CudaStorageSlice::U8(slice) => address(slice, stream, from),
-        _ => bail!("npair: the layers' kernels know f32 and bytes"),
+        _ => bail!("npair: the layers' kernels know f32, bf16 and bytes"),
     })
 }
 
 pub(super) fn written<'a>(storage: &'a mut CudaStorage, stream: &'a Arc<CudaStream>) -> Result<(u64, SyncOnDrop<'a>)> {
     Ok(match &mut storage.slice {
         CudaStorageSlice::F32(slice) => slice.device_ptr_mut(stream),
+        CudaStorageSlice::BF16(slice) => slice.device_ptr_mut(stream),
         CudaStorageSlice::U8(slice) => slice.device_ptr_mut(stream),
-        _ => bail!("npair: the layers' kernels know f32 and bytes"),
+        _ => bail!("npair: the layers' kernels know f32, bf16 and bytes"),
     })
 }
 
@@ -131,18 +133,19 @@ impl Cuda {
         Ok(unsafe {
             match dtype {
                 DType::F32 => CudaStorage::wrap_cuda_slice(device.alloc::<f32>(values)?, device),
+                DType::BF16 => CudaStorage::wrap_cuda_slice(device.alloc::<half::bf16>(values)?, device),
                 DType::U8 => CudaStorage::wrap_cuda_slice(device.alloc::<u8>(values)?, device),
                 other => bail!("npair: no kernels of layers for {other:?}"),
             }
         })
     }
 
-    fn function(&self, name: &'static str) -> Result<CudaFunction> {
+    fn function(&self, name: Kernel) -> Result<CudaFunction> {
         let mut known = self.loaded.functions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(function) = known.get(name) {
+        if let Some(function) = known.get(&name) {
             return Ok(function.clone());
         }
-        let function = self.loaded.module.load_function(name).w()?;
+        let function = self.loaded.module.load_function(&name.to_string()).w()?;
         known.insert(name, function.clone());
         Ok(function)
     }
@@ -150,7 +153,7 @@ impl Cuda {
     /// Where what a kernel reads lies.
     fn address<'a>(
         &self,
-        kernel: &str,
+        kernel: Kernel,
         input: &'a In<'a>,
         guard: Option<&'a (impl Deref<Target = Storage>, &'a Layout)>,
         stream: &'a Arc<CudaStream>,

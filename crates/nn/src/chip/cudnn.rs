@@ -1,9 +1,9 @@
 //! cuDNN's convolutions of images whose channels are last: values and both gradients.
 //!
-//! An algorithm is what cuDNN's heuristics put first among those that give the same bits every time. f32 is multiplied as f32, or as
-//! tf32 where candle's own products are ([`candle_core::cuda::set_gemm_reduced_precision_f32`]).
+//! An algorithm is what cuDNN's heuristics put first among those that give the same bits every time.
 
 use super::cuda::{Cuda, read, written};
+use crate::Precision;
 use crate::kernel::conv::Geometry;
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::cudnn::result::{self, CudnnError};
@@ -24,6 +24,13 @@ pub(super) enum Work {
     Weight,
     /// The images' gradient of weights and the maps' gradient.
     Input,
+}
+
+/// What is multiplied: the type of all operands, and whether f32 may be tf32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind {
+    dtype: DType,
+    fast: bool,
 }
 
 /// An algorithm of cuDNN's.
@@ -50,7 +57,7 @@ struct Handle {
     /// Held as long as the handle.
     _stream: Arc<CudaStream>,
     /// None where cuDNN does not take it.
-    chosen: HashMap<(Geometry, Work, bool), Option<Choice>>,
+    chosen: HashMap<(Geometry, Work, Kind), Option<Choice>>,
 }
 
 impl Drop for Handle {
@@ -78,19 +85,27 @@ struct Operands {
 }
 
 impl Operands {
-    fn new(g: &Geometry, fast: bool) -> std::result::Result<Self, CudnnError> {
+    fn new(g: &Geometry, kind: Kind) -> std::result::Result<Self, CudnnError> {
         let made = Self {
             images: result::create_tensor_descriptor()?,
             weights: result::create_filter_descriptor()?,
             maps: result::create_tensor_descriptor()?,
             convolution: result::create_convolution_descriptor()?,
         };
-        let (last, float) = (sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC, sys::cudnnDataType_t::CUDNN_DATA_FLOAT);
+        let (last, float) = (
+            sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC,
+            match kind.dtype {
+                DType::BF16 => sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16,
+                _ => sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
+            },
+        );
         let four = |numbers: [usize; 4]| numbers.map(|number| number as c_int);
         let [height, width] = [|pair: (usize, usize)| pair.0 as c_int, |pair: (usize, usize)| pair.1 as c_int];
-        let math = match fast {
-            true => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
-            false => sys::cudnnMathType_t::CUDNN_FMA_MATH,
+        // The default lets f32 be multiplied as tf32, and 16 bits by no tensor core.
+        let math = match (kind.dtype, kind.fast) {
+            (DType::BF16, _) => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
+            (_, true) => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
+            (_, false) => sys::cudnnMathType_t::CUDNN_FMA_MATH,
         };
         // SAFETY: the descriptors were just made.
         unsafe {
@@ -111,7 +126,7 @@ impl Operands {
                 height(g.dilation),
                 width(g.dilation),
                 sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION,
-                float,
+                sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
             )?;
             result::set_convolution_group_count(made.convolution, g.groups as c_int)?;
             result::set_convolution_math_type(made.convolution, math)?;
@@ -271,20 +286,20 @@ fn fits(status: sys::cudnnStatus_t, determinism: sys::cudnnDeterminism_t, memory
 pub(super) fn run(cuda: &Cuda, g: &Geometry, work: Work, a: &Tensor, b: &Tensor) -> Result<Option<CudaStorage>> {
     let device = cuda.device();
     let stream = device.cuda_stream();
-    let fast = candle_core::cuda_backend::gemm_reduced_precision_f32();
-    let operands = Operands::new(g, fast).map_err(said)?;
+    let kind = Kind { dtype: a.dtype(), fast: Precision::chosen() != Precision::F32 };
+    let operands = Operands::new(g, kind).map_err(said)?;
     HANDLES.with_borrow_mut(|handles| {
         let key = Arc::as_ptr(&stream) as usize;
         let handle = match handles.entry(key) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(room) => room.insert(open(&stream)?),
         };
-        let choice = match handle.chosen.get(&(*g, work, fast)) {
+        let choice = match handle.chosen.get(&(*g, work, kind)) {
             Some(known) => *known,
             None => {
                 // That it does not take something, cuDNN says as an error.
                 let found = operands.choose(handle.handle, work).unwrap_or_default();
-                handle.chosen.insert((*g, work, fast), found);
+                handle.chosen.insert((*g, work, kind), found);
                 found
             }
         };
@@ -294,7 +309,7 @@ pub(super) fn run(cuda: &Cuda, g: &Geometry, work: Work, a: &Tensor, b: &Tensor)
             Work::Weight => g.outputs * g.patch(),
             Work::Input => g.batch * g.pixels() * g.inputs,
         };
-        let (mut out, mut room) = (cuda.room(DType::F32, values)?, cuda.room(DType::U8, choice.room.max(1))?);
+        let (mut out, mut room) = (cuda.room(a.dtype(), values)?, cuda.room(DType::U8, choice.room.max(1))?);
         let (first, second) = (a.storage_and_layout(), b.storage_and_layout());
         let (Storage::Cuda(a), Storage::Cuda(b)) = (&*first.0, &*second.0) else {
             bail!("npair: an operand of a convolution is not on the device")

@@ -30,8 +30,8 @@ fn library() -> std::result::Result<&'static libloading::Library, &'static str> 
 }
 
 /// Kernels that tests of this program have started.
-pub(crate) fn started() -> &'static Mutex<BTreeSet<&'static str>> {
-    static STARTED: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+pub(crate) fn started() -> &'static Mutex<BTreeSet<String>> {
+    static STARTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     &STARTED
 }
 
@@ -79,6 +79,7 @@ impl Memory {
     pub(super) fn tensor(&self, shape: Shape) -> Result<Tensor> {
         match self.dtype {
             DType::F32 => Tensor::from_vec(self.copied::<f32>(), shape, &Device::Cpu),
+            DType::BF16 => Tensor::from_vec(self.copied::<half::bf16>(), shape, &Device::Cpu),
             DType::U8 => Tensor::from_vec(self.copied::<u8>(), shape, &Device::Cpu),
             other => bail!("no tensors of {other:?}"),
         }
@@ -117,6 +118,7 @@ impl Emulated {
                     let from = layout.start_offset();
                     match &**storage {
                         Storage::Cpu(CpuStorage::F32(v)) => v.as_ptr().wrapping_add(from).cast_mut().cast(),
+                        Storage::Cpu(CpuStorage::BF16(v)) => v.as_ptr().wrapping_add(from).cast_mut().cast(),
                         Storage::Cpu(CpuStorage::U8(v)) => v.as_ptr().wrapping_add(from).cast_mut().cast(),
                         other => bail!("no kernels for {other:?}"),
                     }
@@ -130,7 +132,8 @@ impl Emulated {
         // SAFETY: the library has the symbol or says that it has not; the kernel takes as many buffers as are given, which
         // lie where they are until it returns, and writes to the first ones alone, which are borrowed mutably.
         let status = unsafe {
-            let entry = library.get::<*mut c_void>(kernel.as_bytes()).unwrap_or_else(|e| panic!("{kernel}: {e}"));
+            let entry =
+                library.get::<*mut c_void>(kernel.to_string().as_bytes()).unwrap_or_else(|e| panic!("{kernel}: {e}"));
             let entry = *std::ops::Deref::deref(&entry);
             let run = library.get::<Run>(b"npair_launch").unwrap();
             let count = buffers.len() as u32;
@@ -138,7 +141,7 @@ impl Emulated {
             run(entry, grid.as_ptr(), threads, shared, buffers.as_mut_ptr(), count, &params, i32::from(self.reverse))
         };
         assert_eq!(status, 0, "{kernel}: {} buffers", buffers.len());
-        started().lock().unwrap().insert(kernel);
+        started().lock().unwrap().insert(kernel.to_string());
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Kernels of our own for the layers on a CUDA device, in f32: what [`composed`](crate::composed) asks for before it composes.
+//! Kernels of our own for the layers on a CUDA device, of values in f32 or bf16: what [`composed`](crate::composed) asks for before it composes.
 //!
 //! The text of the kernels (`kernels/layers.cu`) is compiled for the device when it is first used, so a build needs no nvcc.
 //! Convolutions are cuDNN's, where the feature `cudnn` is on. Tests run the kernels as fibers of the CPU.
@@ -104,10 +104,47 @@ impl<'a> From<Option<&'a Tensor>> for In<'a> {
     }
 }
 
+/// A kernel by its name, for one type of values or for both, and for lines of one value or of four.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Kernel {
+    name: &'static str,
+    bf16: bool,
+    each: Option<usize>,
+}
+
+impl Kernel {
+    /// The only one of its name.
+    fn only(name: &'static str) -> Self {
+        Self { name, bf16: false, each: None }
+    }
+
+    /// The one for values of a type.
+    fn of(name: &'static str, dtype: DType) -> Self {
+        Self { name, bf16: dtype == DType::BF16, each: None }
+    }
+
+    /// The one for single values, or for four at a time where the rows and where the tensors begin allow it; and how many it takes.
+    fn by_four(name: &'static str, dtype: DType, columns: usize, tensors: &[In<'_>]) -> (Self, usize) {
+        let aligned = |input: &In<'_>| match input {
+            In::Tensor(tensor) => tensor.layout().start_offset() % 4 == 0,
+            _ => true,
+        };
+        let each = if columns % 4 == 0 && tensors.iter().all(aligned) { 4 } else { 1 };
+        (Self { each: Some(each), ..Self::of(name, dtype) }, each)
+    }
+}
+
+impl std::fmt::Display for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "npair_{}{}", self.name, if self.bf16 { "_bf16" } else { "" })?;
+        self.each.map_or(Ok(()), |each| write!(f, "_{each}"))
+    }
+}
+
 /// A start of a kernel: what changes, outputs, inputs, then the numbers, in the order of its arguments.
 #[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code, reason = "nothing is started"))]
 pub(crate) struct Launch<'a, 'b> {
-    pub kernel: &'static str,
+    pub kernel: Kernel,
     pub blocks: [usize; 2],
     pub threads: usize,
     /// Bytes of shared memory.
@@ -129,18 +166,9 @@ const BLOCKS: usize = 1 << 12;
 /// Values above which a kernel's 32-bit places end.
 const MOST: usize = 1 << 31;
 
-/// Has products and convolutions of f32 on CUDA devices multiply in tf32: 10 bits of each factor, sums in f32, several times as
-/// fast. The default is f32. Of the whole process; other devices do not look at it.
-pub fn multiply_in_tf32(yes: bool) {
-    #[cfg(feature = "cuda")]
-    candle_core::cuda_backend::set_gemm_reduced_precision_f32(yes);
-    #[cfg(not(feature = "cuda"))]
-    let _ = yes;
-}
-
 /// The chip that a tensor lies on, if there are kernels for it and it has values.
 pub(crate) fn of(x: &Tensor) -> Result<Option<Chip>> {
-    if x.dtype() != DType::F32 || x.elem_count() == 0 || x.elem_count() >= MOST {
+    if !matches!(x.dtype(), DType::F32 | DType::BF16) || x.elem_count() == 0 || x.elem_count() >= MOST {
         return Ok(None);
     }
     #[cfg(feature = "cuda")]
@@ -160,7 +188,7 @@ impl Chip {
         self.room_of(DType::F32, values)
     }
 
-    /// Room for so many values of f32 or of a byte.
+    /// Room for so many values of f32, of bf16 or of a byte.
     pub(crate) fn room_of(&self, dtype: DType, values: usize) -> Result<Buffer> {
         match *self {
             #[cfg(feature = "cuda")]
@@ -202,18 +230,6 @@ impl Chip {
 #[cfg(not(any(feature = "cuda", test)))]
 fn nothing<T>(_: &impl std::fmt::Debug) -> Result<T> {
     candle_core::bail!("npair: this build has no kernels for a device")
-}
-
-/// The kernel for single values, or for four at a time where rows and places allow it.
-fn by_four(columns: usize, tensors: &[In<'_>], names: [&'static str; 2]) -> (&'static str, usize) {
-    let aligned = |input: &In<'_>| match input {
-        In::Tensor(tensor) => tensor.layout().start_offset() % 4 == 0,
-        _ => true,
-    };
-    match columns % 4 == 0 && tensors.iter().all(aligned) {
-        true => (names[1], 4),
-        false => (names[0], 1),
-    }
 }
 
 /// Blocks for a kernel that goes through `values`, `each` a thread at a time.

@@ -2,7 +2,7 @@
 
 use super::pointwise::{Tail, kind};
 use super::sums::{self, Summands};
-use super::{Buffer, Chip, In, Launch, THREADS, blocks, by_four, extents, params};
+use super::{Buffer, Chip, In, Kernel, Launch, THREADS, blocks, extents, params};
 use crate::backend::{BatchNorm, BatchNormGradients, BatchNormVjp};
 use crate::kernel::activation::Activation;
 use candle_core::{Result, Tensor};
@@ -64,7 +64,7 @@ fn statistics(chip: &Chip, x: &Tensor, norm: &BatchNorm, momentum: Option<f64>) 
         Some(moved) => outs.extend(moved.iter_mut().map(Some)),
         None => outs.extend([None, None]),
     }
-    sums::whole(chip, "npair_whole_moments", &parts, &mut outs, &more, params)?;
+    sums::whole(chip, Kernel::of("whole_moments", x.dtype()), &parts, &mut outs, &more, params)?;
     if let Some([mean, variance]) = moved {
         norm.mean.set(&chip.tensor(mean, columns)?)?;
         norm.variance.set(&chip.tensor(variance, columns)?)?;
@@ -87,7 +87,7 @@ fn gradients(
     wants_input: bool,
 ) -> Result<BatchNormGradients> {
     let (rows, columns) = extents(x);
-    let mut kept = if shown.is_some() { Some(chip.room(grad.elem_count())?) } else { None };
+    let mut kept = if shown.is_some() { Some(chip.room_of(grad.dtype(), grad.elem_count())?) } else { None };
     let of = Summands { kind, shown, along: Some(x), center: Some(&found.mean), ..Summands::default() };
     let parts = sums::of_gradient(chip, grad, of, kept.as_mut())?;
     let grad = match kept {
@@ -97,12 +97,12 @@ fn gradients(
     let mut made = [chip.room(columns)?, chip.room(columns)?, chip.room(columns)?, chip.room(columns)?];
     let more = [In::Tensor(&found.scale), In::Tensor(&found.inverse)];
     let mut outs: Vec<Option<&mut Buffer>> = made.iter_mut().map(Some).collect();
-    sums::whole(chip, "npair_whole_slopes", &parts, &mut outs, &more, parts.params)?;
+    sums::whole(chip, Kernel::only("whole_slopes"), &parts, &mut outs, &more, parts.params)?;
     let [gamma, beta, slope, constant] = made;
     let input = if wants_input {
-        let mut dx = chip.room(grad.elem_count())?;
+        let mut dx = chip.room_of(grad.dtype(), grad.elem_count())?;
         let tensors = [In::Tensor(&grad), In::Tensor(x), In::Tensor(&found.mean), In::Tensor(&found.scale)];
-        let (kernel, wide) = by_four(columns, &tensors, ["npair_norm_input_1", "npair_norm_input_4"]);
+        let (kernel, wide) = Kernel::by_four("norm_input", grad.dtype(), columns, &tensors);
         let ins: Vec<In<'_>> = tensors.into_iter().chain([In::Buffer(&slope), In::Buffer(&constant)]).collect();
         let (blocks, params) = (blocks(rows * columns, wide), params(rows, columns));
         let outs = &mut [Some(&mut dx)];
@@ -124,7 +124,7 @@ pub(crate) fn fold(chip: &Chip, norm: &BatchNorm, bias: Option<&Tensor>) -> Resu
     let mut params = params(columns, 1);
     params.numbers[0] = norm.epsilon as f32;
     let (mut scale, mut shift) = (chip.room(columns)?, chip.room(columns)?);
-    let (kernel, blocks, outs) = ("npair_fold", blocks(columns, 1), &mut [Some(&mut scale), Some(&mut shift)]);
+    let (kernel, blocks, outs) = (Kernel::only("fold"), blocks(columns, 1), &mut [Some(&mut scale), Some(&mut shift)]);
     chip.launch(Launch { kernel, blocks, threads: THREADS, shared: 0, places: &[], outs, ins: &ins, params })?;
     Ok((chip.tensor(scale, columns)?, chip.tensor(shift, columns)?))
 }

@@ -1,10 +1,10 @@
 //! Sums of squares and steps of optimizers on a device, a kernel for a variable.
 
-use super::{In, Launch, Params, THREADS, blocks, of, params};
-use candle_core::{Result, Tensor};
+use super::{In, Kernel, Launch, Params, THREADS, blocks, of, params};
+use candle_core::{DType, Result, Tensor};
 
 /// Blocks that share a variable's squares.
-const SHARES: usize = 64;
+const SHARES: usize = 256;
 
 /// The sum of the squares of all values, by one read; `None` where there are no kernels: on the CPU, on Metal, and for other number
 /// types than f32.
@@ -14,18 +14,18 @@ const SHARES: usize = 64;
 pub fn squares(tensors: &[&Tensor]) -> Result<Option<f64>> {
     let Some(chip) = tensors.first().map(|first| of(first)).transpose()?.flatten() else { return Ok(None) };
     for tensor in tensors {
-        if of(tensor)?.is_none() || !tensor.is_contiguous() {
+        if tensor.dtype() != DType::F32 || of(tensor)?.is_none() || !tensor.is_contiguous() {
             return Ok(None);
         }
     }
-    let shares: Vec<usize> = tensors.iter().map(|t| t.elem_count().div_ceil(8 * THREADS).min(SHARES)).collect();
+    let shares: Vec<usize> = tensors.iter().map(|t| t.elem_count().div_ceil(4 * THREADS).min(SHARES)).collect();
     let all = shares.iter().sum::<usize>();
     let mut out = chip.room(all)?;
     let mut before = 0;
     for (tensor, &share) in tensors.iter().zip(&shares) {
         let params = Params { before: before as u32, ..params(tensor.elem_count(), 1) };
         let (outs, ins) = (&mut [Some(&mut out)], &[In::Tensor(tensor)]);
-        let (kernel, blocks, shared) = ("npair_squares", [share, 1], THREADS * 4);
+        let (kernel, blocks, shared) = (Kernel::only("squares"), [share, 1], THREADS * 4);
         chip.launch(Launch { kernel, blocks, threads: THREADS, shared, places: &[], outs, ins, params })?;
         before += share;
     }
@@ -64,11 +64,12 @@ impl AdamStep {
 /// # Errors
 /// Those of the device.
 pub fn adam_step(value: &Tensor, grad: &Tensor, moments: [&Tensor; 2], step: AdamStep) -> Result<bool> {
-    let on_chip = if value.device().is_cpu() { None } else { of(value)? };
+    let on_chip = if value.device().is_cpu() || value.dtype() != DType::F32 { None } else { of(value)? };
     let Some(chip) = on_chip else { return Ok(false) };
     let (count, grad) = (value.elem_count(), grad.contiguous()?);
     let places = &[value, moments[0], moments[1]];
-    let (kernel, blocks, ins, params) = ("npair_adam", blocks(count, 1), &[In::Tensor(&grad)], step.params(count));
+    let (kernel, blocks, ins, params) =
+        (Kernel::only("adam"), blocks(count, 1), &[In::Tensor(&grad)], step.params(count));
     chip.launch(Launch { kernel, blocks, threads: THREADS, shared: 0, places, outs: &mut [], ins, params })?;
     Ok(true)
 }

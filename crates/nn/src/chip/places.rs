@@ -1,8 +1,8 @@
 //! Where values stand: transposes, columns, heads of attention.
 
-use super::{Chip, In, Launch, Params, THREADS, blocks, by_four, extents, params};
+use super::{Chip, In, Kernel, Launch, Params, THREADS, blocks, extents, params};
 use crate::kernel::attention::Heads;
-use candle_core::{Result, Shape, Tensor};
+use candle_core::{DType, Result, Shape, Tensor};
 
 /// The transpose of each of the matrices (rows, columns) that stand one after the other, in a shape.
 pub(crate) fn transposed(
@@ -13,16 +13,16 @@ pub(crate) fn transposed(
 ) -> Result<Tensor> {
     let x = x.contiguous()?;
     let params = Params { parts: (x.elem_count() / (rows * columns)) as u32, ..params(rows, columns) };
-    let mut out = chip.room(x.elem_count())?;
+    let mut out = chip.room_of(x.dtype(), x.elem_count())?;
     let (blocks, outs, ins) = (blocks(x.elem_count(), 1), &mut [Some(&mut out)], &[In::Tensor(&x)]);
-    let kernel = "npair_transposed";
+    let kernel = Kernel::of("transposed", x.dtype());
     chip.launch(Launch { kernel, blocks, threads: THREADS, shared: 0, places: &[], outs, ins, params })?;
     chip.tensor(out, shape)
 }
 
 /// Four at a time, where lines and places allow it.
-fn lines(wide: [usize; 3], ins: &[In<'_>], kernels: [&'static str; 2]) -> (&'static str, usize) {
-    by_four(if wide.iter().all(|n| n % 4 == 0) { 4 } else { 1 }, ins, kernels)
+fn lines(name: &'static str, dtype: DType, wide: [usize; 3], ins: &[In<'_>]) -> (Kernel, usize) {
+    Kernel::by_four(name, dtype, if wide.iter().all(|n| n % 4 == 0) { 4 } else { 1 }, ins)
 }
 
 /// Entries `from..from + columns` of the last axis.
@@ -30,9 +30,9 @@ pub(crate) fn columns(chip: &Chip, x: &Tensor, from: usize, columns: usize) -> R
     let x = x.contiguous()?;
     let (rows, width) = extents(&x);
     let ins = [In::Tensor(&x)];
-    let (kernel, each) = lines([width, from, columns], &ins, ["npair_columns_1", "npair_columns_4"]);
+    let (kernel, each) = lines("columns", x.dtype(), [width, from, columns], &ins);
     let params = Params { width: width as u32, before: from as u32, ..params(rows, columns) };
-    let mut out = chip.room(rows * columns)?;
+    let mut out = chip.room_of(x.dtype(), rows * columns)?;
     let (blocks, outs) = (blocks(rows * columns, each), &mut [Some(&mut out)]);
     chip.launch(Launch { kernel, blocks, threads: THREADS, shared: 0, places: &[], outs, ins: &ins, params })?;
     let mut shape = x.dims().to_vec();
@@ -46,12 +46,12 @@ pub(crate) fn columns(chip: &Chip, x: &Tensor, from: usize, columns: usize) -> R
 pub(crate) fn concat(chip: &Chip, parts: &[&Tensor]) -> Result<Tensor> {
     let widths: Vec<usize> = parts.iter().map(|part| extents(part).1).collect();
     let (rows, width) = (extents(parts[0]).0, widths.iter().sum::<usize>());
-    let mut out = chip.room(rows * width)?;
+    let mut out = chip.room_of(parts[0].dtype(), rows * width)?;
     let mut before = 0;
     for (part, &columns) in parts.iter().zip(&widths) {
         let part = part.contiguous()?;
         let ins = [In::Tensor(&part)];
-        let (kernel, each) = lines([width, before, columns], &ins, ["npair_beside_1", "npair_beside_4"]);
+        let (kernel, each) = lines("beside", part.dtype(), [width, before, columns], &ins);
         let params = Params { width: width as u32, before: before as u32, ..params(rows, columns) };
         let (blocks, outs) = (blocks(rows * columns, each), &mut [Some(&mut out)]);
         chip.launch(Launch { kernel, blocks, threads: THREADS, shared: 0, places: &[], outs, ins: &ins, params })?;
@@ -74,8 +74,8 @@ fn of_heads(heads: Heads, kinds: usize) -> Params {
 pub(crate) fn split_heads(chip: &Chip, heads: Heads, kinds: usize, x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
     let ins = [In::Tensor(&x)];
-    let (kernel, each) = by_four(heads.width, &ins, ["npair_heads_1", "npair_heads_4"]);
-    let mut out = chip.room(x.elem_count())?;
+    let (kernel, each) = Kernel::by_four("heads", x.dtype(), heads.width, &ins);
+    let mut out = chip.room_of(x.dtype(), x.elem_count())?;
     let (blocks, outs, params) = (blocks(x.elem_count(), each), &mut [Some(&mut out)], of_heads(heads, kinds));
     chip.launch(Launch { kernel, blocks, threads: THREADS, shared: 0, places: &[], outs, ins: &ins, params })?;
     chip.tensor(out, (kinds, heads.batch * heads.heads, heads.tokens, heads.width))
@@ -85,9 +85,9 @@ pub(crate) fn split_heads(chip: &Chip, heads: Heads, kinds: usize, x: &Tensor) -
 pub(crate) fn join_heads(chip: &Chip, heads: Heads, kinds: &[&Tensor]) -> Result<Tensor> {
     let own = kinds.iter().map(|kind| kind.contiguous()).collect::<Result<Vec<_>>>()?;
     let ins: Vec<In<'_>> = (0..3).map(|at| own.get(at).map_or(In::Nothing, In::Tensor)).collect();
-    let (kernel, each) = by_four(heads.width, &ins, ["npair_joined_heads_1", "npair_joined_heads_4"]);
+    let (kernel, each) = Kernel::by_four("joined_heads", kinds[0].dtype(), heads.width, &ins);
     let values = kinds.len() * kinds[0].elem_count();
-    let mut out = chip.room(values)?;
+    let mut out = chip.room_of(kinds[0].dtype(), values)?;
     let (blocks, outs, params) = (blocks(values, each), &mut [Some(&mut out)], of_heads(heads, kinds.len()));
     chip.launch(Launch { kernel, blocks, threads: THREADS, shared: 0, places: &[], outs, ins: &ins, params })?;
     chip.tensor(out, (heads.batch, heads.tokens, kinds.len() * heads.heads * heads.width))

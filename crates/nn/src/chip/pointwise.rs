@@ -1,9 +1,9 @@
 //! What is done to every value, and to every channel.
 
 use super::sums::{self, Summands};
-use super::{Buffer, Chip, In, Launch, Params, THREADS, blocks, by_four, extents, params};
+use super::{Buffer, Chip, In, Kernel, Launch, Params, THREADS, blocks, extents, params};
 use crate::kernel::activation::Activation;
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 pub(crate) use super::sums::{plain as sum_rows, products as sum_products};
 
@@ -37,21 +37,34 @@ impl Tail<'_> {
     /// Of a tensor.
     pub(crate) fn of(&self, chip: &Chip, x: &Tensor) -> Result<Tensor> {
         let x = x.contiguous()?;
-        let mut out = chip.room(x.elem_count())?;
-        self.start(chip, &mut out, In::Tensor(&x), extents(&x))?;
+        if self.is_nothing() {
+            return Ok(x);
+        }
+        let mut out = chip.room_of(x.dtype(), x.elem_count())?;
+        self.start(chip, &mut out, x.dtype(), In::Tensor(&x), extents(&x))?;
         chip.tensor(out, x.shape())
     }
 
     /// Of what was just written, in its place.
-    pub(crate) fn in_place(&self, chip: &Chip, values: &mut Buffer, extents: (usize, usize)) -> Result<()> {
-        let nothing = [self.center, self.scale, self.bias, self.plus].iter().all(Option::is_none) && self.kind == 0;
-        if nothing { Ok(()) } else { self.start(chip, values, In::Nothing, extents) }
+    pub(crate) fn in_place(
+        &self,
+        chip: &Chip,
+        values: &mut Buffer,
+        dtype: DType,
+        extents: (usize, usize),
+    ) -> Result<()> {
+        if self.is_nothing() { Ok(()) } else { self.start(chip, values, dtype, In::Nothing, extents) }
+    }
+
+    fn is_nothing(&self) -> bool {
+        [self.center, self.scale, self.bias, self.plus].iter().all(Option::is_none) && self.kind == 0
     }
 
     pub(super) fn start(
         &self,
         chip: &Chip,
         out: &mut Buffer,
+        dtype: DType,
         x: In<'_>,
         (rows, columns): (usize, usize),
     ) -> Result<()> {
@@ -59,7 +72,7 @@ impl Tail<'_> {
         let own = [detached(self.center)?, detached(self.scale)?, detached(self.bias)?, detached(self.plus)?];
         let [center, scale, bias, plus] = [0, 1, 2, 3].map(|at| In::from(own[at].as_ref()));
         let ins = [x, center, scale, bias, plus];
-        let (kernel, wide) = by_four(columns, &ins, ["npair_tail_1", "npair_tail_4"]);
+        let (kernel, wide) = Kernel::by_four("tail", dtype, columns, &ins);
         let params = Params { kind: self.kind, ..params(rows, columns) };
         let blocks = blocks(rows * columns, wide);
         chip.launch(Launch {
@@ -84,9 +97,9 @@ pub(crate) fn activate(chip: &Chip, kind: u32, x: &Tensor) -> Result<Tensor> {
 pub(crate) fn activate_vjp(chip: &Chip, kind: u32, shown: &Tensor, grad: &Tensor) -> Result<Tensor> {
     let (shown, grad) = (shown.contiguous()?, grad.contiguous()?);
     let (rows, columns) = extents(&grad);
-    let mut out = chip.room(grad.elem_count())?;
+    let mut out = chip.room_of(grad.dtype(), grad.elem_count())?;
     let ins = [In::Tensor(&shown), In::Tensor(&grad)];
-    let (kernel, wide) = by_four(columns, &ins, ["npair_act_vjp_1", "npair_act_vjp_4"]);
+    let (kernel, wide) = Kernel::by_four("act_vjp", grad.dtype(), columns, &ins);
     let params = Params { kind, ..params(rows, columns) };
     let (blocks, outs) = (blocks(rows * columns, wide), &mut [Some(&mut out)]);
     chip.launch(Launch { kernel, blocks, threads: THREADS, shared: 0, places: &[], outs, ins: &ins, params })?;
@@ -96,7 +109,7 @@ pub(crate) fn activate_vjp(chip: &Chip, kind: u32, shown: &Tensor, grad: &Tensor
 /// The same, and the sum of every channel.
 pub(crate) fn activate_vjp_and_sum(chip: &Chip, kind: u32, shown: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
     let (shown, grad) = (shown.contiguous()?, grad.contiguous()?);
-    let mut kept = chip.room(grad.elem_count())?;
+    let mut kept = chip.room_of(grad.dtype(), grad.elem_count())?;
     let of = Summands { kind, shown: Some(&shown), ..Summands::default() };
     let parts = sums::of_gradient(chip, &grad, of, Some(&mut kept))?;
     Ok((chip.tensor(kept, grad.shape())?, sums::first(chip, &parts)?))

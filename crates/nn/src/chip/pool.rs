@@ -1,15 +1,20 @@
 //! Maxima and means over windows.
 
-use super::{Buffer, Chip, In, Launch, Params, THREADS, blocks, by_four};
+use super::{Buffer, Chip, In, Kernel, Launch, Params, THREADS, blocks};
 use crate::kernel::pool::Window;
 use candle_core::{DType, Result, Tensor};
 
 /// Taps of a window that a byte can number.
 const TAPS: usize = 256;
 
-/// Whether the kernels know such windows.
+/// Whether the kernels can count the places.
+pub(crate) fn fits(w: &Window) -> bool {
+    w.batch * w.pixels().max(w.map_pixels()) * w.channels < super::MOST
+}
+
+/// Whether they can number the taps, too.
 pub(crate) fn takes(w: &Window) -> bool {
-    w.kernel.0 * w.kernel.1 < TAPS && w.batch * w.pixels().max(w.map_pixels()) * w.channels < super::MOST
+    w.kernel.0 * w.kernel.1 < TAPS && fits(w)
 }
 
 fn params(w: &Window) -> Params {
@@ -28,34 +33,27 @@ fn params(w: &Window) -> Params {
     }
 }
 
+/// A kernel over as many values as it writes; `like` has the type of them all.
 fn start(
     chip: &Chip,
-    kernels: [&'static str; 2],
+    (name, like): (&'static str, &Tensor),
     values: usize,
     outs: &mut [Option<&mut Buffer>],
     ins: &[In<'_>],
     params: Params,
 ) -> Result<()> {
-    let (kernel, wide) = by_four(params.columns as usize, ins, kernels);
-    chip.launch(Launch {
-        kernel,
-        blocks: blocks(values, wide),
-        threads: THREADS,
-        shared: 0,
-        places: &[],
-        outs,
-        ins,
-        params,
-    })
+    let (kernel, each) = Kernel::by_four(name, like.dtype(), params.columns as usize, ins);
+    let blocks = blocks(values, each);
+    chip.launch(Launch { kernel, blocks, threads: THREADS, shared: 0, places: &[], outs, ins, params })
 }
 
 /// Largest value of every window, and if wanted which tap it stood at, as bytes.
 pub(crate) fn max(chip: &Chip, w: &Window, x: &Tensor, wanted: bool) -> Result<(Tensor, Option<Tensor>)> {
     let (x, values) = (x.contiguous()?, w.batch * w.map_pixels() * w.channels);
-    let mut out = chip.room(values)?;
+    let mut out = chip.room_of(x.dtype(), values)?;
     let mut taps = if wanted { Some(chip.room_of(DType::U8, values)?) } else { None };
     let outs = &mut [Some(&mut out), taps.as_mut()];
-    start(chip, ["npair_max_pool_1", "npair_max_pool_4"], values, outs, &[In::Tensor(&x)], params(w))?;
+    start(chip, ("max_pool", &x), values, outs, &[In::Tensor(&x)], params(w))?;
     let shape = (w.batch, w.map.0, w.map.1, w.channels);
     let taps = taps.map(|taps| chip.tensor(taps, shape)).transpose()?;
     Ok((chip.tensor(out, shape)?, taps))
@@ -63,33 +61,34 @@ pub(crate) fn max(chip: &Chip, w: &Window, x: &Tensor, wanted: bool) -> Result<(
 
 /// Its gradient.
 pub(crate) fn max_vjp(chip: &Chip, w: &Window, taps: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    of_pixels(
-        chip,
-        ["npair_max_pool_vjp_1", "npair_max_pool_vjp_4"],
-        w,
-        &[In::Tensor(taps), In::Tensor(&grad.contiguous()?)],
-        params(w),
-    )
+    let grad = grad.contiguous()?;
+    of_pixels(chip, ("max_pool_vjp", &grad), w, &[In::Tensor(taps), In::Tensor(&grad)], params(w))
 }
 
-fn of_pixels(chip: &Chip, kernels: [&'static str; 2], w: &Window, ins: &[In<'_>], params: Params) -> Result<Tensor> {
+fn of_pixels(
+    chip: &Chip,
+    (name, like): (&'static str, &Tensor),
+    w: &Window,
+    ins: &[In<'_>],
+    params: Params,
+) -> Result<Tensor> {
     let values = w.batch * w.pixels() * w.channels;
-    let mut dx = chip.room(values)?;
-    start(chip, kernels, values, &mut [Some(&mut dx)], ins, params)?;
+    let mut dx = chip.room_of(like.dtype(), values)?;
+    start(chip, (name, like), values, &mut [Some(&mut dx)], ins, params)?;
     chip.tensor(dx, (w.batch, w.image.0, w.image.1, w.channels))
 }
 
 /// Mean of every window; of the padding too if that counts.
 pub(crate) fn mean(chip: &Chip, w: &Window, count_padding: bool, x: &Tensor) -> Result<Tensor> {
     let (x, values) = (x.contiguous()?, w.batch * w.map_pixels() * w.channels);
-    let mut out = chip.room(values)?;
+    let mut out = chip.room_of(x.dtype(), values)?;
     let params = Params { flags: u32::from(count_padding), ..params(w) };
-    start(chip, ["npair_mean_pool_1", "npair_mean_pool_4"], values, &mut [Some(&mut out)], &[In::Tensor(&x)], params)?;
+    start(chip, ("mean_pool", &x), values, &mut [Some(&mut out)], &[In::Tensor(&x)], params)?;
     chip.tensor(out, (w.batch, w.map.0, w.map.1, w.channels))
 }
 
 /// Its gradient.
 pub(crate) fn mean_vjp(chip: &Chip, w: &Window, count_padding: bool, grad: &Tensor) -> Result<Tensor> {
-    let params = Params { flags: u32::from(count_padding), ..params(w) };
-    of_pixels(chip, ["npair_mean_pool_vjp_1", "npair_mean_pool_vjp_4"], w, &[In::Tensor(&grad.contiguous()?)], params)
+    let (grad, params) = (grad.contiguous()?, Params { flags: u32::from(count_padding), ..params(w) });
+    of_pixels(chip, ("mean_pool_vjp", &grad), w, &[In::Tensor(&grad)], params)
 }

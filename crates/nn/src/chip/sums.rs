@@ -1,6 +1,6 @@
 //! Sums over the rows of a matrix: parts by many blocks, then the parts in a fixed order.
 
-use super::{Buffer, Chip, In, Launch, Params, THREADS, by_four, extents, params};
+use super::{Buffer, Chip, In, Kernel, Launch, Params, THREADS, extents, params};
 use candle_core::{Result, Tensor};
 
 /// Blocks that keep a device busy.
@@ -41,7 +41,7 @@ pub(super) fn of_gradient(chip: &Chip, grad: &Tensor, of: Summands<'_>, keeps: O
     let (rows, columns) = extents(grad);
     let [mean, inverse] = of.rows.map_or([In::Nothing; 2], |rows| rows.map(In::Tensor));
     let ins = [grad.into(), of.shown.into(), of.along.into(), of.center.into(), mean, inverse];
-    let (kernel, wide) = by_four(columns, &ins, ["npair_sums_1", "npair_sums_4"]);
+    let (kernel, wide) = Kernel::by_four("sums", grad.dtype(), columns, &ins);
     let (mut params, blocks) = shared_out(rows, columns, wide);
     params.kind = of.kind;
     let mut sums = chip.room(2 * params.parts as usize * columns)?;
@@ -63,7 +63,7 @@ pub(super) fn of_gradient(chip: &Chip, grad: &Tensor, of: Summands<'_>, keeps: O
 pub(super) fn of_moments(chip: &Chip, x: &Tensor) -> Result<Parts> {
     let (rows, columns) = extents(x);
     let ins = [x.into()];
-    let (kernel, wide) = by_four(columns, &ins, ["npair_moments_1", "npair_moments_4"]);
+    let (kernel, wide) = Kernel::by_four("moments", x.dtype(), columns, &ins);
     let (params, blocks) = shared_out(rows, columns, wide);
     let mut sums = chip.room(2 * params.parts as usize * columns)?;
     let outs = &mut [Some(&mut sums)];
@@ -83,7 +83,7 @@ pub(super) fn of_moments(chip: &Chip, x: &Tensor) -> Result<Parts> {
 /// Starts a kernel that adds up the parts of every channel.
 pub(super) fn whole(
     chip: &Chip,
-    kernel: &'static str,
+    kernel: Kernel,
     parts: &Parts,
     outs: &mut [Option<&mut Buffer>],
     more: &[In<'_>],
@@ -94,7 +94,7 @@ pub(super) fn whole(
     chip.launch(Launch { kernel, blocks, threads: THREADS, shared: THREADS * 16, places: &[], outs, ins: &ins, params })
 }
 
-/// Sum of every channel, (C).
+/// Sum of every channel, (C), in f32.
 pub(crate) fn plain(chip: &Chip, x: &Tensor) -> Result<Tensor> {
     let x = x.contiguous()?;
     let parts = of_gradient(chip, &x, Summands::default(), None)?;
@@ -105,7 +105,7 @@ pub(crate) fn plain(chip: &Chip, x: &Tensor) -> Result<Tensor> {
 pub(super) fn first(chip: &Chip, parts: &Parts) -> Result<Tensor> {
     let columns = parts.params.columns as usize;
     let mut out = chip.room(columns)?;
-    whole(chip, "npair_whole_sums", parts, &mut [Some(&mut out), None], &[], parts.params)?;
+    whole(chip, Kernel::only("whole_sums"), parts, &mut [Some(&mut out), None], &[], parts.params)?;
     chip.tensor(out, columns)
 }
 
@@ -113,11 +113,11 @@ pub(super) fn first(chip: &Chip, parts: &Parts) -> Result<Tensor> {
 pub(super) fn second(chip: &Chip, parts: &Parts) -> Result<Tensor> {
     let columns = parts.params.columns as usize;
     let mut out = chip.room(columns)?;
-    whole(chip, "npair_whole_sums", parts, &mut [None, Some(&mut out)], &[], parts.params)?;
+    whole(chip, Kernel::only("whole_sums"), parts, &mut [None, Some(&mut out)], &[], parts.params)?;
     chip.tensor(out, columns)
 }
 
-/// Sum of every channel of the entrywise product, (C).
+/// Sum of every channel of the entrywise product, (C), in f32.
 pub(crate) fn products(chip: &Chip, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (a, b) = (a.contiguous()?, b.contiguous()?);
     second(chip, &of_gradient(chip, &a, Summands { along: Some(&b), ..Summands::default() }, None)?)

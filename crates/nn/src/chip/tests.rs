@@ -3,7 +3,7 @@
 
 use super::emulated::{emulating, started};
 use super::optimizer::{AdamStep, squares};
-use super::{In, Launch, THREADS, blocks, norm, of, places, pointwise, pool, response, rows};
+use super::{In, Kernel, Launch, THREADS, blocks, norm, of, places, pointwise, pool, response, rows};
 use crate::backend::{BatchNorm, LayerNormVjp};
 use crate::kernel::activation::Activation;
 use crate::kernel::attention::Heads;
@@ -56,11 +56,11 @@ fn a_step_of_adam_is_that_of_the_paper() {
         // Room that holds what the kernel changes: a copy.
         let mut room = [&value, &first, &second].map(|t| {
             let mut out = chip.room(count).unwrap();
-            pointwise::Tail::default().start(&chip, &mut out, In::Tensor(t), (count, 1)).unwrap();
+            pointwise::Tail::default().start(&chip, &mut out, DType::F32, In::Tensor(t), (count, 1)).unwrap();
             out
         });
         let mut outs: Vec<_> = room.iter_mut().map(Some).collect();
-        let (kernel, ins, params) = ("npair_adam", &[In::Tensor(&grad)], step.params(count));
+        let (kernel, ins, params) = (Kernel::only("adam"), &[In::Tensor(&grad)], step.params(count));
         let blocks = blocks(count, 1);
         let start = Launch { kernel, blocks, threads: THREADS, shared: 0, places: &[], outs: &mut outs, ins, params };
         chip.launch(start).unwrap();
@@ -119,7 +119,8 @@ fn maps(x: &Tensor) -> Tensor {
 fn every_kernel_is_started() {
     let found = emulating(false, || {
         for channels in [8, 3] {
-            start_all(channels);
+            start_all(channels, DType::F32);
+            start_all(channels, DType::BF16);
         }
     });
     if found.is_none() {
@@ -128,36 +129,72 @@ fn every_kernel_is_started() {
     a_step_of_adam_is_that_of_the_paper();
     the_squares_of_all_gradients_are_summed();
     let text = include_str!("../../kernels/layers.cu");
-    let names: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("KERNEL ")?.split('(').next()).collect();
-    assert!(names.len() > 30, "{names:?}");
+    let between = |line: &str, start: &str, end: char| Some(line.strip_prefix(start)?.split(end).next()?.to_owned());
+    let mut names = Vec::new();
+    for line in text.lines().filter(|line| !line.contains("##")) {
+        names.extend(between(line, "KERNEL ", '('));
+        let both = |name: String| [name.clone(), format!("{name}_bf16")];
+        let one = between(line, "BY_TYPE(", ',').map(|name| both(format!("npair_{name}")));
+        names.extend(one.into_iter().flatten());
+        let four = between(line, "BY_FOUR(", ',').map(|name| both(format!("npair_{name}")));
+        names.extend(four.into_iter().flatten().flat_map(|name| [format!("{name}_1"), format!("{name}_4")]));
+    }
+    assert!(names.len() > 70, "{names:?}");
     let started = started().lock().unwrap().clone();
     let missing: Vec<_> = names.iter().filter(|name| !started.contains(*name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
-fn start_all(channels: usize) {
-    let x = inputs::normal(5, 1., (2, 4, 4, channels), DType::F32).unwrap();
+/// What all kernels of layers give for some values, by name.
+fn start_all(channels: usize, dtype: DType) -> Vec<(&'static str, Tensor)> {
+    // Values that bf16 holds, for both types.
+    let x = inputs::normal(5, 1., (2, 4, 4, channels), DType::BF16).unwrap().to_dtype(dtype).unwrap();
     let chip = of(&x).unwrap().unwrap();
     let w = Window { batch: 2, channels, image: (4, 4), kernel: (2, 2), stride: (2, 2), padding: (0, 0), map: (2, 2) };
     let (small, taps) = pool::max(&chip, &w, &x, true).unwrap();
-    pool::max_vjp(&chip, &w, &taps.unwrap(), &small).unwrap();
-    pool::mean_vjp(&chip, &w, true, &pool::mean(&chip, &w, true, &x).unwrap()).unwrap();
+    let mut all = vec![("max", small.clone())];
+    all.push(("max_vjp", pool::max_vjp(&chip, &w, &taps.unwrap(), &small).unwrap()));
+    all.push(("mean", pool::mean(&chip, &w, true, &x).unwrap()));
+    all.push(("mean_vjp", pool::mean_vjp(&chip, &w, true, &small).unwrap()));
     let norm = Response { size: 3, alpha: 1., beta: 0.5, k: 1. };
-    response::backward(&chip, norm, &x, &response::forward(&chip, norm, &x).unwrap()).unwrap();
-    let soft = rows::softmax(&chip, &x, 2.).unwrap();
-    rows::softmax_vjp(&chip, &soft, &x, 2.).unwrap();
+    all.push(("response", response::forward(&chip, norm, &x).unwrap()));
+    all.push(("response_vjp", response::backward(&chip, norm, &x, &x).unwrap()));
+    all.push(("softmax", rows::softmax(&chip, &x, 2.).unwrap()));
+    all.push(("softmax_vjp", rows::softmax_vjp(&chip, &x, &x, 2.).unwrap()));
     let ones = Tensor::ones(channels, DType::F32, x.device()).unwrap();
-    let (_, kept) = rows::normalize(&chip, &x, &ones, &ones, 1e-5).unwrap();
-    kept.weight(&kept.input(&x).unwrap()).unwrap();
+    let (out, kept) = rows::normalize(&chip, &x, &ones, &ones, 1e-5).unwrap();
+    all.extend([("layer_norm", out), ("its input", kept.input(&x).unwrap()), ("its weight", kept.weight(&x).unwrap())]);
     let [mean, variance] = [0, 1].map(|_| Var::from_tensor(&ones).unwrap());
     let layer = BatchNorm { weight: &ones, bias: &ones, mean: &mean, variance: &variance, epsilon: 1e-5 };
-    norm::fold(&chip, &layer, Some(&ones)).unwrap();
-    let (out, vjp) = norm::batch_norm(&chip, &x, &layer, None, Activation::Relu, Some(0.1)).unwrap();
-    vjp(out, true).unwrap();
-    pointwise::activate_vjp(&chip, 1, &x, &x).unwrap();
+    let (scale, shift) = norm::fold(&chip, &layer, Some(&ones)).unwrap();
+    all.extend([("scale", scale), ("shift", shift)]);
+    let (out, vjp) = norm::batch_norm(&chip, &x, &layer, Some(&x), Activation::HardSwish, Some(0.1)).unwrap();
+    let found = vjp(x.clone(), true).unwrap();
+    all.extend([("batch_norm", out), ("shortcut", found.shortcut), ("gamma", found.weight), ("beta", found.bias)]);
+    all.extend([("batch_norm_vjp", found.input.unwrap()), ("running", mean.as_tensor().copy().unwrap())]);
+    all.push(("act_vjp", pointwise::activate_vjp(&chip, 1, &x, &x).unwrap()));
     let part = places::columns(&chip, &x, 0, channels / 2).unwrap();
-    places::concat(&chip, &[&part, &x]).unwrap();
-    places::transposed(&chip, &x, (16, channels), (2, channels, 4, 4)).unwrap();
+    all.push(("concat", places::concat(&chip, &[&part, &x]).unwrap()));
+    all.push(("transposed", places::transposed(&chip, &x, (16, channels), (2, channels, 4, 4)).unwrap()));
     let heads = Heads { batch: 2, tokens: 16, heads: 1, width: channels };
-    places::join_heads(&chip, heads, &[&places::split_heads(&chip, heads, 1, &x).unwrap()]).unwrap();
+    let split = places::split_heads(&chip, heads, 1, &x).unwrap();
+    all.extend([("joined", places::join_heads(&chip, heads, &[&split]).unwrap()), ("split", split)]);
+    all
+}
+
+/// Kernels of bf16 compute in f32: of the same values they give what those of f32 give, rounded once.
+#[test]
+fn sixteen_bits_are_f32_rounded_once() {
+    let found = emulating(false, || [8, 3].map(|n| (start_all(n, DType::BF16), start_all(n, DType::F32))));
+    for (halves, whole) in found.into_iter().flatten() {
+        for ((name, half), (_, whole)) in halves.iter().zip(&whole) {
+            let want = whole.to_dtype(half.dtype()).unwrap();
+            // What a norm keeps between its kernels is rounded, too.
+            let exact = !["batch_norm", "batch_norm_vjp", "shortcut", "gamma", "beta"].contains(name);
+            for (at, (got, want)) in numbers(half).iter().zip(numbers(&want)).enumerate() {
+                let near = if exact { *got == want } else { (got - want).abs() <= 0.02 * want.abs().max(1.) };
+                assert!(near, "{name}[{at}]: {got}, not {want}");
+            }
+        }
+    }
 }

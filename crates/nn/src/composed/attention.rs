@@ -3,6 +3,7 @@
 use super::rows::{softmax_of, softmax_of_vjp};
 use crate::chip;
 use crate::kernel::attention::Heads;
+use crate::precision::product;
 use candle_core::{Result, Tensor};
 
 /// What the backward pass needs: queries, keys and values (images x heads, tokens, width), and the soft-max.
@@ -25,16 +26,16 @@ pub(crate) fn attend(heads: Heads, qkv: &Tensor) -> Result<(Tensor, Attended)> {
         let all = chip::places::split_heads(&chip, heads, 3, qkv)?;
         let part = |at: usize| all.narrow(0, at, 1)?.squeeze(0);
         let (q, k, v) = (part(0)?, part(1)?, part(2)?);
-        let weights = softmax_of(scale(heads), &q.matmul(&k.t()?)?)?;
-        let out = chip::places::join_heads(&chip, heads, &[&weights.matmul(&v)?])?;
+        let weights = softmax_of(scale(heads), &product(&q, &k.t()?)?)?;
+        let out = chip::places::join_heads(&chip, heads, &[&product(&weights, &v)?])?;
         return Ok((out, Attended { heads, q, k, v, weights }));
     }
     let all = qkv.reshape((batch, tokens, 3, h, width))?.permute((2, 0, 3, 1, 4))?.contiguous()?;
     let all = all.reshape((3, batch * h, tokens, width))?;
     let part = |at: usize| all.narrow(0, at, 1)?.squeeze(0);
     let (q, k, v) = (part(0)?, part(1)?, part(2)?);
-    let weights = softmax_of(scale(heads), &q.matmul(&k.t()?)?)?;
-    let out = weights.matmul(&v)?.reshape((batch, h, tokens, width))?.permute((0, 2, 1, 3))?;
+    let weights = softmax_of(scale(heads), &product(&q, &k.t()?)?)?;
+    let out = product(&weights, &v)?.reshape((batch, h, tokens, width))?.permute((0, 2, 1, 3))?;
     Ok((out.reshape((batch, tokens, h * width))?, Attended { heads, q, k, v, weights }))
 }
 
@@ -48,9 +49,9 @@ impl Attended {
             None => grad.reshape((batch, tokens, h, width))?.permute((0, 2, 1, 3))?.contiguous()?,
         };
         let grad = grad.reshape((batch * h, tokens, width))?;
-        let slopes = softmax_of_vjp(scale(self.heads), &self.weights, &grad.matmul(&self.v.t()?)?)?;
-        let (dq, dk) = (slopes.matmul(&self.k)?, slopes.t()?.matmul(&self.q)?);
-        let dv = self.weights.t()?.matmul(&grad)?;
+        let slopes = softmax_of_vjp(scale(self.heads), &self.weights, &product(&grad, &self.v.t()?)?)?;
+        let (dq, dk) = (product(&slopes, &self.k)?, product(&slopes.t()?, &self.q)?);
+        let dv = product(&self.weights.t()?, &grad)?;
         if let Some(chip) = &chip {
             return chip::places::join_heads(chip, self.heads, &[&dq, &dk, &dv]);
         }

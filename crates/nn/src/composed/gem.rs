@@ -45,14 +45,16 @@ pub(crate) fn forward(x: &Tensor, power: &Tensor, least: f64) -> Result<(Tensor,
 impl GemVjp for Means {
     /// `dx = g / n (x / y)^(p - 1)`, and 0 where x was lifted; (B, H, W, C).
     fn input(&self, grad: &Tensor) -> Result<Tensor> {
+        let (dtype, grad) = (grad.dtype(), grad.to_dtype(self.out.dtype())?);
         let (b, pixels, c) = self.lifted.dims3()?;
         let ratio = self.lifted.broadcast_div(&self.out)?;
         let slope = pow(&ratio, &self.power.affine(1., -1.)?)?.affine(1. / pixels as f64, 0.)?;
-        slope.broadcast_mul(&grad.reshape((b, 1, c))?)?.mul(&self.kept)?.reshape(&*self.image)
+        slope.broadcast_mul(&grad.reshape((b, 1, c))?)?.mul(&self.kept)?.reshape(&*self.image)?.to_dtype(dtype)
     }
 
     /// `dp = sum g y / p (sum(u ln v) / sum(u) - ln y)` with the powers u of the lifted values v: (1).
     fn power(&self, grad: &Tensor) -> Result<Tensor> {
+        let grad = grad.to_dtype(self.out.dtype())?;
         let (b, _, c) = self.lifted.dims3()?;
         let logs = self.powers.mul(&self.lifted.log()?)?.sum_keepdim(1)?.div(&self.sums)?;
         let slope = self.out.broadcast_div(&self.power)?.mul(&logs.sub(&self.out.log()?)?)?;

@@ -1,6 +1,7 @@
 //! Linear layers: products with the rows of everything before the last axis.
 
-use super::{column_sums, matrix, pointwise};
+use super::{column_sums, like, matrix, pointwise};
+use crate::precision::product;
 use candle_core::{Result, Tensor};
 
 /// The extents of `x` with another last one.
@@ -14,7 +15,7 @@ fn with_width(x: &Tensor, width: usize) -> Vec<usize> {
 
 /// `x W^T + b`.
 pub(crate) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let mut out = matrix(x)?.matmul(&weight.detach().t()?)?;
+    let mut out = product(&matrix(x)?, &like(weight, x)?.t()?)?;
     if let Some(bias) = bias {
         out = pointwise::shift(&out, bias)?;
     }
@@ -23,7 +24,7 @@ pub(crate) fn forward(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Res
 
 /// `G^T x`.
 pub(crate) fn weight_gradient(x: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    matrix(grad)?.t()?.matmul(&matrix(x)?)
+    product(&matrix(grad)?.t()?, &matrix(x)?)
 }
 
 /// The sum of the rows.
@@ -33,5 +34,5 @@ pub(crate) fn bias_gradient(grad: &Tensor) -> Result<Tensor> {
 
 /// `G W`.
 pub(crate) fn input_gradient(weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    matrix(grad)?.matmul(&weight.detach())?.reshape(with_width(grad, weight.dim(1)?))
+    product(&matrix(grad)?, &like(weight, grad)?)?.reshape(with_width(grad, weight.dim(1)?))
 }

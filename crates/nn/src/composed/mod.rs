@@ -27,6 +27,11 @@ pub(crate) mod tokens;
 use crate::chip;
 use candle_core::{Result, Tensor};
 
+/// A parameter as products with values like `x` take it: what is multiplied with bf16 is bf16.
+fn like(parameter: &Tensor, x: &Tensor) -> Result<Tensor> {
+    parameter.detach().to_dtype(x.dtype())
+}
+
 /// All axes but the last as rows.
 fn matrix(x: &Tensor) -> Result<Tensor> {
     let width = x.dims().last().copied().unwrap_or(1);

@@ -101,6 +101,9 @@ pub(crate) fn batch_norm(x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> R
     {
         return chip::norm::batch_norm(&chip, x, norm, shortcut, activation, batch.momentum);
     }
+    if x.dtype() != norm.weight.dtype() {
+        return in_the_type_of(norm, x, BatchNormCall { batch, shortcut, activation });
+    }
     let given = batch.is_none().then(|| (norm.mean.as_detached_tensor(), norm.variance.as_detached_tensor()));
     let given = given.as_ref().map(|(mean, variance)| (mean, variance));
     let (gamma, beta) = (norm.weight.detach(), norm.bias.detach());
@@ -129,6 +132,20 @@ pub(crate) fn batch_norm(x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> R
         Ok(BatchNormGradients { shortcut: grad, weight: found.gamma, bias: found.beta, input: found.input })
     };
     Ok((out, Box::new(vjp)))
+}
+
+/// [`batch_norm`] of values in bf16 with the running statistics: in f32, and back.
+fn in_the_type_of(norm: &BatchNorm, x: &Tensor, call: BatchNormCall) -> Result<(Tensor, BatchNormVjp)> {
+    let (dtype, wide) = (x.dtype(), norm.weight.dtype());
+    let shortcut = call.shortcut.map(|other| other.to_dtype(wide)).transpose()?;
+    let call = BatchNormCall { shortcut: shortcut.as_ref(), ..call };
+    let (out, vjp) = batch_norm(&x.to_dtype(wide)?, norm, call)?;
+    let narrowed = move |grad: Tensor, wants_input: bool| {
+        let found = vjp(grad.to_dtype(wide)?, wants_input)?;
+        let input = found.input.map(|input| input.to_dtype(dtype)).transpose()?;
+        Ok(BatchNormGradients { shortcut: found.shortcut.to_dtype(dtype)?, input, ..found })
+    };
+    Ok((out.to_dtype(dtype)?, Box::new(narrowed)))
 }
 
 /// Scale and shift per channel that do what a norm does in evaluation behind a convolution with this bias.

@@ -117,7 +117,7 @@ pub(super) fn along_both(x: &Tensor, rows: &Tensor, columns: &Tensor) -> Result<
 
 /// Means over windows of a fixed size, (B, H', W', C); of the padding too if that counts.
 pub(crate) fn mean(w: &Window, count_padding: bool, x: &Tensor) -> Result<Tensor> {
-    if let Some(chip) = chip::of(x)?.filter(|_| chip::pool::takes(w)) {
+    if let Some(chip) = chip::of(x)?.filter(|_| chip::pool::fits(w)) {
         return chip::pool::mean(&chip, w, count_padding, x);
     }
     Mean::over_windows(w, count_padding, x)?.of(x)
@@ -125,10 +125,34 @@ pub(crate) fn mean(w: &Window, count_padding: bool, x: &Tensor) -> Result<Tensor
 
 /// Gradient of [`mean`].
 pub(crate) fn mean_gradient(w: &Window, count_padding: bool, grad: &Tensor) -> Result<Tensor> {
-    if let Some(chip) = chip::of(grad)?.filter(|_| chip::pool::takes(w)) {
+    if let Some(chip) = chip::of(grad)?.filter(|_| chip::pool::fits(w)) {
         return chip::pool::mean_vjp(&chip, w, count_padding, grad);
     }
     Mean::over_windows(w, count_padding, grad)?.vjp(grad, w.batch, w.channels)
+}
+
+/// Windows of a fixed size, side by side, that are those of an adaptive pool, where its map divides the image.
+fn side_by_side(pool: &Adaptive) -> Option<Window> {
+    let Adaptive { batch, channels, image, map, .. } = *pool;
+    let even = image.0.is_multiple_of(map.0) && image.1.is_multiple_of(map.1);
+    let kernel = (image.0 / map.0, image.1 / map.1);
+    even.then_some(Window { batch, channels, image, kernel, stride: kernel, padding: (0, 0), map })
+}
+
+/// Means over as many windows as asked for, (B, H', W', C).
+pub(crate) fn adaptive_mean(pool: &Adaptive, x: &Tensor) -> Result<Tensor> {
+    match side_by_side(pool).zip(chip::of(x)?) {
+        Some((w, chip)) if chip::pool::fits(&w) => chip::pool::mean(&chip, &w, false, x),
+        _ => Mean::adaptive(pool, x)?.of(x),
+    }
+}
+
+/// Gradient of [`adaptive_mean`].
+pub(crate) fn adaptive_mean_gradient(pool: &Adaptive, grad: &Tensor) -> Result<Tensor> {
+    match side_by_side(pool).zip(chip::of(grad)?) {
+        Some((w, chip)) if chip::pool::fits(&w) => chip::pool::mean_vjp(&chip, &w, false, grad),
+        _ => Mean::adaptive(pool, grad)?.vjp(grad, pool.batch, pool.channels),
+    }
 }
 
 /// Weights of a mean along both axes; the share of a window is that of its rows times that of its columns.
@@ -160,7 +184,7 @@ impl Mean {
     }
 
     /// Means over as many windows as asked for.
-    pub(crate) fn adaptive(pool: &Adaptive, like: &Tensor) -> Result<Self> {
+    fn adaptive(pool: &Adaptive, like: &Tensor) -> Result<Self> {
         let axis = |extent: usize, map: usize| {
             let key = Key::new("adaptive mean", &[extent, map]);
             table::weights(key, (map, extent), like.dtype(), like.device(), || {

@@ -1,7 +1,7 @@
 //! Tokens of images: (image, token, value).
 
 use super::pool::along_both;
-use super::{column_sums, table};
+use super::{column_sums, like, table};
 use crate::backend::Grids;
 use crate::kernel::resample::axis;
 use candle_core::{Result, Tensor};
@@ -35,8 +35,9 @@ fn resample_vjp(grad: &Tensor, grids: Grids) -> Result<Tensor> {
 
 /// Class token and then the tokens of `x`, each plus the embedding of its position.
 pub(crate) fn prepend(x: &Tensor, class: &Tensor, positions: &Tensor, grids: Grids) -> Result<Tensor> {
-    let ((batch, _, width), class, positions) = (x.dims3()?, class.detach(), positions.detach());
+    let ((batch, _, width), positions) = (x.dims3()?, positions.detach());
     let of_patches = resample(&positions.narrow(1, 1, grids.stored * grids.stored)?.contiguous()?, grids)?;
+    let (class, positions, of_patches) = (like(class, x)?, like(&positions, x)?, like(&of_patches, x)?);
     let head = class.add(&positions.narrow(1, 0, 1)?)?.broadcast_as((batch, 1, width))?.contiguous()?;
     Tensor::cat(&[head, x.broadcast_add(&of_patches)?], 1)
 }

@@ -60,13 +60,13 @@ impl AttentionPool {
     /// The query at every token: (B, T, C).
     fn queries(&self, like: &Node, tape: &mut Tape) -> Result<Node> {
         let latent = self.latent.clone();
-        let out = latent.tensor().detach();
+        let out = latent.tensor().detach().to_dtype(like.tensor().dtype())?;
         let latent = tape.push(out, &[], &[&self.latent], move |grad, grads| grads.add_parameter(&latent, || Ok(grad)));
         let query = self.query.record(&latent, tape)?;
         let (backend, id, channels) = (tape.backend(), query.id(), self.channels);
         let all = query.tensor().broadcast_as(like.dims())?.contiguous()?;
         Ok(tape.push(all, &[&query], &[], move |grad, grads| {
-            grads.add(id, || Ok(backend.sum_rows(&grad)?.reshape((1, 1, channels))?))
+            grads.add(id, || Ok(backend.sum_rows(&grad)?.to_dtype(grad.dtype())?.reshape((1, 1, channels))?))
         }))
     }
 }

@@ -1,12 +1,13 @@
 use crate::{Error, Node, Result};
 use candle_core::DType;
 
-/// That a layer can compute with a value: f32, or f64 where the device has it.
+/// That a layer can compute with a value: f32, f64 where the device has it, bf16 on CUDA.
 pub(super) fn check(layer: &str, x: &Node) -> Result<()> {
     let (dtype, device) = (x.tensor().dtype(), x.tensor().device());
     match dtype {
         DType::F32 => Ok(()),
         DType::F64 if !device.is_metal() => Ok(()),
+        DType::BF16 if device.is_cuda() => Ok(()),
         DType::F64 => Err(Error::Device { layer: layer.to_owned(), device: format!("{:?}", device.location()) }),
         _ => Err(Error::DType { layer: layer.to_owned(), dtype: format!("{dtype:?}") }),
     }

@@ -6,7 +6,9 @@ use crate::backend::{self, Backend};
 use crate::{Mode, Result};
 use candle_core::backend::BackendStorage;
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, CudaStorage, CustomOp2, CustomOp3, Layout, MetalStorage, Shape, Tensor, TensorId};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp2, CustomOp3, DType, Layout, MetalStorage, Shape, Tensor, TensorId,
+};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,20 +34,21 @@ pub fn forward_on(
     f: impl FnOnce(&Node, &mut Tape) -> Result<Node>,
 ) -> Result<Tensor> {
     let mut recording = Recording::default();
-    let mut input = Node::constant(x)?;
+    let mut input = Node::constant(&backend.enter(&x.detach())?)?;
     if x.track_op() {
         recording.operations.push(None);
         input.id = NodeId::at(0);
     }
     let mut tape = Tape { mode: *mode, backend, recording: Some(recording) };
     let out = f(&input, &mut tape)?;
-    let (Some(recording), true) = (tape.recording, out.id.wants_grad()) else { return Ok(out.tensor) };
+    let (dtype, found) = (out.tensor.dtype(), out.tensor.to_dtype(x.dtype())?);
+    let (Some(recording), true) = (tape.recording, out.id.wants_grad()) else { return Ok(found) };
     let parameters = recording.parameters;
     let pending =
-        Pending(Arc::new(Mutex::new(State::Waiting { operations: recording.operations, end: out.id, backend })));
+        Pending(Arc::new(Mutex::new(State::Waiting { operations: recording.operations, end: out.id, dtype, backend })));
     // Every link hands the result on and has up to two tensors of its own; the last one made is asked first for its
     // gradients, walks the tape and leaves the others theirs.
-    let mut end = unshared(out.tensor)?;
+    let mut end = unshared(found)?;
     if x.track_op() {
         end = end.apply_op2(x, Link::new(&pending, [None, None]))?;
     }
@@ -83,7 +86,7 @@ pub fn forward_no_grad_on(
     f: impl FnOnce(&Node, &mut Tape) -> Result<Node>,
 ) -> Result<Tensor> {
     let mut tape = Tape { mode: *mode, backend, recording: None };
-    Ok(f(&Node::constant(x)?, &mut tape)?.tensor)
+    Ok(f(&Node::constant(&backend.enter(&x.detach())?)?, &mut tape)?.tensor.to_dtype(x.dtype())?)
 }
 
 /// The tensor, alone in its storage: a link hands a copy of all of the storage on.
@@ -145,7 +148,7 @@ fn hand_over(parameter: &Tensor, gradient: Option<Tensor>) -> Option<Tensor> {
 }
 
 enum State {
-    Waiting { operations: Vec<Operation>, end: NodeId, backend: &'static dyn Backend },
+    Waiting { operations: Vec<Operation>, end: NodeId, dtype: DType, backend: &'static dyn Backend },
     Done(Gradients),
     Failed,
 }
@@ -158,9 +161,9 @@ impl Pending {
     fn gradient<R>(&self, grad: &Tensor, take: impl FnOnce(&mut Gradients) -> R) -> candle_core::Result<R> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let State::Waiting { .. } = &*state
-            && let State::Waiting { operations, end, backend } = std::mem::replace(&mut *state, State::Failed)
+            && let State::Waiting { operations, end, dtype, backend } = std::mem::replace(&mut *state, State::Failed)
         {
-            *state = State::Done(Gradients::walk(operations, end, grad.clone(), backend)?);
+            *state = State::Done(Gradients::walk(operations, end, grad.to_dtype(dtype)?, backend)?);
         }
         match &mut *state {
             State::Done(gradients) => Ok(take(gradients)),
@@ -192,10 +195,12 @@ impl Link {
         if self.asked.swap(true, Ordering::Relaxed) {
             candle_core::bail!("npair-nn: this result has been differentiated already; run the forward pass again");
         }
-        self.pending.gradient(grad, |found| match self.ids {
+        let [first, second] = self.pending.gradient(grad, |found| match self.ids {
             [None, None] => [found.take_input(), None],
             ids => ids.map(|id| id.and_then(|id| found.take(id))),
-        })
+        })?;
+        // That of the input is found in what the pass computed in.
+        Ok([first.map(|first| first.to_dtype(grad.dtype())).transpose()?, second])
     }
 }
 

@@ -64,7 +64,8 @@ impl Gradients {
         if !parameter.trains() {
             return Ok(());
         }
-        let grad = find()?.detach();
+        // Of values in bf16 some are found in bf16; parameters are f32.
+        let grad = find()?.detach().to_dtype(parameter.tensor().dtype())?;
         let sum = match self.parameters.remove(&parameter.id()) {
             None => grad,
             Some(sum) => self.backend.add(&sum, &grad)?,

@@ -1,5 +1,6 @@
+use crate::Device;
 use crate::{Error, Result};
-use npair_backbones::{BackboneConfig, Output};
+use npair_backbones::{BackboneConfig, Output, Precision};
 use npair_train::{
     Adam, AdamSettings, Adan, AdanSettings, Constant, Cosine, Lion, LionSettings, MultiStep, Optimizer, ParameterGroup,
     Plateau, PlateauSettings, Schedule, Sgd, SgdSettings,
@@ -291,6 +292,45 @@ impl Default for ScheduleConfig {
     }
 }
 
+/// [`Precision`] by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionConfig {
+    /// [`Precision::F32`].
+    F32,
+    /// [`Precision::Tf32`].
+    #[default]
+    Tf32,
+    /// [`Precision::Bf16`].
+    Bf16,
+}
+
+impl PrecisionConfig {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Has the passes of this process compute in it from now on.
+    ///
+    /// # Errors
+    /// If it is for another kind of device.
+    pub(crate) fn choose(self, device: Device) -> Result<()> {
+        if self == Self::Bf16 && !matches!(device, Device::Cuda(_)) {
+            let why = format!(
+                "bf16 is for CUDA devices, and this run is for {device}: leave it out, or train with --device cuda"
+            );
+            return Err(Error::Setting { setting: "training.precision", why });
+        }
+        let precision = match self {
+            Self::F32 => Precision::F32,
+            Self::Tf32 => Precision::Tf32,
+            Self::Bf16 => Precision::Bf16,
+        };
+        precision.choose();
+        Ok(())
+    }
+}
+
 /// How long, and how often to look.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -314,6 +354,10 @@ pub struct TrainingConfig {
     /// Validations in a row without a better score after which the run ends; 0 for none.
     #[serde(skip_serializing_if = "is_zero")]
     pub patience: u64,
+    /// What products on a CUDA device are made of: `f32`, `tf32` (of 11 bits of each factor: the rule there), or `bf16` (values in 16
+    /// bits, as mixed precision has it).
+    #[serde(skip_serializing_if = "PrecisionConfig::is_usual")]
+    pub precision: PrecisionConfig,
     /// Whether the curves are written as event files of TensorBoard too, in the folder `tensorboard` of the run.
     pub tensor_board: bool,
     /// What may stay without a gradient, by the beginning of its name; anything else without one ends the run at its first step.
@@ -331,6 +375,7 @@ impl Default for TrainingConfig {
             grad_cache: 0,
             average: 0.,
             patience: 0,
+            precision: PrecisionConfig::default(),
             tensor_board: true,
             allow_dead: Vec::new(),
         }

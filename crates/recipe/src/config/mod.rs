@@ -14,7 +14,8 @@ pub use beyond::{MemoryConfig, RegularizedRows, RegularizerConfig};
 pub use choice::Choice;
 pub use data::{DataConfig, DataSource};
 pub use learning::{
-    GroupConfig, ModelSettings, OptimizerConfig, OptimizerName, ScheduleConfig, ScheduleName, TrainingConfig,
+    GroupConfig, ModelSettings, OptimizerConfig, OptimizerName, PrecisionConfig, ScheduleConfig, ScheduleName,
+    TrainingConfig,
 };
 pub use loss::{BatchConfig, LossConfig, PartConfig, SumSettings};
 pub use miner::MinerConfig;

@@ -7,7 +7,7 @@ use npair_backbones::{
     BackboneConfig, ConvNetConfig, EmbeddingNet, EmbeddingNetConfig, GoogLeNetConfig, ResNetConfig, VitConfig,
 };
 use npair_losses::{Batch, Loss, NPairMc};
-use npair_nn::Mode;
+use npair_nn::{Mode, Precision};
 use npair_train::{Adam, AdamSettings, Updater};
 use npair_types::{Labels, Streams};
 
@@ -26,19 +26,22 @@ pub fn run<E: FnMut(&Timed)>(bench: &mut Bench<'_, E>) -> Result<()> {
         ("ResNet-50", BackboneConfig::ResNet50(residual), [batch, 3, size, size]),
         ("ViT-S/16", BackboneConfig::VitS16(vit), [batch, 3, size, size]),
     ];
-    // A CPU has one way to multiply.
-    let ways: &[(bool, &str)] = if bench.device.is_cuda() { &[(false, ""), (true, ", tf32")] } else { &[(false, "")] };
+    let ways: &[(Precision, &str)] = match bench.device.is_cuda() {
+        true => &[(Precision::F32, ", f32"), (Precision::Tf32, ", tf32"), (Precision::Bf16, ", bf16")],
+        // Others have one way to multiply.
+        false => &[(Precision::F32, "")],
+    };
     for (called, backbone, shape) in nets {
         let [pictures, channels, height, width] = shape;
         let what = format!("{called}, {pictures} x {channels} x {height} x {width}");
         let work = Work::Pictures(pictures as f64);
-        for &(tf32, way) in ways {
-            npair_nn::multiply_in_tf32(tf32);
+        for &(precision, way) in ways {
+            precision.choose();
             bench.time(format!("training step of {what}{way}"), work, None, |device| step(backbone, shape, device))?;
             bench.time(format!("embedding of {what}{way}"), work, None, |device| embed(backbone, shape, device))?;
         }
     }
-    npair_nn::multiply_in_tf32(false);
+    Precision::default().choose();
     Ok(())
 }
 

@@ -1,0 +1,51 @@
+//! What a CUDA device multiplies in.
+
+use candle_core::{Result, Tensor};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// What products and convolutions on a CUDA device are made of. Parameters, their gradients and optimizers are f32 whatever it is,
+/// and so are sums, statistics of norms, and losses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// f32: 24 bits of each factor.
+    #[default]
+    F32,
+    /// f32 that is multiplied as tf32, with 11 bits of each factor: what PyTorch's convolutions do by default; several times as fast.
+    Tf32,
+    /// Values and their gradients in bf16, with 8 bits: half the memory and traffic, as PyTorch's autocast does it.
+    Bf16,
+}
+
+/// That of the process.
+static CHOSEN: AtomicU8 = AtomicU8::new(Precision::F32 as u8);
+
+impl Precision {
+    /// Takes it for all passes of this process that begin from now on, on CUDA devices; others compute in the type that they are given.
+    pub fn choose(self) {
+        CHOSEN.store(self as u8, Ordering::Relaxed);
+    }
+
+    /// The one that is taken.
+    pub fn chosen() -> Self {
+        match CHOSEN.load(Ordering::Relaxed) {
+            0 => Self::F32,
+            1 => Self::Tf32,
+            _ => Self::Bf16,
+        }
+    }
+}
+
+/// A product of a pass: of f32, as the precision says.
+pub(crate) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if a.device().is_cuda() {
+        use candle_core::cuda_backend::{gemm_reduced_precision_f32, set_gemm_reduced_precision_f32};
+        // candle asks when a product is started; nobody else's are meant.
+        let before = gemm_reduced_precision_f32();
+        set_gemm_reduced_precision_f32(Precision::chosen() != Precision::F32);
+        let out = a.matmul(b);
+        set_gemm_reduced_precision_f32(before);
+        return out;
+    }
+    a.matmul(b)
+}
