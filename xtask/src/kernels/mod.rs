@@ -13,8 +13,18 @@ pub use toolkit::Toolkit;
 /// GPUs that there has to be code for: the oldest, and the one that most is expected of.
 const GPUS: [&str; 2] = ["80", "90a"];
 
-/// Each, and whether it is for the second GPU alone.
-const SOURCES: [(&str, bool); 3] = [("soft", false), ("search", false), ("hopper", true)];
+/// Sources in the folder of a crate.
+struct Sources {
+    krate: &'static str,
+    /// Each, and whether it is for the second GPU alone.
+    names: &'static [(&'static str, bool)],
+}
+
+const OF_THE_MATRIX: Sources =
+    Sources { krate: "crates/similarity-cuda", names: &[("soft", false), ("search", false), ("hopper", true)] };
+
+/// Compiled when a device is first used; here to see that it can be, and what of.
+const OF_LAYERS: Sources = Sources { krate: "crates/nn", names: &[("layers", false)] };
 
 /// Compiles the CUDA kernels for sm_80 and sm_90a, without a GPU, and prints registers, spills and shared memory of each.
 ///
@@ -44,8 +54,9 @@ pub fn run(args: &Args) -> Result<()> {
         print!("{}", toolkit.variables(&std::env::var("CUDA_COMPUTE_CAP").unwrap_or_else(|_| "80".to_owned())));
         return Ok(());
     }
-    let kernels = compile(&root, &toolkit, &target)?;
-    print!("{}", resources::table(&kernels));
+    let kernels = compile(&root, &toolkit, &target, &OF_THE_MATRIX)?;
+    let layers = compile(&root, &toolkit, &target, &OF_LAYERS)?;
+    print!("{}{}", resources::table(&kernels), resources::table(&layers));
     if args.record {
         let path = root.join("crates/similarity-cuda/RESOURCES.md");
         let origin = machine::Origin::of(&root, "cargo xtask kernels --record");
@@ -53,15 +64,16 @@ pub fn run(args: &Args) -> Result<()> {
         std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
         println!("Written: {}", path.display());
     }
-    refuse_spills(&kernels)
+    refuse_spills(&kernels)?;
+    refuse_spills(&layers)
 }
 
 /// The same as a step of `cargo xtask test`: skipped, with the reason, where there can be no nvcc; done once for every state
 /// of the sources.
 pub fn check(root: &Path) -> Result<()> {
     let target = tree::Metadata::read(root)?.target_directory;
-    let folder = root.join("crates/similarity-cuda/kernels");
-    let stamp = target.join(format!("cuda-kernels-{:016x}.ok", fingerprint(&folder)?));
+    let print = |of: &Sources| fingerprint(&root.join(of.krate).join("kernels"));
+    let stamp = target.join(format!("cuda-kernels-{:016x}.ok", print(&OF_THE_MATRIX)? ^ print(&OF_LAYERS)?));
     if stamp.is_file() {
         println!("xtask: the CUDA kernels compiled before as they are");
         return Ok(());
@@ -73,9 +85,11 @@ pub fn check(root: &Path) -> Result<()> {
             return Ok(());
         }
     };
-    let kernels = compile(root, &toolkit, &target)?;
-    print!("{}", resources::table(&kernels));
-    refuse_spills(&kernels)?;
+    for of in [OF_THE_MATRIX, OF_LAYERS] {
+        let kernels = compile(root, &toolkit, &target, &of)?;
+        print!("{}", resources::table(&kernels));
+        refuse_spills(&kernels)?;
+    }
     std::fs::write(&stamp, "").with_context(|| format!("{} cannot be written", stamp.display()))
 }
 
@@ -88,17 +102,17 @@ fn refuse_spills(kernels: &[Kernel]) -> Result<()> {
 }
 
 /// All kernels of all sources for all GPUs, those of a GPU at a time.
-fn compile(root: &Path, toolkit: &Toolkit, target: &Path) -> Result<Vec<Kernel>> {
+fn compile(root: &Path, toolkit: &Toolkit, target: &Path, of: &Sources) -> Result<Vec<Kernel>> {
     let out = target.join("cuda-kernels");
     std::fs::create_dir_all(&out).with_context(|| format!("{} cannot be made", out.display()))?;
     let mut kernels = Vec::new();
     for gpu in GPUS {
         println!("xtask: nvcc for sm_{gpu}");
-        let sources = SOURCES.iter().filter(|(_, newest)| !newest || gpu == GPUS[1]);
+        let sources = of.names.iter().filter(|(_, newest)| !newest || gpu == GPUS[1]);
         let running: Vec<_> = sources
             .map(|(name, _)| {
                 let mut command = toolkit.nvcc();
-                command.current_dir(root.join("crates/similarity-cuda"));
+                command.current_dir(root.join(of.krate));
                 command.args(["-std=c++17", "-O3", "-Xptxas", "-v", "-cubin"]);
                 command.args(["-gencode", &format!("arch=compute_{gpu},code=sm_{gpu}")]);
                 command.arg(format!("kernels/{name}.cu")).arg("-o").arg(out.join(format!("{name}-{gpu}.cubin")));
