@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// What products and convolutions on a CUDA device are made of. Parameters, their gradients and optimizers are f32 whatever it is,
 /// and so are sums, statistics of norms, and losses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
+pub enum NetPrecision {
     /// f32: 24 bits of each factor.
     #[default]
     F32,
@@ -17,9 +17,9 @@ pub enum Precision {
 }
 
 /// That of the process.
-static CHOSEN: AtomicU8 = AtomicU8::new(Precision::F32 as u8);
+static CHOSEN: AtomicU8 = AtomicU8::new(NetPrecision::F32 as u8);
 
-impl Precision {
+impl NetPrecision {
     /// Takes it for all passes of this process that begin from now on, on CUDA devices; others compute in the type that they are given.
     pub fn choose(self) {
         CHOSEN.store(self as u8, Ordering::Relaxed);
@@ -42,7 +42,7 @@ pub(crate) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         use candle_core::cuda_backend::{gemm_reduced_precision_f32, set_gemm_reduced_precision_f32};
         // candle asks when a product is started; nobody else's are meant.
         let before = gemm_reduced_precision_f32();
-        set_gemm_reduced_precision_f32(Precision::chosen() != Precision::F32);
+        set_gemm_reduced_precision_f32(NetPrecision::chosen() != NetPrecision::F32);
         let out = a.matmul(b);
         set_gemm_reduced_precision_f32(before);
         return out;

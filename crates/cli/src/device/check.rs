@@ -7,7 +7,7 @@ use npair_backbones::{
     BackboneConfig, ConvNetConfig, ConvNextConfig, EfficientNetLiteConfig, EmbeddingNet, EmbeddingNetConfig,
     GoogLeNetOriginalConfig, MobileNetV3Config, ResNetConfig, VitConfig,
 };
-use npair_nn::{Mode, Precision as NetPrecision};
+use npair_nn::{Mode, NetPrecision};
 use npair_similarity::{Exclude, Mask, Precision, Similarity};
 use npair_types::{ImageSize, Labels, Measure, Purpose, Streams};
 use rand::Rng;
@@ -213,7 +213,7 @@ fn of_all_layers() -> Vec<Net> {
     let size = ImageSize::from(64);
     let residual = ResNetConfig { size, ..ResNetConfig::default() };
     let vit = VitConfig { size, ..VitConfig::default() };
-    let original = GoogLeNetOriginalConfig { size, ..GoogLeNetOriginalConfig::default() };
+    let original = GoogLeNetOriginalConfig { size };
     let mobile = MobileNetV3Config { size, ..MobileNetV3Config::default() };
     let lite = EfficientNetLiteConfig { size, ..EfficientNetLiteConfig::default() };
     let next = ConvNextConfig { size, ..ConvNextConfig::default() };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::Precision;
+use crate::NetPrecision;
 use crate::composed::{attention, conv, gate, gem, join, linear, norm, pointwise, pool, response, rows, tokens};
 
 /// Candle's own tensor operations, for CUDA and Metal (and, for tests, for the CPU). No value is read back to the host.
@@ -8,7 +8,7 @@ pub struct Composed;
 
 impl Backend for Composed {
     fn enter(&self, x: &Tensor) -> Result<Tensor> {
-        let halves = x.device().is_cuda() && x.dtype() == DType::F32 && Precision::chosen() == Precision::Bf16;
+        let halves = x.device().is_cuda() && x.dtype() == DType::F32 && NetPrecision::chosen() == NetPrecision::Bf16;
         if halves { x.to_dtype(DType::BF16) } else { Ok(x.clone()) }
     }
 

@@ -35,7 +35,7 @@ pub type Vjp = Box<dyn FnOnce(&Tensor) -> Result<Tensor> + Send>;
 /// Images are (B, H, W, C). What ends in `_vjp` leads the gradient of the result back to what its name says; what it needs of
 /// the pass is handed to it again, or kept in a closure where that depends on the backend.
 pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
-    /// A value, or a gradient, as passes compute with it: where [`Precision`](crate::Precision) says so, in 16 bits.
+    /// A value, or a gradient, as passes compute with it: where [`NetPrecision`](crate::NetPrecision) says so, in 16 bits.
     fn enter(&self, x: &Tensor) -> Result<Tensor> {
         Ok(x.clone())
     }

@@ -3,7 +3,7 @@
 //! An algorithm is what cuDNN's heuristics put first among those that give the same bits every time.
 
 use super::cuda::{Cuda, read, written};
-use crate::Precision;
+use crate::NetPrecision;
 use crate::kernel::conv::Geometry;
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::cudnn::result::{self, CudnnError};
@@ -286,7 +286,7 @@ fn fits(status: sys::cudnnStatus_t, determinism: sys::cudnnDeterminism_t, memory
 pub(super) fn run(cuda: &Cuda, g: &Geometry, work: Work, a: &Tensor, b: &Tensor) -> Result<Option<CudaStorage>> {
     let device = cuda.device();
     let stream = device.cuda_stream();
-    let kind = Kind { dtype: a.dtype(), fast: Precision::chosen() != Precision::F32 };
+    let kind = Kind { dtype: a.dtype(), fast: NetPrecision::chosen() != NetPrecision::F32 };
     let operands = Operands::new(g, kind).map_err(said)?;
     HANDLES.with_borrow_mut(|handles| {
         let key = Arc::as_ptr(&stream) as usize;

@@ -126,10 +126,10 @@ impl Kernel {
     /// The one for single values, or for four at a time where the rows and where the tensors begin allow it; and how many it takes.
     fn by_four(name: &'static str, dtype: DType, columns: usize, tensors: &[In<'_>]) -> (Self, usize) {
         let aligned = |input: &In<'_>| match input {
-            In::Tensor(tensor) => tensor.layout().start_offset() % 4 == 0,
+            In::Tensor(tensor) => tensor.layout().start_offset().is_multiple_of(4),
             _ => true,
         };
-        let each = if columns % 4 == 0 && tensors.iter().all(aligned) { 4 } else { 1 };
+        let each = if columns.is_multiple_of(4) && tensors.iter().all(aligned) { 4 } else { 1 };
         (Self { each: Some(each), ..Self::of(name, dtype) }, each)
     }
 }

@@ -37,12 +37,19 @@ pub(crate) fn batch_norm(
     };
     let plain = tail.of(chip, &x)?;
     let out = if shown { plain.clone() } else { super::pointwise::activate(chip, kind(activation), &plain)? };
-    let kept = (activation != Activation::None).then_some(plain);
-    let chip = chip.clone();
-    let vjp = move |grad: Tensor, wants_input: bool| {
-        gradients(&chip, &x, &found, kind(activation), kept.as_ref(), &grad.contiguous()?, wants_input)
-    };
-    Ok((out, Box::new(vjp)))
+    let shown = (activation != Activation::None).then_some(plain);
+    let kept = Kept { chip: chip.clone(), x, found, kind: kind(activation), shown };
+    Ok((out, Box::new(move |grad: Tensor, wants_input: bool| kept.gradients(&grad.contiguous()?, wants_input))))
+}
+
+/// What the gradients of a batch norm need.
+struct Kept {
+    chip: Chip,
+    x: Tensor,
+    found: Statistics,
+    /// Of the activation behind it, and what shows its slope.
+    kind: u32,
+    shown: Option<Tensor>,
 }
 
 fn statistics(chip: &Chip, x: &Tensor, norm: &BatchNorm, momentum: Option<f64>) -> Result<Statistics> {
@@ -77,42 +84,43 @@ fn statistics(chip: &Chip, x: &Tensor, norm: &BatchNorm, momentum: Option<f64>) 
     })
 }
 
-fn gradients(
-    chip: &Chip,
-    x: &Tensor,
-    found: &Statistics,
-    kind: u32,
-    shown: Option<&Tensor>,
-    grad: &Tensor,
-    wants_input: bool,
-) -> Result<BatchNormGradients> {
-    let (rows, columns) = extents(x);
-    let mut kept = if shown.is_some() { Some(chip.room_of(grad.dtype(), grad.elem_count())?) } else { None };
-    let of = Summands { kind, shown, along: Some(x), center: Some(&found.mean), ..Summands::default() };
-    let parts = sums::of_gradient(chip, grad, of, kept.as_mut())?;
-    let grad = match kept {
-        Some(kept) => chip.tensor(kept, grad.shape())?,
-        None => grad.clone(),
-    };
-    let mut made = [chip.room(columns)?, chip.room(columns)?, chip.room(columns)?, chip.room(columns)?];
-    let more = [In::Tensor(&found.scale), In::Tensor(&found.inverse)];
-    let mut outs: Vec<Option<&mut Buffer>> = made.iter_mut().map(Some).collect();
-    sums::whole(chip, Kernel::only("whole_slopes"), &parts, &mut outs, &more, parts.params)?;
-    let [gamma, beta, slope, constant] = made;
-    let input = if wants_input {
-        let mut dx = chip.room_of(grad.dtype(), grad.elem_count())?;
-        let tensors = [In::Tensor(&grad), In::Tensor(x), In::Tensor(&found.mean), In::Tensor(&found.scale)];
-        let (kernel, wide) = Kernel::by_four("norm_input", grad.dtype(), columns, &tensors);
-        let ins: Vec<In<'_>> = tensors.into_iter().chain([In::Buffer(&slope), In::Buffer(&constant)]).collect();
-        let (blocks, params) = (blocks(rows * columns, wide), params(rows, columns));
-        let outs = &mut [Some(&mut dx)];
-        chip.launch(Launch { kernel, blocks, threads: THREADS, shared: 0, places: &[], outs, ins: &ins, params })?;
-        Some(chip.tensor(dx, grad.shape())?)
-    } else {
-        None
-    };
-    let (weight, bias) = (chip.tensor(gamma, columns)?, chip.tensor(beta, columns)?);
-    Ok(BatchNormGradients { shortcut: grad, weight, bias, input })
+impl Kept {
+    fn gradients(&self, grad: &Tensor, wants_input: bool) -> Result<BatchNormGradients> {
+        let Self { chip, x, found, kind, shown } = self;
+        let (rows, columns) = extents(x);
+        let mut kept = if shown.is_some() { Some(chip.room_of(grad.dtype(), grad.elem_count())?) } else { None };
+        let of = Summands {
+            kind: *kind,
+            shown: shown.as_ref(),
+            along: Some(x),
+            center: Some(&found.mean),
+            ..Summands::default()
+        };
+        let parts = sums::of_gradient(chip, grad, of, kept.as_mut())?;
+        let grad = match kept {
+            Some(kept) => chip.tensor(kept, grad.shape())?,
+            None => grad.clone(),
+        };
+        let mut made = [chip.room(columns)?, chip.room(columns)?, chip.room(columns)?, chip.room(columns)?];
+        let more = [In::Tensor(&found.scale), In::Tensor(&found.inverse)];
+        let mut outs: Vec<Option<&mut Buffer>> = made.iter_mut().map(Some).collect();
+        sums::whole(chip, Kernel::only("whole_slopes"), &parts, &mut outs, &more, parts.params)?;
+        let [gamma, beta, slope, constant] = made;
+        let input = if wants_input {
+            let mut dx = chip.room_of(grad.dtype(), grad.elem_count())?;
+            let tensors = [In::Tensor(&grad), In::Tensor(x), In::Tensor(&found.mean), In::Tensor(&found.scale)];
+            let (kernel, wide) = Kernel::by_four("norm_input", grad.dtype(), columns, &tensors);
+            let ins: Vec<In<'_>> = tensors.into_iter().chain([In::Buffer(&slope), In::Buffer(&constant)]).collect();
+            let (blocks, params) = (blocks(rows * columns, wide), params(rows, columns));
+            let outs = &mut [Some(&mut dx)];
+            chip.launch(Launch { kernel, blocks, threads: THREADS, shared: 0, places: &[], outs, ins: &ins, params })?;
+            Some(chip.tensor(dx, grad.shape())?)
+        } else {
+            None
+        };
+        let (weight, bias) = (chip.tensor(gamma, columns)?, chip.tensor(beta, columns)?);
+        Ok(BatchNormGradients { shortcut: grad, weight, bias, input })
+    }
 }
 
 /// Scale and shift per channel that do what a norm does in evaluation behind a convolution with this bias.

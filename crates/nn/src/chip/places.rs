@@ -22,7 +22,7 @@ pub(crate) fn transposed(
 
 /// Four at a time, where lines and places allow it.
 fn lines(name: &'static str, dtype: DType, wide: [usize; 3], ins: &[In<'_>]) -> (Kernel, usize) {
-    Kernel::by_four(name, dtype, if wide.iter().all(|n| n % 4 == 0) { 4 } else { 1 }, ins)
+    Kernel::by_four(name, dtype, if wide.iter().all(|n| n.is_multiple_of(4)) { 4 } else { 1 }, ins)
 }
 
 /// Entries `from..from + columns` of the last axis.

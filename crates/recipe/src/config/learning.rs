@@ -1,6 +1,6 @@
 use crate::Device;
 use crate::{Error, Result};
-use npair_backbones::{BackboneConfig, Output, Precision};
+use npair_backbones::{BackboneConfig, NetPrecision, Output};
 use npair_train::{
     Adam, AdamSettings, Adan, AdanSettings, Constant, Cosine, Lion, LionSettings, MultiStep, Optimizer, ParameterGroup,
     Plateau, PlateauSettings, Schedule, Sgd, SgdSettings,
@@ -292,16 +292,16 @@ impl Default for ScheduleConfig {
     }
 }
 
-/// [`Precision`] by its name.
+/// [`NetPrecision`] by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PrecisionConfig {
-    /// [`Precision::F32`].
+    /// [`NetPrecision::F32`].
     F32,
-    /// [`Precision::Tf32`].
+    /// [`NetPrecision::Tf32`].
     #[default]
     Tf32,
-    /// [`Precision::Bf16`].
+    /// [`NetPrecision::Bf16`].
     Bf16,
 }
 
@@ -322,9 +322,9 @@ impl PrecisionConfig {
             return Err(Error::Setting { setting: "training.precision", why });
         }
         let precision = match self {
-            Self::F32 => Precision::F32,
-            Self::Tf32 => Precision::Tf32,
-            Self::Bf16 => Precision::Bf16,
+            Self::F32 => NetPrecision::F32,
+            Self::Tf32 => NetPrecision::Tf32,
+            Self::Bf16 => NetPrecision::Bf16,
         };
         precision.choose();
         Ok(())

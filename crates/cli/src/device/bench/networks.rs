@@ -7,7 +7,7 @@ use npair_backbones::{
     BackboneConfig, ConvNetConfig, EmbeddingNet, EmbeddingNetConfig, GoogLeNetConfig, ResNetConfig, VitConfig,
 };
 use npair_losses::{Batch, Loss, NPairMc};
-use npair_nn::{Mode, Precision};
+use npair_nn::{Mode, NetPrecision};
 use npair_train::{Adam, AdamSettings, Updater};
 use npair_types::{Labels, Streams};
 
@@ -26,10 +26,10 @@ pub fn run<E: FnMut(&Timed)>(bench: &mut Bench<'_, E>) -> Result<()> {
         ("ResNet-50", BackboneConfig::ResNet50(residual), [batch, 3, size, size]),
         ("ViT-S/16", BackboneConfig::VitS16(vit), [batch, 3, size, size]),
     ];
-    let ways: &[(Precision, &str)] = match bench.device.is_cuda() {
-        true => &[(Precision::F32, ", f32"), (Precision::Tf32, ", tf32"), (Precision::Bf16, ", bf16")],
+    let ways: &[(NetPrecision, &str)] = match bench.device.is_cuda() {
+        true => &[(NetPrecision::F32, ", f32"), (NetPrecision::Tf32, ", tf32"), (NetPrecision::Bf16, ", bf16")],
         // Others have one way to multiply.
-        false => &[(Precision::F32, "")],
+        false => &[(NetPrecision::F32, "")],
     };
     for (called, backbone, shape) in nets {
         let [pictures, channels, height, width] = shape;
@@ -41,7 +41,7 @@ pub fn run<E: FnMut(&Timed)>(bench: &mut Bench<'_, E>) -> Result<()> {
             bench.time(format!("embedding of {what}{way}"), work, None, |device| embed(backbone, shape, device))?;
         }
     }
-    Precision::default().choose();
+    NetPrecision::default().choose();
     Ok(())
 }
 
