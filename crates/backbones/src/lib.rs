@@ -50,7 +50,7 @@ pub use google_net::{GoogLeNet, GoogLeNetConfig, GoogLeNetOriginal, GoogLeNetOri
 pub use head_on_features::HeadOnFeatures;
 pub use mobile_net::{MobileNetV3, MobileNetV3Config, MobileNetV3Kind};
 pub use model::{CandleModel, EmbeddingModel};
-pub use npair_nn::{Mode, NetPrecision};
+pub use npair_nn::{Mode, NetPrecision, sixteen_bit_products};
 pub use pooling::Pooling;
 #[doc(hidden)]
 pub use pretrained::hostile;

@@ -37,7 +37,7 @@ pub use layers::{
 };
 pub use memory::keep_freed_memory;
 pub use mode::Mode;
-pub use precision::NetPrecision;
+pub use precision::{NetPrecision, sixteen_bit_products};
 pub use tape::{Gradients, Node, NodeId, Tape, backward, forward, forward_no_grad, forward_no_grad_on, forward_on};
 pub use varmap::{Init, MAX_VALUES, Parameter, VarBuilder, VarMap};
 

@@ -3,24 +3,32 @@
 use candle_core::{Result, Tensor};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What products and convolutions on a CUDA device are made of. Parameters, their gradients and optimizers are f32 whatever it is,
+/// What products and convolutions of networks are made of. Parameters, their gradients and optimizers are f32 whatever it is,
 /// and so are sums, statistics of norms, and losses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NetPrecision {
     /// f32: 24 bits of each factor.
     #[default]
     F32,
-    /// f32 that is multiplied as tf32, with 11 bits of each factor: what PyTorch's convolutions do by default; several times as fast.
+    /// On CUDA f32 that is multiplied as tf32, with 11 bits of each factor: what PyTorch's convolutions do by default; several times as
+    /// fast. Elsewhere f32.
     Tf32,
-    /// Values and their gradients in bf16, with 8 bits: half the memory and traffic, as PyTorch's autocast does it.
+    /// bf16, 8 bits of each factor. On CUDA values and their gradients are bf16, too: half the memory and traffic, as PyTorch's autocast
+    /// does it. On the CPU values stay f32, and products are of pairs of bf16 where the processor has them ([`sixteen_bit_products`]) and
+    /// channels are even.
     Bf16,
+}
+
+/// Whether this machine's processor multiplies bf16 ([`NetPrecision::Bf16`] on the CPU): AVX512-BF16 for now.
+pub fn sixteen_bit_products() -> bool {
+    npair_simd::pairs_can_be_multiplied()
 }
 
 /// That of the process.
 static CHOSEN: AtomicU8 = AtomicU8::new(NetPrecision::F32 as u8);
 
 impl NetPrecision {
-    /// Takes it for all passes of this process that begin from now on, on CUDA devices; others compute in the type that they are given.
+    /// Takes it for all passes of this process that begin from now on.
     pub fn choose(self) {
         CHOSEN.store(self as u8, Ordering::Relaxed);
     }

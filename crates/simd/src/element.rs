@@ -11,6 +11,9 @@ mod sealed {
         /// # Safety
         /// The machine has the level's instructions.
         unsafe fn kernel(level: Level, vectors: usize) -> Kernel<Self>;
+
+        /// The same for factors in pairs; none where there are no pairs.
+        fn kernel_of_pairs(vectors: usize) -> Option<Kernel<Self>>;
     }
 }
 pub(crate) use sealed::Code;
@@ -46,6 +49,9 @@ pub trait Element:
     /// The distance from 1 to the next number.
     const EPSILON: f64;
 
+    /// Two values, rounded to bf16, in the bits of one; f64 has no pairs, and gives 0.
+    fn pair(low: Self, high: Self) -> Self;
+
     /// Whether it is no number.
     fn is_nan(self) -> bool;
     /// The value in f64, exactly.
@@ -55,7 +61,7 @@ pub trait Element:
 }
 
 macro_rules! element {
-    ($t:ident, $kernel:path) => {
+    ($t:ident, $kernel:path, $pair:path, $pairs:path) => {
         impl Element for $t {
             const NAME: &'static str = stringify!($t);
             const ZERO: Self = 0.;
@@ -63,6 +69,11 @@ macro_rules! element {
             const EPSILON: f64 = $t::EPSILON as f64;
             const INFINITY: Self = $t::INFINITY;
             const NEG_INFINITY: Self = $t::NEG_INFINITY;
+
+            #[inline(always)]
+            fn pair(low: Self, high: Self) -> Self {
+                $pair(low, high)
+            }
 
             #[inline(always)]
             fn is_nan(self) -> bool {
@@ -84,8 +95,21 @@ macro_rules! element {
             unsafe fn kernel(level: Level, vectors: usize) -> Kernel<Self> {
                 $kernel(level, vectors)
             }
+
+            fn kernel_of_pairs(vectors: usize) -> Option<Kernel<Self>> {
+                $pairs(vectors)
+            }
         }
     };
 }
-element!(f32, tile::single);
-element!(f64, tile::double);
+/// There are none of f64.
+fn no_pair(_: f64, _: f64) -> f64 {
+    0.
+}
+
+fn no_kernel(_: usize) -> Option<Kernel<f64>> {
+    None
+}
+
+element!(f32, tile::single, crate::pair::pair, tile::pairs);
+element!(f64, tile::double, no_pair, no_kernel);

@@ -22,6 +22,16 @@ impl<T: Element> Columns<T> {
         Self { panels: (0..count).filter(|&p| cut(p) < cut(p + 1)).map(panel).collect() }
     }
 
+    /// The same for factors in pairs of bf16 ([`pair_neighbours`](crate::pair_neighbours)); none where the machine does not multiply them.
+    pub fn of_pairs(columns: usize) -> Option<Self> {
+        let mut panels = Self::new(columns).panels;
+        let lanes = Kernel::<T>::of(1).columns;
+        for (_, _, kernel) in &mut panels {
+            *kernel = T::kernel_of_pairs(kernel.columns / lanes)?;
+        }
+        Some(Self { panels })
+    }
+
     /// The same in panels that are all of one width, the last one perhaps with fewer columns in use.
     pub fn uniform(columns: usize) -> Self {
         let lanes = Kernel::<T>::of(1).columns;

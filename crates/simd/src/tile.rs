@@ -1,5 +1,5 @@
 #[cfg(target_arch = "x86_64")]
-use crate::vector::{Avx2, Avx2Double, Avx512, Avx512Double};
+use crate::vector::{Avx2, Avx2Double, Avx512, Avx512Double, Avx512Pairs};
 #[cfg(target_arch = "aarch64")]
 use crate::vector::{Neon, NeonDouble};
 use crate::vector::{Plain, Vector};
@@ -321,6 +321,9 @@ struct Sums<T>([std::mem::MaybeUninit<T>; MOST]);
 code!(multiply_avx512, finish_avx512, tile_avx512, Avx512, f32, [],
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
+code!(multiply_pairs, finish_pairs, tile_pairs, Avx512Pairs, f32, [],
+    #[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
 code!(multiply_avx2, finish_avx2, tile_avx2, Avx2, f32, [], #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
 code!(multiply_avx512_double, finish_avx512_double, tile_avx512_double, Avx512Double, f64, [],
@@ -385,6 +388,21 @@ macro_rules! machine {
         }
     };
 }
+/// Code for factors in pairs of bf16, as wide as that for f32; none on other machines.
+pub(crate) fn pairs(vectors: usize) -> Option<Kernel<f32>> {
+    #[cfg(target_arch = "x86_64")]
+    if crate::pair::can_be_multiplied() {
+        return Some(match vectors {
+            1 => Kernel { compute: tile_pairs::<14, 1>, rows: 14, columns: 16 },
+            2 => Kernel { compute: tile_pairs::<12, 2>, rows: 12, columns: 32 },
+            3 => Kernel { compute: tile_pairs::<8, 3>, rows: 8, columns: 48 },
+            _ => Kernel { compute: tile_pairs::<6, 4>, rows: 6, columns: 64 },
+        });
+    }
+    let _ = vectors;
+    None
+}
+
 machine!(single, f32, tile_avx512, 16, tile_avx2, 8, tile_neon, 4);
 machine!(double, f64, tile_avx512_double, 8, tile_avx2_double, 4, tile_neon_double, 2);
 

@@ -71,7 +71,7 @@ unsafe impl<T: Element> Vector for Plain<T> {
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::{Neon, NeonDouble};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx2Double, Avx512, Avx512Double};
+pub(crate) use x86::{Avx2, Avx2Double, Avx512, Avx512Double, Avx512Pairs};
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 /// A register: name, number type, intrinsic type, lanes, intrinsics.
@@ -142,6 +142,29 @@ mod x86 {
         _mm512_loadu_ps,
         _mm512_storeu_ps,
         _mm512_fmadd_ps,
+        _mm512_add_ps,
+        _mm512_max_ps
+    );
+    /// The sum plus both products of every two pairs.
+    #[inline(always)]
+    unsafe fn pairs(a: __m512, b: __m512, sum: __m512) -> __m512 {
+        // SAFETY: the caller vouches for the instructions; the registers are the same 512 bits.
+        unsafe {
+            let [a, b] = [a, b].map(|v| std::mem::transmute::<__m512, __m512bh>(v));
+            _mm512_dpbf16_ps(sum, a, b)
+        }
+    }
+
+    register!(
+        "16 lanes of two bf16 each, whose products are both added to a sum in f32; needs AVX512-BF16.",
+        Avx512Pairs,
+        f32,
+        __m512,
+        16,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        pairs,
         _mm512_add_ps,
         _mm512_max_ps
     );

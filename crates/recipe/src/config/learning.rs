@@ -1,6 +1,6 @@
 use crate::Device;
 use crate::{Error, Result};
-use npair_backbones::{BackboneConfig, NetPrecision, Output};
+use npair_backbones::{BackboneConfig, NetPrecision, Output, sixteen_bit_products};
 use npair_train::{
     Adam, AdamSettings, Adan, AdanSettings, Constant, Cosine, Lion, LionSettings, MultiStep, Optimizer, ParameterGroup,
     Plateau, PlateauSettings, Schedule, Sgd, SgdSettings,
@@ -315,11 +315,19 @@ impl PrecisionConfig {
     /// # Errors
     /// If it is for another kind of device.
     pub(crate) fn choose(self, device: Device) -> Result<()> {
-        if self == Self::Bf16 && !matches!(device, Device::Cuda(_)) {
-            let why = format!(
-                "bf16 is for CUDA devices, and this run is for {device}: leave it out, or train with --device cuda"
-            );
-            return Err(Error::Setting { setting: "training.precision", why });
+        let there = match device {
+            Device::Cuda(_) => true,
+            Device::Cpu => sixteen_bit_products(),
+            Device::Metal(_) => false,
+        };
+        if self == Self::Bf16 && !there {
+            let why = match device {
+                Device::Cpu => {
+                    "this processor has no products of bf16 (AVX512-BF16): leave it out, or train with --device cuda"
+                }
+                _ => "bf16 is for CUDA devices and for processors with AVX512-BF16: leave it out",
+            };
+            return Err(Error::Setting { setting: "training.precision", why: why.to_owned() });
         }
         let precision = match self {
             Self::F32 => NetPrecision::F32,
@@ -354,8 +362,8 @@ pub struct TrainingConfig {
     /// Validations in a row without a better score after which the run ends; 0 for none.
     #[serde(skip_serializing_if = "is_zero")]
     pub patience: u64,
-    /// What products on a CUDA device are made of: `f32`, `tf32` (of 11 bits of each factor: the rule there), or `bf16` (values in 16
-    /// bits, as mixed precision has it).
+    /// What products of networks are made of: `tf32` (the rule: of 11 bits of each factor on CUDA, f32 elsewhere), `f32`, or `bf16` (8
+    /// bits, where CUDA or the processor has it).
     #[serde(skip_serializing_if = "PrecisionConfig::is_usual")]
     pub precision: PrecisionConfig,
     /// Whether the curves are written as event files of TensorBoard too, in the folder `tensorboard` of the run.

@@ -1,4 +1,4 @@
-//! Training steps and embedding of networks, in f32.
+//! Training steps and embedding of networks, in the precisions that the device has.
 
 use super::{Bench, Timed, Work};
 use anyhow::Result;
@@ -28,6 +28,9 @@ pub fn run<E: FnMut(&Timed)>(bench: &mut Bench<'_, E>) -> Result<()> {
     ];
     let ways: &[(NetPrecision, &str)] = match bench.device.is_cuda() {
         true => &[(NetPrecision::F32, ", f32"), (NetPrecision::Tf32, ", tf32"), (NetPrecision::Bf16, ", bf16")],
+        false if bench.device.is_cpu() && npair_nn::sixteen_bit_products() => {
+            &[(NetPrecision::F32, ""), (NetPrecision::Bf16, ", bf16")]
+        }
         // Others have one way to multiply.
         false => &[(NetPrecision::F32, "")],
     };

@@ -1,7 +1,7 @@
 use super::windows::{View, Windows};
-use super::{Geometry, depthwise};
+use super::{Geometry, depthwise, pairs};
 use crate::kernel::{Element, parts};
-use npair_simd::{Aligned, Columns, Epilogue, Kernel, Run, Tile, blocks, steps};
+use npair_simd::{Aligned, Columns, Epilogue, Kernel, Run, Tile, blocks, pair_rows, steps};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -49,6 +49,8 @@ struct Maps<'a, T> {
     values: &'a [T],
     channels: usize,
     first: usize,
+    /// Whether two pixels at a time are multiplied, as pairs of bf16.
+    paired: bool,
 }
 
 /// Gradient of the weights: per part of the map's rows first, then over the parts in order, so that the bits do not
@@ -60,9 +62,15 @@ pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> 
     let (inputs, outputs, taps) = (g.group_inputs(), g.group_outputs(), g.kernel.0 * g.kernel.1);
     let mut dw = vec![T::ZERO; g.outputs * g.patch()];
     for group in 0..g.groups {
-        let columns = Columns::new(outputs);
-        let sums =
-            sums(&g.windows(group), x, Maps { values: dout, channels: g.outputs, first: group * outputs }, &columns);
+        let in_pairs = pairs::columns(outputs);
+        let paired = in_pairs.is_some();
+        let columns = in_pairs.unwrap_or_else(|| Columns::new(outputs));
+        let sums = sums(
+            &g.windows(group),
+            x,
+            Maps { values: dout, channels: g.outputs, first: group * outputs, paired },
+            &columns,
+        );
         let dw = &mut dw[group * outputs * g.patch()..][..outputs * g.patch()];
         // (window entry, column) of a panel to (output, input, tap), some channels at a time: what is read of the panel
         // stays in the first cache.
@@ -142,6 +150,12 @@ fn part<T: Element>(
         let view = windows.view(x, at..end, &mut padded);
         let offsets: Vec<usize> =
             view.values.iter().flat_map(|r| (0..r.len).map(move |k| r.start + k * r.step)).collect();
+        if dout.paired {
+            let of = Band { view: &view, first: at * windows.count.1, offsets: &offsets, columns: panels, width };
+            of.add_in_pairs(dout, (&mut packed, &mut gathered), &mut sums);
+            at = end;
+            continue;
+        }
         let runs = pixel_runs(&view.corners, windows.count.1, windows.step.1 * windows.channels);
         let count = view.corners.len();
         let packed = pack(dout, at * windows.count.1, count, panels, packed.room(count * width));
@@ -175,6 +189,70 @@ fn part<T: Element>(
         at = end;
     }
     sums
+}
+
+/// What a part works on at one time.
+struct Band<'a, T> {
+    view: &'a View<'a, T>,
+    /// The first pixel.
+    first: usize,
+    /// The entries of a window.
+    offsets: &'a [usize],
+    columns: &'a [(usize, usize, Kernel<T>)],
+    /// Of all columns.
+    width: usize,
+}
+
+impl<T: Element> Band<'_, T> {
+    /// Adds the products of two pixels at a time to the sums, panel by panel.
+    fn add_in_pairs(&self, dout: Maps<T>, (packed, gathered): (&mut Aligned<T>, &mut Aligned<T>), sums: &mut [T]) {
+        let (count, entries) = (self.view.corners.len(), self.offsets.len());
+        let pairs = count.div_ceil(2);
+        let packed = pack_pairs(dout, self.first, count, self.columns, packed.room(pairs * self.width));
+        for from in (0..pairs).step_by(STEPS) {
+            let steps = STEPS.min(pairs - from);
+            let together = [Run { start: 0, len: steps, step: ENTRIES }];
+            for (block, offsets) in self.offsets.chunks(ENTRIES).enumerate() {
+                let gathered = gathered.room(steps * ENTRIES);
+                pairs::gather(self.view, from, offsets, ENTRIES, gathered);
+                let (mut to, mut y) = (0, 0);
+                for &(_, _, kernel) in self.columns {
+                    let width = kernel.columns;
+                    let sums = &mut sums[to + block * ENTRIES * width..][..offsets.len() * width];
+                    let rows = &SIDE_BY_SIDE[..offsets.len()];
+                    add_products(kernel, (gathered, rows, &together[..]), &packed[y + from * width..], sums, false);
+                    to += width * entries;
+                    y += width * pairs;
+                }
+            }
+        }
+    }
+}
+
+/// The gradients of two pixels at a time, panel by panel, (two pixels, column).
+fn pack_pairs<'a, T: Element>(
+    dout: Maps<T>,
+    first: usize,
+    count: usize,
+    panels: &[(usize, usize, Kernel<T>)],
+    packed: &'a mut [T],
+) -> &'a [T] {
+    let Maps { values, channels, first: channel, .. } = dout;
+    let pairs = count.div_ceil(2);
+    let nothing = vec![T::ZERO; channels];
+    for (at, two) in values[first * channels..(first + count) * channels].chunks(2 * channels).enumerate() {
+        let (low, high) = two.split_at(channels);
+        let high = if high.is_empty() { &nothing[..] } else { high };
+        let mut start = 0;
+        for &(first, columns, kernel) in panels {
+            let to = &mut packed[start + at * kernel.columns..][..kernel.columns];
+            let own = channel + first..channel + first + columns;
+            pair_rows(&low[own.clone()], &high[own], &mut to[..columns]);
+            to[columns..].fill(T::ZERO);
+            start += pairs * kernel.columns;
+        }
+    }
+    packed
 }
 
 /// Some entries of the windows from corner `from` on, (window, entry).
@@ -218,7 +296,7 @@ fn pack<'a, T: Element>(
     panels: &[(usize, usize, Kernel<T>)],
     packed: &'a mut [T],
 ) -> &'a [T] {
-    let Maps { values, channels, first: channel } = dout;
+    let Maps { values, channels, first: channel, .. } = dout;
     for (pixel, row) in values[first * channels..(first + count) * channels].chunks_exact(channels).enumerate() {
         let mut start = 0;
         for &(first, columns, kernel) in panels {

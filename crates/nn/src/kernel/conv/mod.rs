@@ -4,6 +4,7 @@ mod depthwise;
 mod geometry;
 mod gradient;
 mod multiply;
+mod pairs;
 mod windows;
 
 pub(crate) use geometry::Geometry;
@@ -59,7 +60,11 @@ pub(crate) fn forward_with_moments<T: Element>(
     let (inputs, taps) = (g.group_inputs(), g.kernel.0 * g.kernel.1);
     for group in 0..g.groups {
         let first = group * g.group_outputs();
-        let panels = Panels::new(Columns::new(g.group_outputs()), g.patch(), |column, count, width, values| {
+        let windows = g.windows(group);
+        let in_pairs = pairs::columns(g.group_outputs()).zip(windows.over_pairs());
+        let paired = in_pairs.is_some();
+        let (columns, windows) = in_pairs.unwrap_or_else(|| (Columns::new(g.group_outputs()), windows));
+        let panels = Panels::new(columns, windows.size(), |column, count, width, values| {
             // Some channels at a time: what is written of the panel stays in the first cache.
             const CHANNELS: usize = 16;
             for block in (0..inputs).step_by(CHANNELS) {
@@ -68,6 +73,15 @@ pub(crate) fn forward_with_moments<T: Element>(
                     let o = first + column + n;
                     let scale = affine.scale.map_or(T::ONE, |s| s[o]);
                     let weights = &w[(o * inputs + block) * taps..];
+                    if paired {
+                        for (channel, two) in channels.clone().step_by(2).zip(weights.chunks_exact(2 * taps)) {
+                            for (tap, (&low, &high)) in two[..taps].iter().zip(&two[taps..]).enumerate() {
+                                let to = (tap * inputs + channel) / 2 * width + n;
+                                values[to] = T::pair(scale * low, scale * high);
+                            }
+                        }
+                        continue;
+                    }
                     for (channel, weights) in channels.clone().zip(weights.chunks_exact(taps)) {
                         for (tap, &weight) in weights.iter().enumerate() {
                             values[(tap * inputs + channel) * width + n] = scale * weight;
@@ -76,6 +90,7 @@ pub(crate) fn forward_with_moments<T: Element>(
                 }
             }
         });
+        let pairs = if paired { pairs::neighbours(x) } else { Vec::new() };
         let finish = match affine {
             Affine { bias: None, plus: None, activation: Activation::None, .. } => Finish::Nothing,
             Affine { bias, plus, activation, .. } => {
@@ -83,8 +98,8 @@ pub(crate) fn forward_with_moments<T: Element>(
             }
         };
         found = multiply(
-            &g.windows(group),
-            x,
+            &windows,
+            if paired { &pairs } else { x },
             &panels,
             finish,
             Output { places: &g.places(group), values: out.shared(), moments: wanted && g.groups == 1 },
@@ -105,12 +120,31 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
     }
     let mut dx = Unwritten::new(g.batch * g.pixels() * g.inputs);
     let (inputs, outputs, taps) = (g.group_inputs(), g.group_outputs(), g.kernel.0 * g.kernel.1);
+    // Once for all phases; every group sees its own channels of them.
+    let pairs = if pairs::columns::<T>(inputs).is_some() { pairs::neighbours(dout) } else { Vec::new() };
     for group in 0..g.groups {
         for phase in g.phases(group) {
             let entries: Vec<usize> = phase.taps.iter().map(|(ky, kx)| ky * g.kernel.1 + kx).collect();
-            let panels = Panels::new(Columns::new(inputs), phase.windows.size(), |column, count, width, values| {
+            let in_pairs = pairs::columns(inputs).zip(phase.windows.over_pairs());
+            let paired = in_pairs.is_some();
+            let (columns, windows) = in_pairs.unwrap_or_else(|| (Columns::new(inputs), phase.windows.clone()));
+            let panels = Panels::new(columns, windows.size(), |column, count, width, values| {
+                let of = |o: usize| &w[((group * outputs + o) * inputs + column) * taps..][..count * taps];
+                if paired {
+                    for o in (0..outputs).step_by(2) {
+                        let [low, high] = [of(o), of(o + 1)];
+                        for (at, &tap) in entries.iter().enumerate() {
+                            let row = &mut values[(at * outputs + o) / 2 * width..][..count];
+                            let two = low[tap..].iter().step_by(taps).zip(high[tap..].iter().step_by(taps));
+                            for (value, (&low, &high)) in row.iter_mut().zip(two) {
+                                *value = T::pair(low, high);
+                            }
+                        }
+                    }
+                    return;
+                }
                 for o in 0..outputs {
-                    let weights = &w[((group * outputs + o) * inputs + column) * taps..][..count * taps];
+                    let weights = of(o);
                     for (at, &tap) in entries.iter().enumerate() {
                         let row = &mut values[(at * outputs + o) * width..][..count];
                         for (value, &weight) in row.iter_mut().zip(weights[tap..].iter().step_by(taps)) {
@@ -120,8 +154,8 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
                 }
             });
             multiply(
-                &phase.windows,
-                dout,
+                &windows,
+                if paired { &pairs } else { dout },
                 &panels,
                 Finish::Nothing,
                 Output { places: &phase.places, values: dx.shared(), moments: false },
