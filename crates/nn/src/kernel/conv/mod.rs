@@ -34,6 +34,48 @@ impl<T> Affine<'_, T> {
     pub const NOTHING: Self = Self { scale: None, bias: None, plus: None, activation: Activation::None };
 }
 
+/// Weights (O, C / groups, kh, kw) on their way into panels.
+struct Weights<'a, T> {
+    values: &'a [T],
+    /// Factor per output.
+    scale: Option<&'a [T]>,
+    /// Channels that a window sees, and its pixels.
+    inputs: usize,
+    taps: usize,
+    /// Whether two channels are a step: [`pairs`].
+    paired: bool,
+}
+
+impl<T: Element> Weights<'_, T> {
+    /// Those of `count` outputs from `first` on: (tap, channel) by output.
+    fn fill(&self, first: usize, count: usize, width: usize, panel: &mut [T]) {
+        let Self { inputs, taps, .. } = *self;
+        // Some channels at a time: what is written of the panel stays in the first cache.
+        const CHANNELS: usize = 16;
+        for block in (0..inputs).step_by(CHANNELS) {
+            let channels = block..inputs.min(block + CHANNELS);
+            for n in 0..count {
+                let o = first + n;
+                let scale = self.scale.map_or(T::ONE, |s| s[o]);
+                let weights = &self.values[(o * inputs + block) * taps..];
+                if self.paired {
+                    for (channel, two) in channels.clone().step_by(2).zip(weights.chunks_exact(2 * taps)) {
+                        for (tap, (&low, &high)) in two[..taps].iter().zip(&two[taps..]).enumerate() {
+                            panel[(tap * inputs + channel) / 2 * width + n] = T::pair(scale * low, scale * high);
+                        }
+                    }
+                    continue;
+                }
+                for (channel, weights) in channels.clone().zip(weights.chunks_exact(taps)) {
+                    for (tap, &weight) in weights.iter().enumerate() {
+                        panel[(tap * inputs + channel) * width + n] = scale * weight;
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Output maps: `out[b, i, j, o] = bias[o] + sum over window entries of w[o, k] window[b, i, j, k]`; weights are
 /// (O, C / groups, kh, kw).
 pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], affine: Affine<T>) -> Vec<T> {
@@ -64,31 +106,9 @@ pub(crate) fn forward_with_moments<T: Element>(
         let in_pairs = pairs::columns(g.group_outputs()).zip(windows.over_pairs());
         let paired = in_pairs.is_some();
         let (columns, windows) = in_pairs.unwrap_or_else(|| (Columns::new(g.group_outputs()), windows));
+        let weights = Weights { values: w, scale: affine.scale, inputs, taps, paired };
         let panels = Panels::new(columns, windows.size(), |column, count, width, values| {
-            // Some channels at a time: what is written of the panel stays in the first cache.
-            const CHANNELS: usize = 16;
-            for block in (0..inputs).step_by(CHANNELS) {
-                let channels = block..inputs.min(block + CHANNELS);
-                for n in 0..count {
-                    let o = first + column + n;
-                    let scale = affine.scale.map_or(T::ONE, |s| s[o]);
-                    let weights = &w[(o * inputs + block) * taps..];
-                    if paired {
-                        for (channel, two) in channels.clone().step_by(2).zip(weights.chunks_exact(2 * taps)) {
-                            for (tap, (&low, &high)) in two[..taps].iter().zip(&two[taps..]).enumerate() {
-                                let to = (tap * inputs + channel) / 2 * width + n;
-                                values[to] = T::pair(scale * low, scale * high);
-                            }
-                        }
-                        continue;
-                    }
-                    for (channel, weights) in channels.clone().zip(weights.chunks_exact(taps)) {
-                        for (tap, &weight) in weights.iter().enumerate() {
-                            values[(tap * inputs + channel) * width + n] = scale * weight;
-                        }
-                    }
-                }
-            }
+            weights.fill(first + column, count, width, values);
         });
         let pairs = if paired { pairs::neighbours(x) } else { Vec::new() };
         let finish = match affine {
