@@ -1,6 +1,6 @@
 use crate::args;
 use crate::device::{Scale, Timed, bench_device};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use npair_recipe::Device;
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
@@ -29,6 +29,9 @@ pub fn run(args: &args::Bench, device: Device, json: bool) -> Result<()> {
             print_line(timed, last.as_ref());
         }
     })?;
+    if all.is_empty() {
+        bail!("no case has {:?} in its name: see them all with npair bench --quick", args.only);
+    }
     let (Some(path), Some(records)) = (file, &mut records) else { return Ok(()) };
     let mut record = kind;
     record["npair"] = json!(env!("CARGO_PKG_VERSION"));

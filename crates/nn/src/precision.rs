@@ -48,6 +48,8 @@ pub(crate) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
     if a.device().is_cuda() {
         use candle_core::cuda_backend::{gemm_reduced_precision_f32, set_gemm_reduced_precision_f32};
+        static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // candle asks when a product is started; nobody else's are meant.
         let before = gemm_reduced_precision_f32();
         set_gemm_reduced_precision_f32(NetPrecision::chosen() != NetPrecision::F32);

@@ -4,7 +4,7 @@ use crate::config::ScheduleName;
 use crate::{Config, Error, Result};
 
 /// Keys that move neither weights nor batches, by the beginning of their names.
-const HARMLESS: [&str; 12] = [
+const HARMLESS: [&str; 13] = [
     "device",
     "data.source",
     "data.skip_bad",
@@ -14,6 +14,8 @@ const HARMLESS: [&str; 12] = [
     "training.allow_dead",
     // More of them, which stretches the schedule: said by a note.
     "training.steps",
+    // For a device that has no such products: said by a note, too.
+    "training.precision",
     "training.patience",
     "training.tensor_board",
     "evaluation",

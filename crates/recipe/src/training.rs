@@ -121,9 +121,16 @@ impl Training {
     pub fn resume_as(mut config: Config, folder: &Path, progress: Progress<'_>) -> Result<Self> {
         let run = Run::open(folder)?;
         limits::check(&config)?;
+        config.training.precision.check(config.device)?;
         resumed::check(&run.config()?, &config)?;
         let (mut notes, checkpoint) = (Vec::new(), run.checkpoint(npair_train::Which::Last).ok());
-        let before = run.config()?.training.steps;
+        let before = run.config()?.training;
+        if config.training.precision != before.precision {
+            notes.push(
+                "products are of another precision from here on: not the bits of a run without a break".to_owned(),
+            );
+        }
+        let before = before.steps;
         if config.training.steps > before {
             let after = config.training.steps;
             notes.push(format!(
@@ -172,7 +179,9 @@ impl Training {
     pub fn train(&mut self, listener: &mut dyn Callback) -> Result<Outcome> {
         self.splits.notes.iter().for_each(|note| listener.note(note));
         let mut watched = Watched::new(listener, &self.config);
+        let in_precision = self.config.training.precision.begin();
         let outcome = self.trainer.fit_with(&mut watched)?;
+        drop(in_precision);
         if outcome.step == outcome.steps {
             watched.diagnose(self.trainer.folder().path())?;
         }
@@ -257,6 +266,8 @@ impl Prepared {
         frozen::check(&draft.config)?;
         unlabeled::check(&draft.config)?;
         label_sets::check(&draft.config)?;
+        draft.config.training.precision.check(draft.config.device)?;
+        let _in_precision = draft.config.training.precision.begin();
         let mut notes = Vec::new();
         let mut plan = plan::by_the_data(&mut draft)?;
         let config = &mut draft.config;
@@ -347,7 +358,6 @@ struct Material {
 
 impl Material {
     fn new(config: &Config, splits: Splits) -> Result<Self> {
-        config.training.precision.choose(config.device)?;
         let device = config.device.open()?;
         let network = Network::new(config, &splits, &device)?;
         Ok(Self { splits, network })

@@ -165,7 +165,7 @@ fn networks(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
 fn of_all_precisions(device: &Device, tell: &mut impl FnMut(Check)) -> Result<()> {
     for (at, net) in of_all_layers().into_iter().enumerate() {
         // Norms over few values, as the deep networks have here, make much of what 8 bits leave out.
-        let halves = if at < 5 { &[NetPrecision::Bf16][..] } else { &[] };
+        let halves = if at < 6 { &[NetPrecision::Bf16][..] } else { &[] };
         let exact = pass(&Device::Cpu, net.1, net.2, DType::F64)?;
         let own = distance(&pass(&Device::Cpu, net.1, net.2, DType::F32)?, &exact);
         for &precision in [NetPrecision::F32].iter().chain(halves) {
@@ -212,6 +212,7 @@ type Net = (&'static str, BackboneConfig, [usize; 4]);
 fn of_all_layers() -> Vec<Net> {
     let size = ImageSize::from(64);
     let residual = ResNetConfig { size, ..ResNetConfig::default() };
+    let as_they_are = ResNetConfig { size, frozen_norms: true, ..ResNetConfig::default() };
     let vit = VitConfig { size, ..VitConfig::default() };
     let original = GoogLeNetOriginalConfig { size };
     let mobile = MobileNetV3Config { size, ..MobileNetV3Config::default() };
@@ -223,6 +224,7 @@ fn of_all_layers() -> Vec<Net> {
         ("GoogLeNet of 2014", BackboneConfig::GoogLeNetOriginal(original), colour),
         ("ViT-S/16", BackboneConfig::VitS16(vit), colour),
         ("SigLIP-B/16", BackboneConfig::SigLipB16(vit), colour),
+        ("ResNet-18 with its norms as they are", BackboneConfig::ResNet18(as_they_are), colour),
         ("ConvNeXt-T", BackboneConfig::ConvNextT(next), colour),
         ("ResNet-50", BackboneConfig::ResNet50(residual), colour),
         ("MobileNetV3", BackboneConfig::MobileNetV3Large(mobile), colour),

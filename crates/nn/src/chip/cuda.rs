@@ -45,14 +45,19 @@ fn all() -> &'static Mutex<HashMap<usize, Arc<Loaded>>> {
 fn load(context: &Arc<CudaContext>) -> Result<Arc<Loaded>> {
     keep_memory(context)?;
     let (major, minor) = context.compute_capability().w()?;
-    let options = CompileOptions {
-        options: vec!["--std=c++17".to_owned(), format!("--gpu-architecture=compute_{major}{minor}")],
-        ..CompileOptions::default()
-    };
     let text = include_str!("../../kernels/layers.cu");
-    let ptx = match compile_ptx_with_opts(text, options) {
-        Ok(ptx) => ptx,
-        Err(why) => bail!("npair: the layers' kernels do not compile for compute capability {major}.{minor}: {why:?}"),
+    // A compiler older than the device does not know its name; the driver compiles what is for older ones.
+    let known = [format!("{major}{minor}"), "90".to_owned(), "80".to_owned()];
+    let mut tried = known.iter().map(|gpu| {
+        let options = vec!["--std=c++17".to_owned(), format!("--gpu-architecture=compute_{gpu}")];
+        compile_ptx_with_opts(text, CompileOptions { options, ..CompileOptions::default() })
+    });
+    let ptx = match tried.find_map(std::result::Result::ok) {
+        Some(ptx) => ptx,
+        None => bail!(
+            "npair: the layers' kernels do not compile for compute capability {major}.{minor}: install NVRTC of CUDA 12 or 13 \
+             (pip install nvidia-cuda-nvrtc), or build without the feature `cuda`"
+        ),
     };
     Ok(Arc::new(Loaded { module: context.load_module(ptx).w()?, functions: Mutex::default() }))
 }

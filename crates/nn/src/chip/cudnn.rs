@@ -318,7 +318,12 @@ pub(super) fn run(cuda: &Cuda, g: &Geometry, work: Work, a: &Tensor, b: &Tensor)
         {
             let (to, within) = (written(&mut out, &stream)?, written(&mut room, &stream)?);
             // SAFETY: the operands have as many values as the geometry says, and the room what was asked for.
-            unsafe { operands.start(handle.handle, choice, [a.0, b.0, to.0, within.0]) }.map_err(said)?;
+            let started = unsafe { operands.start(handle.handle, choice, [a.0, b.0, to.0, within.0]) };
+            if started.is_err() {
+                // Suggested, and refused all the same: windows are gathered from here on.
+                handle.chosen.insert((*g, work, kind), None);
+                return Ok(None);
+            }
         }
         drop((a, b));
         Ok(Some(out))

@@ -164,7 +164,7 @@ const THREADS: usize = 256;
 const BLOCKS: usize = 1 << 12;
 
 /// Values above which a kernel's 32-bit places end.
-const MOST: usize = 1 << 31;
+pub(crate) const MOST: usize = 1 << 31;
 
 /// The chip that a tensor lies on, if there are kernels for it and it has values.
 pub(crate) fn of(x: &Tensor) -> Result<Option<Chip>> {
@@ -202,6 +202,13 @@ impl Chip {
 
     /// Starts a kernel.
     pub(crate) fn launch(&self, launch: Launch<'_, '_>) -> Result<()> {
+        let Params { rows, columns, .. } = launch.params;
+        if rows as usize * columns as usize >= MOST {
+            let kernel = launch.kernel;
+            candle_core::bail!(
+                "npair: {kernel}: {rows} x {columns} values are more than a kernel counts: take smaller batches (batch.classes, training.grad_cache)"
+            )
+        }
         match *self {
             #[cfg(feature = "cuda")]
             Chip::Cuda(ref chip) => chip.launch(launch),

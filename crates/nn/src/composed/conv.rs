@@ -75,7 +75,8 @@ fn is_a_product(g: &Geometry) -> bool {
 /// Output maps (B, H', W', O).
 pub(crate) fn forward(g: &Geometry, x: &Tensor, w: &Tensor, after: Epilogue) -> Result<Tensor> {
     let shape = (g.batch, g.map.0, g.map.1, g.outputs);
-    let chip = chip::of(x)?;
+    // Kernels count in 32 bits.
+    let chip = chip::of(x)?.filter(|_| g.batch * g.map_pixels() * g.outputs < chip::MOST);
     let tail = Tail { bias: after.bias, plus: after.plus, kind: kind(after.activation), ..Tail::default() };
     if let Some(chip) = chip.as_ref().filter(|_| !is_a_product(g))
         && let Some(mut maps) = chip::conv::forward(chip, g, x, w)?

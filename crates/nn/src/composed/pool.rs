@@ -120,7 +120,7 @@ pub(crate) fn mean(w: &Window, count_padding: bool, x: &Tensor) -> Result<Tensor
     if let Some(chip) = chip::of(x)?.filter(|_| chip::pool::fits(w)) {
         return chip::pool::mean(&chip, w, count_padding, x);
     }
-    Mean::over_windows(w, count_padding, x)?.of(x)
+    wide(x, |x| Mean::over_windows(w, count_padding, x)?.of(x))
 }
 
 /// Gradient of [`mean`].
@@ -128,7 +128,15 @@ pub(crate) fn mean_gradient(w: &Window, count_padding: bool, grad: &Tensor) -> R
     if let Some(chip) = chip::of(grad)?.filter(|_| chip::pool::fits(w)) {
         return chip::pool::mean_vjp(&chip, w, count_padding, grad);
     }
-    Mean::over_windows(w, count_padding, grad)?.vjp(grad, w.batch, w.channels)
+    wide(grad, |grad| Mean::over_windows(w, count_padding, grad)?.vjp(grad, w.batch, w.channels))
+}
+
+/// What is done to values in bf16 in f32.
+fn wide(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    match x.dtype() {
+        DType::BF16 => f(&x.to_dtype(DType::F32)?)?.to_dtype(DType::BF16),
+        _ => f(x),
+    }
 }
 
 /// Windows of a fixed size, side by side, that are those of an adaptive pool, where its map divides the image.
@@ -143,7 +151,8 @@ fn side_by_side(pool: &Adaptive) -> Option<Window> {
 pub(crate) fn adaptive_mean(pool: &Adaptive, x: &Tensor) -> Result<Tensor> {
     match side_by_side(pool).zip(chip::of(x)?) {
         Some((w, chip)) if chip::pool::fits(&w) => chip::pool::mean(&chip, &w, false, x),
-        _ => Mean::adaptive(pool, x)?.of(x),
+        // Shares of a mean are rounded all one way: not to 8 bits.
+        _ => wide(x, |x| Mean::adaptive(pool, x)?.of(x)),
     }
 }
 
@@ -151,7 +160,7 @@ pub(crate) fn adaptive_mean(pool: &Adaptive, x: &Tensor) -> Result<Tensor> {
 pub(crate) fn adaptive_mean_gradient(pool: &Adaptive, grad: &Tensor) -> Result<Tensor> {
     match side_by_side(pool).zip(chip::of(grad)?) {
         Some((w, chip)) if chip::pool::fits(&w) => chip::pool::mean_vjp(&chip, &w, false, grad),
-        _ => Mean::adaptive(pool, grad)?.vjp(grad, pool.batch, pool.channels),
+        _ => wide(grad, |grad| Mean::adaptive(pool, grad)?.vjp(grad, pool.batch, pool.channels)),
     }
 }
 

@@ -142,7 +142,8 @@ impl Kept {
         let [gamma, beta] = norm.parameters();
         // That of the folded weight: with what is added, those of all parameters follow from it.
         let weighs = gamma.trains() || own.is_some_and(Parameter::trains);
-        let weight = if weighs { Some(backend.conv_weight_vjp(g, x.0, &grad)?) } else { None };
+        let of_weight = || backend.conv_weight_vjp(g, x.0, &grad)?.to_dtype(conv.weight().dtype());
+        let weight = if weighs { Some(of_weight()?) } else { None };
         if let (Some(shift), Some(weight)) = (&shift, &weight) {
             let folded = Folded { weight: conv.weight(), bias: conv.bias() };
             grads.add_parameter(gamma, || Ok(backend.fold_vjp(&norm.parts(), folded, weight, shift)?))?;

@@ -310,32 +310,48 @@ impl PrecisionConfig {
         *self == Self::default()
     }
 
-    /// Has the passes of this process compute in it from now on.
+    /// That it can be on a device.
     ///
     /// # Errors
     /// If it is for another kind of device.
-    pub(crate) fn choose(self, device: Device) -> Result<()> {
+    pub(crate) fn check(self, device: Device) -> Result<()> {
         let there = match device {
             Device::Cuda(_) => true,
             Device::Cpu => sixteen_bit_products(),
             Device::Metal(_) => false,
         };
-        if self == Self::Bf16 && !there {
-            let why = match device {
-                Device::Cpu => {
-                    "this processor has no products of bf16 (AVX512-BF16): leave it out, or train with --device cuda"
-                }
-                _ => "bf16 is for CUDA devices and for processors with AVX512-BF16: leave it out",
-            };
-            return Err(Error::Setting { setting: "training.precision", why: why.to_owned() });
+        if self != Self::Bf16 || there {
+            return Ok(());
         }
+        let who = match device {
+            Device::Cpu => "this processor has no products of bf16 (AVX512-BF16)",
+            _ => "bf16 is for CUDA devices and for processors with AVX512-BF16",
+        };
+        let why = format!("{who}: train in f32 (--set training.precision=f32) or with --device cuda");
+        Err(Error::Setting { setting: "training.precision", why })
+    }
+
+    /// Has the passes of this process compute in it as long as what it gives is held; then in what they did before.
+    pub(crate) fn begin(self) -> InPrecision {
+        let before = NetPrecision::chosen();
         let precision = match self {
             Self::F32 => NetPrecision::F32,
             Self::Tf32 => NetPrecision::Tf32,
             Self::Bf16 => NetPrecision::Bf16,
         };
         precision.choose();
-        Ok(())
+        InPrecision { before }
+    }
+}
+
+/// The time in which passes compute in a run's precision.
+pub(crate) struct InPrecision {
+    before: NetPrecision,
+}
+
+impl Drop for InPrecision {
+    fn drop(&mut self) {
+        self.before.choose();
     }
 }
 

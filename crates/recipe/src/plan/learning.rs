@@ -157,7 +157,7 @@ fn learns_rows(config: &Config) -> bool {
     let rng = &mut Streams::new(0).open(Purpose::Initialization, [0, 0]);
     let (classes, width) = (&[ClassId(0), ClassId(1)][..], config.model.embedding.max(1));
     let (dtype, device) = (DType::F32, &Device::Cpu);
-    let mut context = LossContext { classes, sizes: &[], sets: None, width, rng, dtype, device };
+    let mut context = LossContext { classes, sizes: &[1, 1], sets: None, width, rng, dtype, device };
     // What cannot be made of two classes is refused later, in its own words.
     build_loss(&config.loss, &mut context).is_ok_and(|loss| loss.variables().iter().any(|(_, var)| var.rank() > 1))
 }
