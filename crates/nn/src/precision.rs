@@ -1,10 +1,10 @@
-//! What a CUDA device multiplies in.
+//! What the products of networks are made of.
 
 use candle_core::{Result, Tensor};
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// What products and convolutions of networks are made of. Parameters, their gradients and optimizers are f32 whatever it is,
-/// and so are sums, statistics of norms, and losses.
+/// What products and convolutions of networks are made of. Parameters, optimizers, statistics of norms and losses are f32 whatever it
+/// is, and so are the sums within a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NetPrecision {
     /// f32: 24 bits of each factor.
@@ -14,8 +14,8 @@ pub enum NetPrecision {
     /// fast. Elsewhere f32.
     Tf32,
     /// bf16, 8 bits of each factor. On CUDA values and their gradients are bf16, too: half the memory and traffic, as PyTorch's autocast
-    /// does it. On the CPU values stay f32, and products are of pairs of bf16 where the processor has them ([`sixteen_bit_products`]) and
-    /// channels are even.
+    /// does it, and so are the weights' gradients before they are f32. On the CPU values stay f32, and products are of pairs of bf16 and
+    /// channels are even: fast where the processor has them ([`sixteen_bit_products`]), slow elsewhere.
     Bf16,
 }
 

@@ -12,8 +12,10 @@ mod sealed {
         /// The machine has the level's instructions.
         unsafe fn kernel(level: Level, vectors: usize) -> Kernel<Self>;
 
-        /// The same for factors in pairs; none where there are no pairs.
-        fn kernel_of_pairs(vectors: usize) -> Option<Kernel<Self>>;
+        /// The same for factors in pairs, by the number of registers, of which a panel has at most so many; none where there are no
+        /// pairs.
+        #[allow(clippy::type_complexity, reason = "named where it is taken apart")]
+        fn kernels_of_pairs() -> Option<(fn(usize) -> Kernel<Self>, usize)>;
     }
 }
 pub(crate) use sealed::Code;
@@ -96,8 +98,8 @@ macro_rules! element {
                 $kernel(level, vectors)
             }
 
-            fn kernel_of_pairs(vectors: usize) -> Option<Kernel<Self>> {
-                $pairs(vectors)
+            fn kernels_of_pairs() -> Option<(fn(usize) -> Kernel<Self>, usize)> {
+                $pairs()
             }
         }
     };
@@ -107,9 +109,13 @@ fn no_pair(_: f64, _: f64) -> f64 {
     0.
 }
 
-fn no_kernel(_: usize) -> Option<Kernel<f64>> {
+fn no_kernels() -> Option<(fn(usize) -> Kernel<f64>, usize)> {
     None
 }
 
-element!(f32, tile::single, crate::pair::pair, tile::pairs);
-element!(f64, tile::double, no_pair, no_kernel);
+fn some_kernels() -> Option<(fn(usize) -> Kernel<f32>, usize)> {
+    Some(tile::pairs())
+}
+
+element!(f32, tile::single, crate::pair::pair, some_kernels);
+element!(f64, tile::double, no_pair, no_kernels);

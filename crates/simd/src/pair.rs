@@ -28,6 +28,12 @@ pub(crate) fn pair(low: f32, high: f32) -> f32 {
     f32::from_bits(rounded(high) << 16 | rounded(low))
 }
 
+/// The two values of a pair.
+#[inline(always)]
+pub(crate) fn halves(pair: f32) -> [f32; 2] {
+    [pair.to_bits() << 16, pair.to_bits() & 0xffff_0000].map(f32::from_bits)
+}
+
 vectorised! {
     /// Neighbours of `values` as pairs; as many pairs as `to` has room for.
     pub fn pair_neighbours<T: crate::Element>(values: &[T], to: &mut [T]) {
@@ -45,13 +51,10 @@ vectorised! {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::{Columns, Epilogue, Run, Tile};
-
-    fn halves(pair: f32) -> [f32; 2] {
-        [pair.to_bits() << 16, pair.to_bits() & 0xffff_0000].map(f32::from_bits)
-    }
+    use crate::{Columns, Epilogue, Run, Tile, tile};
 
     #[test]
     fn values_are_rounded_to_the_nearest_of_eight_bits() {
@@ -68,13 +71,14 @@ mod tests {
     /// Whole numbers that bf16 holds: sums of products are exact.
     #[test]
     fn a_tile_of_pairs_adds_both_products_of_every_step() {
-        let Some(columns) = Columns::<f32>::of_pairs(70) else { return };
+        let columns = Columns::<f32>::of_pairs(70).unwrap();
+        let plain = (0..70).step_by(8).map(|first| (first, 8.min(70 - first), tile::plain_pairs(2)));
         let (steps, rows) = (5, 3);
         let value = |at: usize| (at * 7 % 23) as f32 - 11.;
         let x: Vec<f32> = (0..rows * 2 * steps).map(value).collect();
         let mut pairs = vec![0.; rows * steps];
         pair_neighbours(&x, &mut pairs);
-        for &(first, count, kernel) in &columns.panels {
+        for (first, count, kernel) in columns.panels.iter().copied().chain(plain) {
             let width = kernel.columns;
             let mut y = vec![0.; steps * width];
             for step in 0..steps {

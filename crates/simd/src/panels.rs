@@ -11,25 +11,26 @@ pub struct Columns<T> {
 impl<T: Element> Columns<T> {
     /// `columns` columns in as few panels as will do, all of nearly the same width.
     pub fn new(columns: usize) -> Self {
-        let lanes = Kernel::<T>::of(1).columns;
+        Self::cut(columns, Kernel::of, tile::widest(Level::detect()))
+    }
+
+    /// The same for factors in pairs of bf16 ([`pair_neighbours`](crate::pair_neighbours)); f64 has none. On machines that do not multiply
+    /// pairs ([`pairs_can_be_multiplied`](crate::pairs_can_be_multiplied)) in plain Rust, slowly.
+    pub fn of_pairs(columns: usize) -> Option<Self> {
+        T::kernels_of_pairs().map(|(kernel, widest)| Self::cut(columns, kernel, widest))
+    }
+
+    /// Panels of at most `widest` registers, of which a kernel knows its number.
+    fn cut(columns: usize, kernel: impl Fn(usize) -> Kernel<T>, widest: usize) -> Self {
+        let lanes = kernel(1).columns;
         let vectors = columns.div_ceil(lanes);
-        let count = vectors.div_ceil(tile::widest(Level::detect())).max(1);
+        let count = vectors.div_ceil(widest).max(1);
         let cut = |p: usize| p * vectors / count;
         let panel = |p: usize| {
             let (from, to) = (cut(p), cut(p + 1));
-            (from * lanes, columns.min(to * lanes) - from * lanes, Kernel::of(to - from))
+            (from * lanes, columns.min(to * lanes) - from * lanes, kernel(to - from))
         };
         Self { panels: (0..count).filter(|&p| cut(p) < cut(p + 1)).map(panel).collect() }
-    }
-
-    /// The same for factors in pairs of bf16 ([`pair_neighbours`](crate::pair_neighbours)); none where the machine does not multiply them.
-    pub fn of_pairs(columns: usize) -> Option<Self> {
-        let mut panels = Self::new(columns).panels;
-        let lanes = Kernel::<T>::of(1).columns;
-        for (_, _, kernel) in &mut panels {
-            *kernel = T::kernel_of_pairs(kernel.columns / lanes)?;
-        }
-        Some(Self { panels })
     }
 
     /// The same in panels that are all of one width, the last one perhaps with fewer columns in use.

@@ -2,7 +2,7 @@
 use crate::vector::{Avx2, Avx2Double, Avx512, Avx512Double, Avx512Pairs};
 #[cfg(target_arch = "aarch64")]
 use crate::vector::{Neon, NeonDouble};
-use crate::vector::{Plain, Vector};
+use crate::vector::{Plain, PlainPairs, Vector};
 use crate::{Element, Level};
 
 /// Steps of the sum: `start`, `start + step`, ..., `len` of them, as offsets from a row's own.
@@ -337,6 +337,7 @@ code!(multiply_neon, finish_neon, tile_neon, Neon, f32, [], #[target_feature(ena
 code!(multiply_neon_double, finish_neon_double, tile_neon_double, NeonDouble, f64, [],
     #[target_feature(enable = "neon")]);
 code!(multiply_plain, finish_plain, tile_plain, Plain<T>, T, [T],);
+code!(multiply_plain_pairs, finish_plain_pairs, tile_plain_pairs, PlainPairs, f32, [],);
 
 /// Registers that a panel is at most wide.
 pub(crate) fn widest(level: Level) -> usize {
@@ -388,19 +389,31 @@ macro_rules! machine {
         }
     };
 }
-/// Code for factors in pairs of bf16, as wide as that for f32; none on other machines.
-pub(crate) fn pairs(vectors: usize) -> Option<Kernel<f32>> {
+/// Code for factors in pairs of bf16, and how many registers a panel is at most wide.
+pub(crate) fn pairs() -> (fn(usize) -> Kernel<f32>, usize) {
     #[cfg(target_arch = "x86_64")]
     if crate::pair::can_be_multiplied() {
-        return Some(match vectors {
-            1 => Kernel { compute: tile_pairs::<14, 1>, rows: 14, columns: 16 },
-            2 => Kernel { compute: tile_pairs::<12, 2>, rows: 12, columns: 32 },
-            3 => Kernel { compute: tile_pairs::<8, 3>, rows: 8, columns: 48 },
-            _ => Kernel { compute: tile_pairs::<6, 4>, rows: 6, columns: 64 },
-        });
+        return (pairs_avx512, 4);
     }
-    let _ = vectors;
-    None
+    (plain_pairs, 2)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn pairs_avx512(vectors: usize) -> Kernel<f32> {
+    match vectors {
+        1 => Kernel { compute: tile_pairs::<14, 1>, rows: 14, columns: 16 },
+        2 => Kernel { compute: tile_pairs::<12, 2>, rows: 12, columns: 32 },
+        3 => Kernel { compute: tile_pairs::<8, 3>, rows: 8, columns: 48 },
+        _ => Kernel { compute: tile_pairs::<6, 4>, rows: 6, columns: 64 },
+    }
+}
+
+/// In plain Rust: for machines that do not multiply pairs, slower than f32 there.
+pub(crate) fn plain_pairs(vectors: usize) -> Kernel<f32> {
+    match vectors {
+        1 => Kernel { compute: tile_plain_pairs::<6, 1>, rows: 6, columns: 4 },
+        _ => Kernel { compute: tile_plain_pairs::<4, 2>, rows: 4, columns: 8 },
+    }
 }
 
 machine!(single, f32, tile_avx512, 16, tile_avx2, 8, tile_neon, 4);

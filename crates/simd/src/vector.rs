@@ -68,6 +68,53 @@ unsafe impl<T: Element> Vector for Plain<T> {
     }
 }
 
+/// Four lanes of two bf16 each in plain Rust: the arithmetic of AVX512-BF16 for all other machines.
+#[derive(Clone, Copy)]
+pub(crate) struct PlainPairs(Plain<f32>);
+
+// SAFETY: plain Rust; reads and writes 4 values, unaligned.
+unsafe impl Vector for PlainPairs {
+    type Value = f32;
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        // SAFETY: plain Rust.
+        Self(unsafe { Plain::splat(value) })
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller vouches for 4 readable values.
+        Self(unsafe { Plain::load(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller vouches for 4 writable values.
+        unsafe { self.0.store(to) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        let [a, b] = [a, b].map(|v| v.0.0.map(crate::pair::halves));
+        let both = |i: usize| a[i][0] * b[i][0] + a[i][1] * b[i][1];
+        Self(Plain(std::array::from_fn(|i| self.0.0[i] + both(i))))
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: plain Rust.
+        Self(unsafe { self.0.add(other.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn positive(self) -> Self {
+        // SAFETY: plain Rust.
+        Self(unsafe { self.0.positive() })
+    }
+}
+
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::{Neon, NeonDouble};
 #[cfg(target_arch = "x86_64")]

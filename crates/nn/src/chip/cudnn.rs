@@ -76,6 +76,18 @@ fn said(why: CudnnError) -> Error {
     Error::Msg(format!("npair: cuDNN: {why:?}"))
 }
 
+/// The first of what one of cuDNN's functions suggests that fits: three functions and types of one shape.
+macro_rules! suggested {
+    ($($ask:ident)::+ ( $($operand:expr),+ ), $suggestion:ty, $algorithm:path) => {{
+        let mut found = [std::mem::zeroed::<$suggestion>(); SUGGESTIONS];
+        let mut count = 0;
+        $($ask)::+($($operand),+, SUGGESTIONS as c_int, &mut count, found.as_mut_ptr())?;
+        let fits = |f: &&$suggestion| fits(f.status, f.determinism, f.memory);
+        let chosen = found.iter().take(count as usize).find(fits);
+        Ok(chosen.map(|f| Choice { algorithm: $algorithm(f.algo), room: f.memory }))
+    }};
+}
+
 /// What cuDNN knows operands by.
 struct Operands {
     images: sys::cudnnTensorDescriptor_t,
@@ -139,57 +151,39 @@ impl Operands {
         // SAFETY: handle and descriptors are alive, and there is room for as many suggestions as are asked for.
         unsafe {
             match work {
-                Work::Forward => {
-                    let mut found = [std::mem::zeroed::<sys::cudnnConvolutionFwdAlgoPerf_t>(); SUGGESTIONS];
-                    let mut count = 0;
+                Work::Forward => suggested!(
                     result::get_convolution_forward_algorithm(
                         handle,
                         self.images,
                         self.weights,
                         self.convolution,
-                        self.maps,
-                        SUGGESTIONS as c_int,
-                        &mut count,
-                        found.as_mut_ptr(),
-                    )?;
-                    let fits = |f: &&sys::cudnnConvolutionFwdAlgoPerf_t| fits(f.status, f.determinism, f.memory);
-                    let chosen = found.iter().take(count as usize).find(fits);
-                    Ok(chosen.map(|f| Choice { algorithm: Algorithm::Forward(f.algo), room: f.memory }))
-                }
-                Work::Weight => {
-                    let mut found = [std::mem::zeroed::<sys::cudnnConvolutionBwdFilterAlgoPerf_t>(); SUGGESTIONS];
-                    let mut count = 0;
+                        self.maps
+                    ),
+                    sys::cudnnConvolutionFwdAlgoPerf_t,
+                    Algorithm::Forward
+                ),
+                Work::Weight => suggested!(
                     result::get_convolution_backward_filter_algorithm(
                         handle,
                         self.images,
                         self.maps,
                         self.convolution,
-                        self.weights,
-                        SUGGESTIONS as c_int,
-                        &mut count,
-                        found.as_mut_ptr(),
-                    )?;
-                    let fits = |f: &&sys::cudnnConvolutionBwdFilterAlgoPerf_t| fits(f.status, f.determinism, f.memory);
-                    let chosen = found.iter().take(count as usize).find(fits);
-                    Ok(chosen.map(|f| Choice { algorithm: Algorithm::Weight(f.algo), room: f.memory }))
-                }
-                Work::Input => {
-                    let mut found = [std::mem::zeroed::<sys::cudnnConvolutionBwdDataAlgoPerf_t>(); SUGGESTIONS];
-                    let mut count = 0;
+                        self.weights
+                    ),
+                    sys::cudnnConvolutionBwdFilterAlgoPerf_t,
+                    Algorithm::Weight
+                ),
+                Work::Input => suggested!(
                     result::get_convolution_backward_data_algorithm(
                         handle,
                         self.weights,
                         self.maps,
                         self.convolution,
-                        self.images,
-                        SUGGESTIONS as c_int,
-                        &mut count,
-                        found.as_mut_ptr(),
-                    )?;
-                    let fits = |f: &&sys::cudnnConvolutionBwdDataAlgoPerf_t| fits(f.status, f.determinism, f.memory);
-                    let chosen = found.iter().take(count as usize).find(fits);
-                    Ok(chosen.map(|f| Choice { algorithm: Algorithm::Input(f.algo), room: f.memory }))
-                }
+                        self.images
+                    ),
+                    sys::cudnnConvolutionBwdDataAlgoPerf_t,
+                    Algorithm::Input
+                ),
             }
         }
     }

@@ -53,7 +53,7 @@ struct Kept {
 }
 
 fn statistics(chip: &Chip, x: &Tensor, norm: &BatchNorm, momentum: Option<f64>) -> Result<Statistics> {
-    let (rows, columns) = extents(x);
+    let (_, columns) = extents(x);
     let parts = sums::of_moments(chip, x)?;
     let mut made = [chip.room(columns)?, chip.room(columns)?, chip.room(columns)?];
     let mut moved = match momentum {
@@ -61,7 +61,6 @@ fn statistics(chip: &Chip, x: &Tensor, norm: &BatchNorm, momentum: Option<f64>) 
         None => None,
     };
     let mut params = parts.params;
-    params.rows = rows as u32;
     params.numbers[0] = momentum.unwrap_or_default() as f32;
     params.numbers[1] = norm.epsilon as f32;
     let own = [norm.weight.detach(), norm.mean.as_detached_tensor(), norm.variance.as_detached_tensor()];

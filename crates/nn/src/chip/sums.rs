@@ -36,6 +36,23 @@ fn shared_out(rows: usize, columns: usize, wide: usize) -> (Params, [usize; 2]) 
     (made, [tiles, parts])
 }
 
+/// Starts a kernel that writes both sums of every part, and perhaps a second result; the moments have none.
+fn by_parts(
+    chip: &Chip,
+    (kernel, wide): (Kernel, usize),
+    blocks: [usize; 2],
+    ins: &[In<'_>],
+    params: Params,
+    keeps: Option<Option<&mut Buffer>>,
+) -> Result<Parts> {
+    let mut sums = chip.room(2 * params.parts as usize * params.columns as usize)?;
+    let mut outs = vec![Some(&mut sums)];
+    outs.extend(keeps);
+    let (shared, outs) = (THREADS * 8 * wide, &mut outs);
+    chip.launch(Launch { kernel, blocks, threads: THREADS, shared, places: &[], outs, ins, params })?;
+    Ok(Parts { sums, params })
+}
+
 /// Sums of a gradient and of its products, by parts; with `keeps` also the gradient in front of the activation.
 pub(super) fn of_gradient(chip: &Chip, grad: &Tensor, of: Summands<'_>, keeps: Option<&mut Buffer>) -> Result<Parts> {
     let (rows, columns) = extents(grad);
@@ -44,19 +61,7 @@ pub(super) fn of_gradient(chip: &Chip, grad: &Tensor, of: Summands<'_>, keeps: O
     let (kernel, wide) = Kernel::by_four("sums", grad.dtype(), columns, &ins);
     let (mut params, blocks) = shared_out(rows, columns, wide);
     params.kind = of.kind;
-    let mut sums = chip.room(2 * params.parts as usize * columns)?;
-    let outs = &mut [Some(&mut sums), keeps];
-    chip.launch(Launch {
-        kernel,
-        blocks,
-        threads: THREADS,
-        shared: THREADS * 8 * wide,
-        places: &[],
-        outs,
-        ins: &ins,
-        params,
-    })?;
-    Ok(Parts { sums, params })
+    by_parts(chip, (kernel, wide), blocks, &ins, params, Some(keeps))
 }
 
 /// Sums of a matrix and of its squares, less its first row.
@@ -65,19 +70,7 @@ pub(super) fn of_moments(chip: &Chip, x: &Tensor) -> Result<Parts> {
     let ins = [x.into()];
     let (kernel, wide) = Kernel::by_four("moments", x.dtype(), columns, &ins);
     let (params, blocks) = shared_out(rows, columns, wide);
-    let mut sums = chip.room(2 * params.parts as usize * columns)?;
-    let outs = &mut [Some(&mut sums)];
-    chip.launch(Launch {
-        kernel,
-        blocks,
-        threads: THREADS,
-        shared: THREADS * 8 * wide,
-        places: &[],
-        outs,
-        ins: &ins,
-        params,
-    })?;
-    Ok(Parts { sums, params })
+    by_parts(chip, (kernel, wide), blocks, &ins, params, None)
 }
 
 /// Starts a kernel that adds up the parts of every channel.

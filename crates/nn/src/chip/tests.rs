@@ -189,10 +189,16 @@ fn sixteen_bits_are_f32_rounded_once() {
     for (halves, whole) in found.into_iter().flatten() {
         for ((name, half), (_, whole)) in halves.iter().zip(&whole) {
             let want = whole.to_dtype(half.dtype()).unwrap();
-            // What a norm keeps between its kernels is rounded, too.
-            let exact = !["batch_norm", "batch_norm_vjp", "shortcut", "gamma", "beta"].contains(name);
+            // What a norm keeps between its kernels is rounded, too: by 2^-8 of itself, some three values in a row for a value, and
+            // all 32 rows for a sum over them.
+            let rounded = match *name {
+                "batch_norm" | "batch_norm_vjp" | "shortcut" => 3,
+                "gamma" | "beta" => 32,
+                _ => 0,
+            };
             for (at, (got, want)) in numbers(half).iter().zip(numbers(&want)).enumerate() {
-                let near = if exact { *got == want } else { (got - want).abs() <= 0.02 * want.abs().max(1.) };
+                let allowed = f64::from(rounded) * 2f64.powi(-8) * want.abs().max(1.);
+                let near = *got == want || (got - want).abs() <= allowed;
                 assert!(near, "{name}[{at}]: {got}, not {want}");
             }
         }

@@ -66,8 +66,8 @@ fn flat(x: &Tensor, pixels: usize, channels: usize) -> Result<Tensor> {
     x.reshape((x.elem_count() / (pixels * channels), pixels, channels))
 }
 
-/// Whether a convolution, and the gradient of its input, is one product of what is there already: started in a sixth of the time that
-/// cuDNN takes to begin. The weights' gradient is a sum over all pixels, which cuDNN cuts into parts, and stays with it.
+/// Whether a convolution, and the gradient of its input, is one product of what is there already, which the
+/// host starts sooner than cuDNN's. The weights' gradient is a sum over all pixels, which cuDNN cuts into parts, and stays with it.
 fn is_a_product(g: &Geometry) -> bool {
     taps::are_pixels(g) && g.groups == 1
 }

@@ -1,6 +1,7 @@
 use crate::backend::upload;
 use crate::varmap::VarBuilder;
 use crate::{Error, Layer, Node, Result, Tape};
+use candle_core::{DType, Tensor};
 use rand::Rng;
 
 /// Dropout: in training, every entry is 0 with probability p and else divided by 1 - p; in evaluation, the identity.
@@ -45,8 +46,14 @@ impl Layer for Dropout {
         let mask: Vec<f64> =
             (0..count).map(|_| if rng.random::<f64>() < self.probability { 0. } else { kept }).collect();
         // Drawn on the host, the same everywhere; it goes to the device while that computes.
-        let mask = upload(mask, x.dims(), x.tensor().dtype(), x.tensor().device())?;
-        let (out, id) = (x.tensor().mul(&mask)?, x.id());
-        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(grad.mul(&mask)?))))
+        let dtype = match x.tensor().dtype() {
+            // The factor is the same everywhere: rounded to 8 bits, it would move everything one way.
+            DType::BF16 => DType::F32,
+            own => own,
+        };
+        let mask = upload(mask, x.dims(), dtype, x.tensor().device())?;
+        let masked = move |t: &Tensor| t.to_dtype(dtype)?.mul(&mask)?.to_dtype(t.dtype());
+        let (out, id) = (masked(x.tensor())?, x.id());
+        Ok(tape.push(out, &[x], &[], move |grad, grads| grads.add(id, || Ok(masked(&grad)?))))
     }
 }

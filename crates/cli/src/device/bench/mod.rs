@@ -77,7 +77,8 @@ impl Timed {
 }
 
 /// Times `device`: a copy in its memory and matrix products, which are its limits; N-pair-mc forward and backward; exact top-k;
-/// training steps and embedding of networks; of all that, the cases whose name has `only`. `each` hears of every case as soon as it is done. A case that the device cannot do, for
+/// training steps and embedding of networks; of all that, the cases whose name has `only`. `each` hears of every case as soon as it is
+/// done. A case that the device cannot do, for
 /// want of memory or of a number type, is given with the reason.
 ///
 /// Wall time of a round, from an idle device to an idle device; the first rounds do not count.

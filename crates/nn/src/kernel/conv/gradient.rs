@@ -208,7 +208,7 @@ impl<T: Element> Band<'_, T> {
     fn add_in_pairs(&self, dout: Maps<T>, (packed, gathered): (&mut Aligned<T>, &mut Aligned<T>), sums: &mut [T]) {
         let (count, entries) = (self.view.corners.len(), self.offsets.len());
         let pairs = count.div_ceil(2);
-        let packed = pack_pairs(dout, self.first, count, self.columns, packed.room(pairs * self.width));
+        let packed = pack(dout, self.first, count, self.columns, packed.room(pairs * self.width));
         for from in (0..pairs).step_by(STEPS) {
             let steps = STEPS.min(pairs - from);
             let together = [Run { start: 0, len: steps, step: ENTRIES }];
@@ -227,32 +227,6 @@ impl<T: Element> Band<'_, T> {
             }
         }
     }
-}
-
-/// The gradients of two pixels at a time, panel by panel, (two pixels, column).
-fn pack_pairs<'a, T: Element>(
-    dout: Maps<T>,
-    first: usize,
-    count: usize,
-    panels: &[(usize, usize, Kernel<T>)],
-    packed: &'a mut [T],
-) -> &'a [T] {
-    let Maps { values, channels, first: channel, .. } = dout;
-    let pairs = count.div_ceil(2);
-    let nothing = vec![T::ZERO; channels];
-    for (at, two) in values[first * channels..(first + count) * channels].chunks(2 * channels).enumerate() {
-        let (low, high) = two.split_at(channels);
-        let high = if high.is_empty() { &nothing[..] } else { high };
-        let mut start = 0;
-        for &(first, columns, kernel) in panels {
-            let to = &mut packed[start + at * kernel.columns..][..kernel.columns];
-            let own = channel + first..channel + first + columns;
-            pair_rows(&low[own.clone()], &high[own], &mut to[..columns]);
-            to[columns..].fill(T::ZERO);
-            start += pairs * kernel.columns;
-        }
-    }
-    packed
 }
 
 /// Some entries of the windows from corner `from` on, (window, entry).
@@ -288,7 +262,7 @@ fn add_products<T: Element>(
     }
 }
 
-/// The gradients of `count` pixels from `first` on, panel by panel, (pixel, column).
+/// The gradients of `count` pixels from `first` on, panel by panel, (pixel, column); or of two pixels at a time, as pairs.
 fn pack<'a, T: Element>(
     dout: Maps<T>,
     first: usize,
@@ -296,14 +270,23 @@ fn pack<'a, T: Element>(
     panels: &[(usize, usize, Kernel<T>)],
     packed: &'a mut [T],
 ) -> &'a [T] {
-    let Maps { values, channels, first: channel, .. } = dout;
-    for (pixel, row) in values[first * channels..(first + count) * channels].chunks_exact(channels).enumerate() {
+    let Maps { values, channels, first: channel, paired } = dout;
+    let each = if paired { 2 } else { 1 };
+    // What stands beside a last pixel without a neighbour.
+    let nothing = vec![T::ZERO; if paired { channels } else { 0 }];
+    for (at, pixels) in values[first * channels..(first + count) * channels].chunks(each * channels).enumerate() {
+        let (low, high) = pixels.split_at(channels);
+        let high = if high.is_empty() { &nothing[..] } else { high };
         let mut start = 0;
         for &(first, columns, kernel) in panels {
-            let to = &mut packed[start + pixel * kernel.columns..][..kernel.columns];
-            to[..columns].copy_from_slice(&row[channel + first..channel + first + columns]);
+            let to = &mut packed[start + at * kernel.columns..][..kernel.columns];
+            let own = channel + first..channel + first + columns;
+            match paired {
+                true => pair_rows(&low[own.clone()], &high[own], &mut to[..columns]),
+                false => to[..columns].copy_from_slice(&low[own]),
+            }
             to[columns..].fill(T::ZERO);
-            start += count * kernel.columns;
+            start += count.div_ceil(each) * kernel.columns;
         }
     }
     packed
