@@ -1,8 +1,10 @@
-use crate::{Kernel, Level, tile};
+use crate::tile::{self, Widths};
+use crate::{Kernel, Level};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Sub};
 
 mod sealed {
+    use crate::tile::Widths;
     use crate::{Kernel, Level};
 
     pub trait Code: Sized {
@@ -14,8 +16,7 @@ mod sealed {
 
         /// The same for factors in pairs, by the number of registers, of which a panel has at most so many; none where there are no
         /// pairs.
-        #[allow(clippy::type_complexity, reason = "named where it is taken apart")]
-        fn kernels_of_pairs() -> Option<(fn(usize) -> Kernel<Self>, usize)>;
+        fn kernels_of_pairs() -> Option<Widths<Self>>;
     }
 }
 pub(crate) use sealed::Code;
@@ -98,7 +99,7 @@ macro_rules! element {
                 $kernel(level, vectors)
             }
 
-            fn kernels_of_pairs() -> Option<(fn(usize) -> Kernel<Self>, usize)> {
+            fn kernels_of_pairs() -> Option<Widths<Self>> {
                 $pairs()
             }
         }
@@ -109,11 +110,11 @@ fn no_pair(_: f64, _: f64) -> f64 {
     0.
 }
 
-fn no_kernels() -> Option<(fn(usize) -> Kernel<f64>, usize)> {
+fn no_kernels() -> Option<Widths<f64>> {
     None
 }
 
-fn some_kernels() -> Option<(fn(usize) -> Kernel<f32>, usize)> {
+fn some_kernels() -> Option<Widths<f32>> {
     Some(tile::pairs())
 }
 

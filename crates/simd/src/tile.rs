@@ -389,8 +389,11 @@ macro_rules! machine {
         }
     };
 }
+/// Code by the number of registers that a panel is wide, and how many it has at most.
+pub type Widths<T> = (fn(usize) -> Kernel<T>, usize);
+
 /// Code for factors in pairs of bf16, and how many registers a panel is at most wide.
-pub(crate) fn pairs() -> (fn(usize) -> Kernel<f32>, usize) {
+pub(crate) fn pairs() -> Widths<f32> {
     #[cfg(target_arch = "x86_64")]
     if crate::pair::can_be_multiplied() {
         return (pairs_avx512, 4);
