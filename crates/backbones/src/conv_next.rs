@@ -82,6 +82,9 @@ impl Block {
 
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let normed = self.norm.record(&self.depthwise.record(x, tape)?, tape)?;
+        if !self.drop.drops(tape) {
+            return self.mlp.record_add(&normed, x, Some(&self.scale), tape);
+        }
         let branch = self.scale.record(&self.mlp.record(&normed, tape)?, tape)?;
         Ok(sum(x, &self.drop.record(&branch, tape)?, tape)?)
     }

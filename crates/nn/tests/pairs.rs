@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use candle_core::{DType, Device, Tensor, Var};
-use npair_nn::{Conv2d, Conv2dConfig, Layer, Linear, Mode, NetPrecision, VarMap, backward};
+use npair_nn::{Attention, Conv2d, Conv2dConfig, Init, Layer, Linear, Mode, NetPrecision, VarMap, backward};
 use npair_testkit::inputs;
 use npair_types::Streams;
 
@@ -74,5 +74,16 @@ fn products_of_pairs_are_those_of_what_bf16_holds() {
     let x = inputs::normal(5, 2., (17, 50), DType::F32).unwrap();
     let [want, got] = both(&layer, &varmap, &x, |t| t.round().unwrap());
     assert_eq!(got, want);
+    // Attention: an odd number of tokens, blocks of rows. Its soft-max multiplies errors of the logits, so the bound is wider.
+    for tokens in [37, 261] {
+        let varmap = VarMap::new(Streams::new(3), DType::F32, &device);
+        let layer = Attention::new(&varmap.root(), 24, 3, Init::Zeros).unwrap();
+        let x = inputs::normal(5, 2., (2, tokens, 24), DType::F32).unwrap();
+        let [want, got] = both(&layer, &varmap, &x, |t| (t * 0.15).unwrap());
+        let off: Vec<f64> = got.iter().zip(&want).map(|(got, want)| apart(got, want)).collect();
+        // Keys have no bias that matters: its gradient is 0 but for rounding.
+        assert!(off.iter().filter(|&&off| off > 8. * 2f64.powi(-8)).count() <= 1, "{tokens} tokens: {off:?}");
+        assert!(off.iter().any(|&off| off > 1e-4), "{tokens} tokens: {off:?}");
+    }
     NetPrecision::F32.choose();
 }

@@ -1,9 +1,11 @@
+use crate::lines;
 use crate::tile::{self, Widths};
 use crate::{Kernel, Level};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Sub};
 
 mod sealed {
+    use crate::lines;
     use crate::tile::Widths;
     use crate::{Kernel, Level};
 
@@ -17,6 +19,9 @@ mod sealed {
         /// The same for factors in pairs, by the number of registers, of which a panel has at most so many; none where there are no
         /// pairs.
         fn kernels_of_pairs() -> Option<Widths<Self>>;
+
+        /// The code of sums of products of lines; whoever calls it vouches that the machine has the level's instructions.
+        fn lines(level: Level) -> lines::Code<Self>;
     }
 }
 pub(crate) use sealed::Code;
@@ -64,7 +69,7 @@ pub trait Element:
 }
 
 macro_rules! element {
-    ($t:ident, $kernel:path, $pair:path, $pairs:path) => {
+    ($t:ident, $kernel:path, $lines:path, $pair:path, $pairs:path) => {
         impl Element for $t {
             const NAME: &'static str = stringify!($t);
             const ZERO: Self = 0.;
@@ -99,6 +104,10 @@ macro_rules! element {
                 $kernel(level, vectors)
             }
 
+            fn lines(level: Level) -> lines::Code<Self> {
+                $lines(level)
+            }
+
             fn kernels_of_pairs() -> Option<Widths<Self>> {
                 $pairs()
             }
@@ -118,5 +127,5 @@ fn some_kernels() -> Option<Widths<f32>> {
     Some(tile::pairs())
 }
 
-element!(f32, tile::single, crate::pair::pair, some_kernels);
-element!(f64, tile::double, no_pair, no_kernels);
+element!(f32, tile::single, lines::single, crate::pair::pair, some_kernels);
+element!(f64, tile::double, lines::double, no_pair, no_kernels);

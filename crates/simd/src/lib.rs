@@ -1,5 +1,5 @@
 //! What the CPU kernels share: vector instructions chosen at run time ([`Level`], [`vectorised!`]), the register tile that
-//! all products are made of ([`Tile`], [`Kernel`]), right factors packed for it ([`Panels`]), exponentials that loops can be
+//! all products are made of ([`Tile`], [`Kernel`]), right factors packed for it ([`Panels`]), sums of products of lines ([`Lines`]), exponentials that loops can be
 //! vectorised over ([`Exp`]), and memory that tasks write in parts ([`Unwritten`], [`Shared`]).
 //!
 //! All loops sum in an order that depends on shapes alone, so the same machine gives the same bits on any number of threads.
@@ -8,6 +8,7 @@ mod aligned;
 mod element;
 mod exp;
 mod level;
+mod lines;
 mod pair;
 mod panels;
 mod parts;
@@ -19,6 +20,7 @@ pub use aligned::Aligned;
 pub use element::Element;
 pub use exp::Exp;
 pub use level::Level;
+pub use lines::Lines;
 pub use pair::{can_be_multiplied as pairs_can_be_multiplied, pair_neighbours, pair_rows};
 pub use panels::{Columns, Panels};
 pub use parts::parts;

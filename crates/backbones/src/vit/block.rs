@@ -3,7 +3,7 @@
 use super::kind::Plan;
 use crate::Result;
 use npair_nn::{
-    Activation, Attention, DropPath, Gelu, Init, Layer, LayerNorm, LayerScale, Linear, Node, Tape, VarBuilder, sum,
+    Activation, Attention, DropPath, Init, Layer, LayerNorm, LayerScale, Linear, Node, Tape, VarBuilder, sum,
 };
 
 /// How weights of linear layers are drawn.
@@ -22,13 +22,6 @@ pub(super) enum Gelus {
 impl Gelus {
     pub(super) fn of(approximation: Option<Activation>) -> Self {
         approximation.map_or(Self::Exact, Self::By)
-    }
-
-    fn record(self, x: &Node, tape: &mut Tape) -> npair_nn::Result<Node> {
-        match self {
-            Self::Exact => Gelu.record(x, tape),
-            Self::By(activation) => activation.record(x, tape),
-        }
     }
 }
 
@@ -55,8 +48,25 @@ impl Mlp {
     }
 
     pub(crate) fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
-        let hidden = self.gelu.record(&self.fc1.record(x, tape)?, tape)?;
-        Ok(self.fc2.record(&hidden, tape)?)
+        Ok(self.fc2.record(&self.hidden(x, tape)?, tape)?)
+    }
+
+    /// Added to a shortcut, perhaps scaled before.
+    pub(crate) fn record_add(
+        &self,
+        x: &Node,
+        shortcut: &Node,
+        scale: Option<&LayerScale>,
+        tape: &mut Tape,
+    ) -> Result<Node> {
+        Ok(self.fc2.record_add(&self.hidden(x, tape)?, shortcut, scale, tape)?)
+    }
+
+    fn hidden(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        Ok(match self.gelu {
+            Gelus::Exact => self.fc1.record_gelu(x, tape)?,
+            Gelus::By(activation) => activation.record(&self.fc1.record(x, tape)?, tape)?,
+        })
     }
 }
 
@@ -89,16 +99,29 @@ impl Block {
     }
 
     pub(super) fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
-        let attended = self.attention.record(&self.norms[0].record(x, tape)?, tape)?;
-        let x = self.joined(0, x, attended, tape)?;
-        let made = self.mlp.record(&self.norms[1].record(&x, tape)?, tape)?;
-        self.joined(1, &x, made, tape)
+        let normed = self.norms[0].record(x, tape)?;
+        let x = if self.drops[0].drops(tape) {
+            let attended = self.attention.record(&normed, tape)?;
+            self.joined(0, x, attended, tape)?
+        } else {
+            self.attention.record_add(&normed, x, self.scale(0), tape)?
+        };
+        let normed = self.norms[1].record(&x, tape)?;
+        if self.drops[1].drops(tape) {
+            let made = self.mlp.record(&normed, tape)?;
+            return self.joined(1, &x, made, tape);
+        }
+        self.mlp.record_add(&normed, &x, self.scale(1), tape)
+    }
+
+    fn scale(&self, number: usize) -> Option<&LayerScale> {
+        self.scales.as_ref().map(|scales| &scales[number])
     }
 
     /// The branch, scaled and perhaps left out, added to `x`.
     fn joined(&self, number: usize, x: &Node, branch: Node, tape: &mut Tape) -> Result<Node> {
-        let scaled = match &self.scales {
-            Some(scales) => scales[number].record(&branch, tape)?,
+        let scaled = match self.scale(number) {
+            Some(scale) => scale.record(&branch, tape)?,
             None => branch,
         };
         Ok(sum(x, &self.drops[number].record(&scaled, tape)?, tape)?)

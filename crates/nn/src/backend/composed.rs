@@ -72,8 +72,11 @@ impl Backend for Composed {
         gate::factors_gradient(x, grad)
     }
 
-    fn linear(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-        linear::forward(x, weight, bias)
+    fn linear(&self, x: &Tensor, weight: &Tensor, after: Epilogue) -> Result<Tensor> {
+        let scaled = after.scale.map(|scale| self.scale_outputs(weight, scale)).transpose()?;
+        let out = linear::forward(x, scaled.as_ref().unwrap_or(weight), after.bias)?;
+        let out = if let Some(plus) = after.plus { self.add(&out, plus)? } else { out };
+        if after.activation == Activation::None { Ok(out) } else { self.activate(after.activation, &out) }
     }
 
     fn linear_weight_vjp(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {

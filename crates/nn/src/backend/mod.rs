@@ -56,6 +56,12 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
     }
     /// `x Phi(x)`.
     fn gelu(&self, x: &Tensor) -> Result<Tensor>;
+    /// From its input, and the sums of what it gives over all axes but the last.
+    fn gelu_vjp_and_sum(&self, x: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
+        let grad = self.gelu_vjp(x, grad)?;
+        let sum = self.sum_rows(&grad)?;
+        Ok((grad, sum))
+    }
     /// From its input.
     fn gelu_vjp(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor>;
     /// Over the last axis.
@@ -77,8 +83,8 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
     /// Gradient of the factors.
     fn gate_factors_vjp(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor>;
 
-    /// `x W^T + b` of the last axis.
-    fn linear(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor>;
+    /// `x W^T` of the last axis, and what follows it.
+    fn linear(&self, x: &Tensor, weight: &Tensor, after: Epilogue) -> Result<Tensor>;
     /// Gradient of the weight.
     fn linear_weight_vjp(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor>;
     /// Gradient of the input.
@@ -99,6 +105,10 @@ pub trait Backend: std::fmt::Debug + Send + Sync + 'static {
     /// Gradient of the input.
     fn conv_input_vjp(&self, g: &Geometry, weight: &Tensor, grad: &Tensor) -> Result<Tensor>;
 
+    /// Sums of the entrywise product of two weights over all axes but the first, (O).
+    fn sum_outputs(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        (a * b)?.flatten_from(1)?.sum(1)
+    }
     /// The weight of a convolution, that of every output channel times its own factor, (O).
     fn scale_outputs(&self, weight: &Tensor, factors: &Tensor) -> Result<Tensor>;
 
@@ -240,6 +250,10 @@ pub trait LayerNormVjp: Send {
     fn weight(&self, grad: &Tensor) -> Result<Tensor>;
     /// Of the input.
     fn input(&self, grad: &Tensor) -> Result<Tensor>;
+    /// Of input, scale and shift, where one pass finds them all.
+    fn all(&self, _grad: &Tensor) -> Result<Option<[Tensor; 3]>> {
+        Ok(None)
+    }
 }
 
 /// Gradients of a generalized mean.

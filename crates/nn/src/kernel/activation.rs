@@ -236,13 +236,27 @@ pub(crate) fn apply_vjp_and_sum<T: Element>(
     grad: &[T],
     columns: usize,
 ) -> (Vec<T>, Vec<T>) {
+    vjp_and_sum(
+        x,
+        grad,
+        columns,
+        |x, grad, out| by_curve!(activation, curve => lead_back(curve, columns, x, grad, out)),
+    )
+}
+
+/// The same with [`lead_back`] of a curve, which writes all of its last argument.
+pub(super) fn vjp_and_sum<T: Element>(
+    x: &[T],
+    grad: &[T],
+    columns: usize,
+    lead_back: impl Fn(&[T], &[T], &mut [MaybeUninit<T>]) -> Vec<f64> + Sync,
+) -> (Vec<T>, Vec<T>) {
     const VALUES: usize = 1 << 15;
     assert!(x.len() == grad.len() && x.len().is_multiple_of(columns));
     let size = columns * (VALUES / columns).max(ROWS);
     let mut out = Unwritten::new(x.len());
     let tasks = out.values_mut().par_chunks_mut(size).zip(x.par_chunks(size)).zip(grad.par_chunks(size));
-    let sum = |((out, x), grad)| by_curve!(activation, curve => lead_back(curve, columns, x, grad, out));
-    let parts: Vec<Vec<f64>> = tasks.map(sum).collect();
+    let parts: Vec<Vec<f64>> = tasks.map(|((out, x), grad)| lead_back(x, grad, out)).collect();
     let mut total = vec![0.; columns];
     for part in parts {
         total.iter_mut().zip(part).for_each(|(t, p)| *t += p);
@@ -260,7 +274,8 @@ pub(crate) fn apply_in_place<T: Element>(activation: Activation, values: &mut [T
 }
 
 vectorised! {
-    fn lead_back<T: Element, C: Curve>(
+    /// The gradient led back through a curve, and the sums of its columns.
+    pub(super) fn lead_back<T: Element, C: Curve>(
         curve: C,
         columns: usize,
         x: &[T],

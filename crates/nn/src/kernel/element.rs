@@ -1,5 +1,7 @@
+use super::Normal;
+
 /// The number types that the kernels compute in, as candle knows them.
-pub(crate) trait Element: candle_core::WithDType + npair_simd::Exp {}
+pub(crate) trait Element: candle_core::WithDType + npair_simd::Exp + Normal {}
 
 impl Element for f32 {}
 impl Element for f64 {}

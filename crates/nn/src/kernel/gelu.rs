@@ -1,41 +1,36 @@
 //! The Gaussian error linear unit.
 
-use super::Normal;
-use npair_simd::vectorised;
-use rayon::prelude::*;
-
-/// Values that one task works on.
-const BLOCK: usize = 1 << 14;
+use super::activation::{Curve, vjp_and_sum};
+use super::{Element, zip};
 
 /// `x Phi(x)` with the distribution function of the standard normal distribution.
-pub(crate) fn gelu<T: Normal>(x: &[T]) -> Vec<T> {
-    let mut out = vec![T::ZERO; x.len()];
-    out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(out, x)| {
-        apply(x, out);
-    });
-    out
+#[derive(Clone, Copy)]
+struct Gelu;
+
+impl Curve for Gelu {
+    #[inline(always)]
+    fn value<T: Element>(self, y: T) -> T {
+        y * y.normal().0
+    }
+
+    #[inline(always)]
+    fn vjp<T: Element>(self, y: T, g: T) -> T {
+        let (below, density) = y.normal();
+        g * (below + y * density)
+    }
+}
+
+/// `x Phi(x)` of every value.
+pub(crate) fn gelu<T: Element>(x: &[T]) -> Vec<T> {
+    zip(x, x, |x, _| Gelu.value(x))
 }
 
 /// Its gradient: `g (Phi(x) + x phi(x))`.
-pub(crate) fn gelu_vjp<T: Normal>(x: &[T], grad: &[T]) -> Vec<T> {
-    let mut dx = vec![T::ZERO; x.len()];
-    dx.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).zip(grad.par_chunks(BLOCK)).for_each(|((dx, x), grad)| {
-        apply_vjp(x, grad, dx);
-    });
-    dx
+pub(crate) fn gelu_vjp<T: Element>(x: &[T], grad: &[T]) -> Vec<T> {
+    zip(x, grad, |x, g| Gelu.vjp(x, g))
 }
 
-vectorised! {
-    fn apply<T: Normal>(x: &[T], out: &mut [T]) {
-        for (o, &x) in out.iter_mut().zip(x) {
-            *o = x * x.normal().0;
-        }
-    }
-
-    fn apply_vjp<T: Normal>(x: &[T], grad: &[T], dx: &mut [T]) {
-        for ((d, &x), &g) in dx.iter_mut().zip(x).zip(grad) {
-            let (below, density) = x.normal();
-            *d = g * (below + x * density);
-        }
-    }
+/// [`gelu_vjp`] of a matrix with `columns` columns, and the sums of its columns, in one pass over memory.
+pub(crate) fn gelu_vjp_and_sum<T: Element>(x: &[T], grad: &[T], columns: usize) -> (Vec<T>, Vec<T>) {
+    vjp_and_sum(x, grad, columns, |x, grad, out| super::activation::lead_back(Gelu, columns, x, grad, out))
 }

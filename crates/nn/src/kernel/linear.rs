@@ -3,7 +3,7 @@
 use super::Element;
 use super::conv::{self, Geometry};
 
-/// Extents of `x w^T + b`.
+/// Extents of `x w^T`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Affine {
     pub rows: usize,
@@ -31,8 +31,8 @@ impl Affine {
         }
     }
 
-    pub(crate) fn forward<T: Element>(&self, x: &[T], w: &[T], bias: Option<&[T]>) -> Vec<T> {
-        conv::forward(&self.geometry(), x, w, conv::Affine { bias, ..conv::Affine::NOTHING })
+    pub(crate) fn forward<T: Element>(&self, x: &[T], w: &[T], after: conv::Affine<T>) -> Vec<T> {
+        conv::forward(&self.geometry(), x, w, after)
     }
 
     pub(crate) fn input_gradient<T: Element>(&self, w: &[T], grad: &[T]) -> Vec<T> {

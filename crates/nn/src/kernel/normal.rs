@@ -1,10 +1,9 @@
 //! The normal distribution, written so that loops over it become vector code.
 
-use super::Element;
 use npair_simd::Exp;
 
 /// What the standard library does not have.
-pub(crate) trait Normal: Element {
+pub(crate) trait Normal: Exp {
     /// Distribution function and density of the standard normal distribution.
     fn normal(self) -> (Self, Self);
 }

@@ -1,8 +1,9 @@
 //! Rows of a matrix: sums, layer normalization, soft-max.
 
-use super::Element;
+use super::{Element, Unwritten, write_by_chunks};
 use npair_simd::vectorised;
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// Rows that one task works on, and over which a partial sum runs; fixed, so that the bits do not depend on the
 /// threads.
@@ -34,7 +35,11 @@ pub(crate) fn sum_down<T: Element>(rows: usize, width: usize, add: impl Fn(usize
         sums
     };
     let starts: Vec<usize> = (0..rows).step_by(ROWS).collect();
-    let parts: Vec<Vec<T>> = starts.into_par_iter().map(part).collect();
+    join(width, starts.into_par_iter().map(part).collect())
+}
+
+/// The sum of parts of `width` values each, in f64.
+fn join<T: Element>(width: usize, parts: Vec<Vec<T>>) -> Vec<T> {
     let mut total = vec![0f64; width];
     for part in parts {
         total.iter_mut().zip(part).for_each(|(t, p)| *t += p.to_f64());
@@ -52,13 +57,16 @@ pub(crate) struct Moments<T> {
 /// `(x - mean) / sqrt(variance + epsilon) gamma + beta` of every row, and the moments.
 pub(crate) fn normalize<T: Element>(x: &[T], gamma: &[T], beta: &[T], epsilon: f64) -> (Vec<T>, Vec<Moments<T>>) {
     let width = gamma.len();
-    let mut out = vec![T::ZERO; x.len()];
+    assert!(x.len().is_multiple_of(width) && beta.len() == width);
+    let mut out = Unwritten::new(x.len());
     let mut moments = vec![Moments { mean: T::ZERO, inverse: T::ZERO }; x.len() / width];
-    let tasks = out.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).zip(moments.par_chunks_mut(ROWS));
+    let tasks =
+        out.values_mut().par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).zip(moments.par_chunks_mut(ROWS));
     tasks.for_each(|((out, x), moments)| {
         normalize_rows(x, gamma, beta, epsilon, out, moments);
     });
-    (out, moments)
+    // SAFETY: the tasks cover everything, whole rows each (asserted above), and write all of a row.
+    (unsafe { out.written() }, moments)
 }
 
 /// The gradient of [`normalize`] to its input.
@@ -71,6 +79,27 @@ pub(crate) fn normalize_vjp<T: Element>(x: &[T], gamma: &[T], moments: &[Moments
         normalize_rows_vjp(x, gamma, moments, grad, dx);
     });
     dx
+}
+
+/// The gradients of [`normalize`] to its input, scale and shift, in one pass over memory.
+pub(crate) fn normalize_all_vjp<T: Element>(x: &[T], gamma: &[T], moments: &[Moments<T>], grad: &[T]) -> [Vec<T>; 3] {
+    let width = gamma.len();
+    assert!(x.len() == grad.len() && x.len() == moments.len() * width);
+    let mut dx = Unwritten::new(x.len());
+    let block = ROWS * width;
+    let tasks = dx.values_mut().par_chunks_mut(block).zip(x.par_chunks(block)).zip(grad.par_chunks(block));
+    let part = |(((dx, x), grad), moments): (((&mut [MaybeUninit<T>], &[T]), &[T]), &[Moments<T>])| {
+        dx.fill(MaybeUninit::new(T::ZERO));
+        let mut sums = [(); 2].map(|()| vec![T::ZERO; width]);
+        // SAFETY: they have just been written, into the cache, in which they are now made.
+        normalize_rows_vjp(x, gamma, moments, grad, unsafe { npair_simd::written(dx) });
+        add_rows_vjp(x, moments, grad, &mut sums);
+        sums
+    };
+    let parts: Vec<[Vec<T>; 2]> = tasks.zip(moments.par_chunks(ROWS)).map(part).collect();
+    let (scale, shift) = parts.into_iter().map(|[scale, shift]| (scale, shift)).unzip();
+    // SAFETY: the tasks cover everything (asserted above).
+    [unsafe { dx.written() }, join(width, scale), join(width, shift)]
 }
 
 /// The gradient of [`normalize`] to its scale; that to its shift is the sum of the rows of `grad`.
@@ -96,11 +125,13 @@ pub(crate) fn column_products<T: Element>(a: &[T], b: &[T], width: usize) -> Vec
 /// Every row times `factors`, entry by entry.
 pub(crate) fn scale<T: Element>(x: &[T], factors: &[T]) -> Vec<T> {
     let width = factors.len();
-    let mut out = vec![T::ZERO; x.len()];
-    out.par_chunks_mut(ROWS * width).zip(x.par_chunks(ROWS * width)).for_each(|(out, x)| {
-        scale_by(x, factors, out);
-    });
-    out
+    assert!(x.len().is_multiple_of(width));
+    // SAFETY: chunks are whole rows (asserted above), and all of a row is written.
+    unsafe {
+        write_by_chunks(x.len(), ROWS * width, |at, out| {
+            scale_by(&x[at..at + out.len()], factors, out);
+        })
+    }
 }
 
 /// Every row times its own factor; as many rows as factors.
@@ -110,12 +141,14 @@ pub(crate) fn scale_rows<T: Element>(x: &[T], factors: &[f64]) -> Vec<T> {
 
 /// Every one of as many rows as factors times its own factor.
 pub(crate) fn times<T: Element>(x: &[T], factors: &[T]) -> Vec<T> {
-    let mut out = x.to_vec();
-    if !out.is_empty() {
-        let width = out.len() / factors.len();
-        out.par_chunks_exact_mut(width).zip(factors).for_each(|(row, &f)| row.iter_mut().for_each(|v| *v *= f));
+    let width = x.len().checked_div(factors.len()).unwrap_or(0);
+    assert_eq!(x.len(), width * factors.len());
+    // SAFETY: a chunk is a row, all of which is written.
+    unsafe {
+        write_by_chunks(x.len(), width, |at, out| {
+            times_one(&x[at..at + out.len()], factors[at / width], out);
+        })
     }
-    out
 }
 
 /// Inner products of the rows of two matrices with `rows` rows, one by one.
@@ -124,22 +157,36 @@ pub(crate) fn dots<T: Element>(a: &[T], b: &[T], rows: usize) -> Vec<f64> {
     a.par_chunks_exact(width).zip(b.par_chunks_exact(width)).map(|(a, b)| dot(a, b)).collect()
 }
 
-/// Soft-max of a row times `scale`, in place: `e^(scale (x_i - max)) / sum`. Returns maximum and inverse sum, of which
-/// [`softmax_row_again`] makes the same bits.
+/// The largest value of a row; NaN is passed over.
 #[inline(always)]
-pub(crate) fn softmax_row<T: Element>(row: &mut [T], scale: T) -> [T; 2] {
-    // A comparison that keeps NaN: the row becomes NaN and is seen.
-    let max = row.iter().fold(T::NEG_INFINITY, |m, &x| if x > m || x.is_nan() { x } else { m });
-    row.iter_mut().for_each(|x| *x = ((*x - max) * scale).exp_negative());
-    let inverse = T::from_f64(sum(row, row, |x, _| x).recip());
-    row.iter_mut().for_each(|x| *x *= inverse);
-    [max, inverse]
+fn largest<T: Element>(row: &[T]) -> T {
+    let larger = |m: T, x: T| if x > m { x } else { m };
+    let mut lanes = [T::NEG_INFINITY; LANES];
+    let mut chunks = row.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for lane in 0..LANES {
+            lanes[lane] = larger(lanes[lane], chunk[lane]);
+        }
+    }
+    lanes.iter().chain(chunks.remainder()).fold(T::NEG_INFINITY, |m, &x| larger(m, x))
 }
 
-/// The soft-max of a row again, from what [`softmax_row`] returned.
+/// `e^(scale (x_i - max))` of the first `count` values of a row, in place, and 0 in the rest of it; a row that is whole cache
+/// lines long has no end that is computed value by value. Returns maximum and inverse sum, of which [`weigh_again`] makes the
+/// soft-max. A NaN makes the sum NaN, and is seen.
 #[inline(always)]
-pub(crate) fn softmax_row_again<T: Element>(row: &mut [T], scale: T, [max, inverse]: [T; 2]) {
+pub(crate) fn weigh<T: Element>(row: &mut [T], count: usize, scale: T) -> [T; 2] {
+    let max = largest(&row[..count]);
+    row.iter_mut().for_each(|x| *x = ((*x - max) * scale).exp_negative());
+    row[count..].fill(T::ZERO);
+    [max, T::from_f64(sum(row, row, |x, _| x).recip())]
+}
+
+/// The soft-max of such a row, from what [`weigh`] returned.
+#[inline(always)]
+pub(crate) fn weigh_again<T: Element>(row: &mut [T], count: usize, scale: T, [max, inverse]: [T; 2]) {
     row.iter_mut().for_each(|x| *x = ((*x - max) * scale).exp_negative() * inverse);
+    row[count..].fill(T::ZERO);
 }
 
 /// Soft-max of every row.
@@ -170,7 +217,7 @@ vectorised! {
         rows.for_each(|row| add(row, sums));
     }
 
-    fn normalize_rows<T: Element>(x: &[T], gamma: &[T], beta: &[T], epsilon: f64, out: &mut [T], moments: &mut [Moments<T>]) {
+    fn normalize_rows<T: Element>(x: &[T], gamma: &[T], beta: &[T], epsilon: f64, out: &mut [MaybeUninit<T>], moments: &mut [Moments<T>]) {
         let width = gamma.len();
         for ((out, x), found) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(moments) {
             let n = width as f64;
@@ -182,7 +229,19 @@ vectorised! {
             let inverse = T::from_f64((variance + epsilon).sqrt().recip());
             *found = Moments { mean, inverse };
             for (((o, &x), &g), &b) in out.iter_mut().zip(x).zip(gamma).zip(beta) {
-                *o = (x - mean) * inverse * g + b;
+                o.write((x - mean) * inverse * g + b);
+            }
+        }
+    }
+
+    /// Adds what rows give to the gradients of scale and shift.
+    fn add_rows_vjp<T: Element>(x: &[T], moments: &[Moments<T>], grad: &[T], sums: &mut [Vec<T>; 2]) {
+        let [scale, shift] = sums;
+        let width = scale.len();
+        for ((x, grad), m) in x.chunks_exact(width).zip(grad.chunks_exact(width)).zip(moments) {
+            for (((scale, shift), &x), &g) in scale.iter_mut().zip(shift.iter_mut()).zip(x).zip(grad) {
+                *scale += g * ((x - m.mean) * m.inverse);
+                *shift += g;
             }
         }
     }
@@ -203,17 +262,26 @@ vectorised! {
         }
     }
 
-    fn scale_by<T: Element>(x: &[T], factors: &[T], out: &mut [T]) {
+    fn scale_by<T: Element>(x: &[T], factors: &[T], out: &mut [MaybeUninit<T>]) {
         let width = factors.len();
         for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-            out.iter_mut().zip(x).zip(factors).for_each(|((o, &x), &f)| *o = x * f);
+            out.iter_mut().zip(x).zip(factors).for_each(|((o, &x), &f)| {
+                o.write(x * f);
+            });
+        }
+    }
+
+    fn times_one<T: Element>(x: &[T], factor: T, out: &mut [MaybeUninit<T>]) {
+        for (out, &x) in out.iter_mut().zip(x) {
+            out.write(x * factor);
         }
     }
 
     fn softmax_rows<T: Element>(rows: &mut [T], width: usize) {
-        rows.chunks_exact_mut(width).for_each(|row| {
-            softmax_row(row, T::ONE);
-        });
+        for row in rows.chunks_exact_mut(width) {
+            let [_, inverse] = weigh(row, width, T::ONE);
+            row.iter_mut().for_each(|x| *x *= inverse);
+        }
     }
 
     fn softmax_rows_vjp<T: Element>(out: &[T], grad: &[T], width: usize, dx: &mut [T]) {

@@ -1,4 +1,4 @@
-use super::{Linear, input};
+use super::{LayerScale, Linear, input};
 use crate::kernel::attention::Heads;
 use crate::varmap::{Init, VarBuilder};
 use crate::{Error, Layer, Node, Result, Tape};
@@ -17,8 +17,8 @@ use crate::{Error, Layer, Node, Result, Tape};
 /// To input and all parameters; candle-nn's `sdpa` and `softmax_last_dim` cut it.
 ///
 /// # Numerics
-/// On the CPU the T x T soft-max is made in blocks of rows and never kept: the backward pass makes it again, bit
-/// by bit, from the maximum and sum of every row. On a device it is kept.
+/// On the CPU the T x T soft-max is made in blocks of rows and never kept: the backward pass makes it again,
+/// from the maximum and sum of every row. On a device it is kept.
 ///
 /// # Errors
 /// [`Error::Input`] if the input is not (B, T, C).
@@ -52,8 +52,18 @@ impl Attention {
     }
 }
 
-impl Layer for Attention {
-    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+impl Attention {
+    /// `shortcut + y`, or with a scale `shortcut + gamma y`: see [`Linear::record_add`].
+    ///
+    /// # Errors
+    /// Those of the layer and of [`Linear::record_add`].
+    pub fn record_add(&self, x: &Node, shortcut: &Node, scale: Option<&LayerScale>, tape: &mut Tape) -> Result<Node> {
+        let mixed = self.mix(x, tape)?;
+        self.projection.record_add(&mixed, shortcut, scale, tape)
+    }
+
+    /// What comes before the last linear layer.
+    fn mix(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let &[batch, tokens, channels] = x.dims() else {
             return Err(input::wrong(&self.name, x, "tokens are (batch, tokens, channels)"));
         };
@@ -63,7 +73,13 @@ impl Layer for Attention {
         }
         let heads = Heads { batch, tokens, heads: self.heads, width: channels / self.heads };
         let qkv = self.qkv.record(x, tape)?;
-        let mixed = attend(heads, &qkv, tape)?;
+        attend(heads, &qkv, tape)
+    }
+}
+
+impl Layer for Attention {
+    fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
+        let mixed = self.mix(x, tape)?;
         self.projection.record(&mixed, tape)
     }
 }

@@ -37,6 +37,13 @@ impl DropPath {
     }
 }
 
+impl DropPath {
+    /// Whether it changes anything in the passes of a tape.
+    pub fn drops(&self, tape: &Tape) -> bool {
+        self.probability > 0. && tape.mode().is_train()
+    }
+}
+
 impl Layer for DropPath {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let rng = tape.mode().dropout(self.key, 1).filter(|_| self.probability > 0.);

@@ -64,6 +64,12 @@ impl Layer for LayerNorm {
         let (out, vjp) = backend.layer_norm(x.tensor(), self.weight.tensor(), self.bias.tensor(), self.epsilon)?;
         let (layer, id) = (self.clone(), x.id());
         Ok(tape.push(out, &[x], &[&self.weight, &self.bias], move |grad, grads| {
+            let wanted = layer.weight.trains() && layer.bias.trains() && id.wants_grad();
+            if let Some([input, weight, bias]) = if wanted { vjp.all(&grad)? } else { None } {
+                grads.add_parameter(&layer.weight, || Ok(weight))?;
+                grads.add_parameter(&layer.bias, || Ok(bias))?;
+                return grads.add(id, || Ok(input));
+            }
             grads.add_parameter(&layer.weight, || Ok(vjp.weight(&grad)?))?;
             grads.add_parameter(&layer.bias, || Ok(backend.sum_rows(&grad)?))?;
             grads.add(id, || Ok(vjp.input(&grad)?))

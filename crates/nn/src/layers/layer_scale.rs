@@ -38,6 +38,11 @@ impl LayerScale {
         }
         Ok(Self { gamma: vb.trainable("gamma", channels, Init::Const(first))?, name })
     }
+
+    /// The factors.
+    pub(crate) fn gamma(&self) -> &Parameter {
+        &self.gamma
+    }
 }
 
 impl Layer for LayerScale {

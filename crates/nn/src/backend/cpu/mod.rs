@@ -83,6 +83,13 @@ impl Backend for Cpu {
         by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| with(grad, |g| shaped(gelu::gelu_vjp(v, g), x))))
     }
 
+    fn gelu_vjp_and_sum(&self, x: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
+        by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| with(grad, |g| {
+            let (out, sums) = gelu::gelu_vjp_and_sum(v, g, width(x));
+            Ok((shaped(out, x)?, tensor(sums, width(x))?))
+        })))
+    }
+
     fn softmax(&self, x: &Tensor) -> Result<Tensor> {
         by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| shaped(row::softmax(v, width(x)), x)))
     }
@@ -122,11 +129,14 @@ impl Backend for Cpu {
         })))
     }
 
-    fn linear(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    fn linear(&self, x: &Tensor, weight: &Tensor, after: Epilogue) -> Result<Tensor> {
         let map = linear_map(x, weight)?;
-        by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| with(weight, |w| with_some(bias, |b| {
-            tensor(map.forward(v, w, b), with_width(x, map.outputs))
-        }))))
+        let Epilogue { scale, bias, plus, activation } = after;
+        by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| with(weight, |w| {
+            with_some(scale, |scale| with_some(bias, |bias| with_some(plus, |plus| {
+                tensor(map.forward(v, w, Affine { scale, bias, plus, activation }), with_width(x, map.outputs))
+            })))
+        })))
     }
 
     fn linear_weight_vjp(&self, x: &Tensor, grad: &Tensor) -> Result<Tensor> {
@@ -177,6 +187,13 @@ impl Backend for Cpu {
     fn conv_input_vjp(&self, g: &Geometry, weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
         by_dtype!(grad.dtype(), NAME, T => with(weight, |w: &[T]| with(grad, |d| {
             tensor(conv::input_gradient(g, w, d), (g.batch, g.image.0, g.image.1, g.inputs))
+        })))
+    }
+
+    fn sum_outputs(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        let outputs = a.dim(0)?;
+        by_dtype!(a.dtype(), NAME, T => with(a, |a: &[T]| with(b, |b| {
+            tensor(row::dots(a, b, outputs).into_iter().map(|sum| sum as T).collect::<Vec<T>>(), outputs)
         })))
     }
 

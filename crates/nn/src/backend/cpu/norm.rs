@@ -133,6 +133,18 @@ impl<T: Element> LayerNormVjp for Rows<T> {
         with(&self.x, |v: &[T]| with(grad, |g| tensor(row::normalize_scale_vjp(v, width, &self.moments, g), width)))
     }
 
+    fn all(&self, grad: &Tensor) -> Result<Option<[Tensor; 3]>> {
+        let width = width(&self.x);
+        with(&self.x, |v: &[T]| {
+            with(&self.weight, |w| {
+                with(grad, |g| {
+                    let [input, scale, shift] = row::normalize_all_vjp(v, w, &self.moments, g);
+                    Ok(Some([shaped(input, &self.x)?, tensor(scale, width)?, tensor(shift, width)?]))
+                })
+            })
+        })
+    }
+
     fn input(&self, grad: &Tensor) -> Result<Tensor> {
         with(&self.x, |v: &[T]| {
             with(&self.weight, |w| with(grad, |g| shaped(row::normalize_vjp(v, w, &self.moments, g), &self.x)))

@@ -1,10 +1,11 @@
-//! Convolution of every channel by itself: sums along the channels, which lie side by side and fill registers.
+//! Convolution of every channel by itself: sums along the channels, which lie side by side and fill registers. Neighbouring pixels
+//! that see as many taps are made together, so that a weight is read once for all of them.
 
 use super::{Affine, Geometry};
 use crate::kernel::activation::{Activation, Curve, by_curve};
 use crate::kernel::norm::{self, Join, Moments};
 use crate::kernel::{Element, Unwritten, parts};
-use npair_simd::vectorised;
+use npair_simd::{Lines, vectorised};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
@@ -13,11 +14,6 @@ const PARTS: usize = 16;
 
 /// Values that a task makes, about: what is found of them afterwards is still in the cache.
 const BAND: usize = 1 << 15;
-
-/// Channels whose sums stay in registers together; what is left is done in blocks of [`FEW`], then one by one.
-const MANY: usize = 64;
-const SOME: usize = 16;
-const FEW: usize = 8;
 
 /// What a pixel of one grid is made of along one axis: for every place, the taps and the places of the other grid.
 type Axis = Vec<Vec<(usize, usize)>>;
@@ -60,6 +56,35 @@ fn by_tap<T: Element>(g: &Geometry, w: &[T], scale: Option<&[T]>) -> Vec<T> {
     out
 }
 
+/// Places of an axis that are made together: from `first` on `count`, whose sources are `step` apart, through the same taps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Group {
+    first: usize,
+    count: usize,
+    step: usize,
+}
+
+/// An axis cut into groups.
+fn groups<T: Element>(axis: &Axis) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let apart = |a: usize, b: usize| {
+        let (a, b) = (&axis[a], &axis[b]);
+        let step = b.first()?.1.checked_sub(a.first()?.1)?;
+        let same = a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.0 == b.0 && a.1 + step == b.1);
+        same.then_some(step)
+    };
+    for at in 0..axis.len() {
+        match groups.last_mut() {
+            Some(last) if last.count < Lines::<T>::MOST => match apart(at - 1, at) {
+                Some(step) if last.count == 1 || step == last.step => (last.count, last.step) = (last.count + 1, step),
+                _ => groups.push(Group { first: at, count: 1, step: 0 }),
+            },
+            _ => groups.push(Group { first: at, count: 1, step: 0 }),
+        }
+    }
+    groups
+}
+
 /// What the rows of a grid are made of: rows of another one, times weights.
 struct Rows<'a, T> {
     /// Images (B, H, W, C).
@@ -72,6 +97,7 @@ struct Rows<'a, T> {
     /// Taps of a row of the kernel.
     across: usize,
     axes: &'a [Axis; 2],
+    groups: Vec<Group>,
     bias: Option<&'a [T]>,
 }
 
@@ -83,103 +109,55 @@ impl<T: Element> Rows<'_, T> {
             let (image, i) = ((first + at) / height, (first + at) % height);
             let size = self.extents.0 * self.extents.1 * self.channels;
             let image = &self.source[image * size..][..size];
+            self.sum(image, &self.axes[0][i], out);
+            // SAFETY: the groups cover the row, and the sums of each have been written.
+            let sums = unsafe { npair_simd::written(out) };
             let plus = plus.map(|plus| &plus[at * line..][..line]);
-            make_row(self, image, &self.axes[0][i], plus, curve, out);
+            match (self.bias, plus) {
+                (None, None) => activate(curve, sums),
+                (bias, plus) => {
+                    let nothing = vec![T::ZERO; if bias.is_none() { self.channels } else { 0 }];
+                    add_row(bias.unwrap_or(&nothing), plus, sums);
+                    activate(curve, sums);
+                }
+            }
+        }
+    }
+
+    /// The sums of a row, all of which are written.
+    fn sum(&self, image: &[T], down: &[(usize, usize)], out: &mut [MaybeUninit<T>]) {
+        let channels = self.channels;
+        let mut terms = Vec::with_capacity(self.weights.len() / channels.max(1));
+        for &Group { first, count, step } in &self.groups {
+            terms.clear();
+            for &(ky, y) in down {
+                let taps = self.axes[1][first].iter();
+                terms.extend(
+                    taps.map(|&(kx, x)| ((y * self.extents.1 + x) * channels, (ky * self.across + kx) * channels)),
+                );
+            }
+            let (terms, step) = (&terms[..], step * channels);
+            let lines = Lines { x: image, y: self.weights, terms, step, width: channels, count, add: false };
+            let out = &mut out[first * channels..][..count * channels];
+            // SAFETY: `out` has room for as many pixels as there are sums, and they stand one after the other.
+            unsafe { lines.run_at(out.as_mut_ptr().cast(), channels) };
         }
     }
 }
 
 vectorised! {
-    fn make_row<T: Element, C: Curve>(
-        rows: &Rows<T>,
-        image: &[T],
-        down: &[(usize, usize)],
-        plus: Option<&[T]>,
-        curve: C,
-        out: &mut [MaybeUninit<T>],
-    ) {
-        let channels = rows.channels;
-        let mut pairs = Vec::with_capacity(rows.weights.len() / channels.max(1));
-        for (j, out) in out.chunks_exact_mut(channels).enumerate() {
-            pairs.clear();
-            for &(ky, y) in down {
-                let taps = rows.axes[1][j].iter();
-                pairs.extend(taps.map(|&(kx, x)| {
-                    ((y * rows.extents.1 + x) * channels, (ky * rows.across + kx) * channels)
-                }));
-            }
-            let plus = plus.map(|plus| &plus[j * channels..][..channels]);
-            let pixel = Pixel { pairs: &pairs, image, weights: rows.weights, bias: rows.bias, plus };
-            let mut at = 0;
-            while at + MANY <= channels {
-                pixel.make::<C, { MANY / SOME }, SOME>(at, curve, out);
-                at += MANY;
-            }
-            while at + SOME <= channels {
-                pixel.make::<C, 1, SOME>(at, curve, out);
-                at += SOME;
-            }
-            while at + FEW <= channels {
-                pixel.make::<C, 1, FEW>(at, curve, out);
-                at += FEW;
-            }
-            while at < channels {
-                pixel.make::<C, 1, 1>(at, curve, out);
-                at += 1;
-            }
+    /// Adds a bias to every pixel of a row, and what else there is.
+    fn add_row<T: Element>(bias: &[T], plus: Option<&[T]>, sums: &mut [T]) {
+        for pixel in sums.chunks_exact_mut(bias.len()) {
+            pixel.iter_mut().zip(bias).for_each(|(sum, &bias)| *sum += bias);
+        }
+        if let Some(plus) = plus {
+            sums.iter_mut().zip(plus).for_each(|(sum, &plus)| *sum += plus);
         }
     }
-}
 
-/// One pixel: sums of products of source pixels and taps, by where they begin.
-struct Pixel<'a, T> {
-    pairs: &'a [(usize, usize)],
-    image: &'a [T],
-    weights: &'a [T],
-    bias: Option<&'a [T]>,
-    plus: Option<&'a [T]>,
-}
-
-impl<T: Element> Pixel<'_, T> {
-    /// Its channels from `from` on: `V` times `L`.
-    #[inline(always)]
-    fn make<C: Curve, const V: usize, const L: usize>(&self, from: usize, curve: C, out: &mut [MaybeUninit<T>]) {
-        let mut sums = [[T::ZERO; L]; V];
-        if let Some(bias) = self.bias {
-            add(&mut sums, &bias[from..]);
-        }
-        for &(x, w) in self.pairs {
-            add_products(&mut sums, &self.image[x + from..], &self.weights[w + from..]);
-        }
-        if let Some(plus) = self.plus {
-            add(&mut sums, &plus[from..]);
-        }
-        let (out, _) = out[from..][..V * L].as_chunks_mut::<L>();
-        for (out, sums) in out.iter_mut().zip(&sums) {
-            for (out, &sum) in out.iter_mut().zip(sums) {
-                out.write(curve.value(sum));
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn add<T: Element, const V: usize, const L: usize>(sums: &mut [[T; L]; V], a: &[T]) {
-    let (a, _) = a[..V * L].as_chunks::<L>();
-    for v in 0..V {
-        for l in 0..L {
-            sums[v][l] += a[v][l];
-        }
-    }
-}
-
-#[inline(always)]
-fn add_products<T: Element, const V: usize, const L: usize>(sums: &mut [[T; L]; V], a: &[T], b: &[T]) {
-    let ((a, _), (b, _)) = (a[..V * L].as_chunks::<L>(), b[..V * L].as_chunks::<L>());
-    for v in 0..V {
-        for l in 0..L {
-            sums[v][l] += a[v][l] * b[v][l];
-        }
+    fn activate<T: Element, C: Curve>(curve: C, values: &mut [T]) {
+        values.iter_mut().for_each(|value| *value = curve.value(*value));
     }
 }
 
@@ -191,14 +169,15 @@ pub(super) fn forward<T: Element>(
     affine: Affine<T>,
     wanted: bool,
 ) -> (Vec<T>, Option<Moments>) {
-    let weights = by_tap(g, w, affine.scale);
+    let (weights, axes) = (by_tap(g, w, affine.scale), axes(g));
     let rows = Rows {
         source: x,
         extents: g.image,
         channels: g.inputs,
         weights: &weights,
         across: g.kernel.1,
-        axes: &axes(g),
+        groups: groups::<T>(&axes[1]),
+        axes: &axes,
         bias: affine.bias,
     };
     let (out, found) = all_rows(&rows, g.batch * g.map.0, affine.plus, affine.activation, wanted);
@@ -232,55 +211,66 @@ fn all_rows<T: Element>(
 pub(super) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> Vec<T> {
     let weights = by_tap(g, w, None);
     let [down, across] = axes(g);
+    let axes = [seen_by(&down, g.image.0), seen_by(&across, g.image.1)];
     let rows = Rows {
         source: dout,
         extents: g.map,
         channels: g.inputs,
         weights: &weights,
         across: g.kernel.1,
-        axes: &[seen_by(&down, g.image.0), seen_by(&across, g.image.1)],
+        groups: groups::<T>(&axes[1]),
+        axes: &axes,
         bias: None,
     };
     all_rows(&rows, g.batch * g.image.0, None, Activation::None, false).0
 }
 
-/// Columns of a map that see the image through one tap, and where the first of them sees it.
-#[derive(Debug, Clone, Copy)]
-struct Span {
+/// Columns of a map that see the image through the same taps, `count` from tap `first` on.
+#[derive(Debug, Clone)]
+struct Columns {
     first: usize,
     count: usize,
-    source: usize,
+    /// For every column, where the first of the taps sees the image, and the column.
+    terms: Vec<(usize, usize)>,
 }
 
-/// One for every tap of a row of the kernel.
-fn spans(across: &Axis, kernel: usize) -> Vec<Span> {
-    let mut spans = vec![Span { first: 0, count: 0, source: 0 }; kernel];
+/// The columns of a row of the map, by the taps through which they see the image, which follow each other and at most
+/// [`Lines::MOST`] of which are taken together.
+fn columns<T: Element>(across: &Axis) -> Vec<Columns> {
+    let mut all: Vec<Columns> = Vec::new();
     for (j, taps) in across.iter().enumerate() {
-        for &(k, x) in taps {
-            let span = &mut spans[k];
-            if span.count == 0 {
-                (span.first, span.source) = (j, x);
+        // Taps of one column that follow each other: their sources are all equally far apart.
+        for taps in taps.chunks(Lines::<T>::MOST) {
+            let (Some(&(first, x)), count) = (taps.first(), taps.len()) else { continue };
+            match all.iter_mut().find(|c| (c.first, c.count) == (first, count)) {
+                Some(columns) => columns.terms.push((x, j)),
+                None => all.push(Columns { first, count, terms: vec![(x, j)] }),
             }
-            span.count += 1;
         }
     }
-    spans
+    all
 }
 
 pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> Vec<T> {
     let (c, count) = (g.inputs, g.kernel.0 * g.kernel.1);
     let [down, across] = axes(g);
-    let spans = spans(&across, g.kernel.1);
+    let mut columns = columns::<T>(&across);
+    // From places to values.
+    columns.iter_mut().flat_map(|columns| &mut columns.terms).for_each(|(x, j)| (*x, *j) = (*x * c, *j * c));
     let sum_of = |rows: std::ops::Range<usize>| {
         let mut sum = vec![T::ZERO; count * c];
         for row in rows {
             let (b, i) = (row / g.map.0, row % g.map.0);
             let image = &x[b * g.pixels() * c..][..g.pixels() * c];
-            let dout = &dout[row * g.map.1 * c..][..g.map.1 * c];
-            for &(ky, y) in &down[i] {
-                let line =
-                    Line { x: &image[y * g.image.1 * c..][..g.image.1 * c], dout, step: g.stride.1, channels: c };
-                add_line(&line, &spans, &mut sum[ky * g.kernel.1 * c..][..g.kernel.1 * c]);
+            let y = &dout[row * g.map.1 * c..][..g.map.1 * c];
+            for &(ky, at) in &down[i] {
+                let x = &image[at * g.image.1 * c..][..g.image.1 * c];
+                for Columns { first, count, terms } in &columns {
+                    let lines = Lines { x, y, terms, step: g.dilation.1 * c, width: c, count: *count, add: true };
+                    let to = &mut sum[(ky * g.kernel.1 + first) * c..][..count * c];
+                    // SAFETY: as many taps as there are sums.
+                    unsafe { lines.run_at(to.as_mut_ptr(), c) };
+                }
             }
         }
         sum
@@ -295,57 +285,4 @@ pub(super) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> 
         }
     }
     dw
-}
-
-/// A row of an image and the gradient of the row of the map that sees it.
-struct Line<'a, T> {
-    x: &'a [T],
-    dout: &'a [T],
-    /// Columns of the image between those of the map.
-    step: usize,
-    channels: usize,
-}
-
-vectorised! {
-    /// Adds what a line gives to a row of taps, (tap, channel).
-    fn add_line<T: Element>(line: &Line<T>, spans: &[Span], sums: &mut [T]) {
-        for (span, sums) in spans.iter().zip(sums.chunks_exact_mut(line.channels)) {
-            let mut at = 0;
-            while at + MANY <= line.channels {
-                line.add::<{ MANY / SOME }, SOME>(*span, at, sums);
-                at += MANY;
-            }
-            while at + SOME <= line.channels {
-                line.add::<1, SOME>(*span, at, sums);
-                at += SOME;
-            }
-            while at + FEW <= line.channels {
-                line.add::<1, FEW>(*span, at, sums);
-                at += FEW;
-            }
-            while at < line.channels {
-                line.add::<1, 1>(*span, at, sums);
-                at += 1;
-            }
-        }
-    }
-}
-
-impl<T: Element> Line<'_, T> {
-    /// Channels from `from` on: `V` times `L`.
-    #[inline(always)]
-    fn add<const V: usize, const L: usize>(&self, span: Span, from: usize, to: &mut [T]) {
-        let mut sums = [[T::ZERO; L]; V];
-        let c = self.channels;
-        for n in 0..span.count {
-            let (x, dout) = ((span.source + n * self.step) * c + from, (span.first + n) * c + from);
-            add_products(&mut sums, &self.x[x..], &self.dout[dout..]);
-        }
-        let (to, _) = to[from..][..V * L].as_chunks_mut::<L>();
-        for v in 0..V {
-            for l in 0..L {
-                to[v][l] += sums[v][l];
-            }
-        }
-    }
 }

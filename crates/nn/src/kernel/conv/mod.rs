@@ -4,7 +4,7 @@ mod depthwise;
 mod geometry;
 mod gradient;
 mod multiply;
-mod pairs;
+pub(super) mod pairs;
 mod windows;
 
 pub(crate) use geometry::Geometry;

@@ -7,7 +7,7 @@ use npair_simd::{Columns, pair_neighbours, pair_rows};
 use rayon::prelude::*;
 
 /// Panels for pairs, of `columns` columns, if products are to be of pairs.
-pub(super) fn columns<T: Element>(columns: usize) -> Option<Columns<T>> {
+pub(crate) fn columns<T: Element>(columns: usize) -> Option<Columns<T>> {
     if NetPrecision::chosen() == NetPrecision::Bf16 { Columns::of_pairs(columns) } else { None }
 }
 
