@@ -1,11 +1,11 @@
 use crate::tile::{self, Widths};
-use crate::{Kernel, Level};
+use crate::{Kernel, Level, Winograd, winograd};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Sub};
 
 mod sealed {
     use crate::tile::Widths;
-    use crate::{Kernel, Level};
+    use crate::{Kernel, Level, Winograd};
 
     pub trait Code: Sized {
         /// The product's code for panels of `vectors` registers.
@@ -17,6 +17,12 @@ mod sealed {
         /// The same for factors in pairs, by the number of registers, of which a panel has at most so many; none where there are no
         /// pairs.
         fn kernels_of_pairs() -> Option<Widths<Self>>;
+
+        /// The transforms of Winograd's convolution.
+        ///
+        /// # Safety
+        /// The machine has the level's instructions.
+        unsafe fn winograd(level: Level) -> Winograd<Self>;
     }
 }
 pub(crate) use sealed::Code;
@@ -64,7 +70,7 @@ pub trait Element:
 }
 
 macro_rules! element {
-    ($t:ident, $kernel:path, $pair:path, $pairs:path) => {
+    ($t:ident, $kernel:path, $pair:path, $pairs:path, $winograd:path) => {
         impl Element for $t {
             const NAME: &'static str = stringify!($t);
             const ZERO: Self = 0.;
@@ -102,6 +108,10 @@ macro_rules! element {
             fn kernels_of_pairs() -> Option<Widths<Self>> {
                 $pairs()
             }
+
+            unsafe fn winograd(level: Level) -> Winograd<Self> {
+                $winograd(level)
+            }
         }
     };
 }
@@ -118,5 +128,5 @@ fn some_kernels() -> Option<Widths<f32>> {
     Some(tile::pairs())
 }
 
-element!(f32, tile::single, crate::pair::pair, some_kernels);
-element!(f64, tile::double, no_pair, no_kernels);
+element!(f32, tile::single, crate::pair::pair, some_kernels, winograd::single);
+element!(f64, tile::double, no_pair, no_kernels, winograd::double);

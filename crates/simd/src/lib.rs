@@ -14,6 +14,7 @@ mod parts;
 mod shared;
 mod tile;
 mod vector;
+mod winograd;
 
 pub use aligned::Aligned;
 pub use element::Element;
@@ -24,6 +25,7 @@ pub use panels::{Columns, Panels};
 pub use parts::parts;
 pub use shared::{Shared, Unwritten, written};
 pub use tile::{Epilogue, Kernel, Run, Tile, blocks, steps};
+pub use winograd::{PRODUCTS, Patch, TILE_SIDE, Winograd};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -6,6 +6,7 @@ mod gradient;
 mod multiply;
 mod pairs;
 mod windows;
+mod winograd;
 
 pub(crate) use geometry::Geometry;
 
@@ -103,27 +104,26 @@ pub(crate) fn forward_with_moments<T: Element>(
     for group in 0..g.groups {
         let first = group * g.group_outputs();
         let windows = g.windows(group);
+        let weights = Weights { values: w, scale: affine.scale, inputs, taps, paired: false };
+        let finish = Finish::of(affine, first);
+        let places = g.places(group);
+        let output = Output { places: &places, values: out.shared(), moments: wanted && g.groups == 1 };
+        if winograd::suits::<T>(&windows, g.group_outputs()) {
+            let panels = winograd::panels(Columns::new(g.group_outputs()), inputs, |column, count, width, values| {
+                weights.fill(first + column, count, width, values);
+            });
+            found = winograd::multiply(&windows, x, &panels, finish, output);
+            continue;
+        }
         let in_pairs = pairs::columns(g.group_outputs()).zip(windows.over_pairs());
         let paired = in_pairs.is_some();
         let (columns, windows) = in_pairs.unwrap_or_else(|| (Columns::new(g.group_outputs()), windows));
-        let weights = Weights { values: w, scale: affine.scale, inputs, taps, paired };
+        let weights = Weights { paired, ..weights };
         let panels = Panels::new(columns, windows.size(), |column, count, width, values| {
             weights.fill(first + column, count, width, values);
         });
         let pairs = if paired { pairs::neighbours(x) } else { Vec::new() };
-        let finish = match affine {
-            Affine { bias: None, plus: None, activation: Activation::None, .. } => Finish::Nothing,
-            Affine { bias, plus, activation, .. } => {
-                Finish::Affine { bias: bias.map(|b| &b[first..]), plus, activation }
-            }
-        };
-        found = multiply(
-            &windows,
-            if paired { &pairs } else { x },
-            &panels,
-            finish,
-            Output { places: &g.places(group), values: out.shared(), moments: wanted && g.groups == 1 },
-        );
+        found = multiply(&windows, if paired { &pairs } else { x }, &panels, finish, output);
     }
     // SAFETY: every pixel of the map has been written, for all groups of channels.
     let out = unsafe { out.written() };
@@ -145,10 +145,11 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
     for group in 0..g.groups {
         for phase in g.phases(group) {
             let entries: Vec<usize> = phase.taps.iter().map(|(ky, kx)| ky * g.kernel.1 + kx).collect();
-            let in_pairs = pairs::columns(inputs).zip(phase.windows.over_pairs());
+            let few = winograd::suits::<T>(&phase.windows, inputs);
+            let in_pairs = pairs::columns(inputs).zip(phase.windows.over_pairs()).filter(|_| !few);
             let paired = in_pairs.is_some();
             let (columns, windows) = in_pairs.unwrap_or_else(|| (Columns::new(inputs), phase.windows.clone()));
-            let panels = Panels::new(columns, windows.size(), |column, count, width, values| {
+            let fill = |column: usize, count: usize, width: usize, values: &mut [T]| {
                 let of = |o: usize| &w[((group * outputs + o) * inputs + column) * taps..][..count * taps];
                 if paired {
                     for o in (0..outputs).step_by(2) {
@@ -172,14 +173,15 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
                         }
                     }
                 }
-            });
-            multiply(
-                &windows,
-                if paired { &pairs } else { dout },
-                &panels,
-                Finish::Nothing,
-                Output { places: &phase.places, values: dx.shared(), moments: false },
-            );
+            };
+            let output = Output { places: &phase.places, values: dx.shared(), moments: false };
+            if few {
+                let panels = winograd::panels(columns, outputs, fill);
+                winograd::multiply(&windows, dout, &panels, Finish::Nothing, output);
+                continue;
+            }
+            let panels = Panels::new(columns, windows.size(), fill);
+            multiply(&windows, if paired { &pairs } else { dout }, &panels, Finish::Nothing, output);
         }
     }
     // SAFETY: every pixel belongs to one of the phases; without a tap its sum is 0, and written.
