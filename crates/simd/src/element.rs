@@ -61,6 +61,8 @@ pub trait Element:
     /// Two values, rounded to bf16, in the bits of one; f64 has no pairs, and gives 0.
     fn pair(low: Self, high: Self) -> Self;
 
+    /// Its bits.
+    fn bits(self) -> u64;
     /// Whether it is no number.
     fn is_nan(self) -> bool;
     /// The value in f64, exactly.
@@ -82,6 +84,11 @@ macro_rules! element {
             #[inline(always)]
             fn pair(low: Self, high: Self) -> Self {
                 $pair(low, high)
+            }
+
+            #[inline(always)]
+            fn bits(self) -> u64 {
+                self.to_bits().into()
             }
 
             #[inline(always)]

@@ -1,5 +1,5 @@
 use super::windows::{View, Windows};
-use super::{Geometry, depthwise, pairs, winograd};
+use super::{Geometry, Way, depthwise, pairs, winograd};
 use crate::kernel::{Element, parts};
 use npair_simd::{Aligned, Columns, Epilogue, Kernel, Run, Tile, blocks, pair_rows, steps};
 use rayon::prelude::*;
@@ -49,7 +49,7 @@ pub(super) struct Maps<'a, T> {
     pub values: &'a [T],
     pub channels: usize,
     pub first: usize,
-    /// How pixels are multiplied.
+    /// How pixels and their gradients are multiplied; [`Way::Pairs`] are two pixels.
     way: Way,
 }
 
@@ -59,16 +59,6 @@ impl<'a, T> Maps<'a, T> {
     pub(super) fn transformed(values: &'a [T], channels: usize) -> Self {
         Self { values, channels, first: 0, way: Way::Winograd }
     }
-}
-
-/// How the products of pixels and their gradients are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Plain,
-    /// Two pixels at a time, as pairs of bf16.
-    Pairs,
-    /// Tiles of pixels, transformed.
-    Winograd,
 }
 
 /// Gradient of the weights: per part of the map's rows first, then over the parts in order, so that the bits do not

@@ -476,7 +476,8 @@ mod tests {
             let plus = values(g.batch * g.map_pixels() * g.outputs, 5);
             let within = rounding(g.patch(), f64::EPSILON);
             for activation in [Activation::None, Activation::Relu, Activation::HardSwish] {
-                let affine = Affine { scale: Some(&f.bias), bias: Some(&f.bias), plus: Some(&plus), activation };
+                let affine =
+                    Affine { scale: Some(&f.bias), bias: Some(&f.bias), plus: Some(&plus), activation, packed: None };
                 let (out, moments) = transformed(&g, &f, affine);
                 assert_near(&out, &forward(&g, &f.x, &f.w, affine), within, "outputs");
                 let Some(moments) = moments else { continue };
