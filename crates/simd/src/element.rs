@@ -17,6 +17,9 @@ mod sealed {
         /// The same for factors in pairs, by the number of registers, of which a panel has at most so many; none where there are no
         /// pairs.
         fn kernels_of_pairs() -> Option<Widths<Self>>;
+
+        /// The same for factors in quads.
+        fn kernels_of_quads() -> Option<Widths<Self>>;
     }
 }
 pub(crate) use sealed::Code;
@@ -55,6 +58,13 @@ pub trait Element:
     /// Two values, rounded to bf16, in the bits of one; f64 has no pairs, and gives 0.
     fn pair(low: Self, high: Self) -> Self;
 
+    /// The value of these bits; f64 has no quads, and gives 0.
+    fn of_bits(bits: u32) -> Self;
+    /// The bits of a value; f64 gives 0.
+    fn bits(self) -> u32;
+    /// The whole number in the bits, less another one, to the nearest value; f64 gives 0.
+    fn whole(self, less: i32) -> Self;
+
     /// Whether it is no number.
     fn is_nan(self) -> bool;
     /// The value in f64, exactly.
@@ -64,7 +74,7 @@ pub trait Element:
 }
 
 macro_rules! element {
-    ($t:ident, $kernel:path, $pair:path, $pairs:path) => {
+    ($t:ident, $kernel:path, $pair:path, $pairs:path, $of_bits:path, $bits:path, $quads:path) => {
         impl Element for $t {
             const NAME: &'static str = stringify!($t);
             const ZERO: Self = 0.;
@@ -76,6 +86,21 @@ macro_rules! element {
             #[inline(always)]
             fn pair(low: Self, high: Self) -> Self {
                 $pair(low, high)
+            }
+
+            #[inline(always)]
+            fn of_bits(bits: u32) -> Self {
+                $of_bits(bits)
+            }
+
+            #[inline(always)]
+            fn bits(self) -> u32 {
+                $bits(self)
+            }
+
+            #[inline(always)]
+            fn whole(self, less: i32) -> Self {
+                (self.bits() as i32).wrapping_sub(less) as $t
             }
 
             #[inline(always)]
@@ -102,6 +127,10 @@ macro_rules! element {
             fn kernels_of_pairs() -> Option<Widths<Self>> {
                 $pairs()
             }
+
+            fn kernels_of_quads() -> Option<Widths<Self>> {
+                $quads()
+            }
         }
     };
 }
@@ -118,5 +147,18 @@ fn some_kernels() -> Option<Widths<f32>> {
     Some(tile::pairs())
 }
 
-element!(f32, tile::single, crate::pair::pair, some_kernels);
-element!(f64, tile::double, no_pair, no_kernels);
+fn some_of_quads() -> Option<Widths<f32>> {
+    Some(tile::quads())
+}
+
+/// There are none of f64.
+fn no_value(_: u32) -> f64 {
+    0.
+}
+
+fn no_bits(_: f64) -> u32 {
+    0
+}
+
+element!(f32, tile::single, crate::pair::pair, some_kernels, f32::from_bits, f32::to_bits, some_of_quads);
+element!(f64, tile::double, no_pair, no_kernels, no_value, no_bits, no_kernels);

@@ -3,7 +3,10 @@
 mod candidates;
 mod few;
 mod search;
+#[cfg(test)]
+mod tests;
 
+use crate::coarse::Coarse;
 use crate::pairwise::PairwiseSimilarity;
 use crate::rows::Wide;
 use crate::sweep::Stop;
@@ -11,6 +14,10 @@ use crate::unit::UnitSides;
 use crate::{Element, Error, Result, Rows};
 use npair_types::{ExampleId, Measure};
 use search::{Lists, Search, overflowed};
+
+/// Rows of either side and entries of a row from which on a side in whole numbers is worth making.
+const MANY: usize = 64;
+const WIDE: usize = 32;
 
 /// What a search leaves out.
 #[derive(Debug, Clone, Copy, Default)]
@@ -168,9 +175,10 @@ impl<T: Element> Rows<'_, T> {
         }
         let k = k.min(gallery.len().max(1));
         let (starts, indices, similarity) = match T::EPSILON > f64::EPSILON {
-            true => in_single(self, gallery, measure, k, exclude)?,
+            true => in_single(Task { queries: self, gallery, measure, exclude }, k)?,
             false => {
-                let lists = Search { queries: self, gallery, measure, exclude, pairs: None }.run(k);
+                let search = Search { queries: self, gallery, measure, exclude, pairs: None, coarse: None };
+                let lists = search.run(k);
                 lists.map_err(|stop| overflow(stop, T::NAME))?
             }
         };
@@ -182,34 +190,60 @@ fn overflow(stop: Stop, dtype: &'static str) -> Error {
     Error::Overflow { row: overflowed(stop), dtype }
 }
 
-/// The lists of f32 sides: candidates by products in f32, decided in f64.
-fn in_single<T: Element>(
-    queries: Rows<T>,
-    gallery: Rows<T>,
+/// What is searched for what.
+#[derive(Clone, Copy)]
+struct Task<'a, T> {
+    queries: Rows<'a, T>,
+    gallery: Rows<'a, T>,
     measure: Measure,
-    k: usize,
-    exclude: Exclude,
-) -> Result<Lists<T>> {
+    exclude: Exclude<'a>,
+}
+
+/// The lists of f32 sides.
+fn in_single<T: Element>(task: Task<T>, k: usize) -> Result<Lists<T>> {
+    let Task { queries, gallery, measure, exclude } = task;
     let pairs = PairwiseSimilarity::new(queries, gallery, measure);
     if queries.len() <= few::FEW {
         return finite(few::few(&pairs, [queries.len(), gallery.len()], k, exclude)?);
     }
-    let unit = (measure == Measure::Cosine).then(|| UnitSides::of(queries, gallery));
-    if unit.is_some() || pairs.is_tame() {
-        let (queries, gallery, measure) = match &unit {
-            Some(unit) => (unit.queries(), unit.gallery(), Measure::Dot),
-            None => (queries, gallery, measure),
-        };
-        let search = Search { queries, gallery, measure, exclude, pairs: Some(&pairs) };
-        // Too much that f32 cannot tell, or products that are not finite in it: f64 may reach further.
-        if let Ok(lists) = search.run(k) {
-            return finite(lists);
-        }
+    if let Some(lists) = by_candidates(task, &pairs, k, coarse_of) {
+        return finite(lists);
     }
     let wide = Wide::of(queries, gallery);
-    let search = Search { queries: wide.queries(), gallery: wide.gallery(), measure, exclude, pairs: None };
+    let search =
+        Search { queries: wide.queries(), gallery: wide.gallery(), measure, exclude, pairs: None, coarse: None };
     let (starts, indices, similarity) = search.run(k).map_err(|stop| overflow(stop, "f64"))?;
     finite((starts, indices, similarity.into_iter().map(T::narrow).collect()))
+}
+
+/// The same from candidates, decided in f64: by whole numbers if `coarse` has a matrix of them, by products in f32 if these cannot
+/// tell. None where f32 cannot tell either, or has no such products.
+fn by_candidates<T: Element>(
+    Task { queries, gallery, measure, exclude }: Task<T>,
+    pairs: &PairwiseSimilarity<T>,
+    k: usize,
+    coarse: impl Fn(Rows<T>, Rows<T>, Measure) -> Option<Coarse<T>>,
+) -> Option<Lists<T>> {
+    let unit = (measure == Measure::Cosine).then(|| UnitSides::of(queries, gallery));
+    if unit.is_none() && !pairs.is_tame() {
+        return None;
+    }
+    let (queries, gallery, measure) = match &unit {
+        Some(unit) => (unit.queries(), unit.gallery(), Measure::Dot),
+        None => (queries, gallery, measure),
+    };
+    let search = |coarse| Search { queries, gallery, measure, exclude, pairs: Some(pairs), coarse };
+    let found = coarse(queries, gallery, measure).and_then(|coarse| search(Some(coarse)).run(k).ok());
+    found.or_else(|| search(None).run(k).ok())
+}
+
+/// The coarse matrix of sides that are long and wide enough for it to pay off, where the machine multiplies quads.
+fn coarse_of<T: Element>(queries: Rows<T>, gallery: Rows<T>, measure: Measure) -> Option<Coarse<T>> {
+    let pays = queries.len() >= MANY && gallery.len() >= MANY && queries.width() >= WIDE;
+    if !(pays && npair_simd::quads_can_be_multiplied() && Coarse::<T>::holds(queries.width())) {
+        return None;
+    }
+    Some(Coarse::new(queries, gallery, measure))
 }
 
 /// The lists, unless a similarity is none of the number type's.
