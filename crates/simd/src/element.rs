@@ -23,6 +23,9 @@ mod sealed {
         /// # Safety
         /// The machine has the level's instructions.
         unsafe fn winograd(level: Level) -> Winograd<Self>;
+
+        /// The same for factors in quads.
+        fn kernels_of_quads() -> Option<Widths<Self>>;
     }
 }
 pub(crate) use sealed::Code;
@@ -63,6 +66,11 @@ pub trait Element:
 
     /// Its bits.
     fn bits(self) -> u64;
+    /// The value of these bits; f64 has no quads, and gives 0.
+    fn of_bits(bits: u32) -> Self;
+    /// The whole number in the lowest 32 bits, less another one, to the nearest value.
+    fn whole(self, less: i32) -> Self;
+
     /// Whether it is no number.
     fn is_nan(self) -> bool;
     /// The value in f64, exactly.
@@ -72,7 +80,7 @@ pub trait Element:
 }
 
 macro_rules! element {
-    ($t:ident, $kernel:path, $pair:path, $pairs:path, $winograd:path) => {
+    ($t:ident, $kernel:path, $pair:path, $pairs:path, $of_bits:path, $quads:path, $winograd:path) => {
         impl Element for $t {
             const NAME: &'static str = stringify!($t);
             const ZERO: Self = 0.;
@@ -87,8 +95,18 @@ macro_rules! element {
             }
 
             #[inline(always)]
+            fn of_bits(bits: u32) -> Self {
+                $of_bits(bits)
+            }
+
+            #[inline(always)]
             fn bits(self) -> u64 {
                 self.to_bits().into()
+            }
+
+            #[inline(always)]
+            fn whole(self, less: i32) -> Self {
+                (self.bits() as i32).wrapping_sub(less) as $t
             }
 
             #[inline(always)]
@@ -116,6 +134,10 @@ macro_rules! element {
                 $pairs()
             }
 
+            fn kernels_of_quads() -> Option<Widths<Self>> {
+                $quads()
+            }
+
             unsafe fn winograd(level: Level) -> Winograd<Self> {
                 $winograd(level)
             }
@@ -135,5 +157,14 @@ fn some_kernels() -> Option<Widths<f32>> {
     Some(tile::pairs())
 }
 
-element!(f32, tile::single, crate::pair::pair, some_kernels, winograd::single);
-element!(f64, tile::double, no_pair, no_kernels, winograd::double);
+fn some_of_quads() -> Option<Widths<f32>> {
+    Some(tile::quads())
+}
+
+/// There are none of f64.
+fn no_value(_: u32) -> f64 {
+    0.
+}
+
+element!(f32, tile::single, crate::pair::pair, some_kernels, f32::from_bits, some_of_quads, winograd::single);
+element!(f64, tile::double, no_pair, no_kernels, no_value, no_kernels, winograd::double);

@@ -1,8 +1,8 @@
 #[cfg(target_arch = "x86_64")]
-use crate::vector::{Avx2, Avx2Double, Avx512, Avx512Double, Avx512Pairs};
+use crate::vector::{Avx2, Avx2Double, Avx512, Avx512Double, Avx512Pairs, Avx512Quads};
 #[cfg(target_arch = "aarch64")]
 use crate::vector::{Neon, NeonDouble};
-use crate::vector::{Plain, PlainPairs, Vector};
+use crate::vector::{Plain, PlainPairs, PlainQuads, Vector};
 use crate::{Element, Level};
 
 /// Steps of the sum: `start`, `start + step`, ..., `len` of them, as offsets from a row's own.
@@ -349,6 +349,9 @@ code!(kernel_avx512, multiply_avx512, finish_avx512, tile_avx512, Avx512, f32, [
 code!(kernel_pairs, multiply_pairs, finish_pairs, tile_pairs, Avx512Pairs, f32, [],
     #[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
+code!(kernel_quads, multiply_quads, finish_quads, tile_quads, Avx512Quads, f32, [],
+    #[target_feature(enable = "avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
 code!(kernel_avx2, multiply_avx2, finish_avx2, tile_avx2, Avx2, f32, [], #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
 code!(kernel_avx512_double, multiply_avx512_double, finish_avx512_double, tile_avx512_double, Avx512Double, f64, [],
@@ -363,6 +366,7 @@ code!(kernel_neon_double, multiply_neon_double, finish_neon_double, tile_neon_do
     #[target_feature(enable = "neon")]);
 code!(kernel_plain, multiply_plain, finish_plain, tile_plain, Plain<T>, T, [T],);
 code!(kernel_plain_pairs, multiply_plain_pairs, finish_plain_pairs, tile_plain_pairs, PlainPairs, f32, [],);
+code!(kernel_plain_quads, multiply_plain_quads, finish_plain_quads, tile_plain_quads, PlainQuads, f32, [],);
 
 /// Registers that a panel is at most wide.
 pub(crate) fn widest(level: Level) -> usize {
@@ -440,6 +444,33 @@ pub(crate) fn plain_pairs(vectors: usize) -> Kernel<f32> {
     match vectors {
         1 => kernel_plain_pairs::<6, 1>(),
         _ => kernel_plain_pairs::<4, 2>(),
+    }
+}
+
+/// Code for factors in quads of whole numbers, and how many registers a panel is at most wide.
+pub(crate) fn quads() -> Widths<f32> {
+    #[cfg(target_arch = "x86_64")]
+    if crate::quad::can_be_multiplied() {
+        return (quads_avx512, 4);
+    }
+    (plain_quads, 2)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn quads_avx512(vectors: usize) -> Kernel<f32> {
+    match vectors {
+        1 => kernel_quads::<14, 1>(),
+        2 => kernel_quads::<12, 2>(),
+        3 => kernel_quads::<8, 3>(),
+        _ => kernel_quads::<6, 4>(),
+    }
+}
+
+/// In plain Rust: for machines that do not multiply quads, slower than f32 there.
+pub(crate) fn plain_quads(vectors: usize) -> Kernel<f32> {
+    match vectors {
+        1 => kernel_plain_quads::<6, 1>(),
+        _ => kernel_plain_quads::<4, 2>(),
     }
 }
 
