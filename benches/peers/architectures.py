@@ -1,9 +1,10 @@
 """The networks of benches/peers/networks.py: pixels to embeddings, as their sources have them."""
 
+import timm
 import torch
+import torchvision
 from torch import nn
 from torch.nn import functional as F
-import torchvision
 
 
 class ConvNet(nn.Module):
@@ -72,8 +73,19 @@ def vit_s16(channels, size, embedding, dropout):
     return net
 
 
+def convnext_t(channels, size, embedding, dropout):
+    net = torchvision.models.convnext_tiny(weights=None)
+    net.classifier[2] = nn.Sequential(nn.Dropout(dropout), nn.Linear(768, embedding))
+    return net
+
+
+def efficientnet_lite0(channels, size, embedding, dropout):
+    return timm.create_model("efficientnet_lite0", num_classes=embedding, drop_rate=dropout)
+
+
 ARCHITECTURES = {
     "conv-net": ConvNet, "casia-net": CasiaNet, "googlenet": googlenet, "resnet50": resnet50, "vit-s16": vit_s16,
+    "convnext-t": convnext_t, "efficientnet-lite0": efficientnet_lite0,
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ use clap::Parser;
 use npair_backbones::{BackboneConfig, EmbeddingNet, EmbeddingNetConfig};
 use npair_benches::{Result, say, serve};
 use npair_losses::{Batch, Loss, NPairMc};
-use npair_nn::{Mode, backward, keep_freed_memory};
+use npair_nn::{Mode, NetPrecision, backward, keep_freed_memory};
 use npair_train::{Adam, AdamSettings, Updater};
 use npair_types::{Labels, Streams};
 use serde_json::json;
@@ -28,6 +28,15 @@ struct Args {
     dropout: f64,
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Factors,
+}
+
+/// What products are made of.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Factors {
+    F32,
+    Bf16,
 }
 
 /// A network in training, and its batch: rows alternate anchor and positive.
@@ -71,6 +80,10 @@ impl Bench {
 fn main() -> Result<()> {
     keep_freed_memory();
     let args = Args::parse();
+    match args.precision {
+        Factors::F32 => NetPrecision::F32.choose(),
+        Factors::Bf16 => NetPrecision::Bf16.choose(),
+    }
     rayon::ThreadPoolBuilder::new().num_threads(args.threads).build_global()?;
     // An architecture that this build does not have is no failure: the driver lists it.
     let backbone: BackboneConfig = match serde_json::from_str(&args.backbone) {

@@ -286,3 +286,25 @@ fn what_does_not_fit_is_said() {
         assert!(got.unwrap_err().to_string().contains("what is added to it has shape [1, 4, 4, 2]"));
     }
 }
+
+/// In evaluation weights stay packed from pass to pass; a value that changes in place, by whomever, is seen all the same.
+#[test]
+fn packed_weights_follow_the_variables() {
+    let varmap = varmap(DType::F32);
+    let config = Conv2dConfig::square(3).padding(1);
+    // Wide enough for every way in which products are made.
+    let conv = Conv2d::new(&varmap.root().pp("conv"), 16, 32, config).unwrap();
+    let norm = BatchNorm2d::new(&varmap.root().pp("norm"), 32, BatchNormConfig::default()).unwrap();
+    let unit = ConvUnit::new(conv, Some(norm), Activation::Relu).unwrap();
+    let x = inputs::normal(1, 1., (2, 8, 8, 16), DType::F32).unwrap();
+    let pass = || bits(&unit.forward_no_grad(&x, &Mode::Eval).unwrap());
+    let before = pass();
+    for (name, var) in varmap.trainable().into_iter().chain(varmap.buffers()) {
+        assert_eq!(pass(), pass());
+        var.set(&(var.as_tensor() + 0.125).unwrap()).unwrap();
+        let after = pass();
+        // A pass that is recorded packs anew.
+        assert_eq!(after, bits(&unit.forward(&x, &Mode::Eval).unwrap()), "{name}");
+    }
+    assert_ne!(before, pass());
+}

@@ -1,13 +1,13 @@
 use crate::lines;
 use crate::tile::{self, Widths};
-use crate::{Kernel, Level};
+use crate::{Kernel, Level, Winograd, winograd};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Sub};
 
 mod sealed {
     use crate::lines;
     use crate::tile::Widths;
-    use crate::{Kernel, Level};
+    use crate::{Kernel, Level, Winograd};
 
     pub trait Code: Sized {
         /// The product's code for panels of `vectors` registers.
@@ -22,6 +22,15 @@ mod sealed {
 
         /// The code of sums of products of lines; whoever calls it vouches that the machine has the level's instructions.
         fn lines(level: Level) -> lines::Code<Self>;
+
+        /// The transforms of Winograd's convolution.
+        ///
+        /// # Safety
+        /// The machine has the level's instructions.
+        unsafe fn winograd(level: Level) -> Winograd<Self>;
+
+        /// The same for factors in quads.
+        fn kernels_of_quads() -> Option<Widths<Self>>;
     }
 }
 pub(crate) use sealed::Code;
@@ -60,6 +69,13 @@ pub trait Element:
     /// Two values, rounded to bf16, in the bits of one; f64 has no pairs, and gives 0.
     fn pair(low: Self, high: Self) -> Self;
 
+    /// Its bits.
+    fn bits(self) -> u64;
+    /// The value of these bits; f64 has no quads, and gives 0.
+    fn of_bits(bits: u32) -> Self;
+    /// The whole number in the lowest 32 bits, less another one, to the nearest value.
+    fn whole(self, less: i32) -> Self;
+
     /// Whether it is no number.
     fn is_nan(self) -> bool;
     /// The value in f64, exactly.
@@ -69,7 +85,7 @@ pub trait Element:
 }
 
 macro_rules! element {
-    ($t:ident, $kernel:path, $lines:path, $pair:path, $pairs:path) => {
+    ($t:ident, $kernel:path, $lines:path, $pair:path, $pairs:path, $of_bits:path, $quads:path, $winograd:path) => {
         impl Element for $t {
             const NAME: &'static str = stringify!($t);
             const ZERO: Self = 0.;
@@ -81,6 +97,21 @@ macro_rules! element {
             #[inline(always)]
             fn pair(low: Self, high: Self) -> Self {
                 $pair(low, high)
+            }
+
+            #[inline(always)]
+            fn of_bits(bits: u32) -> Self {
+                $of_bits(bits)
+            }
+
+            #[inline(always)]
+            fn bits(self) -> u64 {
+                self.to_bits().into()
+            }
+
+            #[inline(always)]
+            fn whole(self, less: i32) -> Self {
+                (self.bits() as i32).wrapping_sub(less) as $t
             }
 
             #[inline(always)]
@@ -111,6 +142,14 @@ macro_rules! element {
             fn kernels_of_pairs() -> Option<Widths<Self>> {
                 $pairs()
             }
+
+            fn kernels_of_quads() -> Option<Widths<Self>> {
+                $quads()
+            }
+
+            unsafe fn winograd(level: Level) -> Winograd<Self> {
+                $winograd(level)
+            }
         }
     };
 }
@@ -127,5 +166,23 @@ fn some_kernels() -> Option<Widths<f32>> {
     Some(tile::pairs())
 }
 
-element!(f32, tile::single, lines::single, crate::pair::pair, some_kernels);
-element!(f64, tile::double, lines::double, no_pair, no_kernels);
+fn some_of_quads() -> Option<Widths<f32>> {
+    Some(tile::quads())
+}
+
+/// There are none of f64.
+fn no_value(_: u32) -> f64 {
+    0.
+}
+
+element!(
+    f32,
+    tile::single,
+    lines::single,
+    crate::pair::pair,
+    some_kernels,
+    f32::from_bits,
+    some_of_quads,
+    winograd::single
+);
+element!(f64, tile::double, lines::double, no_pair, no_kernels, no_value, no_kernels, winograd::double);

@@ -35,11 +35,21 @@ impl<T: Element> Columns<T> {
 
     /// The same in panels that are all of one width, the last one perhaps with fewer columns in use.
     pub fn uniform(columns: usize) -> Self {
-        let lanes = Kernel::<T>::of(1).columns;
+        Self::cut_evenly(columns, Kernel::of, tile::widest(Level::detect()))
+    }
+
+    /// The same for factors in quads of whole numbers ([`quad_rounded`](crate::quad_rounded)); f64 has none. On machines that do not
+    /// multiply quads ([`quads_can_be_multiplied`](crate::quads_can_be_multiplied)) in plain Rust, slowly.
+    pub fn uniform_of_quads(columns: usize) -> Option<Self> {
+        T::kernels_of_quads().map(|(kernel, widest)| Self::cut_evenly(columns, kernel, widest))
+    }
+
+    fn cut_evenly(columns: usize, kernel: impl Fn(usize) -> Kernel<T>, widest: usize) -> Self {
+        let lanes = kernel(1).columns;
         let vectors = columns.div_ceil(lanes).max(1);
-        let each = vectors.div_ceil(vectors.div_ceil(tile::widest(Level::detect())));
+        let each = vectors.div_ceil(vectors.div_ceil(widest));
         let width = each * lanes;
-        let panel = |first: usize| (first, width.min(columns - first), Kernel::of(each));
+        let panel = |first: usize| (first, width.min(columns - first), kernel(each));
         Self { panels: (0..columns).step_by(width).map(panel).collect() }
     }
 }

@@ -1,8 +1,8 @@
 #[cfg(target_arch = "x86_64")]
-use crate::vector::{Avx2, Avx2Double, Avx512, Avx512Double, Avx512Pairs};
+use crate::vector::{Avx2, Avx2Double, Avx512, Avx512Double, Avx512Pairs, Avx512Quads};
 #[cfg(target_arch = "aarch64")]
 use crate::vector::{Neon, NeonDouble};
-use crate::vector::{Plain, PlainPairs, Vector};
+use crate::vector::{Plain, PlainPairs, PlainQuads, Vector};
 use crate::{Element, Level};
 
 /// Steps of the sum: `start`, `start + step`, ..., `len` of them, as offsets from a row's own.
@@ -93,6 +93,8 @@ type Compute<T> = unsafe fn(&Tile<T>, *mut T);
 #[derive(Clone, Copy)]
 pub struct Kernel<T> {
     compute: Compute<T>,
+    /// The sums alone, side by side.
+    sums: Compute<T>,
     /// Rows that it makes at once.
     pub rows: usize,
     /// Columns that it makes at once.
@@ -131,6 +133,23 @@ impl<T: Element> Kernel<T> {
         assert!(count > 0 && count <= self.rows && count == tile.out_rows.len() && tile.columns <= self.columns);
         // SAFETY: as above, and the caller vouches for `out`.
         unsafe { (self.compute)(tile, out) }
+    }
+
+    /// The sums of a tile, (row, column) of all [`Kernel::rows`] rows and [`Kernel::columns`] columns; the last row stands for those
+    /// that the tile lacks. Its epilogue and the places of its results are not looked at.
+    ///
+    /// # Safety
+    /// No operand leaves its slice (checked in debug builds).
+    ///
+    /// # Panics
+    /// If `to` has no room for them.
+    #[inline]
+    pub unsafe fn sums_at(&self, tile: &Tile<T>, to: &mut [T]) {
+        let rows = tile.rows.len();
+        assert!(rows > 0 && rows <= self.rows && to.len() >= self.rows * self.columns, "sums have no room");
+        debug_assert!(self.holds(&Tile { epilogue: Epilogue::STORE, out_rows: &[], ..*tile }, 0));
+        // SAFETY: as the caller vouches, and there is room (asserted above).
+        unsafe { (self.sums)(tile, to.as_mut_ptr()) }
     }
 
     fn holds(&self, tile: &Tile<T>, out: usize) -> bool {
@@ -308,7 +327,8 @@ fn fetch_ahead<T>(t: &Tile<T>, out: *mut T) {
 
 /// The two halves for one kind of register.
 macro_rules! code {
-    ($multiply:ident, $finish:ident, $tile:ident, $vector:ty, $value:ty, [$($generic:ident)?], $(#[$feature:meta])*) => {
+    ($kernel:ident, $multiply:ident, $finish:ident, $tile:ident, $vector:ty, $value:ty, [$($generic:ident)?],
+     $(#[$feature:meta])*) => {
         $(#[$feature])*
         #[inline(never)]
         unsafe fn $multiply<$($generic: Element,)? const M: usize, const N: usize>(t: &Tile<$value>, to: *mut $value) {
@@ -333,6 +353,11 @@ macro_rules! code {
                 $finish::<$($generic,)? N>(t, sums, out);
             }
         }
+
+        fn $kernel<$($generic: Element,)? const M: usize, const N: usize>() -> Kernel<$value> {
+            let (compute, sums) = ($tile::<$($generic,)? M, N>, $multiply::<$($generic,)? M, N>);
+            Kernel { compute, sums, rows: M, columns: N * <$vector as Vector>::LANES }
+        }
     };
 }
 
@@ -341,26 +366,30 @@ macro_rules! code {
 struct Sums<T>([std::mem::MaybeUninit<T>; MOST]);
 
 #[cfg(target_arch = "x86_64")]
-code!(multiply_avx512, finish_avx512, tile_avx512, Avx512, f32, [],
+code!(kernel_avx512, multiply_avx512, finish_avx512, tile_avx512, Avx512, f32, [],
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
-code!(multiply_pairs, finish_pairs, tile_pairs, Avx512Pairs, f32, [],
+code!(kernel_pairs, multiply_pairs, finish_pairs, tile_pairs, Avx512Pairs, f32, [],
     #[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
-code!(multiply_avx2, finish_avx2, tile_avx2, Avx2, f32, [], #[target_feature(enable = "avx2,fma")]);
+code!(kernel_quads, multiply_quads, finish_quads, tile_quads, Avx512Quads, f32, [],
+    #[target_feature(enable = "avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
-code!(multiply_avx512_double, finish_avx512_double, tile_avx512_double, Avx512Double, f64, [],
+code!(kernel_avx2, multiply_avx2, finish_avx2, tile_avx2, Avx2, f32, [], #[target_feature(enable = "avx2,fma")]);
+#[cfg(target_arch = "x86_64")]
+code!(kernel_avx512_double, multiply_avx512_double, finish_avx512_double, tile_avx512_double, Avx512Double, f64, [],
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]);
 #[cfg(target_arch = "x86_64")]
-code!(multiply_avx2_double, finish_avx2_double, tile_avx2_double, Avx2Double, f64, [],
+code!(kernel_avx2_double, multiply_avx2_double, finish_avx2_double, tile_avx2_double, Avx2Double, f64, [],
     #[target_feature(enable = "avx2,fma")]);
 #[cfg(target_arch = "aarch64")]
-code!(multiply_neon, finish_neon, tile_neon, Neon, f32, [], #[target_feature(enable = "neon")]);
+code!(kernel_neon, multiply_neon, finish_neon, tile_neon, Neon, f32, [], #[target_feature(enable = "neon")]);
 #[cfg(target_arch = "aarch64")]
-code!(multiply_neon_double, finish_neon_double, tile_neon_double, NeonDouble, f64, [],
+code!(kernel_neon_double, multiply_neon_double, finish_neon_double, tile_neon_double, NeonDouble, f64, [],
     #[target_feature(enable = "neon")]);
-code!(multiply_plain, finish_plain, tile_plain, Plain<T>, T, [T],);
-code!(multiply_plain_pairs, finish_plain_pairs, tile_plain_pairs, PlainPairs, f32, [],);
+code!(kernel_plain, multiply_plain, finish_plain, tile_plain, Plain<T>, T, [T],);
+code!(kernel_plain_pairs, multiply_plain_pairs, finish_plain_pairs, tile_plain_pairs, PlainPairs, f32, [],);
+code!(kernel_plain_quads, multiply_plain_quads, finish_plain_quads, tile_plain_quads, PlainQuads, f32, [],);
 
 /// Registers that a panel is at most wide.
 pub(crate) fn widest(level: Level) -> usize {
@@ -376,37 +405,36 @@ pub(crate) fn widest(level: Level) -> usize {
 /// Code in plain Rust.
 pub(crate) fn plain<T: Element>(vectors: usize) -> Kernel<T> {
     match vectors {
-        1 => Kernel { compute: tile_plain::<T, 6, 1>, rows: 6, columns: 4 },
-        _ => Kernel { compute: tile_plain::<T, 4, 2>, rows: 4, columns: 8 },
+        1 => kernel_plain::<T, 6, 1>(),
+        _ => kernel_plain::<T, 4, 2>(),
     }
 }
 
 /// Code with the machine's instructions: as many sums as there are registers.
 macro_rules! machine {
-    ($name:ident, $value:ty, $avx512:ident, $avx512_lanes:literal, $avx2:ident, $avx2_lanes:literal, $neon:ident,
-     $neon_lanes:literal) => {
+    ($name:ident, $value:ty, $avx512:ident, $avx2:ident, $neon:ident) => {
         pub(crate) fn $name(level: Level, vectors: usize) -> Kernel<$value> {
             match (level, vectors) {
                 #[cfg(target_arch = "x86_64")]
-                (Level::Avx512, 1) => Kernel { compute: $avx512::<14, 1>, rows: 14, columns: $avx512_lanes },
+                (Level::Avx512, 1) => $avx512::<14, 1>(),
                 #[cfg(target_arch = "x86_64")]
-                (Level::Avx512, 2) => Kernel { compute: $avx512::<12, 2>, rows: 12, columns: 2 * $avx512_lanes },
+                (Level::Avx512, 2) => $avx512::<12, 2>(),
                 #[cfg(target_arch = "x86_64")]
-                (Level::Avx512, 3) => Kernel { compute: $avx512::<8, 3>, rows: 8, columns: 3 * $avx512_lanes },
+                (Level::Avx512, 3) => $avx512::<8, 3>(),
                 #[cfg(target_arch = "x86_64")]
-                (Level::Avx512, _) => Kernel { compute: $avx512::<6, 4>, rows: 6, columns: 4 * $avx512_lanes },
+                (Level::Avx512, _) => $avx512::<6, 4>(),
                 #[cfg(target_arch = "x86_64")]
-                (Level::Avx2, 1) => Kernel { compute: $avx2::<10, 1>, rows: 10, columns: $avx2_lanes },
+                (Level::Avx2, 1) => $avx2::<10, 1>(),
                 #[cfg(target_arch = "x86_64")]
-                (Level::Avx2, _) => Kernel { compute: $avx2::<6, 2>, rows: 6, columns: 2 * $avx2_lanes },
+                (Level::Avx2, _) => $avx2::<6, 2>(),
                 #[cfg(target_arch = "aarch64")]
-                (Level::Neon, 1) => Kernel { compute: $neon::<14, 1>, rows: 14, columns: $neon_lanes },
+                (Level::Neon, 1) => $neon::<14, 1>(),
                 #[cfg(target_arch = "aarch64")]
-                (Level::Neon, 2) => Kernel { compute: $neon::<12, 2>, rows: 12, columns: 2 * $neon_lanes },
+                (Level::Neon, 2) => $neon::<12, 2>(),
                 #[cfg(target_arch = "aarch64")]
-                (Level::Neon, 3) => Kernel { compute: $neon::<8, 3>, rows: 8, columns: 3 * $neon_lanes },
+                (Level::Neon, 3) => $neon::<8, 3>(),
                 #[cfg(target_arch = "aarch64")]
-                (Level::Neon, _) => Kernel { compute: $neon::<6, 4>, rows: 6, columns: 4 * $neon_lanes },
+                (Level::Neon, _) => $neon::<6, 4>(),
                 (Level::Baseline, vectors) => plain(vectors),
             }
         }
@@ -427,23 +455,50 @@ pub(crate) fn pairs() -> Widths<f32> {
 #[cfg(target_arch = "x86_64")]
 fn pairs_avx512(vectors: usize) -> Kernel<f32> {
     match vectors {
-        1 => Kernel { compute: tile_pairs::<14, 1>, rows: 14, columns: 16 },
-        2 => Kernel { compute: tile_pairs::<12, 2>, rows: 12, columns: 32 },
-        3 => Kernel { compute: tile_pairs::<8, 3>, rows: 8, columns: 48 },
-        _ => Kernel { compute: tile_pairs::<6, 4>, rows: 6, columns: 64 },
+        1 => kernel_pairs::<14, 1>(),
+        2 => kernel_pairs::<12, 2>(),
+        3 => kernel_pairs::<8, 3>(),
+        _ => kernel_pairs::<6, 4>(),
     }
 }
 
 /// In plain Rust: for machines that do not multiply pairs, slower than f32 there.
 pub(crate) fn plain_pairs(vectors: usize) -> Kernel<f32> {
     match vectors {
-        1 => Kernel { compute: tile_plain_pairs::<6, 1>, rows: 6, columns: 4 },
-        _ => Kernel { compute: tile_plain_pairs::<4, 2>, rows: 4, columns: 8 },
+        1 => kernel_plain_pairs::<6, 1>(),
+        _ => kernel_plain_pairs::<4, 2>(),
     }
 }
 
-machine!(single, f32, tile_avx512, 16, tile_avx2, 8, tile_neon, 4);
-machine!(double, f64, tile_avx512_double, 8, tile_avx2_double, 4, tile_neon_double, 2);
+/// Code for factors in quads of whole numbers, and how many registers a panel is at most wide.
+pub(crate) fn quads() -> Widths<f32> {
+    #[cfg(target_arch = "x86_64")]
+    if crate::quad::can_be_multiplied() {
+        return (quads_avx512, 4);
+    }
+    (plain_quads, 2)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn quads_avx512(vectors: usize) -> Kernel<f32> {
+    match vectors {
+        1 => kernel_quads::<14, 1>(),
+        2 => kernel_quads::<12, 2>(),
+        3 => kernel_quads::<8, 3>(),
+        _ => kernel_quads::<6, 4>(),
+    }
+}
+
+/// In plain Rust: for machines that do not multiply quads, slower than f32 there.
+pub(crate) fn plain_quads(vectors: usize) -> Kernel<f32> {
+    match vectors {
+        1 => kernel_plain_quads::<6, 1>(),
+        _ => kernel_plain_quads::<4, 2>(),
+    }
+}
+
+machine!(single, f32, kernel_avx512, kernel_avx2, kernel_neon);
+machine!(double, f64, kernel_avx512_double, kernel_avx2_double, kernel_neon_double);
 
 #[cfg(test)]
 mod tests {

@@ -115,10 +115,56 @@ unsafe impl Vector for PlainPairs {
     }
 }
 
+/// Four lanes of four whole numbers each in plain Rust: the arithmetic of AVX512-VNNI for all other machines.
+#[derive(Clone, Copy)]
+pub(crate) struct PlainQuads([i32; 4]);
+
+// SAFETY: plain Rust; reads and writes 4 values, unaligned.
+unsafe impl Vector for PlainQuads {
+    type Value = f32;
+    const LANES: usize = 4;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self([value.to_bits() as i32; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller vouches for 4 readable values, of as many bits.
+        Self(unsafe { from.cast::<[i32; 4]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller vouches for 4 writable values, of as many bits.
+        unsafe { to.cast::<[i32; 4]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        let products = |i: usize| -> i32 {
+            let (a, b) = (a.0[i].to_le_bytes(), b.0[i].to_le_bytes());
+            a.iter().zip(b).map(|(&a, b)| i32::from(a) * i32::from(b.cast_signed())).sum()
+        };
+        Self(std::array::from_fn(|i| self.0[i].wrapping_add(products(i))))
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i].wrapping_add(other.0[i])))
+    }
+
+    #[inline(always)]
+    unsafe fn positive(self) -> Self {
+        Self(self.0.map(|v| v.max(0)))
+    }
+}
+
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::{Neon, NeonDouble};
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx2Double, Avx512, Avx512Double, Avx512Pairs};
+pub(crate) use x86::{Avx2, Avx2Double, Avx512, Avx512Double, Avx512Pairs, Avx512Quads};
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 /// A register: name, number type, intrinsic type, lanes, intrinsics.
@@ -214,6 +260,41 @@ mod x86 {
         pairs,
         _mm512_add_ps,
         _mm512_max_ps
+    );
+    /// The sum plus the four products of every two quads: whole numbers of 32 bits, the first factor without a sign.
+    #[inline(always)]
+    unsafe fn quads(a: __m512, b: __m512, sum: __m512) -> __m512 {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let [a, b, sum] = [a, b, sum].map(|v| _mm512_castps_si512(v));
+            _mm512_castsi512_ps(_mm512_dpbusd_epi32(sum, a, b))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_whole(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b))) }
+    }
+
+    #[inline(always)]
+    unsafe fn larger_whole(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b))) }
+    }
+
+    register!(
+        "16 lanes of four whole numbers of 8 bits each, whose products are added to a whole number of 32; needs AVX512-VNNI.",
+        Avx512Quads,
+        f32,
+        __m512,
+        16,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        quads,
+        add_whole,
+        larger_whole
     );
     register!(
         "8 lanes; needs AVX2 and FMA.",

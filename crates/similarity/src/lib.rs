@@ -11,6 +11,7 @@
 
 mod class_ranks;
 mod closest;
+mod coarse;
 mod cosines;
 mod dense;
 mod device;

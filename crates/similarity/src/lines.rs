@@ -1,4 +1,4 @@
-use crate::tiles::{Tiles, blocks};
+use crate::tiles::{Matrix, Tiles, blocks};
 use crate::{Element, Result, Rows};
 use npair_types::Measure;
 use rayon::prelude::*;

@@ -14,10 +14,15 @@ vectorised! {
     /// The inner product, summed in f64.
     fn dot<T: Element>(a: &[T], b: &[T]) -> f64 {
         let mut lanes = [0f64; LANES];
-        for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
-            for ((sum, x), y) in lanes.iter_mut().zip(a).zip(b) {
-                *sum += x.wide() * y.wide();
+        // Of whole chunks the compiler keeps all sums in registers.
+        let ((a, rest), (b, other)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        for (a, b) in a.iter().zip(b) {
+            for i in 0..LANES {
+                lanes[i] += a[i].wide() * b[i].wide();
             }
+        }
+        for ((sum, x), y) in lanes.iter_mut().zip(rest).zip(other) {
+            *sum += x.wide() * y.wide();
         }
         lanes.iter().fold(0., |a, b| a + b)
     }
@@ -25,11 +30,16 @@ vectorised! {
     /// The squared distance, of differences in f64.
     pub(crate) fn squared_distance<T: Element>(a: &[T], b: &[T]) -> f64 {
         let mut lanes = [0f64; LANES];
-        for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
-            for ((sum, x), y) in lanes.iter_mut().zip(a).zip(b) {
-                let difference = x.wide() - y.wide();
-                *sum += difference * difference;
+        let ((a, rest), (b, other)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        for (a, b) in a.iter().zip(b) {
+            for i in 0..LANES {
+                let difference = a[i].wide() - b[i].wide();
+                lanes[i] += difference * difference;
             }
+        }
+        for ((sum, x), y) in lanes.iter_mut().zip(rest).zip(other) {
+            let difference = x.wide() - y.wide();
+            *sum += difference * difference;
         }
         lanes.iter().fold(0., |a, b| a + b)
     }
@@ -88,18 +98,31 @@ impl<'a, T: Element> PairwiseSimilarity<'a, T> {
     /// # Panics
     /// If a side does not have the row, as for slices.
     pub fn similarity(&self, query: usize, row: usize) -> f64 {
-        let (a, b) = match &self.scaled {
-            None => (self.queries.row(query), self.gallery.row(row)),
-            Some(scaled) => {
-                let width = self.queries.width();
-                (&scaled.queries()[query * width..][..width], &scaled.gallery()[row * width..][..width])
-            }
+        let a = match &self.scaled {
+            None => self.queries.row(query),
+            Some(scaled) => &scaled.queries()[query * self.queries.width()..][..self.queries.width()],
         };
+        let b = self.gallery_row(row);
         match self.measure {
             Measure::Dot => dot(a, b),
             Measure::SquaredEuclidean => -squared_distance(a, b),
             Measure::Cosine => cosine(dot(a, b), self.query_squares[query], self.gallery_squares[row]),
         }
+    }
+
+    fn gallery_row(&self, row: usize) -> &[T] {
+        let width = self.gallery.width();
+        self.scaled.as_ref().map_or_else(|| self.gallery.row(row), |scaled| &scaled.gallery()[row * width..][..width])
+    }
+
+    /// Asks for a row of the gallery that is compared soon.
+    pub(crate) fn fetch(&self, row: usize) {
+        npair_simd::fetch(self.gallery_row(row));
+    }
+
+    /// Rows of the gallery of about so many bytes, one at least.
+    pub(crate) fn rows_of(&self, bytes: usize) -> usize {
+        (bytes / (self.gallery.width() * size_of::<T>())).max(1)
     }
 
     /// Whether products of these rows are as exact in `T` as [`margins`](Self::margins) says: none leaves the range of `T`,

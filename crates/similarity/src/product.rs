@@ -19,14 +19,19 @@ const LINE: usize = 16;
 
 /// A side as the right factor of `x y^T`: a column of the product for every row, as many steps as a row has entries.
 pub(crate) fn transposed<T: Element>(rows: Rows<T>) -> Panels<T> {
+    transposed_as(rows, Columns::uniform(rows.len()), |v| v)
+}
+
+/// The same in given panels, of what `f` makes of the entries.
+pub(crate) fn transposed_as<T: Element>(rows: Rows<T>, panels: Columns<T>, f: impl Fn(T) -> T + Sync) -> Panels<T> {
     let (data, width) = (rows.as_slice(), rows.width());
-    Panels::new(Columns::uniform(rows.len()), width, |first, count, columns, to| {
+    Panels::new(panels, width, |first, count, columns, to| {
         let rows = &data[first * width..(first + count) * width];
         for from in (0..width).step_by(LINE) {
             let steps = from..width.min(from + LINE);
             for (n, row) in rows.chunks_exact(width).enumerate() {
                 for s in steps.clone() {
-                    to[s * columns + n] = row[s];
+                    to[s * columns + n] = f(row[s]);
                 }
             }
         }

@@ -11,6 +11,7 @@ const SAMPLE: usize = 256;
 /// Sides are moved where the point is farther from the origin than so many times the spread around it, both squared: nearer,
 /// little would be gained.
 const FAR: f64 = 4.;
+const NEAR: f64 = 1. / 8.;
 
 /// Both sides as products take them, where that is not as they came.
 #[derive(Debug, Clone)]
@@ -62,12 +63,17 @@ impl<T: Element> Moved<T> {
 
 /// What products of two sides have to be seen from under a measure, if not from where they are.
 pub(crate) fn center<T: Element>(queries: Rows<T>, gallery: Rows<T>, measure: Measure) -> Option<Vec<T>> {
-    (measure == Measure::SquaredEuclidean).then(|| amid(&[queries, gallery])).flatten()
+    (measure == Measure::SquaredEuclidean).then(|| amid(&[queries, gallery], FAR)).flatten()
 }
 
-/// A point amid the rows, if it is far from the origin beside their spread. It lies on a grid about as fine as the spread, so that
+/// The same for products whose error grows with the lengths of rows: whatever the measure, and where that saves little.
+pub(crate) fn near_center<T: Element>(queries: Rows<T>, gallery: Rows<T>) -> Option<Vec<T>> {
+    amid(&[queries, gallery], NEAR)
+}
+
+/// A point amid the rows, if it is so far from the origin beside their spread, both squared. It lies on a grid about as fine as the spread, so that
 /// sides of whole numbers stay such.
-fn amid<T: Element>(sides: &[Rows<T>; 2]) -> Option<Vec<T>> {
+fn amid<T: Element>(sides: &[Rows<T>; 2], far: f64) -> Option<Vec<T>> {
     let width = sides[0].width();
     let rows: Vec<&[T]> = sides.iter().flat_map(|side| sample(*side)).collect();
     let mut mean = vec![0f64; width];
@@ -77,7 +83,7 @@ fn amid<T: Element>(sides: &[Rows<T>; 2]) -> Option<Vec<T>> {
     let spread = rows.iter().map(squares).sum::<f64>() / rows.len() as f64;
     let length = mean.iter().map(|m| m * m).sum::<f64>();
     // Of no rows, and of rows that are not finite, there is none.
-    if !(length > FAR * spread && length.is_finite()) {
+    if !(length > far * spread && length.is_finite()) {
         return None;
     }
     let step = (spread / width as f64).sqrt().log2().floor().exp2();

@@ -33,6 +33,25 @@ pub(crate) struct Tiles<'a, T> {
     refined: bool,
 }
 
+/// A matrix that is made tile by tile.
+pub(crate) trait Matrix<T>: Sync {
+    /// Values of a row of the gallery that are packed.
+    fn steps(&self) -> usize;
+
+    /// Some rows of the gallery as the right factor.
+    fn packed(&self, columns: Range<usize>) -> Panels<T>;
+
+    /// The tiles of some queries and what is packed of the gallery from row `first` on, columns ascending.
+    fn tiles(
+        &self,
+        rows: Range<usize>,
+        first: usize,
+        right: &Panels<T>,
+        buffer: &mut Vec<T>,
+        visit: impl FnMut(Tile<T>),
+    );
+}
+
 /// One tile: similarity of `rows` x `columns`, one row after the other, `step` apart.
 pub(crate) struct Tile<'t, T> {
     pub(crate) rows: Range<usize>,
@@ -114,15 +133,32 @@ impl<'a, T: Element> Tiles<'a, T> {
         states
     }
 
-    /// Some rows of the gallery as the right factor.
-    pub(crate) fn packed(&self, columns: Range<usize>) -> Panels<T> {
+    /// Squared distances of near rows from their differences.
+    fn refine(&self, lines: &mut [T], step: usize, first: usize, from: usize, norms: [&[f64]; 2]) {
+        let [rows, columns] = norms;
+        for (i, (line, &row)) in lines.chunks_exact_mut(step).zip(rows).enumerate() {
+            for (j, (v, &column)) in line.iter_mut().zip(columns).enumerate() {
+                if is_near(v.wide(), row, column) {
+                    let (a, b) = (self.queries.row(first + i), self.gallery.row(from + j));
+                    *v = T::narrow(-squared_distance(a, b));
+                }
+            }
+        }
+    }
+}
+
+impl<T: Element> Matrix<T> for Tiles<'_, T> {
+    fn steps(&self) -> usize {
+        self.gallery.width()
+    }
+
+    fn packed(&self, columns: Range<usize>) -> Panels<T> {
         let width = self.gallery.width();
         let gallery = self.moved.as_ref().map_or(self.gallery.as_slice(), Moved::gallery);
         transposed(Rows::trusted(&gallery[columns.start * width..columns.end * width], width))
     }
 
-    /// The tiles of some queries and what is packed of the gallery from row `first` on, columns ascending.
-    pub(crate) fn tiles(
+    fn tiles(
         &self,
         rows: Range<usize>,
         first: usize,
@@ -154,19 +190,6 @@ impl<'a, T: Element> Tiles<'a, T> {
                 }
             }
             visit(Tile { rows: rows.clone(), columns, step, values: buffer });
-        }
-    }
-
-    /// Squared distances of near rows from their differences.
-    fn refine(&self, lines: &mut [T], step: usize, first: usize, from: usize, norms: [&[f64]; 2]) {
-        let [rows, columns] = norms;
-        for (i, (line, &row)) in lines.chunks_exact_mut(step).zip(rows).enumerate() {
-            for (j, (v, &column)) in line.iter_mut().zip(columns).enumerate() {
-                if is_near(v.wide(), row, column) {
-                    let (a, b) = (self.queries.row(first + i), self.gallery.row(from + j));
-                    *v = T::narrow(-squared_distance(a, b));
-                }
-            }
         }
     }
 }

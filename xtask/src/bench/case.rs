@@ -38,7 +38,7 @@ struct Network {
     dropout: f64,
 }
 
-const NETWORKS: [Network; 4] = [
+const NETWORKS: [Network; 7] = [
     Network {
         name: "conv-net",
         backbone: r#"{"architecture":"conv-net"}"#,
@@ -79,6 +79,43 @@ const NETWORKS: [Network; 4] = [
         embedding: 512,
         dropout: 0.,
     },
+    Network {
+        name: "vit-s16",
+        backbone: r#"{"architecture":"vit-s16"}"#,
+        peer: "vit-s16",
+        batch: 8,
+        channels: 3,
+        size: 224,
+        embedding: 512,
+        dropout: 0.,
+    },
+    Network {
+        name: "convnext-t",
+        backbone: r#"{"architecture":"convnext-t"}"#,
+        peer: "convnext-t",
+        batch: 8,
+        channels: 3,
+        size: 224,
+        embedding: 512,
+        dropout: 0.,
+    },
+    Network {
+        name: "efficientnet-lite0",
+        backbone: r#"{"architecture":"efficientnet-lite0"}"#,
+        peer: "efficientnet-lite0",
+        batch: 16,
+        channels: 3,
+        size: 224,
+        embedding: 512,
+        dropout: 0.,
+    },
+];
+
+/// PyTorch in its own layout, in the one that oneDNN likes, and compiled.
+const WAYS: [(&str, &[&str]); 3] = [
+    ("PyTorch, channels-first", &["--layout", "channels-first"]),
+    ("PyTorch, channels-last", &["--layout", "channels-last"]),
+    ("PyTorch, compiled", &["--layout", "channels-last", "--compile"]),
 ];
 
 /// Pairs of N-pair-mc at D = 512, and the rounds that there is time for.
@@ -118,7 +155,8 @@ const ROUNDS: u32 = 5;
 impl Case {
     /// All, each side with so many threads.
     pub fn all(threads: u32) -> Vec<Self> {
-        let networks = NETWORKS.iter().map(|network| network.case(threads));
+        let networks =
+            NETWORKS.iter().flat_map(|network| ["f32", "bf16"].map(|precision| network.case(precision, threads)));
         let losses = PAIRS.iter().map(|&(n, rounds)| n_pair_mc(n, rounds, threads));
         let searches = NEIGHBOURS.iter().map(|&k| top_k(k, threads));
         let scores = [retrieval(threads), k_means(threads)];
@@ -144,7 +182,8 @@ impl Case {
 }
 
 impl Network {
-    fn case(&self, threads: u32) -> Case {
+    /// With products of f32, or of bf16 on both sides.
+    fn case(&self, precision: &'static str, threads: u32) -> Case {
         let numbers = [
             ("--batch", self.batch.to_string()),
             ("--channels", self.channels.to_string()),
@@ -152,21 +191,21 @@ impl Network {
             ("--embedding", self.embedding.to_string()),
             ("--dropout", self.dropout.to_string()),
             ("--threads", threads.to_string()),
+            ("--precision", precision.to_owned()),
         ];
         let alike: Vec<String> = numbers.into_iter().flat_map(|(key, value)| [key.to_owned(), value]).collect();
-        // PyTorch in its own layout, and in the one that oneDNN likes.
-        let layouts = [("PyTorch, channels-first", "channels-first"), ("PyTorch, channels-last", "channels-last")];
-        let peer = |(label, layout): (&'static str, &str)| {
+        let peer = |(label, way): (&'static str, &[&str])| {
             let mut arguments = vec![self.peer.to_owned()];
-            arguments.extend(alike.iter().cloned().chain(words(&["--layout", layout])));
+            arguments.extend(alike.iter().cloned().chain(words(way)));
             Other { label, script: "networks.py", arguments }
         };
+        let (suffix, of) = if precision == "f32" { ("", "") } else { ("-bf16", ", bf16") };
         Case {
-            name: self.name.to_owned(),
-            title: format!("{}, {} x {} x {size} x {size}", self.name, self.batch, self.channels, size = self.size),
+            name: format!("{}{suffix}", self.name),
+            title: format!("{}, {} x {} x {size} x {size}{of}", self.name, self.batch, self.channels, size = self.size),
             binary: "networks_peer",
             ours: std::iter::once(self.backbone.to_owned()).chain(alike.iter().cloned()).collect(),
-            peers: layouts.map(peer).into(),
+            peers: WAYS.map(peer).into(),
             requests: vec!["step", "embed"],
             rounds: u32::MAX,
             values: Vec::new(),
@@ -276,8 +315,9 @@ mod tests {
         assert_eq!(names("loss-batch-hard"), ["loss-batch-hard-triplet"]);
         assert!(names("no such thing").is_empty());
         let case = &Case::pick(&["google".to_owned()], 3)[0];
-        assert_eq!(case.ours.last().map(String::as_str), Some("3"));
+        assert!(case.ours.windows(2).any(|two| two == ["--threads", "3"]), "{:?}", case.ours);
         assert_eq!(case.peers[1].arguments.last().map(String::as_str), Some("channels-last"));
+        assert_eq!(names("vit"), ["vit-s16", "vit-s16-bf16"]);
     }
 
     #[test]

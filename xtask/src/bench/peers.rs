@@ -74,13 +74,27 @@ impl Sides {
         Peer::start(command, "npair")
     }
 
-    fn theirs(&self, case: &Case, peer: &Other, more: &[&str]) -> Result<Peer> {
+    /// None if this machine cannot run it in this way.
+    fn theirs(&self, case: &Case, peer: &Other, more: &[&str]) -> Result<Option<Peer>> {
         let mut command = Command::new(&self.python);
         command.arg("-B").arg(self.scripts.join(peer.script)).args(&peer.arguments).args(more);
-        match Peer::start(command, peer.label)? {
-            Ok(peer) => Ok(peer),
-            Err(why) => bail!("{} cannot build {}: {why}", peer.label, case.name),
+        let started = Peer::start(command, peer.label)?;
+        if let Err(why) = &started {
+            println!("xtask: {} cannot build {}: {why}", peer.label, case.name);
         }
+        Ok(started.ok())
+    }
+
+    /// The peers that this machine can run.
+    fn peers<'a>(&self, case: &'a Case, more: &[&str]) -> Result<Vec<(&'a Other, Peer)>> {
+        let mut started = Vec::new();
+        for peer in &case.peers {
+            started.extend(self.theirs(case, peer, more)?.map(|running| (peer, running)));
+        }
+        if started.is_empty() {
+            bail!("no peer can build {}", case.name);
+        }
+        Ok(started)
     }
 
     /// The reason if this build of npair does not have the network.
@@ -90,8 +104,8 @@ impl Sides {
             Ok(peer) => peer,
             Err(why) => return Ok(Err(why)),
         };
-        let mut theirs = case.peers.iter().map(|peer| self.theirs(case, peer, more)).collect::<Result<Vec<_>>>()?;
-        for (peer, theirs) in case.peers.iter().zip(&theirs) {
+        let mut theirs = self.peers(case, more)?;
+        for (peer, theirs) in &theirs {
             agree(case, &ours.ready, peer.label, &theirs.ready)?;
         }
         let before = machine::ticks().zip(taken(&ours, &theirs));
@@ -102,7 +116,7 @@ impl Sides {
             for round in 0..warm_up + pairs {
                 std::thread::sleep(PAUSE);
                 let mine = awake(&mut ours, request, case.rounds)?;
-                for (peer, times) in theirs.iter_mut().zip(&mut times) {
+                for ((_, peer), times) in theirs.iter_mut().zip(&mut times) {
                     std::thread::sleep(PAUSE);
                     let its = awake(peer, request, case.rounds)?;
                     if round >= warm_up {
@@ -112,7 +126,7 @@ impl Sides {
                 }
             }
             let work = ours.ready["work"][request].as_f64();
-            for (peer, times) in case.peers.iter().zip(times) {
+            for ((peer, _), times) in theirs.iter().zip(times) {
                 let (peer, ratio) = (peer.label, times.ratio());
                 comparisons.push(Comparison { request, peer, ratio, times, memory: None, work });
             }
@@ -122,11 +136,12 @@ impl Sides {
                 let (busy, total) = (all[0] - all_before[0], (all[1] - all_before[1]).max(1));
                 busy.saturating_sub(own - own_before) as f64 / total as f64
             });
-        let (said, its) = (ours.ready.clone(), theirs.iter().map(|peer| peer.ready.clone()).collect());
+        let (said, its) = (ours.ready.clone(), theirs.iter().map(|(_, peer)| peer.ready.clone()).collect());
+        let measured: Vec<&Other> = theirs.iter().map(|(peer, _)| *peer).collect();
         // Memory is measured with nothing else running.
         drop((ours, theirs));
         for (at, comparison) in comparisons.iter_mut().enumerate() {
-            let peer = &case.peers[at % case.peers.len()];
+            let peer = measured[at % measured.len()];
             comparison.memory = self.memory(case, comparison.request, peer)?;
         }
         let (name, title) = (case.name.clone(), case.title.clone());
@@ -143,7 +158,8 @@ impl Sides {
             Ok(peer.memory().zip(before).map(|(most, before)| [most, before]))
         };
         let Ok(ours) = self.ours(case, &[])? else { return Ok(None) };
-        let (ours, theirs) = (of(ours)?, of(self.theirs(case, peer, &[])?)?);
+        let Some(theirs) = self.theirs(case, peer, &[])? else { return Ok(None) };
+        let (ours, theirs) = (of(ours)?, of(theirs)?);
         Ok(ours.zip(theirs).map(|(ours, theirs)| Memory { ours, theirs }))
     }
 }
@@ -171,8 +187,39 @@ fn awake(peer: &mut Peer, request: &str, rounds: u32) -> Result<f64> {
 }
 
 /// Processor time of all sides together.
-fn taken(ours: &Peer, theirs: &[Peer]) -> Option<u64> {
-    theirs.iter().chain([ours]).map(Peer::ticks).sum()
+fn taken(ours: &Peer, theirs: &[(&Other, Peer)]) -> Option<u64> {
+    theirs.iter().map(|(_, peer)| peer).chain([ours]).map(Peer::ticks).sum()
+}
+
+/// Of every request the peer that was fastest, by the median of its times.
+fn best(measured: &Measured) -> Vec<&Comparison> {
+    let mut best: Vec<&Comparison> = Vec::new();
+    for comparison in &measured.comparisons {
+        let time = |c: &Comparison| median(&c.times.theirs);
+        match best.iter_mut().find(|b| b.request == comparison.request) {
+            Some(b) if time(comparison) < time(b) => *b = comparison,
+            Some(_) => {}
+            None => best.push(comparison),
+        }
+    }
+    best
+}
+
+/// Ours against the best of the peer's ways.
+fn against_the_best(measured: &[Measured]) -> String {
+    let mut text = String::from(
+        "\nAgainst the fastest peer of each request:\n\n| case | request | fastest peer | npair, ms | peer, ms | ratio |\n\
+         |---|---|---|---:|---:|---:|\n",
+    );
+    for (m, c) in measured.iter().flat_map(|m| best(m).into_iter().map(move |c| (m, c))) {
+        let (mine, its) = (median(&c.times.ours), median(&c.times.theirs));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {mine:.1} | {its:.1} | {:.2} |",
+            m.title, c.request, c.peer, c.ratio.median
+        );
+    }
+    text
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -266,6 +313,7 @@ fn summary(measured: &[Measured], not_built: &[&str]) -> String {
             m.title, c.request, c.peer, ratio.median, ratio.least, ratio.most, ratio.of_least
         );
     }
+    text.push_str(&against_the_best(measured));
     for m in measured {
         let Some(others) = m.others else { continue };
         let _ =
@@ -305,13 +353,19 @@ mod tests {
         let memory = Some(Memory { ours: [1 << 20, 0], theirs: [4 << 20, 2 << 20] });
         let (request, peer, ratio) = ("step", "PyTorch", times.ratio());
         let comparison = Comparison { request, peer, ratio, times, memory, work: Some(6e6) };
+        let slower = Times { ours: vec![3.], theirs: vec![12.] };
+        let (ratio, peer) = (slower.ratio(), "another");
+        let slower = Comparison { request, peer, ratio, times: slower, memory, work: None };
         let theirs = vec![serde_json::json!({ "versions": { "torch": "2" } })];
         let (name, title, ours) = ("n".to_owned(), "a net".to_owned(), Value::Null);
-        let measured = [Measured { name, title, ours, theirs, comparisons: vec![comparison], others: Some(0.25) }];
+        let measured =
+            [Measured { name, title, ours, theirs, comparisons: vec![slower, comparison], others: Some(0.25) }];
         assert_eq!(versions(&measured), "torch 2");
         let text = summary(&measured, &["other"]);
         let line = "| a net | step | PyTorch | 3.0 | 6.0 | 0.50 | 0.50 to 0.50 | 0.50 | 2 | 1 | 1 (0) | 4 (2) | 0.25 |";
         assert!(text.contains(line), "{text}");
+        assert!(text.contains("| a net | step | PyTorch | 3.0 | 6.0 | 0.50 |\n"), "{text}");
+        assert!(!text.contains("| a net | step | another | 3.0 | 12.0 | 0.25 |\n"), "{text}");
         assert!(text.contains("other programs took 25 % of the machine. **That is too much"), "{text}");
         assert!(text.contains("Not built in this version of npair: other."));
     }

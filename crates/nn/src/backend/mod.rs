@@ -12,6 +12,7 @@ use crate::kernel::adaptive::Adaptive;
 use crate::kernel::attention::Heads;
 use crate::kernel::conv::Geometry;
 use crate::kernel::norm::Moments;
+use crate::kernel::packed::PackedOnce;
 use crate::kernel::pool::Window;
 use crate::kernel::response::Response;
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
@@ -182,6 +183,8 @@ pub struct Epilogue<'a> {
     pub plus: Option<&'a Tensor>,
     /// What comes last.
     pub activation: Activation,
+    /// Where a backend that packs the weights may keep them for the next pass.
+    pub packed: Option<&'a PackedOnce>,
 }
 
 /// Parameters and buffers of a batch norm.

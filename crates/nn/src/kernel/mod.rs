@@ -14,6 +14,7 @@ pub(crate) mod linear;
 pub(crate) mod matrix;
 pub(crate) mod norm;
 mod normal;
+pub(crate) mod packed;
 pub(crate) mod pool;
 pub(crate) mod resample;
 pub(crate) mod response;

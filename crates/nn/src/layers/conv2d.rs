@@ -1,6 +1,7 @@
 use super::input;
 use crate::backend::{Backend, Epilogue};
 use crate::kernel::conv::Geometry;
+use crate::kernel::packed::PackedOnce;
 use crate::varmap::{Init, Parameter, VarBuilder};
 use crate::{Error, Gradients, Layer, Node, NodeId, Result, Tape};
 use candle_core::Tensor;
@@ -109,6 +110,7 @@ pub struct Conv2d {
     config: Conv2dConfig,
     weight: Parameter,
     bias: Option<Parameter>,
+    packed: PackedOnce,
 }
 
 impl Conv2d {
@@ -138,7 +140,7 @@ impl Conv2d {
         }
         let weight = vb.trainable("weight", (outputs, inputs / groups, kernel.0, kernel.1), init)?;
         let bias = config.bias.then(|| vb.trainable("bias", outputs, Init::Zeros)).transpose()?;
-        Ok(Self { name, config, weight, bias })
+        Ok(Self { name, config, weight, bias, packed: PackedOnce::default() })
     }
 
     /// Extents for an input.
@@ -192,6 +194,11 @@ impl Conv2d {
         self.weight.tensor()
     }
 
+    /// Where packed weights stay in evaluation.
+    pub(super) fn packed(&self, tape: &Tape) -> Option<&PackedOnce> {
+        tape.keeps(&self.packed)
+    }
+
     /// The node of a convolution whose maps are `out`.
     pub(super) fn push(&self, g: Geometry, x: &Node, out: Tensor, tape: &mut Tape) -> Node {
         let (layer, kept, id, backend) = (self.clone(), x.tensor().clone(), x.id(), tape.backend());
@@ -231,7 +238,7 @@ impl Conv2d {
 impl Layer for Conv2d {
     fn record(&self, x: &Node, tape: &mut Tape) -> Result<Node> {
         let g = self.geometry(x)?;
-        let after = Epilogue { bias: self.bias(), ..Epilogue::default() };
+        let after = Epilogue { bias: self.bias(), packed: self.packed(tape), ..Epilogue::default() };
         let out = tape.backend().conv(&g, x.tensor(), self.weight(), after)?;
         Ok(self.push(g, x, out, tape))
     }

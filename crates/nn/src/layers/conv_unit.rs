@@ -54,6 +54,8 @@ impl ConvUnit {
         }
         let Some(norm) = self.norm.as_ref().filter(|_| follows) else { return self.folded(x, shortcut, tape) };
         let (g, conv) = (self.conv.geometry(x)?, &self.conv);
+        // In training nothing stays packed.
+        conv.packed(tape);
         let (maps, moments) = tape.backend().conv_with_moments(&g, x.tensor(), conv.weight(), conv.bias())?;
         let maps = conv.push(g, x, maps, tape);
         norm.normalize(&maps, moments, shortcut, self.activation, tape)
@@ -71,6 +73,7 @@ impl ConvUnit {
             bias: folded.as_ref().map(|(_, shift)| shift).or(bias),
             plus: shortcut.map(Node::tensor),
             activation: self.activation,
+            packed: self.conv.packed(tape),
         };
         let out = backend.conv(&g, x.tensor(), self.conv.weight(), after)?;
         if !tape.is_recording() {

@@ -1,5 +1,6 @@
 use super::{LayerScale, input};
 use crate::backend::{Backend, Epilogue};
+use crate::kernel::packed::PackedOnce;
 use crate::varmap::{Init, Parameter, VarBuilder};
 use crate::{Error, Gradients, Layer, Node, Result, Tape};
 use candle_core::Tensor;
@@ -33,6 +34,7 @@ pub struct Linear {
     name: String,
     weight: Parameter,
     bias: Option<Parameter>,
+    packed: PackedOnce,
 }
 
 impl Linear {
@@ -56,7 +58,7 @@ impl Linear {
         }
         let weight = vb.trainable("weight", (outputs, inputs), init)?;
         let bias = bias.then(|| vb.trainable("bias", outputs, Init::Zeros)).transpose()?;
-        Ok(Self { name, weight, bias })
+        Ok(Self { name, weight, bias, packed: PackedOnce::default() })
     }
 }
 
@@ -140,6 +142,7 @@ impl Linear {
             return Err(input::wrong(&self.name, x, want));
         }
         input::check(&self.name, x)?;
+        let after = Epilogue { packed: tape.keeps(&self.packed), ..after };
         Ok(tape.backend().linear(x.tensor(), self.weight.tensor(), after)?)
     }
 

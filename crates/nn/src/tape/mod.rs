@@ -11,6 +11,7 @@ pub use bridge::{backward, forward, forward_no_grad, forward_no_grad_on, forward
 pub use gradients::{Gradients, NodeId};
 
 use crate::backend::Backend;
+use crate::kernel::packed::PackedOnce;
 use crate::varmap::Parameter;
 use crate::{Mode, Result};
 use candle_core::Tensor;
@@ -87,6 +88,15 @@ impl Tape {
     /// Whether gradients are wanted at all: an operation that keeps something for them need not if not.
     pub fn is_recording(&self) -> bool {
         self.recording.is_some()
+    }
+
+    /// Where a layer's packed weights stay in evaluation. In training they change with every step, and their memory is given back.
+    pub(crate) fn keeps<'a>(&self, packed: &'a PackedOnce) -> Option<&'a PackedOnce> {
+        if self.is_recording() {
+            packed.forget();
+            return None;
+        }
+        Some(packed)
     }
 
     /// The node of an operation: `out` was computed from `inputs` and `parameters`, and `backward` finds their gradients from

@@ -7,7 +7,7 @@ use crate::pairwise::PairwiseSimilarity;
 use crate::rows::Wide;
 use crate::seen_from::center;
 use crate::sweep::{Stop, Sweep};
-use crate::tiles::{Tiles, blocks};
+use crate::tiles::{Matrix, Tiles, blocks};
 use crate::unit::UnitSides;
 use crate::{Element, Error, Exclude, Result, Rows};
 use counts::{Counts, Target};

@@ -4,6 +4,9 @@ use npair_simd::vectorised;
 /// Values that are looked at together.
 const LANES: usize = 16;
 
+/// As many of these are looked at before anything is decided.
+const CHUNKS: usize = 4;
+
 /// Values of a tile, `step` from row to row, of which `count` are looked at, with the bars of its rows and of its columns.
 #[derive(Clone, Copy)]
 pub(super) struct Scan<'a, T> {
@@ -24,14 +27,20 @@ vectorised! {
         let (whole, rest) = columns[..count].as_chunks::<LANES>();
         for (row, (line, &bar)) in values.chunks_exact(step).zip(rows).enumerate() {
             let (chunks, last) = line[..count].as_chunks::<LANES>();
-            for (at, (chunk, bars)) in chunks.iter().zip(whole).enumerate() {
-                let mut any = false;
-                for i in 0..LANES {
-                    any |= high(chunk[i], bar, bars[i]);
+            for (group, (chunks, bars)) in chunks.chunks(CHUNKS).zip(whole.chunks(CHUNKS)).enumerate() {
+                let mut any = [0u32; LANES];
+                for (chunk, bars) in chunks.iter().zip(bars) {
+                    for i in 0..LANES {
+                        any[i] |= u32::from(high(chunk[i], bar, bars[i]));
+                    }
                 }
-                if any {
+                if any.iter().fold(0, |a, b| a | b) == 0 {
+                    continue;
+                }
+                for (at, (chunk, bars)) in chunks.iter().zip(bars).enumerate() {
+                    let first = (group * CHUNKS + at) * LANES;
                     let hits = (0..LANES).filter(|&i| high(chunk[i], bar, bars[i]));
-                    found.extend(hits.map(|i| (row as u32, (at * LANES + i) as u32)));
+                    found.extend(hits.map(|i| (row as u32, (first + i) as u32)));
                 }
             }
             let past = chunks.len() * LANES;

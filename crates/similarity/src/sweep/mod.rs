@@ -4,7 +4,7 @@
 mod above;
 mod rounds;
 
-use crate::tiles::{Tiles, blocks};
+use crate::tiles::{Matrix, Tiles, blocks};
 use crate::{Element, Rows};
 use above::{Scan, above};
 use npair_simd::Panels;
@@ -79,8 +79,8 @@ impl<T, R: Default> Room<T, R> {
 type Pair<B> = (usize, usize, B, B);
 
 /// The matrix of queries and a gallery, and which entries nobody looks at.
-pub(crate) struct Sweep<'a, T, S> {
-    pub(crate) tiles: Tiles<'a, T>,
+pub(crate) struct Sweep<'a, T, S, M = Tiles<'a, T>> {
+    pub(crate) tiles: M,
     queries: Rows<'a, T>,
     gallery: Rows<'a, T>,
     /// Whether a query (by its place) does not see a row of the gallery.
@@ -96,6 +96,13 @@ impl<'a, T: Element, S: Fn(usize, usize) -> bool + Sync> Sweep<'a, T, S> {
     /// The same of given tiles of these sides.
     pub(crate) fn of_tiles(tiles: Tiles<'a, T>, queries: Rows<'a, T>, gallery: Rows<'a, T>, skip: S) -> Self {
         let tiles = if T::EPSILON > f64::EPSILON { tiles.unrefined() } else { tiles };
+        Self::of_matrix(tiles, queries, gallery, skip)
+    }
+}
+
+impl<'a, T: Element, S: Fn(usize, usize) -> bool + Sync, M: Matrix<T>> Sweep<'a, T, S, M> {
+    /// The same of any matrix of these sides.
+    pub(crate) fn of_matrix(tiles: M, queries: Rows<'a, T>, gallery: Rows<'a, T>, skip: S) -> Self {
         Self { tiles, queries, gallery, skip }
     }
 
@@ -108,7 +115,7 @@ impl<'a, T: Element, S: Fn(usize, usize) -> bool + Sync> Sweep<'a, T, S> {
 
     /// The same, where every query meets the gallery in its order.
     pub(crate) fn in_gallery<G: Gather<T>>(&self, all: &mut G) -> Result<(), Stop> {
-        for columns in blocks(self.gallery.len(), (PACKED / self.gallery.width()).clamp(64, 1 << 14)) {
+        for columns in blocks(self.gallery.len(), (PACKED / self.tiles.steps()).clamp(64, 1 << 14)) {
             let right = self.tiles.packed(columns.clone());
             let task = |room: &mut Room<T, G::Room>, mut block: G::Block<'_>| {
                 let rows = block.first()..block.first() + block.bars().len();
@@ -124,7 +131,7 @@ impl<'a, T: Element, S: Fn(usize, usize) -> bool + Sync> Sweep<'a, T, S> {
         let n = self.queries.len();
         let size = n.div_ceil(BLOCKS).clamp(*BLOCK.start(), *BLOCK.end());
         let ranges = blocks(n, size);
-        let packed: Option<Vec<Arc<Panels<T>>>> = (size_of_val(self.gallery.as_slice()) <= ALL)
+        let packed: Option<Vec<Arc<Panels<T>>>> = (self.gallery.len() * self.tiles.steps() * size_of::<T>() <= ALL)
             .then(|| ranges.iter().map(|columns| Arc::new(self.tiles.packed(columns.clone()))).collect());
         let right = |at: usize| match &packed {
             Some(all) => all[at].clone(),

@@ -1,4 +1,5 @@
 use crate::Element;
+use crate::coarse::Coarse;
 use crate::pairwise::PairwiseSimilarity;
 use crate::sweep::{self, Gather, Stop};
 
@@ -8,8 +9,7 @@ pub(super) struct Exact<'a, T> {
     pub(super) pairs: &'a PairwiseSimilarity<'a, T>,
     /// Which queries of the pairs these are, if not all.
     pub(super) rows: Option<&'a [usize]>,
-    /// Of every query how far a value may be from the similarity.
-    pub(super) margins: &'a [f64],
+    pub(super) slack: Slack<'a, T>,
     /// Pairs that may be compared while the matrix streams by.
     pub(super) most: usize,
 }
@@ -20,11 +20,40 @@ impl<T: Element> Exact<'_, T> {
     }
 }
 
+/// How far values may be from the similarity.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Slack<'a, T> {
+    /// Of every query so far at most, to either side.
+    Margins(&'a [f64]),
+    /// They are entries of this matrix, above the similarity.
+    Coarse(&'a Coarse<T>),
+}
+
+impl<T: Element> Slack<'_, T> {
+    /// What a value has to be below to be that of a row farther than this one. Two margins, and half a one for what is rounded here.
+    fn least(&self, query: usize, row: u32, value: T) -> T {
+        match self {
+            Self::Margins(margins) => T::narrow(value.wide() - 2.5 * margins[query]),
+            Self::Coarse(coarse) => coarse.least(query, row as usize, value),
+        }
+    }
+
+    /// The same for a similarity. Of the nearest two values one is the similarity's bound in any case: no value lies between.
+    fn below(&self, query: usize, similarity: f64) -> T {
+        match self {
+            Self::Margins(margins) => T::narrow(similarity - 1.5 * margins[query]),
+            Self::Coarse(_) => T::narrow(similarity),
+        }
+    }
+}
+
 /// The best candidates so far of all queries: `room` places each, of which the best `k` are kept when they are full, and what
 /// cannot be told from them.
 pub(super) struct Candidates<'a, T> {
     pub(super) k: usize,
     room: usize,
+    /// A list of more than these after it was pruned is decided at once.
+    full: usize,
     similarity: Vec<T>,
     indices: Vec<u32>,
     counts: Vec<u32>,
@@ -39,6 +68,7 @@ pub(super) struct Block<'b, T> {
     first: usize,
     k: usize,
     room: usize,
+    full: usize,
     similarity: &'b mut [T],
     indices: &'b mut [u32],
     counts: &'b mut [u32],
@@ -51,26 +81,39 @@ pub(super) struct Block<'b, T> {
 /// Room of a task: what sorts a list by its values, and by similarity, with the values.
 pub(super) struct Scratch<T: Element> {
     keys: Vec<T::Key>,
+    least: Vec<T>,
     exact: Vec<(<f64 as Element>::Key, T)>,
 }
 
 impl<T: Element> Default for Scratch<T> {
     fn default() -> Self {
-        Self { keys: Vec::new(), exact: Vec::new() }
+        Self { keys: Vec::new(), least: Vec::new(), exact: Vec::new() }
     }
 }
 
 /// Candidates beyond the best k that are gathered before the worst are thrown away.
 const SPARE: usize = 54;
+/// The same where values are far above the similarity: of rows that lie anyhow twice as many cannot be told from the k best.
+const SPARE_OF_COARSE: usize = 86;
+
+/// Bytes of the gallery whose rows are compared with all queries of a block before the next ones: they stay in the second cache.
+const NEAR: usize = 1 << 19;
+
+/// Rows are asked for before so many others have been compared.
+const AHEAD: usize = 2;
 
 impl<'a, T: Element> Candidates<'a, T> {
     /// None yet for `queries` queries, of at most `gallery` candidates.
     pub(super) fn new(queries: usize, gallery: usize, k: usize, exact: Option<Exact<'a, T>>) -> Self {
+        let coarse = exact.is_some_and(|exact| matches!(exact.slack, Slack::Coarse(_)));
         // Seldom enough for large k, and a fifth of the result's memory.
-        let room = (k + SPARE.max(k / 5)).min(gallery.max(1));
+        let spare = if coarse { SPARE_OF_COARSE.max(k + k / 2) } else { SPARE.max(k / 5) };
+        let room = (k + spare).min(gallery.max(1));
+        let full = k.min(room) + if coarse { (room - k.min(room)) / 8 * 7 } else { (room - k.min(room)) / 2 };
         Self {
             k,
             room,
+            full,
             similarity: vec![T::ZERO; queries * room],
             indices: vec![0; queries * room],
             counts: vec![0; queries],
@@ -88,17 +131,10 @@ impl<'a, T: Element> Candidates<'a, T> {
     /// Queries that have fewer than k, or of whose k best one might be below the bar that they started with.
     pub(super) fn short(&mut self, bars: &[T]) -> Vec<usize> {
         let mut short = Vec::new();
-        let (k, mut values) = (self.k, Vec::new());
+        let (k, mut least) = (self.k, Vec::new());
         for block in self.blocks(usize::MAX) {
             for (row, &bar) in bars.iter().enumerate() {
-                values.clear();
-                values.extend_from_slice(&block.similarity[block.list(row)]);
-                let least = (values.len() >= k).then(|| {
-                    // Values that are none have ended the pass.
-                    let order = |a: &T, b: &T| b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal);
-                    *values.select_nth_unstable_by(k - 1, order).1
-                });
-                if least.is_none_or(|least| block.unsure_from(row, least) < bar) {
+                if block.bar(row, k, &mut least).is_none_or(|least| least < bar) {
                     short.push(row);
                 }
             }
@@ -145,7 +181,7 @@ impl<T: Element> Gather<T> for Candidates<'_, T> {
 
     /// The blocks of `size` queries each.
     fn blocks(&mut self, size: usize) -> Vec<Block<'_, T>> {
-        let (k, room, exact) = (self.k, self.room, self.exact);
+        let (k, room, full, exact) = (self.k, self.room, self.full, self.exact);
         let size = size.min(self.counts.len().max(1));
         self.similarity
             .chunks_mut(size * room)
@@ -156,6 +192,7 @@ impl<T: Element> Gather<T> for Candidates<'_, T> {
                 first: at * size,
                 k,
                 room,
+                full,
                 similarity,
                 indices,
                 counts,
@@ -195,10 +232,10 @@ impl<T: Element> sweep::Block<T, Scratch<T>> for Block<'_, T> {
         self.indices[at] = column as u32;
         self.counts[row] += 1;
         if count + 1 == self.room && self.room > self.k {
-            let bar = self.prune(row, &mut scratch.keys);
+            let bar = self.prune(row, scratch);
             self.bars[row] = if bar > self.bars[row] { bar } else { self.bars[row] };
             // Too many that values cannot tell apart: the list would be full again at once.
-            if self.counts[row] as usize > self.k + (self.room - self.k) / 2 {
+            if self.counts[row] as usize > self.full {
                 self.settle(row, scratch);
             }
         }
@@ -211,14 +248,43 @@ impl<T: Element> Block<'_, T> {
         row * self.room..row * self.room + self.counts[row] as usize
     }
 
-    /// From where on a value may be that of a row at least as near as one of this value. Two margins, and half a one for what is
-    /// rounded here.
-    pub(super) fn unsure_from(&self, row: usize, value: T) -> T {
-        self.exact.map_or(value, |exact| T::narrow(value.wide() - 2.5 * exact.margins[self.first + row]))
+    /// What a value has to be below to be that of a row farther than this one.
+    pub(super) fn least(&self, row: usize, index: u32, value: T) -> T {
+        self.exact.map_or(value, |exact| exact.slack.least(self.first + row, index, value))
+    }
+
+    /// What a value has to be below to be that of a row farther than k of a query's, if it has as many.
+    fn bar(&self, row: usize, k: usize, least: &mut Vec<T>) -> Option<T> {
+        let list = self.list(row);
+        let both = self.similarity[list.clone()].iter().zip(&self.indices[list]);
+        least.clear();
+        least.extend(both.map(|(&value, &index)| self.least(row, index, value)));
+        // Values that are none have ended the pass.
+        let order = |a: &T, b: &T| b.partial_cmp(a).unwrap_or(std::cmp::Ordering::Equal);
+        (least.len() >= k).then(|| *least.select_nth_unstable_by(k - 1, order).1)
     }
 
     /// Leaves the best k of a query by their values, in no order, and what may be as near; from what value on that is.
-    fn prune(&mut self, row: usize, keys: &mut Vec<T::Key>) -> T {
+    fn prune(&mut self, row: usize, scratch: &mut Scratch<T>) -> T {
+        match self.exact {
+            None => self.prune_by_value(row, &mut scratch.keys),
+            Some(_) => {
+                let bar = self.bar(row, self.k, &mut scratch.least).unwrap_or(T::NEG_INFINITY);
+                let (list, mut end) = (self.list(row), row * self.room);
+                for at in list {
+                    if self.similarity[at] >= bar {
+                        (self.similarity[end], self.indices[end]) = (self.similarity[at], self.indices[at]);
+                        end += 1;
+                    }
+                }
+                self.counts[row] = (end - row * self.room) as u32;
+                bar
+            }
+        }
+    }
+
+    /// The same where values are the similarity: of equal ones the earlier are kept.
+    fn prune_by_value(&mut self, row: usize, keys: &mut Vec<T::Key>) -> T {
         let list = self.list(row);
         keys.clear();
         keys.extend(self.similarity[list.clone()].iter().zip(&self.indices[list]).map(|(v, &i)| v.key(i)));
@@ -226,17 +292,13 @@ impl<T: Element> Block<'_, T> {
             return T::NEG_INFINITY;
         }
         let (_, &mut least, _) = keys.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
-        let bar = self.unsure_from(row, T::of_key(least).0);
-        match self.exact {
-            None => keys.truncate(self.k),
-            Some(_) => keys.retain(|&key| T::of_key(key).0 >= bar),
-        }
+        keys.truncate(self.k);
         let start = row * self.room;
         for (at, &key) in keys.iter().enumerate() {
             (self.similarity[start + at], self.indices[start + at]) = T::of_key(key);
         }
         self.counts[row] = keys.len() as u32;
-        bar
+        T::of_key(least).0
     }
 
     /// Leaves the best k of a query by similarity, nearest first, with their values.
@@ -254,9 +316,8 @@ impl<T: Element> Block<'_, T> {
             (self.similarity[start + at], self.indices[start + at]) = (value, f64::of_key(key).1);
         }
         self.counts[row] = scratch.exact.len() as u32;
-        // A value farther than a margin below the k-th similarity is that of a row farther away; half a margin for rounding.
         if let Some(&(least, _)) = scratch.exact.get(self.k - 1) {
-            let bar = T::narrow(f64::of_key(least).0 - 1.5 * exact.margins[query]);
+            let bar = exact.slack.below(query, f64::of_key(least).0);
             self.bars[row] = if bar > self.bars[row] { bar } else { self.bars[row] };
         }
     }
@@ -264,22 +325,76 @@ impl<T: Element> Block<'_, T> {
     /// Leaves the best k of every query, nearest first, with their similarity.
     pub(super) fn finish(&mut self, scratch: &mut Scratch<T>) {
         for row in 0..self.counts.len() {
-            self.prune(row, &mut scratch.keys);
-            self.settle(row, scratch);
-            let start = row * self.room;
-            match self.exact {
-                Some(_) => {
-                    for (at, &(key, _)) in scratch.exact.iter().enumerate() {
-                        self.similarity[start + at] = T::narrow(f64::of_key(key).0);
-                    }
-                }
-                None => {
+            self.prune(row, scratch);
+        }
+        match self.exact {
+            Some(exact) => self.decide(exact),
+            None => {
+                for row in 0..self.counts.len() {
+                    let list = self.list(row);
+                    scratch.keys.clear();
+                    let both = self.similarity[list.clone()].iter().zip(&self.indices[list.clone()]);
+                    scratch.keys.extend(both.map(|(v, &i)| v.key(i)));
                     scratch.keys.sort_unstable_by(|a, b| b.cmp(a));
-                    for (at, &key) in scratch.keys.iter().enumerate() {
-                        (self.similarity[start + at], self.indices[start + at]) = T::of_key(key);
+                    for (at, &key) in list.zip(&scratch.keys) {
+                        (self.similarity[at], self.indices[at]) = T::of_key(key);
                     }
                 }
             }
         }
+    }
+
+    /// Leaves the best k of every query by similarity, nearest first, with it.
+    fn decide(&mut self, exact: Exact<T>) {
+        let firsts: Vec<usize> =
+            self.counts.iter().scan(0, |sum, &n| Some(std::mem::replace(sum, *sum + n as usize))).collect();
+        let mut similarity = vec![0f64; self.counts.iter().map(|&n| n as usize).sum()];
+        let order = self.by_gallery(exact.pairs.rows_of(NEAR));
+        for (at, &(row, place)) in order.iter().enumerate() {
+            if let Some(&(row, place)) = order.get(at + AHEAD) {
+                exact.pairs.fetch(self.indices[row as usize * self.room + place as usize] as usize);
+            }
+            let (row, place) = (row as usize, place as usize);
+            let index = self.indices[row * self.room + place];
+            similarity[firsts[row] + place] = exact.similarity(self.first + row, index);
+        }
+        let mut keys = Vec::new();
+        for (row, &first) in firsts.iter().enumerate() {
+            let list = self.list(row);
+            let both = similarity[first..].iter().zip(&self.indices[list.clone()]);
+            keys.clear();
+            keys.extend(both.map(|(&similarity, &index)| similarity.key(index)));
+            if keys.len() > self.k {
+                keys.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
+                keys.truncate(self.k);
+            }
+            keys.sort_unstable_by(|a, b| b.cmp(a));
+            for (at, &key) in list.zip(&keys) {
+                let (similarity, index) = f64::of_key(key);
+                (self.similarity[at], self.indices[at]) = (T::narrow(similarity), index);
+            }
+            self.counts[row] = keys.len() as u32;
+        }
+    }
+
+    /// (query, place in its list) of all candidates, in the order of the gallery's parts of `rows` rows.
+    fn by_gallery(&self, rows: usize) -> Vec<(u32, u32)> {
+        let part = |row: usize, place: usize| self.indices[row * self.room + place] as usize / rows;
+        let all =
+            || (0..self.counts.len()).flat_map(|row| (0..self.counts[row] as usize).map(move |place| (row, place)));
+        let mut starts: Vec<usize> = Vec::new();
+        for (row, place) in all() {
+            let part = part(row, place);
+            starts.resize(starts.len().max(part + 2), 0);
+            starts[part + 1] += 1;
+        }
+        (1..starts.len()).for_each(|at| starts[at] += starts[at - 1]);
+        let mut order = vec![(0, 0); starts.last().copied().unwrap_or(0)];
+        for (row, place) in all() {
+            let at = &mut starts[part(row, place)];
+            order[*at] = (row as u32, place as u32);
+            *at += 1;
+        }
+        order
     }
 }

@@ -3,7 +3,10 @@
 mod candidates;
 mod few;
 mod search;
+#[cfg(test)]
+mod tests;
 
+use crate::coarse::Coarse;
 use crate::pairwise::PairwiseSimilarity;
 use crate::rows::Wide;
 use crate::sweep::Stop;
@@ -11,6 +14,14 @@ use crate::unit::UnitSides;
 use crate::{Element, Error, Result, Rows};
 use npair_types::{ExampleId, Measure};
 use search::{Lists, Search, overflowed};
+
+/// Rows of either side and entries of a row from which on a side in whole numbers is worth making.
+const MANY: usize = 64;
+const WIDE: usize = 32;
+
+/// For one neighbour of so many rows of the gallery or fewer, the candidates that whole numbers cannot tell apart cost more to decide
+/// than their products save.
+const PART: usize = 50;
 
 /// What a search leaves out.
 #[derive(Debug, Clone, Copy, Default)]
@@ -132,8 +143,8 @@ impl<T: Element> Rows<'_, T> {
     /// The `k` nearest rows of `gallery` for every row of `self`, exactly.
     ///
     /// The matrix is streamed in tiles. A set searched in itself (the same slice on both sides) has every product taken once
-    /// for both its rows. Memory beyond the result: 54 candidates a query, or a fifth of the result if that is more; a
-    /// copy of the gallery, in pieces if it is larger than 128 MiB; and one of each side for cosines in f32, or for squared
+    /// for both its rows. Memory beyond the result: 54 candidates a query, or a fifth of the result if that is more (86, or one and a
+    /// half of the result, and two copies of each side in 8 bits, where candidates are chosen by whole numbers); a copy of the gallery, in pieces if it is larger than 128 MiB; and one of each side for cosines in f32, or for squared
     /// distances far from the origin. Up to four queries in f32 take no copy: their pairs are compared one by one.
     ///
     /// # Shapes
@@ -142,7 +153,9 @@ impl<T: Element> Rows<'_, T> {
     /// # Numerics
     /// The nearest are those by similarity in f64, wherever the rows lie. For f32 products in f32 choose the candidates, with all
     /// that such products cannot tell from them, and the candidates are compared in f64; where that would be every 32nd of all
-    /// pairs, or lengths are below 1e-12 or above 1e12, all is done in f64. What is returned is the similarity in f64, rounded to
+    /// pairs, or lengths are below 1e-12 or above 1e12, all is done in f64. With AVX512-VNNI products of whole numbers of 8 bits choose
+    /// them first, with a proven bound on what is lost, where both sides have 64 rows or more of width 32 or more and `k` is at most a
+    /// 50th of the gallery; what is decided is the same. What is returned is the similarity in f64, rounded to
     /// `T`. Rows that tie to the last bit come in the order of the gallery. The same for any number of threads.
     ///
     /// # Errors
@@ -168,9 +181,10 @@ impl<T: Element> Rows<'_, T> {
         }
         let k = k.min(gallery.len().max(1));
         let (starts, indices, similarity) = match T::EPSILON > f64::EPSILON {
-            true => in_single(self, gallery, measure, k, exclude)?,
+            true => in_single(Task { queries: self, gallery, measure, exclude }, k)?,
             false => {
-                let lists = Search { queries: self, gallery, measure, exclude, pairs: None }.run(k);
+                let search = Search { queries: self, gallery, measure, exclude, pairs: None, coarse: None };
+                let lists = search.run(k);
                 lists.map_err(|stop| overflow(stop, T::NAME))?
             }
         };
@@ -182,34 +196,60 @@ fn overflow(stop: Stop, dtype: &'static str) -> Error {
     Error::Overflow { row: overflowed(stop), dtype }
 }
 
-/// The lists of f32 sides: candidates by products in f32, decided in f64.
-fn in_single<T: Element>(
-    queries: Rows<T>,
-    gallery: Rows<T>,
+/// What is searched for what.
+#[derive(Clone, Copy)]
+struct Task<'a, T> {
+    queries: Rows<'a, T>,
+    gallery: Rows<'a, T>,
     measure: Measure,
-    k: usize,
-    exclude: Exclude,
-) -> Result<Lists<T>> {
+    exclude: Exclude<'a>,
+}
+
+/// The lists of f32 sides.
+fn in_single<T: Element>(task: Task<T>, k: usize) -> Result<Lists<T>> {
+    let Task { queries, gallery, measure, exclude } = task;
     let pairs = PairwiseSimilarity::new(queries, gallery, measure);
     if queries.len() <= few::FEW {
         return finite(few::few(&pairs, [queries.len(), gallery.len()], k, exclude)?);
     }
-    let unit = (measure == Measure::Cosine).then(|| UnitSides::of(queries, gallery));
-    if unit.is_some() || pairs.is_tame() {
-        let (queries, gallery, measure) = match &unit {
-            Some(unit) => (unit.queries(), unit.gallery(), Measure::Dot),
-            None => (queries, gallery, measure),
-        };
-        let search = Search { queries, gallery, measure, exclude, pairs: Some(&pairs) };
-        // Too much that f32 cannot tell, or products that are not finite in it: f64 may reach further.
-        if let Ok(lists) = search.run(k) {
-            return finite(lists);
-        }
+    if let Some(lists) = by_candidates(task, &pairs, k, |q, g, measure| coarse_of(q, g, measure, k)) {
+        return finite(lists);
     }
     let wide = Wide::of(queries, gallery);
-    let search = Search { queries: wide.queries(), gallery: wide.gallery(), measure, exclude, pairs: None };
+    let search =
+        Search { queries: wide.queries(), gallery: wide.gallery(), measure, exclude, pairs: None, coarse: None };
     let (starts, indices, similarity) = search.run(k).map_err(|stop| overflow(stop, "f64"))?;
     finite((starts, indices, similarity.into_iter().map(T::narrow).collect()))
+}
+
+/// The same from candidates, decided in f64: by whole numbers if `coarse` has a matrix of them, by products in f32 if these cannot
+/// tell. None where f32 cannot tell either, or has no such products.
+fn by_candidates<T: Element>(
+    Task { queries, gallery, measure, exclude }: Task<T>,
+    pairs: &PairwiseSimilarity<T>,
+    k: usize,
+    coarse: impl Fn(Rows<T>, Rows<T>, Measure) -> Option<Coarse<T>>,
+) -> Option<Lists<T>> {
+    let unit = (measure == Measure::Cosine).then(|| UnitSides::of(queries, gallery));
+    if unit.is_none() && !pairs.is_tame() {
+        return None;
+    }
+    let (queries, gallery, measure) = match &unit {
+        Some(unit) => (unit.queries(), unit.gallery(), Measure::Dot),
+        None => (queries, gallery, measure),
+    };
+    let search = |coarse| Search { queries, gallery, measure, exclude, pairs: Some(pairs), coarse };
+    let found = coarse(queries, gallery, measure).and_then(|coarse| search(Some(coarse)).run(k).ok());
+    found.or_else(|| search(None).run(k).ok())
+}
+
+/// The coarse matrix of sides that are long and wide enough for it to pay off, where the machine multiplies quads.
+fn coarse_of<T: Element>(queries: Rows<T>, gallery: Rows<T>, measure: Measure, k: usize) -> Option<Coarse<T>> {
+    let pays = queries.len() >= MANY && gallery.len() >= MANY && queries.width() >= WIDE && k <= gallery.len() / PART;
+    if !(pays && npair_simd::quads_can_be_multiplied() && Coarse::<T>::holds(queries.width())) {
+        return None;
+    }
+    Some(Coarse::new(queries, gallery, measure))
 }
 
 /// The lists, unless a similarity is none of the number type's.

@@ -131,10 +131,10 @@ impl Backend for Cpu {
 
     fn linear(&self, x: &Tensor, weight: &Tensor, after: Epilogue) -> Result<Tensor> {
         let map = linear_map(x, weight)?;
-        let Epilogue { scale, bias, plus, activation } = after;
+        let Epilogue { scale, bias, plus, activation, packed } = after;
         by_dtype!(x.dtype(), NAME, T => with(x, |v: &[T]| with(weight, |w| {
             with_some(scale, |scale| with_some(bias, |bias| with_some(plus, |plus| {
-                tensor(map.forward(v, w, Affine { scale, bias, plus, activation }), with_width(x, map.outputs))
+                tensor(map.forward(v, w, Affine { scale, bias, plus, activation, packed }), with_width(x, map.outputs))
             })))
         })))
     }
@@ -156,10 +156,10 @@ impl Backend for Cpu {
     }
 
     fn conv(&self, g: &Geometry, x: &Tensor, weight: &Tensor, after: Epilogue) -> Result<Tensor> {
-        let Epilogue { scale, bias, plus, activation } = after;
+        let Epilogue { scale, bias, plus, activation, packed } = after;
         by_dtype!(x.dtype(), NAME, T => with(x, |x: &[T]| with(weight, |w| {
             with_some(scale, |scale| with_some(bias, |bias| with_some(plus, |plus| {
-                tensor(conv::forward(g, x, w, Affine { scale, bias, plus, activation }), maps(g))
+                tensor(conv::forward(g, x, w, Affine { scale, bias, plus, activation, packed }), maps(g))
             })))
         })))
     }

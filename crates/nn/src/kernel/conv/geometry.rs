@@ -93,7 +93,8 @@ impl Geometry {
                     (0..k).filter(|k| (k * d) % s == rest).map(|k| (k, (k * d - rest) / s)).collect();
                 let back = taps.iter().map(|t| t.1).max().unwrap_or(0);
                 let start = ((first + p) / s) as isize - back as isize;
-                let taps = taps.into_iter().map(move |(k, before)| (k, back - before)).collect::<Vec<_>>();
+                // From the window's corner on: neighbours become one run.
+                let taps = taps.into_iter().rev().map(move |(k, before)| (k, back - before)).collect::<Vec<_>>();
                 (first, start, (extent - first).div_ceil(s), taps)
             })
         };

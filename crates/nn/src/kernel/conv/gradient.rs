@@ -1,5 +1,5 @@
 use super::windows::{View, Windows};
-use super::{Geometry, depthwise, pairs};
+use super::{Geometry, Way, depthwise, pairs, winograd};
 use crate::kernel::{Element, parts};
 use npair_simd::{Aligned, Columns, Epilogue, Kernel, Run, Tile, blocks, pair_rows, steps};
 use rayon::prelude::*;
@@ -45,12 +45,20 @@ const MOST_ROWS: usize = 16;
 
 /// The gradient of the maps, of whose `channels` a group has those from `first` on.
 #[derive(Clone, Copy)]
-struct Maps<'a, T> {
-    values: &'a [T],
-    channels: usize,
-    first: usize,
-    /// Whether two pixels at a time are multiplied, as pairs of bf16.
-    paired: bool,
+pub(super) struct Maps<'a, T> {
+    pub values: &'a [T],
+    pub channels: usize,
+    pub first: usize,
+    /// How pixels and their gradients are multiplied; [`Way::Pairs`] are two pixels.
+    way: Way,
+}
+
+#[cfg(test)]
+impl<'a, T> Maps<'a, T> {
+    /// All channels, by [`Way::Winograd`].
+    pub(super) fn transformed(values: &'a [T], channels: usize) -> Self {
+        Self { values, channels, first: 0, way: Way::Winograd }
+    }
 }
 
 /// Gradient of the weights: per part of the map's rows first, then over the parts in order, so that the bits do not
@@ -62,15 +70,14 @@ pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> 
     let (inputs, outputs, taps) = (g.group_inputs(), g.group_outputs(), g.kernel.0 * g.kernel.1);
     let mut dw = vec![T::ZERO; g.outputs * g.patch()];
     for group in 0..g.groups {
-        let in_pairs = pairs::columns(outputs);
-        let paired = in_pairs.is_some();
-        let columns = in_pairs.unwrap_or_else(|| Columns::new(outputs));
-        let sums = sums(
-            &g.windows(group),
-            x,
-            Maps { values: dout, channels: g.outputs, first: group * outputs, paired },
-            &columns,
-        );
+        let windows = g.windows(group);
+        let (way, columns) = match pairs::columns(outputs) {
+            _ if winograd::suits::<T>(&windows, outputs) => (Way::Winograd, Columns::new(outputs)),
+            Some(columns) => (Way::Pairs, columns),
+            None => (Way::Plain, Columns::new(outputs)),
+        };
+        let maps = Maps { values: dout, channels: g.outputs, first: group * outputs, way };
+        let sums = sums(&windows, x, maps, &columns);
         let dw = &mut dw[group * outputs * g.patch()..][..outputs * g.patch()];
         // (window entry, column) of a panel to (output, input, tap), some channels at a time: what is read of the panel
         // stays in the first cache.
@@ -102,8 +109,12 @@ pub(crate) fn weight_gradient<T: Element>(g: &Geometry, x: &[T], dout: &[T]) -> 
 /// For every panel of columns, window entries times the gradient: panel by panel, (entry, column).
 fn sums<T: Element>(windows: &Windows, x: &[T], dout: Maps<T>, columns: &Columns<T>) -> Vec<T> {
     let size: usize = columns.panels.iter().map(|p| p.2.columns * windows.size()).sum();
-    let count = (VALUES / size.max(1)).clamp(1, PARTS);
-    let parts = parts(windows.rows(), count);
+    // Transformed sums are four times as many.
+    let (lines, held) = match dout.way {
+        Way::Winograd => (winograd::strips(windows), 4 * size),
+        _ => (windows.rows(), size),
+    };
+    let parts = parts(lines, (VALUES / held.max(1)).clamp(1, PARTS));
     let groups = TASKS.div_ceil(parts.len().max(1)).min(columns.panels.len()).max(1);
     let tasks: Vec<(Range<usize>, Range<usize>)> = parts
         .iter()
@@ -112,8 +123,11 @@ fn sums<T: Element>(windows: &Windows, x: &[T], dout: Maps<T>, columns: &Columns
             (0..groups).map(move |at| (rows.clone(), cut(at)..cut(at + 1)))
         })
         .collect();
-    let sums: Vec<Vec<T>> =
-        tasks.into_par_iter().map(|(rows, panels)| part(windows, x, dout, columns, rows, panels)).collect();
+    let sum = |(lines, panels): (Range<usize>, Range<usize>)| match dout.way {
+        Way::Winograd => winograd::weight_sums(windows, x, dout, &columns.panels[panels], lines),
+        _ => part(windows, x, dout, columns, lines, panels),
+    };
+    let sums: Vec<Vec<T>> = tasks.into_par_iter().map(sum).collect();
     let mut total = sums.chunks(groups);
     let Some(first) = total.next() else { return vec![T::ZERO; size] };
     let mut sum = first.concat();
@@ -150,7 +164,7 @@ fn part<T: Element>(
         let view = windows.view(x, at..end, &mut padded);
         let offsets: Vec<usize> =
             view.values.iter().flat_map(|r| (0..r.len).map(move |k| r.start + k * r.step)).collect();
-        if dout.paired {
+        if dout.way == Way::Pairs {
             let of = Band { view: &view, first: at * windows.count.1, offsets: &offsets, columns: panels, width };
             of.add_in_pairs(dout, (&mut packed, &mut gathered), &mut sums);
             at = end;
@@ -270,7 +284,8 @@ fn pack<'a, T: Element>(
     panels: &[(usize, usize, Kernel<T>)],
     packed: &'a mut [T],
 ) -> &'a [T] {
-    let Maps { values, channels, first: channel, paired } = dout;
+    let Maps { values, channels, first: channel, way } = dout;
+    let paired = way == Way::Pairs;
     let each = if paired { 2 } else { 1 };
     // What stands beside a last pixel without a neighbour.
     let nothing = vec![T::ZERO; if paired { channels } else { 0 }];

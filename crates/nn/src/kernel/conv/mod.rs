@@ -6,14 +6,18 @@ mod gradient;
 mod multiply;
 pub(super) mod pairs;
 mod windows;
+mod winograd;
 
 pub(crate) use geometry::Geometry;
 
 use super::activation::Activation;
 use super::norm::{self, Moments};
+use super::packed::{PackedOnce, mark};
 use super::{Element, Unwritten};
 use multiply::{Finish, Output, multiply};
 use npair_simd::{Columns, Panels};
+use std::sync::Arc;
+use windows::Windows;
 
 pub(crate) use gradient::weight_gradient;
 
@@ -27,11 +31,36 @@ pub(crate) struct Affine<'a, T> {
     pub plus: Option<&'a [T]>,
     /// What comes last.
     pub activation: Activation,
+    /// Where the packed weights stay for the next pass.
+    pub packed: Option<&'a PackedOnce>,
 }
 
 impl<T> Affine<'_, T> {
     /// Nothing follows.
-    pub const NOTHING: Self = Self { scale: None, bias: None, plus: None, activation: Activation::None };
+    pub const NOTHING: Self = Self { scale: None, bias: None, plus: None, activation: Activation::None, packed: None };
+}
+
+/// How products are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Plain,
+    /// Two steps at a time, as pairs of bf16.
+    Pairs,
+    /// Tiles of pixels, transformed.
+    Winograd,
+}
+
+impl Way {
+    /// For windows that make so many channels.
+    fn of<T: Element>(windows: &Windows, outputs: usize) -> Self {
+        if winograd::suits::<T>(windows, outputs) {
+            return Self::Winograd;
+        }
+        match pairs::columns::<T>(outputs).zip(windows.over_pairs()) {
+            Some(_) => Self::Pairs,
+            None => Self::Plain,
+        }
+    }
 }
 
 /// Weights (O, C / groups, kh, kw) on their way into panels.
@@ -76,6 +105,31 @@ impl<T: Element> Weights<'_, T> {
     }
 }
 
+/// The weights of all groups in panels, perhaps those of the last pass.
+fn packed<T: Element>(g: &Geometry, weights: &Weights<T>, way: Way, once: Option<&PackedOnce>) -> Arc<Vec<Panels<T>>> {
+    let outputs = g.group_outputs();
+    let pack = || {
+        let of_group = |group: usize| {
+            let fill = |column: usize, count: usize, width: usize, values: &mut [T]| {
+                weights.fill(group * outputs + column, count, width, values);
+            };
+            match way {
+                Way::Winograd => winograd::panels(Columns::new(outputs), weights.inputs, fill),
+                Way::Pairs => {
+                    let columns = pairs::columns(outputs).unwrap_or_else(|| Columns::new(outputs));
+                    Panels::new(columns, g.patch() / 2, fill)
+                }
+                Way::Plain => Panels::new(Columns::new(outputs), g.patch(), fill),
+            }
+        };
+        (0..g.groups).map(of_group).collect::<Vec<_>>()
+    };
+    let Some(once) = once else { return Arc::new(pack()) };
+    // The way depends on the picture's size and on the precision, too.
+    let of_way = mark(&[T::from_f64(f64::from(way as u8)), T::from_f64(g.groups as f64)]);
+    once.of(vec![of_way, mark(weights.values), weights.scale.map(mark).unwrap_or_default()], pack)
+}
+
 /// Output maps: `out[b, i, j, o] = bias[o] + sum over window entries of w[o, k] window[b, i, j, k]`; weights are
 /// (O, C / groups, kh, kw).
 pub(crate) fn forward<T: Element>(g: &Geometry, x: &[T], w: &[T], affine: Affine<T>) -> Vec<T> {
@@ -99,31 +153,24 @@ pub(crate) fn forward_with_moments<T: Element>(
     }
     let mut found = None;
     let mut out = Unwritten::new(g.batch * g.map_pixels() * g.outputs);
-    let (inputs, taps) = (g.group_inputs(), g.kernel.0 * g.kernel.1);
-    for group in 0..g.groups {
-        let first = group * g.group_outputs();
-        let windows = g.windows(group);
-        let in_pairs = pairs::columns(g.group_outputs()).zip(windows.over_pairs());
-        let paired = in_pairs.is_some();
-        let (columns, windows) = in_pairs.unwrap_or_else(|| (Columns::new(g.group_outputs()), windows));
-        let weights = Weights { values: w, scale: affine.scale, inputs, taps, paired };
-        let panels = Panels::new(columns, windows.size(), |column, count, width, values| {
-            weights.fill(first + column, count, width, values);
-        });
-        let pairs = if paired { pairs::neighbours(x) } else { Vec::new() };
-        let finish = match affine {
-            Affine { bias: None, plus: None, activation: Activation::None, .. } => Finish::Nothing,
-            Affine { bias, plus, activation, .. } => {
-                Finish::Affine { bias: bias.map(|b| &b[first..]), plus, activation }
-            }
+    let way = Way::of::<T>(&g.windows(0), g.group_outputs());
+    let weights = Weights {
+        values: w,
+        scale: affine.scale,
+        inputs: g.group_inputs(),
+        taps: g.kernel.0 * g.kernel.1,
+        paired: way == Way::Pairs,
+    };
+    let pairs = if way == Way::Pairs { pairs::neighbours(x) } else { Vec::new() };
+    for (group, panels) in packed(g, &weights, way, affine.packed).iter().enumerate() {
+        let (windows, places) = (g.windows(group), g.places(group));
+        let finish = Finish::of(affine, group * g.group_outputs());
+        let output = Output { places: &places, values: out.shared(), moments: wanted && g.groups == 1 };
+        found = match way {
+            Way::Winograd => winograd::multiply(&windows, x, panels, finish, output),
+            Way::Pairs => multiply(&windows.of_pairs(), &pairs, panels, finish, output),
+            Way::Plain => multiply(&windows, x, panels, finish, output),
         };
-        found = multiply(
-            &windows,
-            if paired { &pairs } else { x },
-            &panels,
-            finish,
-            Output { places: &g.places(group), values: out.shared(), moments: wanted && g.groups == 1 },
-        );
     }
     // SAFETY: every pixel of the map has been written, for all groups of channels.
     let out = unsafe { out.written() };
@@ -145,10 +192,9 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
     for group in 0..g.groups {
         for phase in g.phases(group) {
             let entries: Vec<usize> = phase.taps.iter().map(|(ky, kx)| ky * g.kernel.1 + kx).collect();
-            let in_pairs = pairs::columns(inputs).zip(phase.windows.over_pairs());
-            let paired = in_pairs.is_some();
-            let (columns, windows) = in_pairs.unwrap_or_else(|| (Columns::new(inputs), phase.windows.clone()));
-            let panels = Panels::new(columns, windows.size(), |column, count, width, values| {
+            let way = Way::of::<T>(&phase.windows, inputs);
+            let paired = way == Way::Pairs;
+            let fill = |column: usize, count: usize, width: usize, values: &mut [T]| {
                 let of = |o: usize| &w[((group * outputs + o) * inputs + column) * taps..][..count * taps];
                 if paired {
                     for o in (0..outputs).step_by(2) {
@@ -172,14 +218,24 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
                         }
                     }
                 }
-            });
-            multiply(
-                &windows,
-                if paired { &pairs } else { dout },
-                &panels,
-                Finish::Nothing,
-                Output { places: &phase.places, values: dx.shared(), moments: false },
-            );
+            };
+            let output = Output { places: &phase.places, values: dx.shared(), moments: false };
+            let windows = &phase.windows;
+            match way {
+                Way::Winograd => {
+                    let panels = winograd::panels(Columns::new(inputs), outputs, fill);
+                    winograd::multiply(windows, dout, &panels, Finish::Nothing, output)
+                }
+                Way::Pairs => {
+                    let columns = pairs::columns(inputs).unwrap_or_else(|| Columns::new(inputs));
+                    let panels = Panels::new(columns, windows.size() / 2, fill);
+                    multiply(&windows.of_pairs(), &pairs, &panels, Finish::Nothing, output)
+                }
+                Way::Plain => {
+                    let panels = Panels::new(Columns::new(inputs), windows.size(), fill);
+                    multiply(windows, dout, &panels, Finish::Nothing, output)
+                }
+            };
         }
     }
     // SAFETY: every pixel belongs to one of the phases; without a tap its sum is 0, and written.

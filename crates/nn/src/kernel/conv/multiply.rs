@@ -1,3 +1,4 @@
+use super::Affine;
 use super::windows::{Places, Windows};
 use crate::kernel::activation::{Activation, apply_in_place};
 use crate::kernel::norm::{self, Join, Moments};
@@ -12,17 +13,35 @@ pub(super) enum Finish<'a, T> {
     Affine { bias: Option<&'a [T]>, plus: Option<&'a [T]>, activation: Activation },
 }
 
-impl<T: Element> Finish<'_, T> {
+impl<'a, T: Element> Finish<'a, T> {
+    /// What follows the sums of the outputs from `first` on.
+    pub(super) fn of(affine: Affine<'a, T>, first: usize) -> Self {
+        match affine {
+            Affine { bias: None, plus: None, activation: Activation::None, .. } => Self::Nothing,
+            Affine { bias, plus, activation, .. } => Self::Affine { bias: bias.map(|b| &b[first..]), plus, activation },
+        }
+    }
+
+    /// What a product's last step adds, with the biases of its panel.
+    pub(super) fn epilogue(&self, bias: Option<&'a [T]>) -> Epilogue<'a, T> {
+        match *self {
+            Self::Nothing => Epilogue::STORE,
+            Self::Affine { plus, activation, .. } => {
+                Epilogue { add: false, bias, plus, relu: activation == Activation::Relu }
+            }
+        }
+    }
+
     /// Other activations than the tile's own, of `columns` values from every place on: what the tile made is in the cache.
     ///
     /// # Safety
     /// These values are valid, and nobody else touches them.
-    unsafe fn activate(&self, places: &[usize], columns: usize, out: *mut T) {
+    pub(super) unsafe fn activate(&self, places: impl IntoIterator<Item = usize>, columns: usize, out: *mut T) {
         let Self::Affine { activation, .. } = *self else { return };
         if matches!(activation, Activation::None | Activation::Relu) {
             return;
         }
-        for &place in places {
+        for place in places {
             // SAFETY: the caller's promise.
             apply_in_place(activation, unsafe { std::slice::from_raw_parts_mut(out.add(place), columns) });
         }
@@ -30,7 +49,7 @@ impl<T: Element> Finish<'_, T> {
 }
 
 /// Tasks that there are at least, where the work allows: enough for many cores.
-const TASKS: usize = 16;
+pub(super) const TASKS: usize = 16;
 
 /// Weights above this many values are read from far away, so a task makes many pixels with them.
 const LARGE: usize = 1 << 18;
@@ -40,7 +59,7 @@ const LARGE: usize = 1 << 18;
 const STEPS: usize = 128;
 
 /// Values that a task makes, at most.
-const RESULTS: usize = 1 << 18;
+pub(super) const RESULTS: usize = 1 << 18;
 
 /// Where the pixels of a map go.
 #[derive(Clone, Copy)]
@@ -52,7 +71,7 @@ pub(super) struct Output<'a, T> {
 }
 
 /// The biases of every panel, filled up to its columns.
-fn biases<T: Element>(panels: &Panels<T>, finish: Finish<T>) -> Vec<Vec<T>> {
+pub(super) fn biases<T: Element>(panels: &Panels<T>, finish: Finish<T>) -> Vec<Vec<T>> {
     let Finish::Affine { bias, .. } = finish else { return Vec::new() };
     let fill = |&(first, count, kernel): &(usize, usize, npair_simd::Kernel<T>)| {
         let mut values = vec![T::ZERO; kernel.columns];
@@ -103,11 +122,9 @@ pub(super) fn multiply<T: Element>(
             }
             let mut from = 0;
             for (at, runs) in sums.iter().enumerate() {
-                let mut epilogue = Epilogue { add: at > 0, ..Epilogue::STORE };
-                if let (Finish::Affine { plus, activation, .. }, true) = (finish, at + 1 == sums.len()) {
-                    let relu = activation == Activation::Relu;
-                    epilogue = Epilogue { bias: Some(&biases[p]), plus, relu, ..epilogue };
-                }
+                let last = at + 1 == sums.len();
+                let after = if last { finish.epilogue(biases.get(p).map(|bias| &bias[..])) } else { Epilogue::STORE };
+                let epilogue = Epilogue { add: at > 0, ..after };
                 let y = &panels.panel(p)[from * kernel.columns..];
                 let mut next = view.corners.chunks(kernel.rows).skip(1);
                 for (rows, out_rows) in view.corners.chunks(kernel.rows).zip(moved.chunks(kernel.rows)) {
@@ -122,7 +139,7 @@ pub(super) fn multiply<T: Element>(
                 from += steps(runs);
             }
             // SAFETY: these values have been written, and by this task alone.
-            unsafe { finish.activate(&moved, columns, out.pointer()) };
+            unsafe { finish.activate(moved.iter().copied(), columns, out.pointer()) };
         }
         // Alone with these rows, and they are in the cache: their moments cost little now.
         (moments && groups == 1).then(|| {

@@ -20,11 +20,17 @@ pub(super) fn neighbours<T: Element>(x: &[T]) -> Vec<T> {
 }
 
 impl Windows {
-    /// The same windows over pairs of channels, if the channels are pairs.
+    /// The same windows over pairs of channels.
+    pub(super) fn of_pairs(&self) -> Self {
+        let (first, count) = self.seen;
+        Self { channels: self.channels / 2, seen: (first / 2, count / 2), ..self.clone() }
+    }
+
+    /// The same, if the channels are pairs.
     pub(super) fn over_pairs(&self) -> Option<Self> {
         let (first, count) = self.seen;
         let even = [self.channels, first, count].iter().all(|n| n.is_multiple_of(2));
-        even.then(|| Self { channels: self.channels / 2, seen: (first / 2, count / 2), ..self.clone() })
+        even.then(|| self.of_pairs())
     }
 }
 
