@@ -88,7 +88,7 @@ pub(crate) fn normalize_all_vjp<T: Element>(x: &[T], gamma: &[T], moments: &[Mom
     let mut dx = Unwritten::new(x.len());
     let block = ROWS * width;
     let tasks = dx.values_mut().par_chunks_mut(block).zip(x.par_chunks(block)).zip(grad.par_chunks(block));
-    let part = |(((dx, x), grad), moments): (((&mut [MaybeUninit<T>], &[T]), &[T]), &[Moments<T>])| {
+    let part = |dx: &mut [MaybeUninit<T>], [x, grad]: [&[T]; 2], moments: &[Moments<T>]| {
         dx.fill(MaybeUninit::new(T::ZERO));
         let mut sums = [(); 2].map(|()| vec![T::ZERO; width]);
         // SAFETY: they have just been written, into the cache, in which they are now made.
@@ -96,7 +96,8 @@ pub(crate) fn normalize_all_vjp<T: Element>(x: &[T], gamma: &[T], moments: &[Mom
         add_rows_vjp(x, moments, grad, &mut sums);
         sums
     };
-    let parts: Vec<[Vec<T>; 2]> = tasks.zip(moments.par_chunks(ROWS)).map(part).collect();
+    let parts: Vec<[Vec<T>; 2]> =
+        tasks.zip(moments.par_chunks(ROWS)).map(|(((dx, x), grad), moments)| part(dx, [x, grad], moments)).collect();
     let (scale, shift) = parts.into_iter().map(|[scale, shift]| (scale, shift)).unzip();
     // SAFETY: the tasks cover everything (asserted above).
     [unsafe { dx.written() }, join(width, scale), join(width, shift)]

@@ -124,7 +124,7 @@ impl<T> Place<T> {
     ///
     /// # Safety
     /// That row lies in the place.
-    pub unsafe fn from_row(self, from: usize) -> Self {
+    pub unsafe fn row_on(self, from: usize) -> Self {
         // SAFETY: the caller's promise.
         Self { at: unsafe { self.at.add(from * self.step) }, len: self.len - from * self.step, ..self }
     }

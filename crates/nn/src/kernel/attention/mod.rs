@@ -102,9 +102,9 @@ impl Heads {
             let left = along(self.rows_of(weights, n), plan.paired, left);
             // SAFETY: these rows of the head's channels are this task's alone, and valid: `out` holds all tokens of all heads.
             unsafe {
-                multiply(left, values, &plan.by_channel, to.from_row(from), false);
+                multiply(left, values, &plan.by_channel, to.row_on(from), false);
                 for (at, row) in rows.iter().enumerate() {
-                    let made = std::slice::from_raw_parts_mut(to.from_row(from + at).at, self.width);
+                    let made = std::slice::from_raw_parts_mut(to.row_on(from + at).at, self.width);
                     made.iter_mut().for_each(|v| *v *= row[1]);
                 }
             }
@@ -175,7 +175,7 @@ impl Heads {
                 slope_block(self, weights, slopes, grad.some(from, n), out.some(from, n));
                 let turned: Left<T> = down(self.rows_of(slopes, n), from, *paired, left);
                 multiply(turned, queries, by_channel, dk, again);
-                multiply(along(self.rows_of(slopes, n), *paired, left), keys, by_channel, dq.from_row(from), false);
+                multiply(along(self.rows_of(slopes, n), *paired, left), keys, by_channel, dq.row_on(from), false);
             }
         }
     }
