@@ -14,8 +14,9 @@ pub enum NetPrecision {
     /// fast. Elsewhere f32.
     Tf32,
     /// bf16, 8 bits of each factor. On CUDA values and their gradients are bf16, too: half the memory and traffic, as PyTorch's autocast
-    /// does it, and so are the weights' gradients before they are f32. On the CPU values stay f32, and products are of pairs of bf16 and
-    /// channels are even: fast where the processor has them ([`sixteen_bit_products`]), slow elsewhere.
+    /// does it, and so are the weights' gradients before they are f32. On the CPU values stay f32, and products are of pairs of bf16 where
+    /// channels are even: fast where the processor has them ([`sixteen_bit_products`]), slow elsewhere. Those of 3 x 3 windows that f32 makes
+    /// fewer of (Winograd) stay f32: that is faster still.
     Bf16,
 }
 
