@@ -6,7 +6,9 @@ use candle_core::{DType, Device, Tensor};
 use clap::Parser;
 use npair_backbones::{Backbone, BackboneConfig};
 use npair_benches::Result;
-use npair_nn::{Backend, Composed, Cpu, Mode, NetPrecision, VarMap, backward, forward_no_grad_on, forward_on};
+use npair_nn::{
+    Backend, Composed, Cpu, Mode, NetPrecision, Node, Tape, VarMap, backward, forward_no_grad_on, forward_on,
+};
 use npair_types::Streams;
 use std::io::Write;
 
@@ -51,9 +53,9 @@ impl Net {
     /// With a loss whose gradient to the features is `slopes`.
     fn find(&self, backend: &'static dyn Backend, x: &Tensor, slopes: &[f64]) -> Result<Found> {
         let x = x.to_dtype(self.varmap.dtype())?;
-        let features = forward_no_grad_on(backend, &x, &Mode::Eval, |x, tape| self.backbone.record(x, tape))?;
-        let trained =
-            forward_on(backend, &x, &Mode::train(Streams::new(2), 0), |x, tape| self.backbone.record(x, tape))?;
+        let run = |x: &Node, tape: &mut Tape| Ok(self.backbone.record(x, tape).map_err(candle_core::Error::from)?);
+        let features = forward_no_grad_on(backend, &x, &Mode::Eval, run)?;
+        let trained = forward_on(backend, &x, &Mode::train(Streams::new(2), 0), run)?;
         let slopes = Tensor::new(slopes, &Device::Cpu)?.to_dtype(x.dtype())?.reshape(trained.shape())?;
         let gradients = backward(&(trained * slopes)?.sum_all()?)?;
         let mut all = Vec::new();

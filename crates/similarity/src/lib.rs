@@ -2,7 +2,7 @@
 //!
 //! [`Similarity`] is a lazy view of (queries, gallery, measure) on tensors. [`Similarity::dense`] gives the matrix;
 //! [`Similarity::log_sum_exp`] and its relatives reduce it with gradients and never store it. [`Rows`] is the same view
-//! on plain slices, for [`top_k`](Rows::top_k), [`closest`](Rows::closest), [`row_max`](Rows::row_max), [`ranks`](Rows::ranks)
+//! on plain slices, for [`top_k`](Rows::top_k), also of a gallery [in pieces](Rows::top_k_in_pieces), [`within`](Rows::within), [`closest`](Rows::closest), [`row_max`](Rows::row_max), [`ranks`](Rows::ranks)
 //! and [`map_class_ranks`](Rows::map_class_ranks), which need no gradient, and for [`map_lines`](Rows::map_lines), whatever a miner may ask of a row. [`Cosines`] keeps the matrix of a
 //! batch with itself and further rows, for losses that need every entry more than once. Entries are *similarity*: larger is nearer, for every [`Measure`](npair_types::Measure).
 //!

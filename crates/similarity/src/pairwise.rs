@@ -7,12 +7,13 @@ use npair_simd::vectorised;
 use npair_types::Measure;
 use rayon::prelude::*;
 
-/// Partial sums that a loop keeps side by side.
+/// Partial sums that a loop keeps side by side, and where they are of the rows' own type.
 const LANES: usize = 32;
+const ROUGH: usize = 64;
 
 vectorised! {
     /// The inner product, summed in f64.
-    fn dot<T: Element>(a: &[T], b: &[T]) -> f64 {
+    fn dot<S: Element, T: Element>(a: &[S], b: &[T]) -> f64 {
         let mut lanes = [0f64; LANES];
         // Of whole chunks the compiler keeps all sums in registers.
         let ((a, rest), (b, other)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
@@ -28,7 +29,7 @@ vectorised! {
     }
 
     /// The squared distance, of differences in f64.
-    pub(crate) fn squared_distance<T: Element>(a: &[T], b: &[T]) -> f64 {
+    pub(crate) fn squared_distance<S: Element, T: Element>(a: &[S], b: &[T]) -> f64 {
         let mut lanes = [0f64; LANES];
         let ((a, rest), (b, other)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
         for (a, b) in a.iter().zip(b) {
@@ -42,6 +43,38 @@ vectorised! {
             *sum += difference * difference;
         }
         lanes.iter().fold(0., |a, b| a + b)
+    }
+
+    /// The inner product, summed in the type of the rows.
+    fn rough_dot<T: Element>(a: &[T], b: &[T]) -> T {
+        let mut lanes = [T::ZERO; ROUGH];
+        let ((a, rest), (b, other)) = (a.as_chunks::<ROUGH>(), b.as_chunks::<ROUGH>());
+        for (a, b) in a.iter().zip(b) {
+            for i in 0..ROUGH {
+                lanes[i] += a[i] * b[i];
+            }
+        }
+        for ((sum, &x), &y) in lanes.iter_mut().zip(rest).zip(other) {
+            *sum += x * y;
+        }
+        lanes.into_iter().sum()
+    }
+
+    /// The squared distance, of differences in the type of the rows.
+    fn rough_distance<T: Element>(a: &[T], b: &[T]) -> T {
+        let mut lanes = [T::ZERO; ROUGH];
+        let ((a, rest), (b, other)) = (a.as_chunks::<ROUGH>(), b.as_chunks::<ROUGH>());
+        for (a, b) in a.iter().zip(b) {
+            for i in 0..ROUGH {
+                let difference = a[i] - b[i];
+                lanes[i] += difference * difference;
+            }
+        }
+        for ((sum, &x), &y) in lanes.iter_mut().zip(rest).zip(other) {
+            let difference = x - y;
+            *sum += difference * difference;
+        }
+        lanes.into_iter().sum()
     }
 }
 
@@ -98,16 +131,53 @@ impl<'a, T: Element> PairwiseSimilarity<'a, T> {
     /// # Panics
     /// If a side does not have the row, as for slices.
     pub fn similarity(&self, query: usize, row: usize) -> f64 {
-        let a = match &self.scaled {
-            None => self.queries.row(query),
-            Some(scaled) => &scaled.queries()[query * self.queries.width()..][..self.queries.width()],
-        };
-        let b = self.gallery_row(row);
+        self.similarity_of(self.query_row(query), query, row)
+    }
+
+    /// The same of a query whose entries are known, in f64 perhaps: the same bits.
+    pub(crate) fn similarity_of<S: Element>(&self, entries: &[S], query: usize, row: usize) -> f64 {
+        let (a, b) = (entries, self.gallery_row(row));
         match self.measure {
             Measure::Dot => dot(a, b),
             Measure::SquaredEuclidean => -squared_distance(a, b),
             Measure::Cosine => cosine(dot(a, b), self.query_squares[query], self.gallery_squares[row]),
         }
+    }
+
+    /// A query's entries in f64.
+    pub(crate) fn widen(&self, query: usize, to: &mut Vec<f64>) {
+        to.clear();
+        to.extend(self.query_row(query).iter().map(|v| v.wide()));
+    }
+
+    /// What a similarity is not below and not above, by sums in `T`, of [tame](Self::is_tame) sides.
+    ///
+    /// A lane of `ROUGH` has n / `ROUGH` + 1 products, each of which is rounded with those that come after it in the lane and in the sum
+    /// of the lanes: so many roundings of a share of the product of the lengths, or, where all summands are positive, of the sum.
+    /// Differences are rounded too, before they are squared. What is lost at the lower end of f32 is nothing beside that product,
+    /// and less than 1e-38 of a squared distance.
+    pub(crate) fn bounds(&self, query: usize, row: usize) -> [f64; 2] {
+        let (a, b) = (self.query_row(query), self.gallery_row(row));
+        let unit = T::EPSILON / 2.;
+        let share = 1.02 * unit * (a.len() / ROUGH + ROUGH + 8) as f64;
+        let lengths = (self.query_squares[query] * self.gallery_squares[row]).sqrt();
+        let (value, margin) = match self.measure {
+            Measure::Dot => (rough_dot(a, b).wide(), share * lengths),
+            Measure::Cosine if lengths > 0. => (rough_dot(a, b).wide() / lengths, share),
+            Measure::Cosine => (0., 0.),
+            Measure::SquaredEuclidean => {
+                let distance = rough_distance(a, b).wide();
+                (-distance, share * distance + 1e-38)
+            }
+        };
+        [value - margin, value + margin]
+    }
+
+    fn query_row(&self, query: usize) -> &[T] {
+        let width = self.queries.width();
+        self.scaled
+            .as_ref()
+            .map_or_else(|| self.queries.row(query), |scaled| &scaled.queries()[query * width..][..width])
     }
 
     fn gallery_row(&self, row: usize) -> &[T] {

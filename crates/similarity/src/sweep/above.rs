@@ -39,8 +39,12 @@ vectorised! {
                 }
                 for (at, (chunk, bars)) in chunks.iter().zip(bars).enumerate() {
                     let first = (group * CHUNKS + at) * LANES;
-                    let hits = (0..LANES).filter(|&i| high(chunk[i], bar, bars[i]));
-                    found.extend(hits.map(|i| (row as u32, (first + i) as u32)));
+                    // One bit of every value, so that those that are looked for are not asked one by one.
+                    let mut hits = (0..LANES).fold(0u32, |hits, i| hits | u32::from(high(chunk[i], bar, bars[i])) << i);
+                    while hits != 0 {
+                        found.push((row as u32, first as u32 + hits.trailing_zeros()));
+                        hits &= hits - 1;
+                    }
                 }
             }
             let past = chunks.len() * LANES;

@@ -1,3 +1,5 @@
+mod decide;
+
 use crate::Element;
 use crate::coarse::Coarse;
 use crate::pairwise::PairwiseSimilarity;
@@ -12,11 +14,18 @@ pub(super) struct Exact<'a, T> {
     pub(super) slack: Slack<'a, T>,
     /// Pairs that may be compared while the matrix streams by.
     pub(super) most: usize,
+    /// Whether lists are thinned by products of single pairs in `T` before they are decided in f64.
+    pub(super) thins: bool,
 }
 
 impl<T: Element> Exact<'_, T> {
+    /// Which query of the pairs it is.
+    fn query(&self, query: usize) -> usize {
+        self.rows.map_or(query, |rows| rows[query])
+    }
+
     fn similarity(&self, query: usize, row: u32) -> f64 {
-        self.pairs.similarity(self.rows.map_or(query, |rows| rows[query]), row as usize)
+        self.pairs.similarity(self.query(query), row as usize)
     }
 }
 
@@ -93,21 +102,18 @@ impl<T: Element> Default for Scratch<T> {
 
 /// Candidates beyond the best k that are gathered before the worst are thrown away.
 const SPARE: usize = 54;
-/// The same where values are far above the similarity: of rows that lie anyhow twice as many cannot be told from the k best.
-const SPARE_OF_COARSE: usize = 86;
-
-/// Bytes of the gallery whose rows are compared with all queries of a block before the next ones: they stay in the second cache.
-const NEAR: usize = 1 << 19;
-
-/// Rows are asked for before so many others have been compared.
-const AHEAD: usize = 2;
+/// The same where values are far above the similarity: of rows that lie anyhow three to five times as many cannot be told from the k
+/// best, fewer of many, and lists without room for these are decided again and again.
+fn spare_of_coarse(k: usize) -> usize {
+    86.max((5 * k).min(500)).max(k + k / 2)
+}
 
 impl<'a, T: Element> Candidates<'a, T> {
     /// None yet for `queries` queries, of at most `gallery` candidates.
     pub(super) fn new(queries: usize, gallery: usize, k: usize, exact: Option<Exact<'a, T>>) -> Self {
         let coarse = exact.is_some_and(|exact| matches!(exact.slack, Slack::Coarse(_)));
         // Seldom enough for large k, and a fifth of the result's memory.
-        let spare = if coarse { SPARE_OF_COARSE.max(k + k / 2) } else { SPARE.max(k / 5) };
+        let spare = if coarse { spare_of_coarse(k) } else { SPARE.max(k / 5) };
         let room = (k + spare).min(gallery.max(1));
         let full = k.min(room) + if coarse { (room - k.min(room)) / 8 * 7 } else { (room - k.min(room)) / 2 };
         Self {
@@ -126,6 +132,13 @@ impl<'a, T: Element> Candidates<'a, T> {
     /// What is not gathered of every query: anything below.
     pub(super) fn bars(&self) -> &[T] {
         &self.bars
+    }
+
+    /// Nothing is gathered that is below the similarity that is known of its query.
+    pub(super) fn start_from(&mut self, known: &[f64]) {
+        for (query, (bar, &known)) in self.bars.iter_mut().zip(known).enumerate() {
+            *bar = self.exact.map_or(T::narrow(known), |exact| exact.slack.below(query, known));
+        }
     }
 
     /// Queries that have fewer than k, or of whose k best one might be below the bar that they started with.
@@ -342,59 +355,5 @@ impl<T: Element> Block<'_, T> {
                 }
             }
         }
-    }
-
-    /// Leaves the best k of every query by similarity, nearest first, with it.
-    fn decide(&mut self, exact: Exact<T>) {
-        let firsts: Vec<usize> =
-            self.counts.iter().scan(0, |sum, &n| Some(std::mem::replace(sum, *sum + n as usize))).collect();
-        let mut similarity = vec![0f64; self.counts.iter().map(|&n| n as usize).sum()];
-        let order = self.by_gallery(exact.pairs.rows_of(NEAR));
-        for (at, &(row, place)) in order.iter().enumerate() {
-            if let Some(&(row, place)) = order.get(at + AHEAD) {
-                exact.pairs.fetch(self.indices[row as usize * self.room + place as usize] as usize);
-            }
-            let (row, place) = (row as usize, place as usize);
-            let index = self.indices[row * self.room + place];
-            similarity[firsts[row] + place] = exact.similarity(self.first + row, index);
-        }
-        let mut keys = Vec::new();
-        for (row, &first) in firsts.iter().enumerate() {
-            let list = self.list(row);
-            let both = similarity[first..].iter().zip(&self.indices[list.clone()]);
-            keys.clear();
-            keys.extend(both.map(|(&similarity, &index)| similarity.key(index)));
-            if keys.len() > self.k {
-                keys.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
-                keys.truncate(self.k);
-            }
-            keys.sort_unstable_by(|a, b| b.cmp(a));
-            for (at, &key) in list.zip(&keys) {
-                let (similarity, index) = f64::of_key(key);
-                (self.similarity[at], self.indices[at]) = (T::narrow(similarity), index);
-            }
-            self.counts[row] = keys.len() as u32;
-        }
-    }
-
-    /// (query, place in its list) of all candidates, in the order of the gallery's parts of `rows` rows.
-    fn by_gallery(&self, rows: usize) -> Vec<(u32, u32)> {
-        let part = |row: usize, place: usize| self.indices[row * self.room + place] as usize / rows;
-        let all =
-            || (0..self.counts.len()).flat_map(|row| (0..self.counts[row] as usize).map(move |place| (row, place)));
-        let mut starts: Vec<usize> = Vec::new();
-        for (row, place) in all() {
-            let part = part(row, place);
-            starts.resize(starts.len().max(part + 2), 0);
-            starts[part + 1] += 1;
-        }
-        (1..starts.len()).for_each(|at| starts[at] += starts[at - 1]);
-        let mut order = vec![(0, 0); starts.last().copied().unwrap_or(0)];
-        for (row, place) in all() {
-            let at = &mut starts[part(row, place)];
-            order[*at] = (row as u32, place as u32);
-            *at += 1;
-        }
-        order
     }
 }

@@ -1,7 +1,7 @@
 //! A few queries against a gallery: every pair is compared by itself. Panels and copies of the gallery pay off when many queries share
 //! them.
 
-use super::Exclude;
+use super::Unseen;
 use super::search::Lists;
 use crate::pairwise::PairwiseSimilarity;
 use crate::{Element, Error, Result};
@@ -21,7 +21,7 @@ pub(super) fn few<T: Element>(
     pairs: &PairwiseSimilarity<T>,
     [queries, gallery]: [usize; 2],
     k: usize,
-    exclude: Exclude,
+    exclude: Unseen,
 ) -> Result<Lists<T>> {
     let tasks: Vec<Vec<Vec<Key>>> = (0..gallery.div_ceil(ROWS))
         .into_par_iter()
@@ -52,7 +52,7 @@ fn best<T: Element>(
     query: usize,
     rows: std::ops::Range<usize>,
     k: usize,
-    exclude: Exclude,
+    exclude: Unseen,
 ) -> Option<Vec<Key>> {
     let room = k.saturating_add(SPARE.max(k / 5)).min(rows.len());
     let (mut keys, mut bar) = (Vec::with_capacity(room), None::<Key>);
@@ -83,7 +83,7 @@ fn keep(keys: &mut Vec<Key>, k: usize) -> Option<Key> {
 }
 
 /// The first query with a similarity that is not finite.
-fn overflowed<T: Element>(pairs: &PairwiseSimilarity<T>, [queries, gallery]: [usize; 2], exclude: Exclude) -> usize {
+fn overflowed<T: Element>(pairs: &PairwiseSimilarity<T>, [queries, gallery]: [usize; 2], exclude: Unseen) -> usize {
     let wild =
         |&query: &usize| (0..gallery).any(|row| !exclude.hits(query, row) && !pairs.similarity(query, row).is_finite());
     (0..queries).find(wild).unwrap_or(0)

@@ -2,6 +2,8 @@
 
 mod candidates;
 mod few;
+mod pieces;
+mod range;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -19,9 +21,10 @@ use search::{Lists, Search, overflowed};
 const MANY: usize = 64;
 const WIDE: usize = 32;
 
-/// For one neighbour of so many rows of the gallery or fewer, the candidates that whole numbers cannot tell apart cost more to decide
+/// Of more neighbours, or for one neighbour of fewer rows of the gallery, the candidates that whole numbers cannot tell apart cost more
 /// than their products save.
-const PART: usize = 50;
+const MOST: usize = 100;
+const PART: usize = 200;
 
 /// What a search leaves out.
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,6 +83,27 @@ impl Exclude<'_> {
             Self::SameRow => query == gallery,
             Self::SameId { queries, gallery: g } => queries[query] == g[gallery],
         }
+    }
+}
+
+/// What a search in a piece of a gallery leaves out.
+#[derive(Debug, Clone, Copy)]
+struct Unseen<'a> {
+    exclude: Exclude<'a>,
+    /// The gallery's row that is the piece's first.
+    first: usize,
+}
+
+impl Unseen<'_> {
+    #[inline]
+    fn hits(&self, query: usize, row: usize) -> bool {
+        self.exclude.hits(query, self.first + row)
+    }
+}
+
+impl<'a> From<Exclude<'a>> for Unseen<'a> {
+    fn from(exclude: Exclude<'a>) -> Self {
+        Self { exclude, first: 0 }
     }
 }
 
@@ -143,8 +167,8 @@ impl<T: Element> Rows<'_, T> {
     /// The `k` nearest rows of `gallery` for every row of `self`, exactly.
     ///
     /// The matrix is streamed in tiles. A set searched in itself (the same slice on both sides) has every product taken once
-    /// for both its rows. Memory beyond the result: 54 candidates a query, or a fifth of the result if that is more (86, or one and a
-    /// half of the result, and two copies of each side in 8 bits, where candidates are chosen by whole numbers); a copy of the gallery, in pieces if it is larger than 128 MiB; and one of each side for cosines in f32, or for squared
+    /// for both its rows. Memory beyond the result: 54 candidates a query, or a fifth of the result if that is more (86, or five times
+    /// the result up to 500, and two copies of each side in 8 bits, where candidates are chosen by whole numbers); a copy of the gallery, in pieces if it is larger than 128 MiB; and one of each side for cosines in f32, or for squared
     /// distances far from the origin. Up to four queries in f32 take no copy: their pairs are compared one by one.
     ///
     /// # Shapes
@@ -154,8 +178,8 @@ impl<T: Element> Rows<'_, T> {
     /// The nearest are those by similarity in f64, wherever the rows lie. For f32 products in f32 choose the candidates, with all
     /// that such products cannot tell from them, and the candidates are compared in f64; where that would be every 32nd of all
     /// pairs, or lengths are below 1e-12 or above 1e12, all is done in f64. With AVX512-VNNI products of whole numbers of 8 bits choose
-    /// them first, with a proven bound on what is lost, where both sides have 64 rows or more of width 32 or more and `k` is at most a
-    /// 50th of the gallery; what is decided is the same. What is returned is the similarity in f64, rounded to
+    /// them first, with a proven bound on what is lost, where both sides have 64 rows or more of width 32 or more and `k` is at most 100 and a
+    /// 200th of the gallery; what is decided is the same. What is returned is the similarity in f64, rounded to
     /// `T`. Rows that tie to the last bit come in the order of the gallery. The same for any number of threads.
     ///
     /// # Errors
@@ -181,9 +205,11 @@ impl<T: Element> Rows<'_, T> {
         }
         let k = k.min(gallery.len().max(1));
         let (starts, indices, similarity) = match T::EPSILON > f64::EPSILON {
-            true => in_single(Task { queries: self, gallery, measure, exclude }, k)?,
+            true => in_single(Task { queries: self, gallery, measure, exclude: exclude.into(), known: None }, k)?,
             false => {
-                let search = Search { queries: self, gallery, measure, exclude, pairs: None, coarse: None };
+                let exclude = exclude.into();
+                let search =
+                    Search { queries: self, gallery, measure, exclude, pairs: None, coarse: None, known: None };
                 let lists = search.run(k);
                 lists.map_err(|stop| overflow(stop, T::NAME))?
             }
@@ -202,12 +228,14 @@ struct Task<'a, T> {
     queries: Rows<'a, T>,
     gallery: Rows<'a, T>,
     measure: Measure,
-    exclude: Exclude<'a>,
+    exclude: Unseen<'a>,
+    /// Of every query the similarity below which nobody looks, if it is known before.
+    known: Option<&'a [f64]>,
 }
 
 /// The lists of f32 sides.
 fn in_single<T: Element>(task: Task<T>, k: usize) -> Result<Lists<T>> {
-    let Task { queries, gallery, measure, exclude } = task;
+    let Task { queries, gallery, measure, exclude, known } = task;
     let pairs = PairwiseSimilarity::new(queries, gallery, measure);
     if queries.len() <= few::FEW {
         return finite(few::few(&pairs, [queries.len(), gallery.len()], k, exclude)?);
@@ -216,8 +244,8 @@ fn in_single<T: Element>(task: Task<T>, k: usize) -> Result<Lists<T>> {
         return finite(lists);
     }
     let wide = Wide::of(queries, gallery);
-    let search =
-        Search { queries: wide.queries(), gallery: wide.gallery(), measure, exclude, pairs: None, coarse: None };
+    let (queries, gallery) = (wide.queries(), wide.gallery());
+    let search = Search { queries, gallery, measure, exclude, pairs: None, coarse: None, known };
     let (starts, indices, similarity) = search.run(k).map_err(|stop| overflow(stop, "f64"))?;
     finite((starts, indices, similarity.into_iter().map(T::narrow).collect()))
 }
@@ -225,7 +253,7 @@ fn in_single<T: Element>(task: Task<T>, k: usize) -> Result<Lists<T>> {
 /// The same from candidates, decided in f64: by whole numbers if `coarse` has a matrix of them, by products in f32 if these cannot
 /// tell. None where f32 cannot tell either, or has no such products.
 fn by_candidates<T: Element>(
-    Task { queries, gallery, measure, exclude }: Task<T>,
+    Task { queries, gallery, measure, exclude, known }: Task<T>,
     pairs: &PairwiseSimilarity<T>,
     k: usize,
     coarse: impl Fn(Rows<T>, Rows<T>, Measure) -> Option<Coarse<T>>,
@@ -238,14 +266,15 @@ fn by_candidates<T: Element>(
         Some(unit) => (unit.queries(), unit.gallery(), Measure::Dot),
         None => (queries, gallery, measure),
     };
-    let search = |coarse| Search { queries, gallery, measure, exclude, pairs: Some(pairs), coarse };
+    let search = |coarse| Search { queries, gallery, measure, exclude, pairs: Some(pairs), coarse, known };
     let found = coarse(queries, gallery, measure).and_then(|coarse| search(Some(coarse)).run(k).ok());
     found.or_else(|| search(None).run(k).ok())
 }
 
 /// The coarse matrix of sides that are long and wide enough for it to pay off, where the machine multiplies quads.
 fn coarse_of<T: Element>(queries: Rows<T>, gallery: Rows<T>, measure: Measure, k: usize) -> Option<Coarse<T>> {
-    let pays = queries.len() >= MANY && gallery.len() >= MANY && queries.width() >= WIDE && k <= gallery.len() / PART;
+    let long = queries.len() >= MANY && gallery.len() >= MANY && queries.width() >= WIDE;
+    let pays = long && k <= MOST.min(gallery.len() / PART);
     if !(pays && npair_simd::quads_can_be_multiplied() && Coarse::<T>::holds(queries.width())) {
         return None;
     }

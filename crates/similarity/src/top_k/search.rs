@@ -1,4 +1,4 @@
-use super::Exclude;
+use super::Unseen;
 use super::candidates::{Candidates, Exact, Scratch, Slack};
 use crate::coarse::Coarse;
 use crate::pairwise::PairwiseSimilarity;
@@ -28,11 +28,13 @@ pub(super) struct Search<'a, T> {
     pub(super) queries: Rows<'a, T>,
     pub(super) gallery: Rows<'a, T>,
     pub(super) measure: Measure,
-    pub(super) exclude: Exclude<'a>,
+    pub(super) exclude: Unseen<'a>,
     /// Where similarity comes from, if not from the matrix: the sides as they came.
     pub(super) pairs: Option<&'a PairwiseSimilarity<'a, T>>,
     /// What candidates are found by, if not by products of the sides.
     pub(super) coarse: Option<Coarse<T>>,
+    /// Of every query the similarity below which nobody looks, if it is known before.
+    pub(super) known: Option<&'a [f64]>,
 }
 
 /// (where each list starts, indices, similarity)
@@ -98,11 +100,18 @@ impl<'a, T: Element> Search<'a, T> {
                 Some(coarse) => (Slack::Coarse(coarse), UNSURE_OF_COARSE),
                 None => (Slack::Margins(&margins), UNSURE),
             };
-            Exact { pairs, rows: None, slack, most: self.queries.len() * self.gallery.len() / one }
+            let most = self.queries.len() * self.gallery.len() / one;
+            Exact { pairs, rows: None, slack, most, thins: self.coarse.is_some() && pairs.is_tame() }
         });
         let skip = |query: usize, column: usize| self.exclude.hits(query, column);
         let mut all = Candidates::new(self.queries.len(), self.gallery.len(), k, exact);
-        let guessed = self.guess(&mut all).then(|| all.bars().to_vec());
+        let guessed = match self.known {
+            Some(known) => {
+                all.start_from(known);
+                None
+            }
+            None => self.guess(&mut all).then(|| all.bars().to_vec()),
+        };
         Sweep::of_matrix(values, self.queries, self.gallery, skip).run(&mut all)?;
         let short = guessed.map_or(Vec::new(), |bars| all.short(&bars));
         if !short.is_empty() {
@@ -178,9 +187,9 @@ impl<'a, T: Element> Search<'a, T> {
             Some(Exact { slack: Slack::Margins(margins), .. }) => short.iter().map(|&i| margins[i]).collect(),
             _ => Vec::new(),
         };
-        let exact = exact.map(|Exact { pairs, most, .. }| {
+        let exact = exact.map(|Exact { pairs, most, thins, .. }| {
             let slack = some.as_ref().map_or(Slack::Margins(&margins), Slack::Coarse);
-            Exact { pairs, rows: Some(short), slack, most }
+            Exact { pairs, rows: Some(short), slack, most, thins }
         });
         let mut lists = Candidates::new(short.len(), self.gallery.len(), all.k, exact);
         let skip = |query: usize, column: usize| self.exclude.hits(short[query], column);
