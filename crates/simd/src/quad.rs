@@ -22,7 +22,8 @@ vectorised! {
     /// the last ones of a row that ends amid a quad are 0. Returns the sum of the numbers, and the squared lengths of what they are
     /// of `values` (numbers times scale) and of what is lost. With the scale 0 every number is 0.
     pub fn quad_rounded<T: Element>(values: &[T], scale: f32, to: &mut [T]) -> (i32, f64, f64) {
-        let inverse = if scale > 0. { 1. / scale } else { 0. };
+        // Of the smallest numbers the inverse is none; then nothing is kept, and all is lost.
+        let inverse = if scale > 0. && (1. / scale).is_finite() { 1. / scale } else { 0. };
         let (mut sum, mut kept, mut lost) = ([0i32; 16], [0f64; 16], [0f64; 16]);
         for (quads, part) in to.chunks_mut(4).zip(values.chunks(16)) {
             let mut codes = [128u8; 16];

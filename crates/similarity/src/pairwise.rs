@@ -203,10 +203,13 @@ impl<'a, T: Element> PairwiseSimilarity<'a, T> {
 
     /// The first query of which that is not so; the first one if it is a row of the gallery.
     pub(crate) fn wild_query(&self) -> Option<usize> {
-        // Lengths from 1e-12 to 1e12, or 0: products of such rows and their roundings are far from both ends of f32.
-        let tame = |s: f64| s == 0. || (1e-24..=1e24).contains(&s);
         let query = self.query_squares.iter().position(|&s| !tame(s));
         query.or_else(|| (!tame(longest(&self.gallery_squares))).then_some(0))
+    }
+
+    /// Whether every row of the gallery is so by itself: bounds for each row know of nothing that is lost at the lower end.
+    pub(crate) fn rows_are_tame(&self) -> bool {
+        self.gallery_squares.iter().all(|&square| tame(square))
     }
 
     /// For every query, how far an entry that the tiles sum in `T` is from [`similarity`](Self::similarity) at most.
@@ -230,6 +233,11 @@ impl<'a, T: Element> PairwiseSimilarity<'a, T> {
         };
         queries.iter().map(margin).collect()
     }
+}
+
+/// Lengths from 1e-12 to 1e12, or 0: products of such rows and their roundings are far from both ends of f32.
+fn tame(square: f64) -> bool {
+    square == 0. || (1e-24..=1e24).contains(&square)
 }
 
 /// The largest square.

@@ -17,8 +17,8 @@ const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The state of every lane of every block, after all its values.
 ///
-/// A step leads different states to different ones, so that one value that changes in a lane always shows; of many that change, all lanes
-/// would have to fall together, each with a chance of 2^-64.
+/// A step leads different states to different ones, so that one value that changes in a lane always shows; several in one lane fall
+/// together with a chance of about 2^-64.
 pub(crate) type Mark = Vec<[u64; LANES]>;
 
 /// A mark of all bits of some values.

@@ -81,7 +81,7 @@ impl<T: Element> Winograd<T> {
     fn check_read(&self, (from, patch): (&[T], &Patch), zeros: &[T], (to, plane): (&[T], usize)) {
         let channels = zeros.len();
         assert!(channels >= self.lanes && patch.lies_in(from.len(), channels), "a patch leaves its image");
-        assert!((PRODUCTS - 1) * plane + channels <= to.len(), "planes leave their slice");
+        assert!(planes_lie_in(to.len(), plane, channels), "planes leave their slice");
     }
 
     /// `A^T M A` of [`PRODUCTS`] planes of sums, `plane` values apart, into the patch of 4 x 4 outputs of `columns` channels; the epilogue
@@ -99,7 +99,7 @@ impl<T: Element> Winograd<T> {
         columns: usize,
         epilogue: &Epilogue<T>,
     ) {
-        assert!(columns >= self.lanes && (PRODUCTS - 1) * plane + columns <= sums.len(), "planes leave their slice");
+        assert!(columns >= self.lanes && planes_lie_in(sums.len(), plane, columns), "planes leave their slice");
         assert!(patch.lies_in(len, columns), "a patch leaves its image");
         assert!(epilogue.bias.is_none_or(|bias| bias.len() >= columns), "a bias is missing");
         assert!(epilogue.plus.is_none_or(|plus| patch.lies_in(plus.len(), columns)), "a patch leaves what is added");
@@ -132,6 +132,11 @@ impl<T: Element> Winograd<T> {
         assert!(count >= self.lanes && weights == WEIGHTS * count && products == PRODUCTS * count, "planes differ");
         count
     }
+}
+
+/// Whether as many planes as products, `plane` values apart, with `count` values each, lie among `len` values.
+fn planes_lie_in(len: usize, plane: usize, count: usize) -> bool {
+    len.checked_sub(count).is_some_and(|room| plane <= room / (PRODUCTS - 1))
 }
 
 impl<T: Element> Default for Winograd<T> {

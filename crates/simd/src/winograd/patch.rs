@@ -21,9 +21,11 @@ impl Patch {
         if self.rows.is_empty() || self.columns.is_empty() {
             return true;
         }
-        let at = |i: usize, j: usize| self.first + (i * self.row + j * self.pixel) as isize;
-        let end = at(self.rows.end - 1, self.columns.end - 1) + channels as isize;
-        at(self.rows.start, self.columns.start) >= 0 && end <= len as isize
+        // Wide enough for whatever the fields say.
+        let wide = |n: usize| n as i128;
+        let at = |i: usize, j: usize| self.first as i128 + wide(i) * wide(self.row) + wide(j) * wide(self.pixel);
+        let end = at(self.rows.end - 1, self.columns.end - 1) + wide(channels);
+        at(self.rows.start, self.columns.start) >= 0 && end <= wide(len)
     }
 
     pub(super) fn has(&self, i: usize, j: usize) -> bool {

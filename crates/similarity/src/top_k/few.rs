@@ -9,6 +9,8 @@ use rayon::prelude::*;
 
 /// Up to so many queries: copies of a gallery of a million rows cost what the pairs of six or so do.
 pub(super) const FEW: usize = 4;
+/// Queries whose candidates are held at one time: more come here where nothing faster can tell their rows apart.
+const TOGETHER: usize = 64;
 /// Rows of the gallery of a task.
 const ROWS: usize = 1 << 13;
 /// Candidates beyond the best k that are gathered before the worst are thrown away.
@@ -23,25 +25,28 @@ pub(super) fn few<T: Element>(
     k: usize,
     exclude: Unseen,
 ) -> Result<Lists<T>> {
-    let tasks: Vec<Vec<Vec<Key>>> = (0..gallery.div_ceil(ROWS))
-        .into_par_iter()
-        .map(|task| {
-            let rows = task * ROWS..((task + 1) * ROWS).min(gallery);
-            (0..queries).map(|query| best(pairs, query, rows.clone(), k, exclude)).collect::<Option<_>>()
-        })
-        .collect::<Option<_>>()
-        .ok_or_else(|| Error::Overflow { row: overflowed(pairs, [queries, gallery], exclude), dtype: "f64" })?;
     let (mut starts, mut indices, mut similarity) = (vec![0], Vec::new(), Vec::new());
-    for query in 0..queries {
-        let mut keys: Vec<Key> = tasks.iter().flat_map(|task| &task[query]).copied().collect();
-        keep(&mut keys, k);
-        keys.sort_unstable_by(|a, b| b.cmp(a));
-        for key in keys {
-            let (value, row) = f64::of_key(key);
-            indices.push(row);
-            similarity.push(T::narrow(value));
+    for first in (0..queries).step_by(TOGETHER) {
+        let block = first..queries.min(first + TOGETHER);
+        let tasks: Vec<Vec<Vec<Key>>> = (0..gallery.div_ceil(ROWS))
+            .into_par_iter()
+            .map(|task| {
+                let rows = task * ROWS..((task + 1) * ROWS).min(gallery);
+                block.clone().map(|query| best(pairs, query, rows.clone(), k, exclude)).collect::<Option<_>>()
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| Error::Overflow { row: overflowed(pairs, [queries, gallery], exclude), dtype: "f64" })?;
+        for query in 0..block.len() {
+            let mut keys: Vec<Key> = tasks.iter().flat_map(|task| &task[query]).copied().collect();
+            keep(&mut keys, k);
+            keys.sort_unstable_by(|a, b| b.cmp(a));
+            for key in keys {
+                let (value, row) = f64::of_key(key);
+                indices.push(row);
+                similarity.push(T::narrow(value));
+            }
+            starts.push(indices.len());
         }
-        starts.push(indices.len());
     }
     Ok((starts, indices, similarity))
 }

@@ -267,7 +267,9 @@ fn by_candidates<T: Element>(
         None => (queries, gallery, measure),
     };
     let search = |coarse| Search { queries, gallery, measure, exclude, pairs: Some(pairs), coarse, known };
-    let found = coarse(queries, gallery, measure).and_then(|coarse| search(Some(coarse)).run(k).ok());
+    let each_is_tame = unit.is_some() || pairs.rows_are_tame();
+    let coarse = each_is_tame.then(|| coarse(queries, gallery, measure)).flatten();
+    let found = coarse.and_then(|coarse| search(Some(coarse)).run(k).ok());
     found.or_else(|| search(None).run(k).ok())
 }
 

@@ -52,16 +52,17 @@ impl Rows<'_, f32> {
         let known = vec![least; self.len()];
         let task = Task { queries: self, gallery, measure, exclude: exclude.into(), known: Some(&known) };
         let pairs = PairwiseSimilarity::new(self, gallery, measure);
-        let (starts, indices, similarity) = finite(nearest(task, &pairs, most.min(gallery.len().max(1)))?)?;
-        let mut near = Neighbors { starts: vec![0], indices: Vec::new(), similarity: Vec::new() };
+        let (starts, indices, similarity) = nearest(task, &pairs, most.min(gallery.len().max(1)))?;
+        let mut near = (vec![0], Vec::new(), Vec::new());
         for query in 0..self.len() {
             let all = &indices[starts[query]..starts[query + 1]];
             // Nearest first.
             let count = all.partition_point(|&row| pairs.similarity(query, row as usize) >= least);
-            near.indices.extend_from_slice(&all[..count]);
-            near.similarity.extend_from_slice(&similarity[starts[query]..][..count]);
-            near.starts.push(near.indices.len());
+            near.1.extend_from_slice(&all[..count]);
+            near.2.extend_from_slice(&similarity[starts[query]..][..count]);
+            near.0.push(near.1.len());
         }
-        Ok(near)
+        let (starts, indices, similarity) = finite(near)?;
+        Ok(Neighbors { starts, indices, similarity })
     }
 }

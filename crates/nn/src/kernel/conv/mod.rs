@@ -17,7 +17,7 @@ use super::{Element, Unwritten};
 use multiply::{Finish, Output, multiply};
 use npair_simd::{Columns, Panels};
 use std::sync::Arc;
-use windows::Windows;
+use windows::{Places, Windows};
 
 pub(crate) use gradient::weight_gradient;
 
@@ -51,15 +51,12 @@ enum Way {
 }
 
 impl Way {
-    /// For windows that make so many channels.
-    fn of<T: Element>(windows: &Windows, outputs: usize) -> Self {
-        if winograd::suits::<T>(windows, outputs) {
+    /// For windows that make so many channels at these places; whether pairs are to be multiplied.
+    fn of<T: Element>(windows: &Windows, outputs: usize, places: &Places, pairs: bool) -> Self {
+        if winograd::suits::<T>(windows, outputs) && places.are_all_of(windows.count) {
             return Self::Winograd;
         }
-        match pairs::columns::<T>(outputs).zip(windows.over_pairs()) {
-            Some(_) => Self::Pairs,
-            None => Self::Plain,
-        }
+        if pairs && windows.over_pairs().is_some() { Self::Pairs } else { Self::Plain }
     }
 }
 
@@ -106,7 +103,12 @@ impl<T: Element> Weights<'_, T> {
 }
 
 /// The weights of all groups in panels, perhaps those of the last pass.
-fn packed<T: Element>(g: &Geometry, weights: &Weights<T>, way: Way, once: Option<&PackedOnce>) -> Arc<Vec<Panels<T>>> {
+fn packed<T: Element>(
+    g: &Geometry,
+    weights: &Weights<T>,
+    (way, of_pairs): (Way, Option<Columns<T>>),
+    once: Option<&PackedOnce>,
+) -> Arc<Vec<Panels<T>>> {
     let outputs = g.group_outputs();
     let pack = || {
         let of_group = |group: usize| {
@@ -116,7 +118,7 @@ fn packed<T: Element>(g: &Geometry, weights: &Weights<T>, way: Way, once: Option
             match way {
                 Way::Winograd => winograd::panels(Columns::new(outputs), weights.inputs, fill),
                 Way::Pairs => {
-                    let columns = pairs::columns(outputs).unwrap_or_else(|| Columns::new(outputs));
+                    let columns = of_pairs.clone().unwrap_or_else(|| Columns::new(outputs));
                     Panels::new(columns, g.patch() / 2, fill)
                 }
                 Way::Plain => Panels::new(Columns::new(outputs), g.patch(), fill),
@@ -153,7 +155,9 @@ pub(crate) fn forward_with_moments<T: Element>(
     }
     let mut found = None;
     let mut out = Unwritten::new(g.batch * g.map_pixels() * g.outputs);
-    let way = Way::of::<T>(&g.windows(0), g.group_outputs());
+    // Asked once: another thread may choose another precision meanwhile.
+    let of_pairs = pairs::columns(g.group_outputs());
+    let way = Way::of::<T>(&g.windows(0), g.group_outputs(), &g.places(0), of_pairs.is_some());
     let weights = Weights {
         values: w,
         scale: affine.scale,
@@ -162,7 +166,7 @@ pub(crate) fn forward_with_moments<T: Element>(
         paired: way == Way::Pairs,
     };
     let pairs = if way == Way::Pairs { pairs::neighbours(x) } else { Vec::new() };
-    for (group, panels) in packed(g, &weights, way, affine.packed).iter().enumerate() {
+    for (group, panels) in packed(g, &weights, (way, of_pairs), affine.packed).iter().enumerate() {
         let (windows, places) = (g.windows(group), g.places(group));
         let finish = Finish::of(affine, group * g.group_outputs());
         let output = Output { places: &places, values: out.shared(), moments: wanted && g.groups == 1 };
@@ -188,11 +192,12 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
     let mut dx = Unwritten::new(g.batch * g.pixels() * g.inputs);
     let (inputs, outputs, taps) = (g.group_inputs(), g.group_outputs(), g.kernel.0 * g.kernel.1);
     // Once for all phases; every group sees its own channels of them.
-    let pairs = if pairs::columns::<T>(inputs).is_some() { pairs::neighbours(dout) } else { Vec::new() };
+    let of_pairs = pairs::columns::<T>(inputs);
+    let pairs = if of_pairs.is_some() { pairs::neighbours(dout) } else { Vec::new() };
     for group in 0..g.groups {
         for phase in g.phases(group) {
             let entries: Vec<usize> = phase.taps.iter().map(|(ky, kx)| ky * g.kernel.1 + kx).collect();
-            let way = Way::of::<T>(&phase.windows, inputs);
+            let way = Way::of::<T>(&phase.windows, inputs, &phase.places, of_pairs.is_some());
             let paired = way == Way::Pairs;
             let fill = |column: usize, count: usize, width: usize, values: &mut [T]| {
                 let of = |o: usize| &w[((group * outputs + o) * inputs + column) * taps..][..count * taps];
@@ -227,7 +232,7 @@ pub(crate) fn input_gradient<T: Element>(g: &Geometry, w: &[T], dout: &[T]) -> V
                     winograd::multiply(windows, dout, &panels, Finish::Nothing, output)
                 }
                 Way::Pairs => {
-                    let columns = pairs::columns(inputs).unwrap_or_else(|| Columns::new(inputs));
+                    let columns = of_pairs.clone().unwrap_or_else(|| Columns::new(inputs));
                     let panels = Panels::new(columns, windows.size() / 2, fill);
                     multiply(&windows.of_pairs(), &pairs, &panels, Finish::Nothing, output)
                 }

@@ -145,6 +145,11 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    /// Whether they are all pixels of images of this size.
+    pub(crate) fn are_all_of(&self, count: (usize, usize)) -> bool {
+        self.image == count && self.start == (0, 0) && self.step == (1, 1)
+    }
+
     /// Where the channels of the pixels of map rows `band` begin; the map is (batch, `count`).
     pub(crate) fn of(&self, count: (usize, usize), band: Range<usize>) -> Vec<usize> {
         let mut places = Vec::with_capacity(band.len() * count.1);

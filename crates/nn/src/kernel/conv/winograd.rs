@@ -2,6 +2,9 @@
 //!
 //! Some tiles at a time are transformed, multiplied and transformed back while they are in the second cache. Every output is the sum of
 //! the same products in the same order whatever the batch and the number of threads.
+//!
+//! What is no number, or infinite, in one pixel makes all outputs of its tiles so; pixels and weights far below the largest f32 overflow
+//! where plain sums of them did not, for their sums are multiplied.
 
 use super::gradient::Maps;
 use super::multiply::{Finish, Output, RESULTS, TASKS, biases};
@@ -168,6 +171,7 @@ pub(super) fn multiply<T: Element>(
     finish: Finish<T>,
     output: Output<T>,
 ) -> Option<Moments> {
+    debug_assert!(output.places.are_all_of(windows.count), "tiles write whole maps");
     let tiles = Tiles::new(windows);
     let strips = tiles.strips();
     if strips * tiles.across == 0 {
@@ -562,6 +566,27 @@ mod tests {
         // The input's gradient is a convolution of the same kind.
         let phases = geometry(1, [64, 64], (28, 28), 1, 1).phases(0);
         assert!(phases.len() == 1 && super::suits::<f32>(&phases[0].windows, 64));
+    }
+
+    /// The phases of a strided convolution's gradient may have 3 x 3 taps, too, but lie apart.
+    #[test]
+    fn strides_are_left_to_plain_sums() {
+        for (kernel, stride, dilation) in [(5, 2, 1), (3, 2, 2), (7, 2, 1), (7, 3, 1)] {
+            let padding = dilation * (kernel - 1) / 2;
+            let side = 31 / stride + 1;
+            let g = Geometry {
+                kernel: (kernel, kernel),
+                stride: (stride, stride),
+                dilation: (dilation, dilation),
+                padding: (padding, padding),
+                map: (side, side),
+                ..geometry(2, [16, 24], (32, 32), 1, 1)
+            };
+            let (f, wide) = (factors::<f32>(&g), factors::<f64>(&g));
+            let within = rounding(g.group_outputs() * kernel * kernel, f64::from(f32::EPSILON));
+            let want = input_gradient(&g, &wide.w, &wide.dout);
+            assert_near(&input_gradient(&g, &f.w, &f.dout), &want, within, "dx");
+        }
     }
 
     /// A picture's maps do not depend on the others of its batch.
