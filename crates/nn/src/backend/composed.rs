@@ -111,7 +111,10 @@ impl Backend for Composed {
     }
 
     fn scale_outputs(&self, weight: &Tensor, factors: &Tensor) -> Result<Tensor> {
-        weight.detach().broadcast_mul(&factors.detach().reshape((factors.elem_count(), 1, 1, 1))?)
+        // One factor for all that follows the first axis, of convolutions and of linear maps.
+        let mut shape = vec![1; weight.rank()];
+        shape[0] = factors.elem_count();
+        weight.detach().broadcast_mul(&factors.detach().reshape(shape)?)
     }
 
     fn batch_norm(&self, x: &Tensor, norm: &BatchNorm, call: BatchNormCall) -> Result<(Tensor, BatchNormVjp)> {
