@@ -52,6 +52,8 @@ const VERDICTS: [&str; 5] =
 
 /// A line without what differs from machine to machine: numbers, the columns that they widen, and on which side of a bound they lie.
 fn masked(line: &str) -> String {
+    // A comparison's sentence of chance or not ends its line.
+    let line = line.find(", p = ").map_or(line, |sentence| &line[..sentence]);
     let line = VERDICTS.iter().fold(line.to_owned(), |line, verdict| line.replace(verdict, " ? "));
     let mut text = String::new();
     for c in line.chars() {

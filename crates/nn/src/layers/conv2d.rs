@@ -83,6 +83,9 @@ impl Conv2dConfig {
 /// y[b, i, j, o] = bias[o] + sum_{c, k, l} w[o, c, k, l] x[b, i stride + k dilation - padding, ..., c]
 /// ```
 ///
+/// Dense 3 x 3 kernels with stride 1 are multiplied by Winograd's F(4 x 4, 3 x 3) in f32 where that is faster: twice the rounding of
+/// plain sums (decision 0030), and a pixel that is no number, or infinite, reaches all 16 outputs of its tiles.
+///
 /// # Shapes
 /// Input (B, H, W, C), weight (O, C / groups, kh, kw), bias (O); returns (B, H', W', O) with
 /// `H' = floor((H + 2 padding - dilation (kh - 1) - 1) / stride) + 1`.

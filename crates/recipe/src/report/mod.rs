@@ -252,3 +252,32 @@ impl Queries {
         Ok(Self { scores, labels: set.labels().clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use npair_metrics::Interval;
+
+    fn verdict(difference: f64, p: f64) -> String {
+        let found = PairedDifference {
+            difference,
+            interval: Interval { low: -1., high: 1. },
+            standard_error: 0.1,
+            p,
+            classes: 8,
+        };
+        RunDifference { runs: ["a".to_owned(), "b".to_owned()], score: "recall@1".to_owned(), found }.verdict()
+    }
+
+    #[test]
+    fn a_verdict_is_of_the_sign_and_of_chance() {
+        assert_eq!(verdict(0.2, 0.04), "a is better than b");
+        assert_eq!(verdict(-0.2, 0.04), "b is better than a");
+        // (2.8 * 0.1 / 0.14)^2 = 4 times 8 classes.
+        assert_eq!(
+            verdict(0.14, 0.05),
+            "cannot be told from chance: a difference of this size would show with some 32 classes"
+        );
+        assert_eq!(verdict(0., 1.), "cannot be told from chance");
+    }
+}

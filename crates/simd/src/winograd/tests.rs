@@ -63,9 +63,10 @@ impl<T: Element> Case<T> {
     }
 }
 
-/// Near sums of nine products: the rounding of some 30 operations whose values are at most some hundred times the result's.
+/// Near sums of twelve terms with values up to 1.5: the transforms multiply the root of the mean square of half an epsilon by 27
+/// (decision 0030), 27 * 12^0.5 * 1.5^2 / 2 = 105 deviations' worth of it; four of them.
 fn near<T: Element>(value: T, want: f64) {
-    assert!((value.wide() - want).abs() < 400. * T::EPSILON, "{value:?}, not {want}");
+    assert!((value.wide() - want).abs() < 420. * T::EPSILON, "{value:?}, not {want}");
 }
 
 fn outputs_are_sums<T: Element>(code: &Winograd<T>, channels: usize) {

@@ -5,6 +5,7 @@ use crate::kernel::norm::{self, Join, Moments};
 use crate::kernel::{Element, Shared};
 use npair_simd::{Epilogue, Panels, Tile, blocks, steps};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// What follows the sums.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +69,20 @@ pub(super) struct Output<'a, T> {
     pub values: Shared<'a, T>,
     /// Whether moments are wanted, which is for maps whose channels are all made here and whose pixels follow each other.
     pub moments: bool,
+}
+
+impl<T: Element> Output<'_, T> {
+    /// The moments of some rows of maps whose lines have `columns` pixels, read while they are in the cache.
+    ///
+    /// # Safety
+    /// These rows have all been written, with all channels, and by this task alone.
+    pub(super) unsafe fn moments_of(&self, rows: Range<usize>, columns: usize) -> Join {
+        let line = columns * self.places.channels;
+        // SAFETY: the caller's promise.
+        let made =
+            unsafe { std::slice::from_raw_parts(self.values.pointer().add(rows.start * line), rows.len() * line) };
+        norm::part(self.places.channels, made)
+    }
 }
 
 /// The biases of every panel, filled up to its columns.
@@ -141,13 +156,8 @@ pub(super) fn multiply<T: Element>(
             // SAFETY: these values have been written, and by this task alone.
             unsafe { finish.activate(moved.iter().copied(), columns, out.pointer()) };
         }
-        // Alone with these rows, and they are in the cache: their moments cost little now.
-        (moments && groups == 1).then(|| {
-            let line = windows.count.1 * places.channels;
-            // SAFETY: the rows of the band have all been written, and by this task alone.
-            let made = unsafe { std::slice::from_raw_parts(out.pointer().add(band.start * line), band.len() * line) };
-            norm::part(places.channels, made)
-        })
+        // SAFETY: one group writes all channels of its rows, and no other task has these.
+        (moments && groups == 1).then(|| unsafe { output.moments_of(band, windows.count.1) })
     };
     let parts: Vec<Option<Join>> = (0..bands * groups).into_par_iter().map_init(Vec::new, task).collect();
     let parts: Option<Vec<Join>> = parts.into_iter().collect();

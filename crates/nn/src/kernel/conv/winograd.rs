@@ -196,14 +196,8 @@ pub(super) fn multiply<T: Element>(
         let own = group * count / groups..(group + 1) * count / groups;
         let band_of = Band { tiles, x, code, panels, finish, biases: &biases, output };
         band_of.make(band.start * tiles.across..band.end * tiles.across, own);
-        (output.moments && groups == 1).then(|| {
-            let (rows, line) = (tiles.rows(band), windows.count.1 * output.places.channels);
-            // SAFETY: the rows of the band have all been written, and by this task alone.
-            let made = unsafe {
-                std::slice::from_raw_parts(output.values.pointer().add(rows.start * line), rows.len() * line)
-            };
-            norm::part(output.places.channels, made)
-        })
+        // SAFETY: one group writes all channels of its rows, and no other task has these.
+        (output.moments && groups == 1).then(|| unsafe { output.moments_of(tiles.rows(band), windows.count.1) })
     };
     let parts: Vec<Option<Join>> = (0..bands * groups).into_par_iter().map(task).collect();
     let parts: Option<Vec<Join>> = parts.into_iter().collect();
