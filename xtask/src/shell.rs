@@ -5,10 +5,16 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Instant;
 
-/// A `cargo` command in the root of the workspace.
+/// A `cargo` command in the root of the workspace, without what the cargo that runs this program says of its package: build scripts
+/// look at that, and would run again whenever somebody changes between `cargo xtask` and cargo itself.
 pub fn cargo(root: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(args);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

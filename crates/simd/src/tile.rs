@@ -215,19 +215,37 @@ unsafe fn multiply<V: Vector, const M: usize, const N: usize>(t: &Tile<V::Value>
     }
 }
 
-/// Takes sums that nothing follows to their places, line by line: most tiles of a long sum, and all of a gradient of weights.
+/// Takes the sums of whole registers to their places, line by line.
 ///
 /// # Safety
 /// Those of [`finish`], and all columns of a row are in use.
 #[inline(always)]
-unsafe fn move_whole<V: Vector, const N: usize>(t: &Tile<V::Value>, sums: *const V::Value, out: *mut V::Value) {
+unsafe fn finish_whole<V: Vector, const N: usize>(t: &Tile<V::Value>, sums: *const V::Value, out: *mut V::Value) {
     // SAFETY: as there.
     unsafe {
+        let Epilogue { add, bias, plus, relu } = t.epilogue;
+        let mut shift = [V::splat(V::Value::ZERO); N];
+        if let Some(bias) = bias {
+            for n in 0..N {
+                shift[n] = V::load(bias.as_ptr().add(n * V::LANES));
+            }
+        }
         let mut sum = sums;
         for &row in t.out_rows {
             for n in 0..N {
-                let (to, value) = (out.add(row + n * V::LANES), V::load(sum.add(n * V::LANES)));
-                let value = if t.epilogue.add { V::load(to).add(value) } else { value };
+                let (to, mut value) = (out.add(row + n * V::LANES), V::load(sum.add(n * V::LANES)));
+                if bias.is_some() {
+                    value = value.add(shift[n]);
+                }
+                if add {
+                    value = V::load(to).add(value);
+                }
+                if let Some(plus) = plus {
+                    value = V::load(plus.as_ptr().add(row + n * V::LANES)).add(value);
+                }
+                if relu {
+                    value = value.positive();
+                }
                 value.store(to);
             }
             sum = sum.add(N * V::LANES);
@@ -243,10 +261,10 @@ unsafe fn move_whole<V: Vector, const N: usize>(t: &Tile<V::Value>, sums: *const
 unsafe fn finish<V: Vector, const N: usize>(t: &Tile<V::Value>, sums: *const V::Value, out: *mut V::Value) {
     // SAFETY: as above.
     unsafe {
-        let Epilogue { add, bias, plus, relu } = t.epilogue;
-        if bias.is_none() && plus.is_none() && !relu && t.columns == N * V::LANES {
-            return move_whole::<V, N>(t, sums, out);
+        if t.columns == N * V::LANES {
+            return finish_whole::<V, N>(t, sums, out);
         }
+        let Epilogue { add, bias, plus, relu } = t.epilogue;
         for n in 0..N {
             let from = n * V::LANES;
             let shift = match bias {

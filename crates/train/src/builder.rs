@@ -6,7 +6,7 @@ use crate::objective::{Objective, Penalty};
 use crate::planner::Planner;
 use crate::trainer::{Extent, Validation};
 use crate::{
-    Adam, AdamSettings, Callback, Constant, Error, Every, GradCache, Optimizer, ParameterGroup, Result, RowsOf,
+    Adam, AdamSettings, Callback, Constant, Error, Every, GradCache, Optimizer, ParameterGroup, Ranks, Result, RowsOf,
     RunFolder, Schedule, Trainer, Updater, Which, optimizer,
 };
 use candle_core::Var;
@@ -39,6 +39,7 @@ pub struct TrainerBuilder {
     freeze: Vec<String>,
     schedule: Box<dyn Schedule>,
     pieces: Option<GradCache>,
+    ranks: Option<Ranks>,
     validation: Option<Validation>,
     callbacks: Vec<Box<dyn Callback>>,
     seed: u64,
@@ -74,6 +75,7 @@ impl TrainerBuilder {
             freeze: Vec::new(),
             schedule: Box::new(Constant::default()),
             pieces: None,
+            ranks: None,
             validation: None,
             callbacks: Vec::new(),
             seed: 0,
@@ -162,6 +164,12 @@ impl TrainerBuilder {
         Self { pieces: Some(pieces), ..self }
     }
 
+    /// Shares every batch among ranks, which all build the same trainer over one folder. How the batch is cut is part of the run: a run that
+    /// goes on has as many shards as it began with, on any number of ranks.
+    pub fn ranks(self, ranks: Ranks) -> Self {
+        Self { ranks: Some(ranks), ..self }
+    }
+
     /// Judges other inputs while training, and keeps the best model by it.
     pub fn validate(mut self, inputs: impl Inputs + 'static, metric: impl Metric + 'static, every: Every) -> Self {
         let select_by = self.validation.take().and_then(|v| v.select_by);
@@ -233,8 +241,7 @@ impl TrainerBuilder {
     /// that is none, [`Error::File`] if there is something in the folder.
     pub fn build(self, folder: impl AsRef<Path>) -> Result<Trainer> {
         let (ready, kept) = self.ready()?;
-        let folder = RunFolder::create(folder.as_ref(), &kept)?;
-        let lock = RunLock::take(folder.path())?;
+        let (folder, lock) = ready.first(|| RunFolder::create(folder.as_ref(), &kept), folder.as_ref())?;
         ready.into_trainer(folder, lock, (0, None))
     }
 
@@ -245,8 +252,7 @@ impl TrainerBuilder {
     /// As [`build`](Self::build), and if the folder is no run, or its checkpoint is one of other parts.
     pub fn resume(self, folder: impl AsRef<Path>) -> Result<Trainer> {
         let (ready, _) = self.ready()?;
-        let folder = RunFolder::open(folder.as_ref())?;
-        let lock = RunLock::take(folder.path())?;
+        let (folder, lock) = ready.first(|| RunFolder::open(folder.as_ref()), folder.as_ref())?;
         let Ok(place) = folder.checkpoint(Which::Last) else {
             let every = ready.extent.checkpoint_every;
             if every > 0 && Journal::last_step(&folder.journal()) > every {
@@ -288,6 +294,12 @@ impl TrainerBuilder {
             validation.check_labels()?;
             validation.check_choice(self.model.as_ref())?;
         }
+        if let Some(ranks) = &self.ranks
+            && ranks.shards() > sampler.batch_size()
+        {
+            let why = format!("are {}, but a batch has {} examples: take fewer", ranks.shards(), sampler.batch_size());
+            return Err(Error::Setting { setting: "shards", why });
+        }
         self.schedule.check(self.extent.steps, self.validation.as_ref().map(Validation::every))?;
         let (streams, device) = (Streams::new(self.seed), self.model.device());
         let Self { loss, miner, memory, penalties, .. } = self;
@@ -313,6 +325,7 @@ impl TrainerBuilder {
             updater,
             schedule: self.schedule,
             pieces: self.pieces,
+            ranks: self.ranks,
             sampler,
             validation: self.validation,
             callbacks: self.callbacks,
@@ -333,6 +346,7 @@ struct Ready {
     updater: Updater,
     schedule: Box<dyn Schedule>,
     pieces: Option<GradCache>,
+    ranks: Option<Ranks>,
     sampler: Box<dyn BatchSampler>,
     validation: Option<Validation>,
     callbacks: Vec<Box<dyn Callback>>,
@@ -343,11 +357,39 @@ struct Ready {
 }
 
 impl Ready {
-    fn into_trainer(self, folder: RunFolder, lock: RunLock, (step, lines): (u64, Option<usize>)) -> Result<Trainer> {
+    /// The run's folder, as the rank that writes makes or opens it, and its lock; the others open what is there then.
+    fn first(&self, open: impl FnOnce() -> Result<RunFolder>, folder: &Path) -> Result<(RunFolder, Option<RunLock>)> {
+        let Some(ranks) = &self.ranks else {
+            let folder = open()?;
+            let lock = RunLock::take(folder.path())?;
+            return Ok((folder, Some(lock)));
+        };
+        let own = match ranks.leads() {
+            true => {
+                let folder = open()?;
+                let lock = RunLock::take(folder.path())?;
+                Some((folder, Some(lock)))
+            }
+            false => None,
+        };
+        ranks.wait("the run's folder")?;
+        own.map_or_else(|| Ok((RunFolder::open(folder)?, None)), Ok)
+    }
+
+    fn into_trainer(
+        self,
+        folder: RunFolder,
+        lock: Option<RunLock>,
+        (step, lines): (u64, Option<usize>),
+    ) -> Result<Trainer> {
         let Extent { steps, accumulate, .. } = self.extent;
         let planner = Planner::new(self.sampler, self.pieces, step * accumulate, steps * accumulate);
-        let mut journal = Journal::open(&folder.journal(), step, lines)?;
-        if self.curves == Curves::TensorBoard {
+        let planner = planner.shared(self.ranks.clone());
+        let mut journal = match lock {
+            Some(_) => Journal::open(&folder.journal(), step, lines)?,
+            None => Journal::of_another(&folder.journal(), lines),
+        };
+        if lock.is_some() && self.curves == Curves::TensorBoard {
             journal = journal.with_events(EventFile::create(folder.path(), step)?);
         }
         Ok(Trainer {
@@ -357,6 +399,7 @@ impl Ready {
             updater: self.updater,
             schedule: self.schedule,
             pieces: self.pieces,
+            ranks: self.ranks,
             planner,
             validation: self.validation,
             callbacks: self.callbacks,

@@ -53,6 +53,9 @@ pub enum Error {
     /// From the inputs, or from judging.
     #[error(transparent)]
     Evaluate(#[from] npair_evaluate::Error),
+    /// From the other ranks.
+    #[error(transparent)]
+    Ranks(#[from] npair_collective::Error),
     /// From the batches.
     #[error(transparent)]
     Batch(#[from] npair_batch::Error),

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 /// `metrics.jsonl`: one JSON object per line, each with `kind` and `step`.
 pub(crate) struct Journal {
     path: PathBuf,
-    file: fs::File,
+    /// None for those who only count the lines.
+    file: Option<fs::File>,
     lines: usize,
     /// The same for TensorBoard, if it is wanted.
     events: Option<EventFile>,
@@ -39,7 +40,12 @@ impl Journal {
         }
         let file = fs::OpenOptions::new().create(true).append(true).open(path);
         let file = file.map_err(|e| npair_evaluate::Error::unwritten(path, &e))?;
-        Ok(Self { path: path.to_owned(), file, lines: count, events: None })
+        Ok(Self { path: path.to_owned(), file: Some(file), lines: count, events: None })
+    }
+
+    /// The journal that another rank writes, of a run whose checkpoint knows of so many lines.
+    pub(crate) fn of_another(path: &Path, lines: Option<usize>) -> Self {
+        Self { path: path.to_owned(), file: None, lines: lines.unwrap_or(0), events: None }
     }
 
     /// Writes numbers to an event file as well.
@@ -55,7 +61,9 @@ impl Journal {
     pub(crate) fn write(&mut self, line: &impl Serialize) -> Result<()> {
         let line = serde_json::to_value(line).map_err(|e| Error::file(&self.path, e))?;
         let text = format!("{line}\n");
-        self.file.write_all(text.as_bytes()).map_err(|e| npair_evaluate::Error::unwritten(&self.path, &e))?;
+        if let Some(file) = &mut self.file {
+            file.write_all(text.as_bytes()).map_err(|e| npair_evaluate::Error::unwritten(&self.path, &e))?;
+        }
         self.lines += 1;
         self.events.as_mut().map_or(Ok(()), |events| events.write(&line))
     }

@@ -55,6 +55,7 @@ mod journal;
 mod objective;
 mod optimizer;
 mod planner;
+mod ranks;
 mod report;
 mod schedule;
 mod trainer;
@@ -70,6 +71,7 @@ pub use error::{Error, Result};
 pub use folder::{RunFolder, Which};
 pub use grad_cache::GradCache;
 pub use npair_backbones::{EmbeddingModel, Mode};
+pub use npair_collective::{Collective, Shards};
 pub use npair_evaluate::{Inputs, Metric};
 pub use npair_nn::keep_freed_memory;
 pub use npair_types::{Purpose, Streams};
@@ -78,6 +80,7 @@ pub use optimizer::{
     Adam, AdamSettings, Adan, AdanSettings, Decay, Lion, LionSettings, Moved, Optimizer, ParameterGroup, Sgd,
     SgdSettings, Update, Updater,
 };
+pub use ranks::Ranks;
 pub use report::{Outcome, PartReport, StepReport};
 pub use schedule::{Constant, Cosine, MultiStep, Plateau, PlateauSettings, Schedule};
 pub use trainer::{Every, Trainer, every};

@@ -1,4 +1,4 @@
-use crate::{GradCache, Result};
+use crate::{GradCache, Ranks, Result};
 use npair_batch::{BatchPlan, BatchSampler, Candidates, Prototypes};
 use npair_evaluate::Loader;
 use serde_json::Value;
@@ -12,6 +12,8 @@ pub(crate) struct Planner {
     sampler: Box<dyn BatchSampler>,
     /// How batches are cut into pieces, if they are.
     pieces: Option<GradCache>,
+    /// Who shares the batches, if somebody does.
+    ranks: Option<Ranks>,
     ahead: VecDeque<BatchPlan>,
     /// Number of the next batch to plan.
     next: u64,
@@ -25,7 +27,12 @@ const AHEAD: usize = 2;
 impl Planner {
     /// Plans batches `next..end`.
     pub(crate) fn new(sampler: Box<dyn BatchSampler>, pieces: Option<GradCache>, next: u64, end: u64) -> Self {
-        Self { sampler, pieces, ahead: VecDeque::new(), next, end, notes: BTreeMap::new() }
+        Self { sampler, pieces, ranks: None, ahead: VecDeque::new(), next, end, notes: BTreeMap::new() }
+    }
+
+    /// The same, with this rank's part of every batch loaded.
+    pub(crate) fn shared(self, ranks: Option<Ranks>) -> Self {
+        Self { ranks, ..self }
     }
 
     /// Goes on from a saved state of the sampler.
@@ -66,6 +73,12 @@ impl Planner {
     /// Asks for the examples of batch `next`: as a whole, or by pieces and twice, so that no more than some pieces are ever in
     /// memory.
     fn order(&self, loader: &mut dyn Loader, plan: &BatchPlan) {
+        if let Some(ranks) = &self.ranks {
+            for rows in ranks.asks(plan.ids.len(), self.pieces) {
+                loader.submit(self.next, rows.start, &plan.ids[rows]);
+            }
+            return;
+        }
         match self.pieces {
             None => loader.submit(self.next, 0, &plan.ids),
             Some(cache) => {

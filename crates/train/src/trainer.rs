@@ -4,8 +4,9 @@ use crate::folder::{RunLock, STEP};
 use crate::journal::Journal;
 use crate::objective::Objective;
 use crate::planner::Planner;
+use crate::ranks::Work;
 use crate::{
-    Callback, Error, GradCache, Outcome, Result, RunFolder, Schedule, StepReport, TrainerBuilder, Updater, files,
+    Callback, Error, GradCache, Outcome, Ranks, Result, RunFolder, Schedule, StepReport, TrainerBuilder, Updater, files,
 };
 use npair_backbones::{EmbeddingModel, Mode};
 use npair_batch::{BatchPlan, Prototypes};
@@ -103,6 +104,8 @@ pub struct Trainer {
     /// How batches are cut into pieces, if they are.
     pub(crate) pieces: Option<GradCache>,
     pub(crate) planner: Planner,
+    /// Who shares the batches, if somebody does.
+    pub(crate) ranks: Option<Ranks>,
     pub(crate) validation: Option<Validation>,
     pub(crate) callbacks: Vec<Box<dyn Callback>>,
     pub(crate) streams: Streams,
@@ -117,8 +120,8 @@ pub struct Trainer {
     pub(crate) best: Option<f64>,
     /// Whether the step was saved, but not yet validated as it has to be.
     pub(crate) validation_due: bool,
-    /// Held while the trainer lives.
-    pub(crate) _lock: RunLock,
+    /// Held while the trainer lives, by the rank that writes.
+    pub(crate) _lock: Option<RunLock>,
 }
 
 impl Trainer {
@@ -189,6 +192,7 @@ impl Trainer {
             self.end_step(listener)?;
             // All are asked: some count how often.
             let stop = self.callbacks.iter_mut().fold(listener.stop(), |stop, callback| callback.stop() | stop);
+            let stop = self.ranks.as_ref().map_or(Ok(stop), |ranks| ranks.any(stop, self.step))?;
             if !stopped && stop {
                 stopped = true;
                 self.planner.stop(self.extent.accumulate);
@@ -325,7 +329,7 @@ impl Trainer {
 
     /// Takes the gradients of a batch, in pieces if the run is to.
     fn learn(&mut self, loader: &mut dyn Loader, plan: &BatchPlan, batch: u64) -> Result<LossValue> {
-        let Self { model, objective, updater, pieces, streams, .. } = self;
+        let Self { model, objective, updater, pieces, streams, ranks, .. } = self;
         let (model, mode) = (model.as_ref(), Mode::train(*streams, batch));
         let device = model.device();
         let mut examples = || Ok::<_, Error>(loader.next()?.to_device(&device)?);
@@ -334,6 +338,12 @@ impl Trainer {
             let (total, loss) = objective.of(embeddings, plan, batch)?;
             Ok::<_, Error>((total, loss.detached()))
         };
+        if let Some(ranks) = ranks {
+            let work = Work { model, mode: &mode, batch: plan.ids.len(), number: batch, pieces: *pieces };
+            let loss = ranks.learn(&work, examples, aim, updater)?;
+            updater.end_batch();
+            return Ok(loss);
+        }
         let loss = match *pieces {
             None => {
                 let (total, loss) = aim(&model.forward(&examples()?, &mode)?)?;
@@ -428,6 +438,8 @@ impl Trainer {
         let best = score.is_some_and(|score| self.best.is_none_or(|best| score > best));
         if best {
             self.best = score;
+        }
+        if best && self.writes() {
             let place = self.folder.place("best");
             let new = files::fresh(&place)?;
             self.model.save(&new)?;
@@ -438,11 +450,19 @@ impl Trainer {
         Ok(Some((scores, best)))
     }
 
+    /// Whether this rank writes checkpoints.
+    fn writes(&self) -> bool {
+        self.ranks.as_ref().is_none_or(Ranks::leads)
+    }
+
     fn save(&mut self) -> Result<()> {
         let batch = (self.step * self.extent.accumulate).saturating_sub(1);
         let mut state = State::new(self.step, self.planner.state_after(batch)?, self.best);
         state.validation_due = self.validation_due;
         state.journal = Some(self.journal.lines());
+        if !self.writes() {
+            return Ok(());
+        }
         let place = self.folder.place("last");
         self.stateful().save(&place, state)
     }

@@ -168,12 +168,16 @@ impl Case {
             .collect()
     }
 
-    /// Those whose name contains one of `only`, or all if that is empty.
+    /// Those that one of `only` names, or whose name contains it where none is named so; all if that is empty.
     pub fn pick(only: &[String], threads: u32) -> Vec<Self> {
-        Self::all(threads)
-            .into_iter()
-            .filter(|case| only.is_empty() || only.iter().any(|name| case.name.contains(name)))
-            .collect()
+        let all = Self::all(threads);
+        let exact = |name: &String| all.iter().any(|case| case.name == *name);
+        let (named, parts): (Vec<_>, Vec<_>) = only.iter().partition(|name| exact(name));
+        let wanted = |case: &Self| {
+            only.is_empty() || named.contains(&&case.name) || parts.iter().any(|part| case.name.contains(*part))
+        };
+        let wanted: Vec<bool> = all.iter().map(wanted).collect();
+        all.into_iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(case, _)| case).collect()
     }
 
     pub fn names() -> String {

@@ -28,7 +28,7 @@ pub struct Args {
     /// Times networks, losses and searches against the libraries that people use today.
     #[arg(long)]
     peers: bool,
-    /// With --peers: only cases whose name contains this; may be given several times.
+    /// With --peers: only the case of this name, or those whose name contains it; may be given several times.
     #[arg(long, value_name = "NAME", requires = "peers")]
     only: Vec<String>,
     /// With --peers: how often each side is timed, in turn; fewer where a round takes long.

@@ -10,6 +10,7 @@ struct Floor {
 }
 
 const TYPES: &str = "npair-types";
+const COLLECTIVE: &str = "npair-collective";
 const SIMD: &str = "npair-simd";
 const SIMILARITY: &str = "npair-similarity";
 const TESTKIT: &str = "npair-testkit";
@@ -18,6 +19,7 @@ const BELOW_INDEX: &[&str] = &[TYPES, SIMILARITY, "npair-metrics"];
 const BELOW_SERVE: &[&str] = &[TYPES, SIMILARITY, "npair-metrics", "npair-index"];
 const BELOW_TRAIN: &[&str] = &[
     TYPES,
+    COLLECTIVE,
     SIMILARITY,
     "npair-losses",
     "npair-batch",
@@ -29,6 +31,7 @@ const BELOW_TRAIN: &[&str] = &[
 ];
 const BELOW_RECIPE: &[&str] = &[
     TYPES,
+    COLLECTIVE,
     SIMILARITY,
     "npair-losses",
     "npair-batch",
@@ -43,6 +46,7 @@ const BELOW_RECIPE: &[&str] = &[
 ];
 const EVERYTHING: &[&str] = &[
     TYPES,
+    COLLECTIVE,
     SIMILARITY,
     "npair-losses",
     "npair-batch",
@@ -77,6 +81,7 @@ const FLOORS: &[Floor] = &[
     Floor { name: "npair-index", below: BELOW_INDEX },
     Floor { name: "npair-onnx", below: &[TYPES, "npair-nn", "npair-backbones"] },
     Floor { name: "npair-report", below: &[TYPES] },
+    Floor { name: COLLECTIVE, below: &[] },
     Floor { name: "npair-train", below: BELOW_TRAIN },
     Floor { name: "npair-recipe", below: BELOW_RECIPE },
     Floor { name: "npair-serve", below: BELOW_SERVE },

@@ -1,7 +1,7 @@
 use super::{Optimizer, ParameterGroup, Update, groups, in_range, tensors};
 use crate::Result;
 use candle_core::backprop::GradStore;
-use candle_core::{DType, Tensor, Var};
+use candle_core::{DType, Tensor, TensorId, Var};
 use std::collections::HashMap;
 
 /// Named variables and the optimizer that moves them: gradient accumulation, clipping of the whole gradient's norm, groups of
@@ -118,10 +118,25 @@ impl Updater {
         self.batches += 1;
     }
 
+    /// What it moves.
+    pub(crate) fn variables(&self) -> &[(String, Var)] {
+        &self.vars
+    }
+
     /// Takes a part of the gradients of a batch.
     pub(crate) fn add_part(&mut self, grads: &GradStore) -> Result<()> {
+        self.add_found(|var| grads.get(var))
+    }
+
+    /// The same of gradients that are no graph's.
+    pub(crate) fn add_tensors(&mut self, grads: &[(Var, Tensor)]) -> Result<()> {
+        let grads: HashMap<TensorId, &Tensor> = grads.iter().map(|(var, grad)| (var.id(), grad)).collect();
+        self.add_found(|var| grads.get(&var.id()).copied())
+    }
+
+    fn add_found<'g>(&mut self, grad: impl Fn(&Var) -> Option<&'g Tensor>) -> Result<()> {
         for ((_, var), sum) in self.vars.iter().zip(&mut self.sums) {
-            let Some(grad) = grads.get(var) else { continue };
+            let Some(grad) = grad(var) else { continue };
             let grad = grad.detach().to_dtype(DType::F32)?;
             *sum = Some(match sum.take() {
                 None => grad.contiguous()?,

@@ -20,8 +20,9 @@ const PIXELS: usize = 512;
 /// Values of the gradients and of the windows' source that a task works on at one time, about: half of a second cache.
 const VALUES_OF_BAND: usize = 1 << 18;
 
-/// Pixels that all entries are multiplied with before the next ones: so many rows of a panel fit into the first cache.
-const STEPS: usize = 96;
+/// Pixels that all entries are multiplied with before the next ones: so many rows of a panel stay in the second cache beside the
+/// windows' entries.
+const STEPS: usize = 192;
 
 /// Window entries that are worked on at one time.
 const ENTRIES: usize = 48;

@@ -55,9 +55,10 @@ pub(super) const TASKS: usize = 16;
 /// Weights above this many values are read from far away, so a task makes many pixels with them.
 const LARGE: usize = 1 << 18;
 
-/// Steps of a sum that are taken for all pixels of a task before the next ones: so many rows of a panel fit into the
-/// first cache.
-const STEPS: usize = 128;
+/// Steps of a sum that are taken for all pixels of a task before the next ones. So many rows of a panel come from the second cache,
+/// which keeps up with the products; what fits into the first one (128) stores and reads the sums three times as often, and was slower by a
+/// tenth where sums have 384 steps (`benches/runs/2026-11-28-intel-xeon-peers`).
+const STEPS: usize = 384;
 
 /// Values that a task makes, at most.
 pub(super) const RESULTS: usize = 1 << 18;
