@@ -134,7 +134,9 @@ fn of_train(error: &npair_train::Error) -> Kind {
         Error::Batch(error) => of_batch(error),
         Error::Model(error) => of_model(error),
         Error::Loss(error) => of_loss(error),
-        Error::Diverged { .. } | Error::Dead { .. } | Error::Layer(_) | Error::Candle(_) => Kind::Runtime,
+        Error::Diverged { .. } | Error::Dead { .. } | Error::Ranks(_) | Error::Layer(_) | Error::Candle(_) => {
+            Kind::Runtime
+        }
     }
 }
 

@@ -294,12 +294,7 @@ impl TrainerBuilder {
             validation.check_labels()?;
             validation.check_choice(self.model.as_ref())?;
         }
-        if let Some(ranks) = &self.ranks
-            && ranks.shards() > sampler.batch_size()
-        {
-            let why = format!("are {}, but a batch has {} examples: take fewer", ranks.shards(), sampler.batch_size());
-            return Err(Error::Setting { setting: "shards", why });
-        }
+        self.ranks.as_ref().map_or(Ok(()), |ranks| ranks.check(sampler.batch_size()))?;
         self.schedule.check(self.extent.steps, self.validation.as_ref().map(Validation::every))?;
         let (streams, device) = (Streams::new(self.seed), self.model.device());
         let Self { loss, miner, memory, penalties, .. } = self;

@@ -1,4 +1,4 @@
-use crate::{GradCache, Result, Updater};
+use crate::{Error, GradCache, Result, Updater};
 use candle_core::{DType, Tensor, Var};
 use npair_backbones::{EmbeddingModel, Mode};
 use npair_collective::{Collective, Shards, Tag, TreeSum, gather_values, sum_over_ranks};
@@ -52,9 +52,14 @@ impl Ranks {
         self.collective.rank() == 0
     }
 
-    /// Parts of a batch.
-    pub(crate) fn shards(&self) -> usize {
-        self.shards.count()
+    /// An error unless every shard of a batch has examples.
+    pub(crate) fn check(&self, batch: usize) -> Result<()> {
+        let shards = self.shards.count();
+        if shards > batch {
+            let why = format!("are {shards}, but a batch has {batch} examples: take fewer");
+            return Err(Error::Setting { setting: "shards", why });
+        }
+        Ok(())
     }
 
     /// Waits for all; `what` is what was done before.
@@ -275,7 +280,7 @@ impl Buffers {
         }
         let Self { start, sum } = self;
         let sum = sum_over_ranks(ranks.collective.as_ref(), ranks.shards, sum)?;
-        let share = 1. / ranks.shards() as f32;
+        let share = 1. / ranks.shards.count() as f32;
         let (mut at, mut mean) = (0, Vec::new());
         for (name, tensor) in &start {
             let values: Vec<f32> = sum[at..at + tensor.elem_count()].iter().map(|value| value * share).collect();
