@@ -20,14 +20,15 @@ impl Callback for Steps {
 
 #[test]
 fn a_run_in_pieces_is_the_run_at_once() {
-    // Augmentation, dropout, accumulation, a memory and a sum of losses; plain descent, whose steps follow the gradient.
+    // Augmentation, dropout, accumulation, a memory and a sum of losses; plain descent, whose steps follow the gradient. At ten times the
+    // rate the last bits of the weights decide at the third step which units of a flat ground are open, and gradients are apart.
     let text = r#"
         seed = 5
         data = { glyphs = { classes = 30, instances = 4, size = 32 }, split = { by = "classes", val = 4, test = 4 } }
         images = { channels = "rgb", size = 32, invert = true, augment = { rotate = 10.0, shift = 0.1 } }
         memory = { size = 20 }
         batch = { classes = 4 }
-        optimizer = { name = "sgd", learning_rate = 0.01, accumulate = 2 }
+        optimizer = { name = "sgd", learning_rate = 0.001, accumulate = 2 }
         [model]
         embedding = 8
         dropout = 0.3
@@ -53,10 +54,12 @@ fn a_run_in_pieces_is_the_run_at_once() {
         Training::start(config, &dir.path().join(piece.to_string())).unwrap().train(&mut steps).unwrap();
         steps.0
     });
-    let close = |a: f64, b: f64, what: &str| assert!((a - b).abs() < 1e-6 * a.abs(), "{what}: {a} {b}");
+    let within = |a: f64, b: f64, share: f64, what: &str| assert!((a - b).abs() < share * a.abs(), "{what}: {a} {b}");
+    let close = |a: f64, b: f64, what: &str| within(a, b, 1e-6, what);
     for (a, b) in whole.iter().zip(&pieces) {
         close(a.loss, b.loss, "loss");
-        close(a.grad_norm, b.grad_norm, "gradient");
+        // Pieces are other sums: Winograd's products multiply the rounding of each, 6e-8, by 27 (decision 0030), in all of three steps.
+        within(a.grad_norm, b.grad_norm, 2. * 3. * 27. * 6e-8, "gradient");
         assert_eq!((a.terms, a.active, a.examples), (b.terms, b.active, b.examples));
         let names: Vec<&str> = a.parts.iter().map(|part| part.name.as_str()).collect();
         assert_eq!(names, ["n-pair-mc", "proxy-anchor"]);

@@ -38,10 +38,18 @@ const TOLERANCES: [f64; 4] = [1e-5, 3e-4, 3e-3, 3e-2];
 /// The same for networks of photographs: 25 roundings for one, at a rate that moves a weight by 1e-5 a step.
 const PHOTOGRAPHS: [f64; 2] = [2.5e-4, 2.5e-3];
 
+/// Networks with batch norms over the six values that are left of a channel in the last stage: what is rounded before one is divided by
+/// the small deviation of these, one norm after the other. Other lengths of sums alone were 4e-4 and 4e-3 apart.
+const FEW_VALUES: [f64; 2] = [4e-3, 4e-2];
+
 /// The steps whose losses are not the recorded ones.
 fn apart(name: &str, own: &[String], got: &[f64], want: &[f64]) -> Vec<String> {
     let photographs = own.iter().any(|set| set.starts_with("model.backbone"));
-    let tolerances = if photographs { &PHOTOGRAPHS[..] } else { &TOLERANCES };
+    let tolerances = match photographs {
+        true if name.starts_with("resnet") => &FEW_VALUES[..],
+        true => &PHOTOGRAPHS[..],
+        false => &TOLERANCES[..],
+    };
     assert!(got.len() == want.len() && got.len() <= tolerances.len(), "{name}");
     let steps = got.iter().zip(want).zip(tolerances).enumerate();
     let wrong = steps.filter(|(_, ((got, want), allowed))| (**got - **want).abs() > **allowed * want.abs().max(1.));
