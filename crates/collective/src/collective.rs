@@ -33,7 +33,7 @@ pub trait Collective: Send + Sync + fmt::Debug {
     /// [`Error::OutOfStep`], [`Error::Lost`], [`Error::Transport`]; after an error no further call succeeds.
     ///
     /// # Panics
-    /// Not for as many parts as there are ranks.
+    /// If there are not as many parts as ranks.
     fn all_to_all(&self, tag: Tag, parts: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>>;
 
     /// What every rank gave, in the order of the ranks; lengths may differ.

@@ -238,7 +238,8 @@ impl TrainerBuilder {
     ///
     /// # Errors
     /// [`Error::Mismatch`] with the names of parts that do not go together, [`Error::Setting`] for a number out of range or a name
-    /// that is none, [`Error::File`] if there is something in the folder.
+    /// that is none, [`Error::File`] if there is something in the folder; [`Error::Ranks`] if another rank could not begin, or is
+    /// elsewhere.
     pub fn build(self, folder: impl AsRef<Path>) -> Result<Trainer> {
         let (ready, kept) = self.ready()?;
         let (folder, lock) = ready.first(|| RunFolder::create(folder.as_ref(), &kept), folder.as_ref())?;

@@ -169,7 +169,7 @@ impl Trainer {
     ///
     /// # Errors
     /// The first example that cannot be loaded, a loss or gradient that is not finite, a variable that no gradient reaches, a
-    /// checkpoint that cannot be written. Checkpoints written before are unharmed.
+    /// checkpoint that cannot be written, a rank that is lost or out of step. Checkpoints written before are unharmed.
     pub fn fit(&mut self) -> Result<Outcome> {
         self.fit_with(&mut Nobody)
     }

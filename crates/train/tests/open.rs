@@ -1,6 +1,8 @@
 //! Parts that nobody here wrote: each is plugged in, trains, resumes to the same bits, and is named where it does not fit.
 #![allow(clippy::unwrap_used)]
 
+mod traces;
+
 use candle_core::{DType, Device, Module, Tensor, Var};
 use npair_backbones::{CandleModel, VectorNet, VectorNetConfig};
 use npair_batch::*;
@@ -12,7 +14,7 @@ use npair_train::Result;
 use npair_train::*;
 use npair_types::*;
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use traces::left;
 
 const CLASSES: u32 = 12;
 const WIDTH: usize = 6;
@@ -44,19 +46,6 @@ fn many() -> BalancedSampler {
 /// Our own parts, for all that is not being plugged in.
 fn usual() -> TrainerBuilder {
     Trainer::builder(model(), rows()).sampler(pairs()).steps(6).checkpoint_every(2)
-}
-
-/// What a run leaves, but for times.
-fn left(folder: &Path) -> (Vec<String>, BTreeMap<String, Vec<u8>>) {
-    let journal = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
-    let line = |text: &str| {
-        let mut value: serde_json::Value = serde_json::from_str(text).unwrap();
-        value.as_object_mut().unwrap().retain(|key, _| !key.ends_with("seconds"));
-        value.to_string()
-    };
-    let files = std::fs::read_dir(folder.join("checkpoints/last")).unwrap().map(|f| f.unwrap().path());
-    let files = files.map(|f| (f.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&f).unwrap()));
-    (journal.lines().map(line).collect(), files.collect())
 }
 
 /// Ends a run after some steps.

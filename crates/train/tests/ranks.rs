@@ -1,6 +1,8 @@
 //! Ranks that share a batch: as many steps are the same bits on any number of them, and near those of one process.
 #![allow(clippy::unwrap_used)]
 
+mod traces;
+
 use candle_core::{DType, Device, Tensor};
 use npair_backbones::{BackboneConfig, ConvNetConfig, EmbeddingNet, EmbeddingNetConfig, VectorNet, VectorNetConfig};
 use npair_batch::{BalancedSampler, BatchHard, NPairSampler};
@@ -11,9 +13,9 @@ use npair_train::{
     Callback, Collective, Error, GradCache, Inputs, Moment, Ranks, Result, StepReport, Trainer, TrainerBuilder, every,
 };
 use npair_types::{ExampleId, Labels, Purpose, Streams};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use traces::left;
 
 const CLASSES: u32 = 12;
 const SIDE: usize = 8;
@@ -68,21 +70,6 @@ fn proxies() -> TrainerBuilder {
     let (dtype, device) = (DType::F32, &Device::Cpu);
     let mut context = LossContext { classes: &classes, sizes: &[], sets: None, width: 4, rng, dtype, device };
     vectors().loss(ProxyAnchor::new(&mut context).unwrap())
-}
-
-/// What a run leaves, but for times.
-fn left(folder: &Path) -> (Vec<String>, BTreeMap<String, Vec<u8>>) {
-    let journal = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
-    let line = |text: &str| {
-        let mut value: serde_json::Value = serde_json::from_str(text).unwrap();
-        value.as_object_mut().unwrap().retain(|key, _| !key.ends_with("seconds"));
-        value.to_string()
-    };
-    let files = ["last", "best"].map(|which| folder.join("checkpoints").join(which));
-    let files =
-        files.iter().filter_map(|place| std::fs::read_dir(place).ok()).flatten().map(|file| file.unwrap().path());
-    let named = files.map(|f| (f.strip_prefix(folder).unwrap().display().to_string(), std::fs::read(&f).unwrap()));
-    (journal.lines().map(line).collect(), named.collect())
 }
 
 /// Ends a run after its first steps; one rank alone wants to.
