@@ -13,6 +13,16 @@ use std::time::Instant;
 /// Whatever fails ends a bench.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// The most that this process ever held, as Linux tells.
+///
+/// # Errors
+/// On other systems.
+pub fn peak_kib() -> Result<u64> {
+    let status = format!("/proc/{}/status", std::process::id());
+    let out = String::from_utf8(std::process::Command::new("grep").args(["VmHWM", &status]).output()?.stdout)?;
+    Ok(out.split_whitespace().nth(1).ok_or("only Linux tells what a process held")?.parse()?)
+}
+
 /// `len` numbers between -1 and 1.
 pub fn numbers(seed: u64, len: usize) -> Vec<f32> {
     let mut rng = Streams::new(seed).open(Purpose::Synthesis, [0, 0]);

@@ -9,11 +9,16 @@ use std::time::Instant;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask test                   everything
-  cargo xtask test -p npair-losses   one crate alone, as a job of the CI matrix does")]
+  cargo xtask test -p npair-losses   one crate alone, as a job of the CI matrix does
+  cargo xtask test -p npair-collective --features mpi
+                                     with what needs more than a Rust toolchain: an MPI library and libclang")]
 pub struct Args {
     /// This crate alone (and not the invariants, which are the workspace's).
     #[arg(short, long, value_name = "CRATE")]
     package: Option<String>,
+    /// Features of the crate beyond its usual ones, as cargo names them.
+    #[arg(long, value_name = "FEATURES", requires = "package")]
+    features: Option<String>,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -27,10 +32,11 @@ pub fn run(args: &Args) -> Result<()> {
             bail!("there is no crate `{name}`; there are {}", names.join(", "));
         }
     }
-    let (which, fmt) = match package {
+    let (mut which, fmt) = match package {
         Some(name) => (vec!["-p", name], vec!["fmt", "-p", name, "--", "--check"]),
         None => (vec!["--workspace"], vec!["fmt", "--all", "--", "--check"]),
     };
+    which.extend(args.features.iter().flat_map(|features| ["--features", features.as_str()]));
     let cargo = |verb: &[&str], last: &[&str]| {
         let args: Vec<&str> = verb.iter().chain(&which).chain(last).copied().collect();
         shell::cargo(&root, &args)

@@ -4,15 +4,13 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
+use npair_benches::{Result, peak_kib};
 use npair_recipe::{Config, Training};
 use npair_train::{Callback, Moment, StepReport, keep_freed_memory};
 use serde_json::{Value, json};
-use std::error::Error;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::Command;
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Pictures of a batch, and of a piece; 0 for the batch at once.
 const CASES: [(usize, usize); 4] = [(64, 0), (256, 0), (1024, 64), (4096, 64)];
@@ -126,13 +124,6 @@ fn measure(args: &Args, batch: usize) -> Result<Value> {
         "batch": batch, "piece": args.piece, "parameters": parameters, "peak_kib": peak_kib()?,
         "embeddings_kib": embeddings, "seconds": last.0,
     }))
-}
-
-/// The most that this process ever held, as Linux tells.
-fn peak_kib() -> Result<u64> {
-    let status = format!("/proc/{}/status", std::process::id());
-    let out = String::from_utf8(Command::new("grep").args(["VmHWM", &status]).output()?.stdout)?;
-    Ok(out.split_whitespace().nth(1).ok_or("only Linux tells what a process held")?.parse()?)
 }
 
 fn say(what: &str) -> Result<()> {

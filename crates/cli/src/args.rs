@@ -1,6 +1,8 @@
 mod device;
+mod planned_ranks;
 
 pub use device::{Bench, CheckPart, GpuCheck};
+pub use planned_ranks::PlannedRanks;
 
 use clap::{Args, Parser, Subcommand};
 use npair_recipe::Device;
@@ -134,6 +136,8 @@ pub struct Train {
   npair plan --data photos/ --minutes 60
   npair plan --data photos/ --set images.size=96 --json
   npair plan --data photos/ --toml > settings.toml
+  npair plan --data photos/ --ranks 16 --pairs 4096       what a step costs on 1 to 16 ranks of machines like this one
+  npair plan --ranks 1000 --pairs 1000000 --parameters 25000000 --example-seconds 0.002 --loss-gflops 200000 --link-gbytes 50
 
 A few steps are tried on a network that is thrown away, to know how long a step takes here.")]
 pub struct Plan {
@@ -146,6 +150,8 @@ pub struct Plan {
     /// Print all settings as TOML instead, for --config.
     #[arg(long, conflicts_with = "json")]
     pub toml: bool,
+    #[command(flatten)]
+    pub ranks: PlannedRanks,
     #[command(flatten)]
     pub settings: Settings,
 }

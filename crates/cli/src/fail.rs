@@ -39,7 +39,9 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     // The data set knows no settings.
     line = line.replace("or skip what is bad", "or skip what is bad (--set data.skip_bad=true)");
     if error.is::<Stopped>() {
-        warn!("{line}");
+        if crate::out::prints() {
+            warn!("{line}");
+        }
         return ExitCode::from(130);
     }
     warn!("error: {line}");

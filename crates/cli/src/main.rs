@@ -18,6 +18,7 @@ mod export;
 mod fail;
 mod gpu_check;
 mod index;
+mod launched;
 mod plan;
 mod progress;
 mod refined;
@@ -33,6 +34,7 @@ mod verify;
 
 use args::{Command, Npair};
 use clap::Parser;
+use launched::Launched;
 use std::process::ExitCode;
 
 /// More than any machine has cores.
@@ -51,14 +53,23 @@ fn main() -> ExitCode {
             | Command::Compare(_)
             | Command::Doctor(_)
     );
-    match run(&args).and_then(|()| if prints { out::expect_printed() } else { Ok(()) }) {
+    // Held until an error has been told: a rank that ends early ends the others.
+    let launched = match Launched::join(&args) {
+        Ok(launched) => launched,
+        Err(error) => return fail::report(&error),
+    };
+    let done = run(&args, &launched).and_then(|()| if prints { out::expect_printed() } else { Ok(()) });
+    // A run that was stopped is whole on every rank.
+    let whole = done.as_ref().err().is_none_or(|error| error.is::<fail::Stopped>());
+    let parted = if whole { launched.part() } else { Ok(()) };
+    match done.and(parted) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail::report(&error),
     }
 }
 
-fn run(args: &Npair) -> anyhow::Result<()> {
-    if let Some(threads) = args.threads {
+fn run(args: &Npair, launched: &Launched) -> anyhow::Result<()> {
+    if let Some(threads) = args.threads.or(launched.threads()) {
         if threads.get() > MOST_THREADS {
             let why = format!("is {threads}, but may be 1 to {MOST_THREADS}");
             return Err(source::usage("--threads", why));
@@ -66,7 +77,7 @@ fn run(args: &Npair) -> anyhow::Result<()> {
         rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
     }
     match &args.command {
-        Command::Train(train) => train::run(train, args.device, args.json),
+        Command::Train(train) => train::run(train, launched, args.device, args.json),
         Command::Plan(plan) => plan::run(plan, args.device, args.json),
         Command::Eval(eval) => eval::run(eval, args.device, args.json),
         Command::Embed(embed) => embed::run(embed, args.device.unwrap_or_default(), args.json),

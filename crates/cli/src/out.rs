@@ -3,15 +3,31 @@
 
 use std::io::{Error, ErrorKind};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Why something that was to be printed could not be.
 static LOST: OnceLock<String> = OnceLock::new();
+
+/// Whether another process of the run prints what this one would.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Of several processes that do the same only the first one prints; errors are everybody's own.
+pub fn only_from(first: bool) {
+    SILENT.store(!first, Ordering::Relaxed);
+}
+
+/// Whether this process prints.
+pub fn prints() -> bool {
+    !SILENT.load(Ordering::Relaxed)
+}
 
 /// A line on standard output.
 macro_rules! say {
     ($($text:tt)*) => {{
         use std::io::Write;
-        if let Err(error) = writeln!(std::io::stdout(), $($text)*) {
+        if $crate::out::prints()
+            && let Err(error) = writeln!(std::io::stdout(), $($text)*)
+        {
             $crate::out::lost(&error);
         }
     }};

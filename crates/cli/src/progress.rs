@@ -1,8 +1,13 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+/// Standard error, of the process that prints.
+fn target() -> ProgressDrawTarget {
+    if crate::out::prints() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() }
+}
+
 /// A bar on standard error; nothing at all if that is no terminal.
 pub fn bar(len: u64, what: &str) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(Some(len), target());
     let template = "{prefix} {bar:30} {pos}/{len}  {msg}  {elapsed} elapsed, {eta} left";
     // The template is fixed: it parses or the tests' first run says so.
     if let Ok(style) = ProgressStyle::with_template(template) {

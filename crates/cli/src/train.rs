@@ -1,5 +1,6 @@
 use crate::args::Train;
 use crate::fail::Stopped;
+use crate::launched::Launched;
 use crate::verifier::{Asked, percent};
 use crate::{plan, progress, source};
 use anyhow::Result;
@@ -7,13 +8,15 @@ use indicatif::ProgressBar;
 use npair_evaluate::Scores;
 use npair_metrics::Verifier;
 use npair_recipe::{Config, Device, Kind, LearnedVerifier, Run, Training, Which};
-use npair_train::{Callback, Moment, StepReport};
+use npair_train::{Callback, Moment, Outcome, StepReport};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
+pub fn run(args: &Train, launched: &Launched, device: Option<Device>, json: bool) -> Result<()> {
+    let device = launched.device(device);
+    let ranks = launched.ranks(device)?;
     let stop = Arc::new(AtomicBool::new(false));
     let hear = stop.clone();
     // Once: after the steps under way, saved. Twice: at once, with the last checkpoint.
@@ -28,39 +31,33 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
         bar.set_position(done as u64);
     };
     let (mut training, folder) = match (&args.resume, &args.out) {
-        (Some(folder), _) => (Training::resume_as(resumed(args, device, folder)?, folder, &mut told)?, folder),
+        (Some(folder), _) => {
+            (Training::resume_among(resumed(args, device, folder)?, folder, ranks, &mut told)?, folder)
+        }
         (None, Some(folder)) => {
             let mut draft = source::draft(&args.settings, args.data.as_deref())?;
             draft.config.device = device.unwrap_or(draft.config.device);
             (draft.minutes, draft.planned) = (args.minutes, !args.no_plan);
-            (Training::start_telling(draft, folder, &mut told)?, folder)
+            (Training::start_among(draft, folder, ranks, &mut told)?, folder)
         }
         (None, None) => return Err(source::usage("--out", "give the folder of the new run".to_owned())),
     };
     bar.finish_and_clear();
     let steps = training.config().training.steps;
     if !json {
+        launched.introduce().iter().for_each(|line| say!("{line}"));
         introduce(&mut training)?;
     }
     let mut live = Live::new(steps, training.steps_done(), stop, json);
     let outcome = training.train(&mut live).map_err(|error| how_to_go_on(error, folder))?;
     live.bar.finish_and_clear();
-    if outcome.step < outcome.steps && !live.stop.load(Ordering::Relaxed) {
-        say!("ended after step {} of {}: nothing was gained any more (training.patience)", outcome.step, outcome.steps);
-    } else if outcome.step < outcome.steps {
+    if outcome.step < outcome.steps && live.stop.load(Ordering::Relaxed) {
         let at = format!("stopped after step {} of {}, saved", outcome.step, outcome.steps);
         return Err(Stopped(format!("{at}; go on with: npair train --resume {}", folder.display())).into());
     }
-    if json {
-        say!("{}", serde_json::to_string(&outcome)?);
-    } else {
-        say!(
-            "{} steps in {:.1} s, of which {:.1} s waiting for data and {:.1} s class mining",
-            outcome.step,
-            outcome.seconds,
-            outcome.data_seconds,
-            outcome.mining_seconds
-        );
+    tell_end(&outcome, json)?;
+    if !training.trainer().leads() {
+        return Ok(());
     }
     // Learned now, while the data is there.
     let asked = Asked { folder, checkpoint: "best", far: None, device: training.config().device };
@@ -72,6 +69,25 @@ pub fn run(args: &Train, device: Option<Device>, json: bool) -> Result<()> {
     if !json {
         say!("judge it with: npair eval {}", folder.display());
     }
+    Ok(())
+}
+
+/// How a run came to its end.
+fn tell_end(outcome: &Outcome, json: bool) -> Result<()> {
+    if outcome.step < outcome.steps {
+        say!("ended after step {} of {}: nothing was gained any more (training.patience)", outcome.step, outcome.steps);
+    }
+    if json {
+        say!("{}", serde_json::to_string(outcome)?);
+        return Ok(());
+    }
+    say!(
+        "{} steps in {:.1} s, of which {:.1} s waiting for data and {:.1} s class mining",
+        outcome.step,
+        outcome.seconds,
+        outcome.data_seconds,
+        outcome.mining_seconds
+    );
     Ok(())
 }
 

@@ -49,13 +49,22 @@ pub trait Collective: Send + Sync + fmt::Debug {
     /// # Errors
     /// As [`all_to_all`](Self::all_to_all); [`Error::Setting`] for a root that there is not.
     fn broadcast(&self, tag: Tag, root: usize, own: Vec<u8>) -> Result<Vec<u8>> {
+        self.check_root(root)?;
+        let given = if self.rank() == root { own } else { Vec::new() };
+        let parts = vec![given; self.ranks()];
+        Ok(self.all_to_all(tag, parts)?.swap_remove(root))
+    }
+
+    /// An error unless there is a rank `root`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`].
+    fn check_root(&self, root: usize) -> Result<()> {
         if root >= self.ranks() {
             let why = format!("ranks are numbered from 0 to {}", self.ranks() - 1);
             return Err(Error::Setting { setting: "root", got: root, why });
         }
-        let given = if self.rank() == root { own } else { Vec::new() };
-        let parts = vec![given; self.ranks()];
-        Ok(self.all_to_all(tag, parts)?.swap_remove(root))
+        Ok(())
     }
 
     /// Waits until all ranks are here.
@@ -84,6 +93,14 @@ pub trait Collective: Send + Sync + fmt::Debug {
 pub fn gather_values<T: bytemuck::Pod>(ranks: &dyn Collective, tag: Tag, own: &[T]) -> Result<Vec<Vec<T>>> {
     let all = ranks.all_gather(tag, bytemuck::cast_slice(own))?;
     all.iter().enumerate().map(|(rank, bytes)| values(rank, bytes)).collect()
+}
+
+/// The values that rank `root` has; what others gave is not looked at.
+///
+/// # Errors
+/// As [`Collective::broadcast`]; [`Error::Length`] for bytes that are no such values.
+pub fn broadcast_values<T: bytemuck::Pod>(ranks: &dyn Collective, tag: Tag, root: usize, own: &[T]) -> Result<Vec<T>> {
+    values(root, &ranks.broadcast(tag, root, bytemuck::cast_slice(own).to_vec())?)
 }
 
 /// Bytes that came from a rank, as values.

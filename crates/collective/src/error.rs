@@ -1,5 +1,3 @@
-use crate::Tag;
-
 /// Why ranks cannot go on together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -12,11 +10,11 @@ pub enum Error {
         /// The rank that found it.
         own_rank: usize,
         /// What it does.
-        own: Tag,
+        own: String,
         /// The other one.
         rank: usize,
         /// What that does.
-        theirs: Tag,
+        theirs: String,
     },
     /// A rank has ended while others wait for it.
     #[error("rank {rank} has ended: its own output says why; go on with the run from its last checkpoint")]

@@ -72,7 +72,8 @@ impl Meeting {
         let of = |own_rank: usize| {
             // Every rank hears of another one that is elsewhere.
             let rank = if tags[own_rank] == tags[rank] { 0 } else { rank };
-            Error::OutOfStep { own_rank, own: tags[own_rank], rank, theirs: tags[rank] }
+            let (own, theirs) = (tags[own_rank].to_string(), tags[rank].to_string());
+            Error::OutOfStep { own_rank, own, rank, theirs }
         };
         self.broken = Some((0..tags.len()).map(of).collect());
     }

@@ -36,7 +36,8 @@ fn ranks_out_of_step_are_all_told_so() {
         assert_eq!(own.barrier(tag(9)), first);
         first.unwrap_err()
     });
-    let of = |own_rank, own, rank, theirs| Error::OutOfStep { own_rank, own: tag(own), rank, theirs: tag(theirs) };
+    let said = |number| tag(number).to_string();
+    let of = |own_rank, own, rank, theirs| Error::OutOfStep { own_rank, own: said(own), rank, theirs: said(theirs) };
     assert_eq!(found, [of(0, 2, 1, 7), of(1, 7, 0, 2), of(2, 2, 1, 7)]);
     assert!(found[0].to_string().contains("rank 1 is at rows 7 where rank 0 is at rows 2"));
 }

@@ -134,14 +134,29 @@ pub fn embed(
 ) -> Result<Vectors> {
     let ids: Vec<ExampleId> = (0..inputs.len()).map(ExampleId).collect();
     let rows = rows(model, inputs, how, &ids, progress)?;
-    let (_, width) = rows.dims2()?;
-    let values = rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-    if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-        return Err(Error::NotFinite { what: format!("the embedding of {}", inputs.describe(ExampleId(at / width))) });
+    Vectors::of_inputs(inputs, &rows)
+}
+
+impl Vectors {
+    /// The embeddings of all examples of the inputs, with what the inputs know of them.
+    ///
+    /// # Shapes
+    /// `rows` (N, D), in the order of the inputs.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] that names the first example whose embedding is not finite.
+    pub fn of_inputs(inputs: &dyn Inputs, rows: &Tensor) -> Result<Self> {
+        let (_, width) = rows.dims2()?;
+        let values = rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+            return Err(Error::NotFinite {
+                what: format!("the embedding of {}", inputs.describe(ExampleId(at / width))),
+            });
+        }
+        let names = (0..inputs.len()).map(|i| inputs.describe(ExampleId(i))).collect();
+        let classes = inputs.labels().as_slice().iter().map(|&c| inputs.class_name(c)).collect();
+        Ok(Self { values, width, labels: Some(inputs.labels().clone()), names, classes })
     }
-    let names = ids.iter().map(|&id| inputs.describe(id)).collect();
-    let classes = inputs.labels().as_slice().iter().map(|&c| inputs.class_name(c)).collect();
-    Ok(Vectors { values, width, labels: Some(inputs.labels().clone()), names, classes })
 }
 
 fn rows(

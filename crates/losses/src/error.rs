@@ -66,6 +66,9 @@ pub enum Error {
     /// From the similarity matrix; names the first row that is not finite.
     #[error(transparent)]
     Similarity(#[from] npair_similarity::Error),
+    /// From the other ranks.
+    #[error(transparent)]
+    Ranks(#[from] npair_collective::Error),
     /// From candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

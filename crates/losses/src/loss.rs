@@ -1,4 +1,4 @@
-use crate::{Accepts, Batch, Result};
+use crate::{Accepts, Batch, PairLossOnRanks, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use npair_types::{ClassId, LabelSets, Settings};
 use rand_chacha::ChaCha8Rng;
@@ -93,9 +93,18 @@ pub trait Loss: Send + Sync {
     fn variables(&self) -> Vec<(String, Var)> {
         Vec::new()
     }
+
+    /// The loss as ranks share its rows, where they can.
+    fn on_ranks(&self) -> Option<&dyn PairLossOnRanks> {
+        None
+    }
 }
 
 impl Loss for Box<dyn Loss> {
+    fn on_ranks(&self) -> Option<&dyn PairLossOnRanks> {
+        (**self).on_ranks()
+    }
+
     fn forward(&self, batch: &Batch) -> Result<LossValue> {
         (**self).forward(batch)
     }

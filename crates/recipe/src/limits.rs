@@ -32,6 +32,7 @@ pub(crate) fn check(config: &Config) -> Result<()> {
         ("optimizer.accumulate", config.optimizer.accumulate, 1, 1 << 16),
         ("memory.size", config.memory.size, 0, 1 << 26),
         ("training.grad_cache", t.grad_cache, 0, 1 << 24),
+        ("training.shards", t.shards, 0, 1 << 24),
         ("evaluation.vrf_trials", config.evaluation.vrf_trials, 1, 1 << 20),
         ("evaluation.k_means_runs", config.evaluation.k_means_runs, 1, 1 << 16),
         ("evaluation.pairs", config.evaluation.pairs, 1, 1 << 40),

@@ -4,7 +4,7 @@ use crate::config::ScheduleName;
 use crate::{Config, Error, Result};
 
 /// Keys that move neither weights nor batches, by the beginning of their names.
-const HARMLESS: [&str; 13] = [
+const HARMLESS: [&str; 14] = [
     "device",
     "data.source",
     "data.skip_bad",
@@ -16,6 +16,8 @@ const HARMLESS: [&str; 13] = [
     "training.steps",
     // For a device that has no such products: said by a note, too.
     "training.precision",
+    // For other ranks: said by a note as well.
+    "training.shards",
     "training.patience",
     "training.tensor_board",
     "evaluation",

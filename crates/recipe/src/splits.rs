@@ -70,8 +70,13 @@ fn first_split(config: &Config, examples: &Examples) -> Result<(Splits, Option<S
 
 /// The data of a run that goes on: what it began with, or an error that says what differs.
 pub(crate) fn go_on(config: &Config, folder: &Path) -> Result<Splits> {
+    of_record(config, folder, SplitRecord::read(folder)?)
+}
+
+/// The data of the run in a folder whose record is known; without one its split is drawn again.
+pub(crate) fn of_record(config: &Config, folder: &Path, record: Option<SplitRecord>) -> Result<Splits> {
     let examples = Examples::open(config, None)?;
-    let Some(record) = SplitRecord::read(folder)? else { return drawn_splits(config, &examples) };
+    let Some(record) = record else { return drawn_splits(config, &examples) };
     let data = examples.data().clone();
     let compared = compare(&record, data.as_ref(), &|id| examples.content(id));
     let Some(order) = compared.in_recorded_order() else {

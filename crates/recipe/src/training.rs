@@ -4,6 +4,7 @@ use crate::config::TrainingConfig;
 use crate::draft::Draft;
 use crate::frozen::{self, Features, Progress};
 use crate::plan::{self, Plan};
+use crate::ranks::{self, Together, Told};
 use crate::record::{self, SplitRecord};
 use crate::run::CONFIG;
 use crate::watch::Watched;
@@ -20,8 +21,8 @@ use npair_evaluate::{
     write_file,
 };
 use npair_train::{
-    Callback, EarlyStopping, EmbeddingWatch, GradCache, Outcome, PairProbe, RunFolder, Trainer, TrainerBuilder,
-    WeightAverage, every,
+    Callback, Collective, EarlyStopping, EmbeddingWatch, GradCache, Outcome, PairProbe, RunFolder, Trainer,
+    TrainerBuilder, WeightAverage, every,
 };
 use npair_types::Streams;
 use std::path::Path;
@@ -36,6 +37,8 @@ pub struct Training {
     splits: Splits,
     model: Arc<dyn EmbeddingModel>,
     trainer: Trainer,
+    /// Whether this rank tells what comes of the run.
+    leads: bool,
 }
 
 impl Training {
@@ -53,6 +56,24 @@ impl Training {
     /// # Errors
     /// Those of [`start`](Self::start).
     pub fn start_telling(draft: Draft, folder: &Path, progress: Progress<'_>) -> Result<Self> {
+        Self::start_among(draft, folder, None, progress)
+    }
+
+    /// The same on several ranks, all of which start it: the first one's draft counts, and it writes the folder, which all of them have to see
+    /// at the same path. The same steps to the bit, whatever their number, where `training.shards` is the same.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start), and of the ranks.
+    pub fn start_among(
+        mut draft: Draft,
+        folder: &Path,
+        ranks: Option<Arc<dyn Collective>>,
+        progress: Progress<'_>,
+    ) -> Result<Self> {
+        let together = Together::of(&mut draft.config, ranks)?;
+        if let Some(together) = together.as_ref().filter(|together| !together.leads()) {
+            return Self::follow(together, draft.config.device, folder, progress);
+        }
         // Planning takes a while.
         RunFolder::check_new(folder)?;
         let Prepared { config, plan, material, record, mut notes, features } = Prepared::of(draft, progress)?;
@@ -63,10 +84,14 @@ impl Training {
             let why = "cannot be written so that it is read back the same: leave out what is unusual".to_owned();
             return Err(Error::Setting { setting: "config.toml", why });
         }
-        let builder = material.builder(&config, features.as_ref())?;
+        let record = record.map(|record| record.to_csv()).transpose()?;
+        let builder = ranks::share(together.as_ref(), material.builder(&config, features.as_ref())?)?;
+        if let Some(together) = &together {
+            together.tell(&text, record.as_deref())?;
+        }
         let builder = notes.into_iter().fold(builder, TrainerBuilder::note).keep(CONFIG, text);
         let builder = match record {
-            Some(record) => builder.keep(record::FILE, record.to_csv()?),
+            Some(record) => builder.keep(record::FILE, record),
             None => builder,
         };
         let trainer = builder.build(folder)?;
@@ -74,6 +99,22 @@ impl Training {
             features.keep(folder)?;
         }
         Ok(Training { plan, ..material.into_training(config, trainer) })
+    }
+
+    /// A rank that is not the first: takes part in the run that the first one tells of.
+    fn follow(together: &Together, device: Device, folder: &Path, progress: Progress<'_>) -> Result<Self> {
+        let Told { config, record } = together.hear()?;
+        let config = Config { device, ..config };
+        let _in_precision = config.training.precision.begin();
+        let splits = splits::of_record(&config, folder, record)?;
+        let material = Material::new(&config, splits)?;
+        // Features are those of the weights that the run starts from; what trains is the first rank's.
+        if config.model.frozen {
+            material.load_pretrained(&config, &mut Vec::new())?;
+        }
+        let features = material.compute_features(&config, progress)?;
+        let builder = together.share(material.builder(&config, features.as_ref())?)?;
+        Ok(material.into_training(config, builder.build(folder)?))
     }
 
     /// What would be trained: the settings of a run, with what was chosen by the data and why. Nothing is written.
@@ -118,8 +159,23 @@ impl Training {
     ///
     /// # Errors
     /// Those of [`resume`](Self::resume), and [`Error::Setting`] for a setting that would make it another run.
-    pub fn resume_as(mut config: Config, folder: &Path, progress: Progress<'_>) -> Result<Self> {
+    pub fn resume_as(config: Config, folder: &Path, progress: Progress<'_>) -> Result<Self> {
+        Self::resume_among(config, folder, None, progress)
+    }
+
+    /// The same on several ranks, all of which go on with it, with the same settings: as many as before, or another number.
+    ///
+    /// # Errors
+    /// Those of [`resume_as`](Self::resume_as), and of the ranks.
+    pub fn resume_among(
+        mut config: Config,
+        folder: &Path,
+        ranks: Option<Arc<dyn Collective>>,
+        progress: Progress<'_>,
+    ) -> Result<Self> {
         let run = Run::open(folder)?;
+        let together = Together::of(&mut config, ranks)?;
+        let leads = ranks::leads(together.as_ref());
         limits::check(&config)?;
         config.training.precision.check(config.device)?;
         resumed::check(&run.config()?, &config)?;
@@ -145,7 +201,7 @@ impl Training {
                 let mut draft = Draft::that_shrinks(config);
                 let (splits, record) = splits::begin(&mut draft)?;
                 config = draft.config;
-                if let Some(record) = record {
+                if let Some(record) = record.filter(|_| leads) {
                     write_file(&folder.join(record::FILE), &record.to_csv()?)?;
                 }
                 splits
@@ -166,9 +222,11 @@ impl Training {
                 material.compute_features(&config, progress)?
             }
         };
-        let builder = material.builder(&config, features.as_ref())?;
+        let builder = ranks::share(together.as_ref(), material.builder(&config, features.as_ref())?)?;
         let trainer = notes.into_iter().fold(builder, TrainerBuilder::note).resume(folder)?;
-        write_file(&folder.join(CONFIG), config.to_toml()?.as_bytes())?;
+        if leads {
+            write_file(&folder.join(CONFIG), config.to_toml()?.as_bytes())?;
+        }
         Ok(material.into_training(config, trainer))
     }
 
@@ -182,7 +240,7 @@ impl Training {
         let in_precision = self.config.training.precision.begin();
         let outcome = self.trainer.fit_with(&mut watched)?;
         drop(in_precision);
-        if outcome.step == outcome.steps {
+        if outcome.step == outcome.steps && self.leads {
             watched.diagnose(self.trainer.folder().path())?;
         }
         Ok(outcome)
@@ -455,7 +513,8 @@ impl Material {
 
     fn into_training(self, config: Config, trainer: Trainer) -> Training {
         let model = self.network.model();
-        Training { config, plan: Plan::default(), splits: self.splits, model, trainer }
+        let leads = trainer.leads();
+        Training { config, plan: Plan::default(), splits: self.splits, model, trainer, leads }
     }
 }
 

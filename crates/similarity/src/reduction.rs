@@ -42,6 +42,22 @@ impl PerRow {
     }
 }
 
+/// The gradient of `sum_i upstream_i log sum exp` of every row's entries by both sides, whose inner products they are; both contiguous and
+/// on CPU.
+pub(crate) fn gradients<T: Element>(
+    [queries, gallery]: [&Tensor; 2],
+    mask: &Mask,
+    upstream: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    let upstream = upstream.to_vec1::<T>()?;
+    let (q, g, zeros) = (held(queries), held(gallery), vec![T::ZERO; upstream.len()]);
+    let pass = PerRow::new(Kind::LogSumExp, mask.clone());
+    let pass = pass.pass::<T>(q.values()?, g.values()?, &zeros, queries.dim(1)?);
+    let found = pass.run(Wanted { queries: true, gallery: true }, |row| upstream[row].wide());
+    let like = |values, side: &Tensor| Tensor::from_vec(values, side.shape(), side.device());
+    Ok((like(found.queries, queries)?, like(found.gallery, gallery)?))
+}
+
 fn tensor<T: Element>(wanted: bool, values: Vec<T>, like: &Tensor) -> Result<Option<Tensor>> {
     wanted.then(|| Tensor::from_vec(values, like.shape(), like.device())).transpose()
 }

@@ -2,10 +2,10 @@ use crate::dense::{as_products, expect_matrix, mask_matrix, matrix};
 use crate::device::{self, Extremes, Precision};
 use crate::pass::Kind;
 use crate::ranks::check_mask;
-use crate::reduction::{Mean, PerRow, held, overflowed};
+use crate::reduction::{Mean, PerRow, gradients, held, overflowed};
 use crate::vectors::all_finite;
 use crate::{Error, Exclude, Mask, Neighbors, Result, Rows};
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, DType, Tensor, Var};
 use npair_types::Measure;
 
 /// A lazy view of the similarity matrix of two sets of embeddings: nothing is multiplied until something is asked for.
@@ -113,6 +113,46 @@ impl Similarity {
     /// [`Error::Shape`] if the mask's labels do not fit, [`Error::NotFinite`] with the first bad row.
     pub fn log_sum_exp(&self, mask: &Mask) -> Result<Tensor> {
         self.reduce(Kind::LogSumExp, mask, None)
+    }
+
+    /// The gradient of weighed [log-sum-exps](Self::log_sum_exp), without their values: for a caller who knows them.
+    ///
+    /// ```text
+    /// d / d(queries, gallery)  sum_i u_i log sum_{j in mask(i)} exp(s_ij)
+    /// ```
+    /// # Shapes
+    /// `upstream` u (Q), of the sides' type; two tensors of the sides' shapes. A row whose mask is empty has no part in it.
+    ///
+    /// # Cost
+    /// 6 Q G D operations, where value and gradient one after the other are 8.
+    ///
+    /// # Errors
+    /// As [`log_sum_exp`](Self::log_sum_exp), and [`Error::Shape`] if the weights do not fit.
+    pub fn log_sum_exp_gradients(&self, mask: &Mask, upstream: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (rows, columns) = (self.queries.dim(0)?, self.gallery.dim(0)?);
+        check_mask(mask, rows, columns)?;
+        if upstream.dims() != [rows] || upstream.dtype() != self.queries.dtype() {
+            let got = format!("{:?} of {:?}", upstream.dims(), upstream.dtype());
+            let want = format!("({rows}) of {:?}", self.queries.dtype());
+            return Err(Error::Shape { what: "upstream", got, want });
+        }
+        if self.queries.device().is_cpu() && self.measure == Measure::Dot {
+            expect_finite("queries", &self.queries)?;
+            expect_finite("gallery", &self.gallery)?;
+            let sides = [&self.queries, &self.gallery];
+            return Ok(match self.queries.dtype() {
+                DType::F64 => gradients::<f64>(sides, mask, upstream)?,
+                _ => gradients::<f32>(sides, mask, upstream)?,
+            });
+        }
+        let sides = [&self.queries, &self.gallery].map(Var::from_tensor);
+        let [queries, gallery] = sides;
+        let (queries, gallery) = (queries?, gallery?);
+        let sums = Self { queries: queries.as_tensor().clone(), gallery: gallery.as_tensor().clone(), ..self.clone() }
+            .log_sum_exp(mask)?;
+        let found = (sums * upstream)?.sum_all()?.backward()?;
+        let of = |var: &Var| found.get(var).cloned().map_or_else(|| var.zeros_like(), Ok);
+        Ok((of(&queries)?, of(&gallery)?))
     }
 
     /// Soft margin of every row's entries above a reference of its own: the shape of the N-pair loss.

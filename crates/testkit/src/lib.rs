@@ -8,6 +8,7 @@ pub mod golden;
 pub mod gradient;
 pub mod hostile;
 pub mod inputs;
+pub mod mpirun;
 pub mod reach;
 pub mod require;
 pub mod threads;

@@ -164,8 +164,9 @@ impl TrainerBuilder {
         Self { pieces: Some(pieces), ..self }
     }
 
-    /// Shares every batch among ranks, which all build the same trainer over one folder. How the batch is cut is part of the run: a run that
-    /// goes on has as many shards as it began with, on any number of ranks.
+    /// Shares every batch among ranks, which all build the same trainer over one folder; they begin with the first one's weights. How the
+    /// batch is cut is part of the run: one that goes on with as many shards as before takes the same steps on any number of ranks, and one
+    /// that is cut otherwise says so.
     pub fn ranks(self, ranks: Ranks) -> Self {
         Self { ranks: Some(ranks), ..self }
     }
@@ -269,6 +270,16 @@ impl TrainerBuilder {
         let other = |e: Error| Error::file(&place, e.to_string());
         trainer.planner.restore(&state.sampler).map_err(other)?;
         trainer.best = state.best;
+        let shards = trainer.ranks.as_ref().map(Ranks::shards);
+        if shards != state.shards {
+            let word =
+                |shards: Option<usize>| shards.map_or("one piece".to_owned(), |shards| format!("{shards} shards"));
+            trainer.notes.push(format!(
+                "a batch is {} from here on, where it was {}: not the bits of a run without a break",
+                word(shards),
+                word(state.shards)
+            ));
+        }
         trainer.validation_due = state.validation_due;
         Ok(trainer)
     }
@@ -381,6 +392,9 @@ impl Ready {
         let Extent { steps, accumulate, .. } = self.extent;
         let planner = Planner::new(self.sampler, self.pieces, step * accumulate, steps * accumulate);
         let planner = planner.shared(self.ranks.clone());
+        if let Some(ranks) = &self.ranks {
+            ranks.align(self.model.as_ref(), &self.updater)?;
+        }
         let mut journal = match lock {
             Some(_) => Journal::open(&folder.journal(), step, lines)?,
             None => Journal::of_another(&folder.journal(), lines),

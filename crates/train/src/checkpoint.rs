@@ -29,6 +29,9 @@ pub(crate) struct State {
     /// Whether a validation that is due after this step is still to come: a checkpoint is written before it too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) validation_due: bool,
+    /// How many parts its batches were cut into, if they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shards: Option<usize>,
     /// Lines of the journal when it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) journal: Option<usize>,
@@ -50,6 +53,7 @@ impl State {
             sampler,
             best,
             validation_due: false,
+            shards: None,
             journal: None,
             callbacks,
             schedule: serde_json::Value::Null,

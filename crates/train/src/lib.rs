@@ -71,7 +71,7 @@ pub use error::{Error, Result};
 pub use folder::{RunFolder, Which};
 pub use grad_cache::GradCache;
 pub use npair_backbones::{EmbeddingModel, Mode};
-pub use npair_collective::{Collective, Shards};
+pub use npair_collective::{Alone, Collective, Shards, Tag};
 pub use npair_evaluate::{Inputs, Metric};
 pub use npair_nn::keep_freed_memory;
 pub use npair_types::{Purpose, Streams};

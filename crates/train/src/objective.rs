@@ -1,8 +1,8 @@
-use crate::{Error, Result};
+use crate::{Error, Ranks, Result};
 use candle_core::{DType, Device, Tensor, Var};
 use npair_batch::{BatchPlan, BatchSampler, TupleMiner};
-use npair_losses::{Batch, CrossBatchMemory, Loss, LossValue, Regularizer};
-use npair_types::{Labels, Purpose, Streams};
+use npair_losses::{Batch, CrossBatchMemory, Loss, LossValue, PairLossOnRanks, Regularizer};
+use npair_types::{Labels, Pairs, Purpose, Streams, Tuples};
 use rand::Rng;
 use std::collections::HashMap;
 
@@ -53,6 +53,25 @@ impl Objective {
             }
         }
         Ok((total, loss))
+    }
+
+    /// The same, with a loss whose values are read when the way back is under way, so that a device is not waited for in between.
+    pub(crate) fn detached(
+        &mut self,
+        embeddings: &Tensor,
+        plan: &BatchPlan,
+        number: u64,
+    ) -> Result<(Tensor, LossValue)> {
+        let (total, loss) = self.of(embeddings, plan, number)?;
+        Ok((total, loss.detached()))
+    }
+
+    /// The loss and its pairs, where ranks share its rows: there are many, and nothing else looks at the whole batch.
+    pub(crate) fn shared<'a>(&'a self, tuples: &'a Tuples) -> Option<(&'a dyn PairLossOnRanks, &'a Pairs)> {
+        let Tuples::Pairs(pairs) = tuples else { return None };
+        let alone = self.miner.is_none() && self.memory.is_none() && self.penalties.is_empty();
+        let loss = self.loss.on_ranks().filter(|_| alone && pairs.len() >= Ranks::SHARED_FROM)?;
+        Some((loss, pairs))
     }
 
     fn loss(&self, embeddings: &Tensor, plan: &BatchPlan, number: u64) -> Result<LossValue> {

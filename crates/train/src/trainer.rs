@@ -12,7 +12,7 @@ use npair_backbones::{EmbeddingModel, Mode};
 use npair_batch::{BatchPlan, Prototypes};
 use npair_evaluate::{Inputs, Loader, Metric, Scores, TestTimeAugmentation, Vectors, embed, embed_ids, loader};
 use npair_losses::LossValue;
-use npair_types::{Purpose, Streams};
+use npair_types::{ExampleId, Purpose, Streams};
 use rand::Rng;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -62,15 +62,22 @@ impl Validation {
     }
 
     /// The scores of the model as it is now.
-    fn judge(&self, model: &dyn EmbeddingModel) -> Result<Scores> {
-        let rows = embed(model, self.inputs.as_ref(), TestTimeAugmentation::none(), &mut |_| ())?;
+    fn judge(&self, model: &dyn EmbeddingModel, ranks: Option<&Ranks>) -> Result<Scores> {
+        let inputs = self.inputs.as_ref();
+        let rows = match ranks {
+            None => embed(model, inputs, TestTimeAugmentation::none(), &mut |_| ())?,
+            Some(ranks) => {
+                let ids: Vec<ExampleId> = (0..inputs.len()).map(ExampleId).collect();
+                Vectors::of_inputs(inputs, &ranks.embed_ids(model, inputs, &ids)?)?
+            }
+        };
         Ok(self.metric.scores(&rows.labeled()?)?)
     }
 
     /// An error unless the metric gives the score that is to be chosen by: tried on the untrained model.
     pub(crate) fn check_choice(&self, model: &dyn EmbeddingModel) -> Result<()> {
         let Some(name) = &self.select_by else { return Ok(()) };
-        let scores = self.judge(model)?;
+        let scores = self.judge(model, None)?;
         if scores.get(name).is_some() {
             return Ok(());
         }
@@ -192,7 +199,14 @@ impl Trainer {
             self.end_step(listener)?;
             // All are asked: some count how often.
             let stop = self.callbacks.iter_mut().fold(listener.stop(), |stop, callback| callback.stop() | stop);
-            let stop = self.ranks.as_ref().map_or(Ok(stop), |ranks| ranks.any(stop, self.step))?;
+            let alone = || Ok::<_, Error>((stop, None));
+            let (stop, slow) = self.ranks.as_ref().map_or_else(alone, |ranks| ranks.end_step(stop, self.step))?;
+            if let Some(slow) = slow {
+                self.tell(listener, |callback, _| {
+                    callback.note(&slow);
+                    Ok(())
+                })?;
+            }
             if !stopped && stop {
                 stopped = true;
                 self.planner.stop(self.extent.accumulate);
@@ -333,17 +347,18 @@ impl Trainer {
         let (model, mode) = (model.as_ref(), Mode::train(*streams, batch));
         let device = model.device();
         let mut examples = || Ok::<_, Error>(loader.next()?.to_device(&device)?);
-        // Values are read when the way back is under way, so that a device is not waited for in between.
-        let mut aim = |embeddings: &candle_core::Tensor| {
-            let (total, loss) = objective.of(embeddings, plan, batch)?;
-            Ok::<_, Error>((total, loss.detached()))
-        };
         if let Some(ranks) = ranks {
             let work = Work { model, mode: &mode, batch: plan.ids.len(), number: batch, pieces: *pieces };
-            let loss = ranks.learn(&work, examples, aim, updater)?;
+            let loss = match objective.shared(&plan.tuples) {
+                Some(shared) => ranks.learn_shared(&work, examples, shared, updater)?,
+                None => {
+                    ranks.learn(&work, examples, |embeddings| objective.detached(embeddings, plan, batch), updater)?
+                }
+            };
             updater.end_batch();
             return Ok(loss);
         }
+        let mut aim = |embeddings: &candle_core::Tensor| objective.detached(embeddings, plan, batch);
         let loss = match *pieces {
             None => {
                 let (total, loss) = aim(&model.forward(&examples()?, &mode)?)?;
@@ -368,7 +383,11 @@ impl Trainer {
         self.planner.fill(loader, &noted)?;
         let Some(ask) = self.planner.candidates() else { return Ok(Duration::ZERO) };
         let start = Instant::now();
-        let rows = embed_ids(self.model.as_ref(), self.inputs.as_ref(), &ask.ids, &mut |_| ())?;
+        let (model, inputs) = (self.model.as_ref(), self.inputs.as_ref());
+        let rows = match &self.ranks {
+            None => embed_ids(model, inputs, &ask.ids, &mut |_| ())?,
+            Some(ranks) => ranks.embed_ids(model, inputs, &ask.ids)?,
+        };
         self.planner.supply(Prototypes::new(&ask.classes, &rows, ask.measure)?)?;
         self.planner.fill(loader, &noted)?;
         let time = start.elapsed();
@@ -428,7 +447,7 @@ impl Trainer {
     /// The scores of the model as it stands, and whether they are the best so far; then it is kept.
     fn judge(&mut self, weights: &str) -> Result<Option<(Scores, bool)>> {
         let Some(validation) = &self.validation else { return Ok(None) };
-        let scores = validation.judge(self.model.as_ref())?;
+        let scores = validation.judge(self.model.as_ref(), self.ranks.as_ref())?;
         let score = selected(&scores, validation.select_by.as_deref(), validation.metric.as_ref());
         let mut line = json!({ "kind": "evaluation", "step": self.step, "scores": scores });
         if weights != "weights" {
@@ -439,7 +458,7 @@ impl Trainer {
         if best {
             self.best = score;
         }
-        if best && self.writes() {
+        if best && self.leads() {
             let place = self.folder.place("best");
             let new = files::fresh(&place)?;
             self.model.save(&new)?;
@@ -450,8 +469,8 @@ impl Trainer {
         Ok(Some((scores, best)))
     }
 
-    /// Whether this rank writes checkpoints.
-    fn writes(&self) -> bool {
+    /// Whether this process writes checkpoints and the journal: it is the first rank, or alone.
+    pub fn leads(&self) -> bool {
         self.ranks.as_ref().is_none_or(Ranks::leads)
     }
 
@@ -460,7 +479,8 @@ impl Trainer {
         let mut state = State::new(self.step, self.planner.state_after(batch)?, self.best);
         state.validation_due = self.validation_due;
         state.journal = Some(self.journal.lines());
-        if !self.writes() {
+        state.shards = self.ranks.as_ref().map(Ranks::shards);
+        if !self.leads() {
             return Ok(());
         }
         let place = self.folder.place("last");

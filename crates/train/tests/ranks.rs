@@ -72,6 +72,18 @@ fn proxies() -> TrainerBuilder {
     vectors().loss(ProxyAnchor::new(&mut context).unwrap())
 }
 
+/// So many pairs that the ranks share the loss's rows.
+fn many_pairs() -> TrainerBuilder {
+    let pairs = Ranks::SHARED_FROM as u32 + 4;
+    let labels = Labels::new((0..2 * pairs).map(|i| i / 2)).unwrap();
+    let values = (0..labels.len() * 6).map(|i| ((i * 7919) % 10_007) as f32 / 10_007. - 0.5);
+    let rows = VectorInputs::new("rows", values.collect(), 6, labels).unwrap();
+    let config = VectorNetConfig::linear(6, 4);
+    let model = VectorNet::new(config, Streams::new(1), DType::F32, &Device::Cpu).unwrap();
+    let sampler = NPairSampler::new(rows.class_index(), pairs as usize, rng()).unwrap();
+    Trainer::builder(model, rows).sampler(sampler).steps(6).checkpoint_every(2)
+}
+
 /// Ends a run after its first steps; one rank alone wants to.
 struct StopSoon;
 
@@ -174,6 +186,12 @@ fn pieces_a_memory_and_accumulation_are_shared_too() {
     near(&losses(&same_bits(pieces)), &alone(pieces()));
     let remembered = || vectors().memory(CrossBatchMemory::new(20, 1).unwrap()).accumulate(2);
     near(&losses(&same_bits(remembered)), &alone(remembered()));
+}
+
+#[test]
+fn rows_of_many_pairs_are_shared() {
+    near(&losses(&same_bits(many_pairs)), &alone(many_pairs()));
+    same_bits(|| many_pairs().grad_cache(GradCache::new(700).unwrap()));
 }
 
 #[test]

@@ -9,18 +9,21 @@ const KERNELS: &[&str] =
 
 const DEVICE_WORDS: &[&str] = &["cudarc", "CudaStorage", "CudaDevice", "CudaSlice", "MetalStorage", "MetalDevice"];
 
+/// Where bytes go from GPU to GPU: device words, but no unsafe code.
+const TRANSPORT: &str = "crates/collective/src/nccl.rs";
+
 /// Cargo features that are passed on to candle.
 const DEVICE_FEATURES: &[&str] = &["\"cuda\"", "\"cudnn\"", "\"metal\""];
 
-const WHERE: &str =
-    "unsafe code and device words stand only in npair-simd, npair-similarity, its device crates and npair-nn";
+const WHERE: &str = "unsafe code and device words stand only in npair-simd, npair-similarity, its device crates and npair-nn (device words in npair-collective's nccl too)";
 
 pub fn unsafe_code(tree: &Tree) -> Vec<Finding> {
     let is_kernel = |file: &str| KERNELS.iter().any(|k| file.starts_with(&format!("{k}/")));
     let mut findings = Vec::new();
     for source in tree.sources.iter().filter(|s| !is_kernel(&s.file)) {
         for (i, line) in source.code_and_tests.iter().enumerate() {
-            let words = std::iter::once(&"unsafe").chain(DEVICE_WORDS);
+            let device = DEVICE_WORDS.iter().filter(|_| source.file != TRANSPORT);
+            let words = std::iter::once(&"unsafe").chain(device);
             for word in words.filter(|w| has(line, w)) {
                 findings.push(Finding {
                     file: source.file.clone(),

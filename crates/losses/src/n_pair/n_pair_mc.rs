@@ -1,6 +1,6 @@
 use crate::loss_of_pairs::{PairLoss, expect_pairs, of_pairs};
 use crate::rows::{dots, pick};
-use crate::{Accepts, Batch, Loss, LossContext, LossSettings, LossValue, Result};
+use crate::{Accepts, Batch, Loss, LossContext, LossSettings, LossValue, PairLossOnRanks, Result};
 use candle_core::Tensor;
 use npair_similarity::{Mask, Similarity};
 use npair_types::{Labels, Measure, Pairs};
@@ -77,6 +77,10 @@ impl Loss for NPairMc {
 
     fn name(&self) -> &str {
         "N-pair-mc"
+    }
+
+    fn on_ranks(&self) -> Option<&dyn PairLossOnRanks> {
+        Some(self)
     }
 }
 

@@ -371,6 +371,10 @@ pub struct TrainingConfig {
     /// Examples that pass through the network at a time, twice each (see [`GradCache`](npair_train::GradCache)): a batch takes no
     /// more memory than this many; 0 for the whole batch at once.
     pub grad_cache: usize,
+    /// Parts that a batch is cut into, which ranks share (`mpirun -n 4 npair train ..`): the same steps on any number of ranks up to this
+    /// one. Batch norm has the statistics of a part. 0 for as many as there are ranks, and for none where there is one.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub shards: usize,
     /// Exponential moving average of the weights: how much of it a step keeps, 0.99 or more; 0 for none. Average and weights are both
     /// judged by the validation split, and the better one is the best checkpoint.
     #[serde(skip_serializing_if = "is_zero")]
@@ -397,6 +401,7 @@ impl Default for TrainingConfig {
             checkpoint_every: 250,
             probe_every: 0,
             grad_cache: 0,
+            shards: 0,
             average: 0.,
             patience: 0,
             precision: PrecisionConfig::default(),

@@ -63,6 +63,9 @@ struct Line {
     example: String,
 }
 
+/// What to do about a file that cannot be used.
+const CURE: &str = "it is the split of the run: put the file back";
+
 /// The split of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SplitRecord {
@@ -146,8 +149,14 @@ impl SplitRecord {
         if !path.exists() {
             return Ok(None);
         }
-        let wrong = |why: String| Error::file(&path, format!("{why}; it is the split of the run: put the file back"));
-        let text = std::fs::read_to_string(&path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
+        let cannot = |e| Error::file(&path, format!("cannot be read: {e}; {CURE}"));
+        let text = std::fs::read_to_string(&path).map_err(cannot)?;
+        Self::parse(&path, &text).map(Some)
+    }
+
+    /// Reads the text of its file, which is or would be at `path`.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
+        let wrong = |why: String| Error::file(path, format!("{why}; {CURE}"));
         let whole = text.rfind(SUM).map(|at| (&text[..at], text[at + SUM.len()..].trim()));
         let Some((rows, _)) = whole.filter(|(rows, sum)| format!("{:08x}", crc32fast::hash(rows.as_bytes())) == *sum)
         else {
@@ -161,7 +170,7 @@ impl SplitRecord {
             let label = ClassId(line.label);
             Ok(RecordRow { side: line.split, label, class: line.class, content, name: line.example, stamp })
         };
-        Ok(Some(Self { rows: csv.deserialize().map(row).collect::<Result<_>>()? }))
+        Ok(Self { rows: csv.deserialize().map(row).collect::<Result<_>>()? })
     }
 }
 
