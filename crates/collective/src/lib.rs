@@ -18,7 +18,7 @@
 mod alone;
 mod collective;
 mod error;
-#[cfg(any(feature = "mpi", feature = "nccl", test))]
+#[cfg(any(feature = "mpi", test))]
 mod header;
 #[cfg(feature = "mpi")]
 mod mpi;
