@@ -39,11 +39,20 @@ impl Embeddings {
     /// # Errors
     /// If the values are no whole number of rows, a row is not finite (it is named), or the number of labels differs.
     pub fn new<T: Element>(values: &[T], width: usize, labels: Labels) -> Result<Self> {
-        labels.expect_len(Rows::new(values, width)?.len())?;
-        let values = match T::into_storage(values.to_vec()) {
+        Self::owned(values.to_vec(), width, labels)
+    }
+
+    /// The same of values that are given away: nothing is copied.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn owned<T: Element>(values: Vec<T>, width: usize, labels: Labels) -> Result<Self> {
+        labels.expect_len(Rows::new(&values, width)?.len())?;
+        let values = match T::into_storage(values) {
             CpuStorage::F32(values) => Values::Single(values),
+            CpuStorage::F64(values) => Values::Double(values),
             // There is no third type.
-            _ => Values::Double(values.iter().map(|v| v.wide()).collect()),
+            other => Values::Double(T::of_storage(&other).unwrap_or_default().iter().map(|v| v.wide()).collect()),
         };
         Ok(Self { values, width, labels })
     }
@@ -56,9 +65,9 @@ impl Embeddings {
         let (_, width) = rows.dims2()?;
         let rows = rows.flatten_all()?;
         match rows.dtype() {
-            DType::F64 => Self::new(&rows.to_vec1::<f64>()?, width, labels),
+            DType::F64 => Self::owned(rows.to_vec1::<f64>()?, width, labels),
             DType::F32 | DType::F16 | DType::BF16 => {
-                Self::new(&rows.to_dtype(DType::F32)?.to_vec1::<f32>()?, width, labels)
+                Self::owned(rows.to_dtype(DType::F32)?.to_vec1::<f32>()?, width, labels)
             }
             other => Err(npair_similarity::Error::DType { what: "embeddings", dtype: format!("{other:?}") }.into()),
         }

@@ -10,8 +10,9 @@ use crate::{
 };
 use npair_backbones::{EmbeddingModel, Mode};
 use npair_batch::{BatchPlan, Prototypes};
-use npair_evaluate::{Inputs, Loader, Metric, Scores, TestTimeAugmentation, Vectors, embed, embed_ids, loader};
+use npair_evaluate::{Inputs, Loader, Metric, Scores, TestTimeAugmentation, embed_ids, embed_to_judge, loader};
 use npair_losses::LossValue;
+use npair_metrics::Embeddings;
 use npair_types::{Purpose, Streams};
 use rand::Rng;
 use serde_json::{Value, json};
@@ -44,9 +45,8 @@ impl Validation {
         let labels = self.inputs.labels();
         let mut rng = Streams::new(0).open(Purpose::Evaluation, [u64::MAX, 0]);
         let values: Vec<f32> = (0..labels.len() * WIDTH).map(|_| rng.random_range(-1f32..1.)).collect();
-        let made_up =
-            Vectors { values, width: WIDTH, labels: Some(labels.clone()), names: Vec::new(), classes: Vec::new() };
-        let tried = made_up.labeled().and_then(|rows| self.metric.scores(&rows));
+        let made_up = Embeddings::owned(values, WIDTH, labels.clone()).map_err(npair_evaluate::Error::from);
+        let tried = made_up.and_then(|rows| self.metric.scores(&rows));
         tried.map(|_| ()).map_err(|error| match error {
             npair_evaluate::Error::Setting { .. } => error.into(),
             other => {
@@ -63,8 +63,8 @@ impl Validation {
 
     /// The scores of the model as it is now.
     fn judge(&self, model: &dyn EmbeddingModel) -> Result<Scores> {
-        let rows = embed(model, self.inputs.as_ref(), TestTimeAugmentation::none(), &mut |_| ())?;
-        Ok(self.metric.scores(&rows.labeled()?)?)
+        let rows = embed_to_judge(model, self.inputs.as_ref(), TestTimeAugmentation::none(), &mut |_| ())?;
+        Ok(self.metric.scores(&rows)?)
     }
 
     /// An error unless the metric gives the score that is to be chosen by: tried on the untrained model.
