@@ -12,7 +12,7 @@ pub fn run(args: &Embed, device: Device, json: bool) -> Result<()> {
         &[&["tta", "data.skip_bad", "data.cache_mib", source::VIEWS][..], &source::SPLITTING].concat(),
     )?;
     let open = if args.split.is_some() { source::load } else { source::load_all };
-    let loaded = open(&args.run, &args.checkpoint, args.data.as_deref(), &looked_at_once(&args.sets), device)?;
+    let loaded = open(&args.run, &args.checkpoint, args.data.as_deref(), &source::looked_at_once(&args.sets), device)?;
     loaded.splits.notes.iter().for_each(|note| warn!("note: {note}"));
     let side = loaded.splits.named(args.split.as_deref().unwrap_or("all"))?;
     let folder = source::model_folder(&args.run, &args.checkpoint)?;
@@ -32,11 +32,4 @@ pub fn run(args: &Embed, device: Device, json: bool) -> Result<()> {
         say!("{rows} embeddings of width {width} in {}", files.join(", "));
     }
     Ok(())
-}
-
-/// Settings by which no picture is kept in memory, unless it is looked at more than once or somebody asks for it.
-fn looked_at_once(sets: &[String]) -> Vec<String> {
-    let begins = |set: &String| ["tta", "data.cache_mib"].iter().any(|key| set.trim_start().starts_with(key));
-    let uncached = (!sets.iter().any(begins)).then(|| "data.cache_mib=0".to_owned());
-    sets.iter().cloned().chain(uncached).collect()
 }

@@ -153,8 +153,12 @@ pub fn judged_run(
 }
 
 fn of_run(part: Part<'_>, sets: &[String]) -> Result<OfRun> {
+    let sets = match part.against {
+        Against::Baselines => sets.to_vec(),
+        Against::Nothing => source::looked_at_once(sets),
+    };
     let source::Loaded { config, model, splits } =
-        source::load(part.folder, part.checkpoint, part.data, sets, part.device)?;
+        source::load(part.folder, part.checkpoint, part.data, &sets, part.device)?;
     let split = part.split.unwrap_or(splits.usual());
     let side = splits.named(split)?.clone();
     let folder = source::model_folder(part.folder, part.checkpoint)?;

@@ -321,6 +321,9 @@ mod tests {
         assert_eq!((found.width, heard), (12, vec![2, 4, 5]));
         assert_eq!(found.values, want.flatten_all().unwrap().to_vec1::<f32>().unwrap());
         assert_eq!(found.values.len(), found.values.capacity());
+        let plain = embed(&AsTheyAre, &inputs, TestTimeAugmentation::none(), &mut |_| ()).unwrap();
+        let want = embed_ids(&AsTheyAre, &inputs, &all, &mut |_| ()).unwrap();
+        assert_eq!(plain.values, want.flatten_all().unwrap().to_vec1::<f32>().unwrap());
         let judged = embed_to_judge(&AsTheyAre, &inputs, how, &mut |_| ()).unwrap();
         assert_eq!(judged.wide(), found.into_labeled().unwrap().wide());
     }

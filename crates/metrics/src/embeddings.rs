@@ -3,6 +3,7 @@ use candle_core::{CpuStorage, DType, Tensor};
 use npair_similarity::{Element, Rows};
 use npair_types::Labels;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Embeddings to be judged, with their labels, in the type that they came in. Ranks are those of similarities in f64 for both.
 ///
@@ -108,6 +109,15 @@ impl Embeddings {
         match &self.values {
             Values::Single(values) => values.iter().map(|&v| f64::from(v)).collect(),
             Values::Double(values) => Cow::Borrowed(values),
+        }
+    }
+
+    /// The values of some rows in f64.
+    pub(crate) fn wide_part(&self, rows: Range<usize>) -> Cow<'_, [f64]> {
+        let values = rows.start * self.width..rows.end * self.width;
+        match &self.values {
+            Values::Single(all) => all[values].iter().map(|&v| f64::from(v)).collect(),
+            Values::Double(all) => Cow::Borrowed(&all[values]),
         }
     }
 
