@@ -222,7 +222,10 @@ pub struct Eval {
 #[command(after_help = "Examples:
   npair embed runs/first --data new/ --out new.npy          and new.labels.npy, new.csv beside it
   npair embed runs/first --split test --out test.safetensors
-  npair embed runs/gpu --data new/ --out new.npy --device cuda")]
+  npair embed runs/gpu --data new/ --out new.npy --device cuda
+
+Rows are written while they are made, to new.npy.part: of any number of pictures a few hundred are in memory at a time. Whoever is
+stopped gives the same command again, and it goes on where it was, to the same bits.")]
 pub struct Embed {
     /// Folder of a run, or a model folder (config.json, model.safetensors).
     #[arg(value_name = "RUN")]

@@ -1,13 +1,14 @@
 use crate::args::Eval;
 use crate::table::{self, Judged, Verified};
 use crate::verifier::{self, Asked};
-use crate::{embedded, progress, source};
+use crate::{beside, embedded, progress, source};
 use anyhow::Result;
 use npair_evaluate::protocol::Protocol;
 use npair_evaluate::{
-    Baseline, Inputs, Scores, Splits, Vectors, check_free, judge, judge_known, judge_label_sets, neighbor_grid,
-    read_embeddings, write_file,
+    Inputs, PartFile, Scores, Splits, check_free, judge, judge_known, judge_label_sets, neighbor_grid, read_embeddings,
+    write_file,
 };
+use npair_metrics::Embeddings;
 use npair_recipe::report::JudgedRun;
 use npair_recipe::{Config, Device, Run, Which, label_sets};
 use npair_types::Streams;
@@ -99,7 +100,7 @@ fn of_args(folder: &Path, args: &Eval, sets: &[String], device: Device) -> Resul
     if let Some(path) = &args.grid {
         let pictures =
             found.side.pictures().ok_or_else(|| source::usage("--grid", "there are no pictures to show".to_owned()))?;
-        let grid = neighbor_grid(pictures, &found.rows, found.config.evaluation.measure, 10, 10)?;
+        let grid = neighbor_grid(pictures, &found.set, found.config.evaluation.measure, 10, 10)?;
         write_file(path, &grid)?;
     }
     Ok((found.scores, found.judged))
@@ -130,7 +131,7 @@ pub enum Against {
 struct OfRun {
     config: Config,
     side: Arc<dyn Inputs>,
-    rows: Vectors,
+    set: Embeddings,
     scores: Scores,
     judged: Judged,
 }
@@ -144,51 +145,55 @@ pub fn judged_run(
     device: Device,
 ) -> Result<JudgedRun> {
     let part = Part { folder, checkpoint, data: None, split, far: None, against, device };
-    let OfRun { config, side, rows, scores, judged } = of_run(part, &[])?;
+    let OfRun { config, side, set, scores, judged } = of_run(part, &[])?;
     let name = folder.display().to_string().trim_end_matches(['/', '\\']).to_owned();
     let Judged { checkpoint, step, baselines, verified } = judged;
     let (folder, verifier) = (folder.to_owned(), verified.map(|verified| verified.learned));
-    Ok(JudgedRun { name, folder, config, side, rows, checkpoint: (checkpoint, step), scores, baselines, verifier })
+    Ok(JudgedRun { name, folder, config, side, set, checkpoint: (checkpoint, step), scores, baselines, verifier })
 }
 
 fn of_run(part: Part<'_>, sets: &[String]) -> Result<OfRun> {
+    let sets = match part.against {
+        Against::Baselines => sets.to_vec(),
+        Against::Nothing => source::looked_at_once(sets),
+    };
     let source::Loaded { config, model, splits } =
-        source::load(part.folder, part.checkpoint, part.data, sets, part.device)?;
+        source::load(part.folder, part.checkpoint, part.data, &sets, part.device)?;
     let split = part.split.unwrap_or(splits.usual());
     let side = splits.named(split)?.clone();
-    let rows = embedded::as_asked(&config, model.as_ref(), side.as_ref())?;
+    let folder = source::model_folder(part.folder, part.checkpoint)?;
+    let job = embedded::job(&config, (&folder, model.as_ref()), side.as_ref())?;
+    let run = Run::open(part.folder).ok();
+    let (set, kept) = match &run {
+        Some(run) => embedded::kept(run.folder(), split, job)?,
+        None => (embedded::as_asked(&config, model.as_ref(), side.as_ref())?, None),
+    };
     let (n, streams) = (config.batch.classes, Streams::new(config.seed));
     let seen = splits.gallery.as_ref().filter(|_| matches!(split, "seen" | "known"));
     let sets = label_sets(&config, side.as_ref());
     let scores = if let Some(sets) = &sets {
-        judge_label_sets(side.name(), &rows.labeled()?, sets, &config.evaluation, streams)
+        judge_label_sets(side.name(), &set, sets, &config.evaluation, streams)
     } else if let Some(gallery) = seen {
-        let gallery = embedded::as_asked(&config, model.as_ref(), gallery.as_ref())?.labeled()?;
-        judge_known(side.name(), &gallery, &rows.labeled()?, &config.evaluation, n, streams)
+        let gallery = embedded::as_asked(&config, model.as_ref(), gallery.as_ref())?;
+        judge_known(side.name(), &gallery, &set, &config.evaluation, n, streams)
     } else {
-        progress::told(|tell| judge(side.name(), &rows.labeled()?, &config.evaluation, n, streams, tell))
+        progress::told(|tell| judge(side.name(), &set, &config.evaluation, n, streams, tell))
     };
     let mut scores = scores?;
     scores.notes.extend(splits.notes.iter().cloned());
     scores.notes.extend(notes_of(split, &splits));
     let which = if part.checkpoint == "last" { Which::Last } else { Which::Best };
-    let run = Run::open(part.folder).ok();
     let step = run.as_ref().and_then(|run| run.step_of(which));
     let mut judged = Judged { checkpoint: part.checkpoint.to_owned(), step, baselines: Vec::new(), verified: None };
     // Seen classes are recognised in a gallery, which is another question.
     if part.against == Against::Baselines && seen.is_none() && scores.get("recall@1").is_some() {
-        judged.baselines = baselines(&config, &side)?;
         // A model folder does not tell how its network began.
-        if run.is_some() {
-            match first_network(&Config { device: part.device, ..config.clone() }, &side) {
-                Ok(first) => judged.baselines.push(first),
-                Err(error) => scores.notes.push(format!("the network before training is left out: {error:#}")),
-            }
-        }
+        let first = run.as_ref().map(|_| part.device);
+        judged.baselines = beside::baselines(&config, &side, &set, first, &mut scores.notes)?;
     }
     if seen.is_none() && scores.get("EER").is_some() {
         let asked = Asked { folder: part.folder, checkpoint: part.checkpoint, far: part.far, device: part.device };
-        judged.verified = verified(asked, &config, &rows, split)?;
+        judged.verified = verified(asked, &config, &set, split)?;
         match &judged.verified {
             Some(_) => {}
             None if part.far.is_some() => return Err(no_thresholds("--far")),
@@ -197,7 +202,8 @@ fn of_run(part: Part<'_>, sets: &[String]) -> Result<OfRun> {
                 .push("no thresholds: there are no pairs of a validation split to learn them from".to_owned()),
         }
     }
-    Ok(OfRun { config, side, rows, scores, judged })
+    kept.map(PartFile::remove).transpose()?;
+    Ok(OfRun { config, side, set, scores, judged })
 }
 
 /// What has to be said of scores of a split.
@@ -219,38 +225,10 @@ fn no_thresholds(option: &'static str) -> anyhow::Error {
 }
 
 /// What the run's thresholds do on these rows.
-fn verified(asked: Asked<'_>, config: &Config, rows: &Vectors, split: &str) -> Result<Option<Verified>> {
+fn verified(asked: Asked<'_>, config: &Config, set: &Embeddings, split: &str) -> Result<Option<Verified>> {
     let Some(learned) = asked.find(config)? else { return Ok(None) };
-    let rates = verifier::rates_on(&learned.verifier, rows, &config.evaluation, Streams::new(config.seed))?;
+    let rates = verifier::rates_on(&learned.verifier, set, &config.evaluation, Streams::new(config.seed))?;
     Ok(Some(Verified { learned, rates, on_itself: split == "val" }))
-}
-
-/// What the scores of a split are held against.
-fn baselines(config: &Config, side: &Arc<dyn Inputs>) -> Result<Vec<Baseline>> {
-    let streams = Streams::new(config.seed);
-    let mut found = vec![Baseline::chance(side.labels())];
-    if config.data.views > 0 {
-        // The pictures behind two views are the same: their pixels are compared as the network sees them.
-        found.push(progress::told(|tell| {
-            tell("pixels".to_owned());
-            Baseline::pixels_as_seen(side.as_ref(), streams)
-        })?);
-    } else if let Some(pictures) = side.pictures() {
-        found.extend(progress::told(|tell| {
-            tell("pixels".to_owned());
-            Baseline::pixels(pictures, config.images().channels, streams)
-        })?);
-    }
-    Ok(found)
-}
-
-/// The scores of the network as it was before training.
-fn first_network(config: &Config, side: &Arc<dyn Inputs>) -> Result<Baseline> {
-    let (name, rows) = progress::told(|tell| {
-        tell("the network as it was before training".to_owned());
-        npair_recipe::first_embeddings(config, side)
-    })?;
-    Ok(Baseline::of_embeddings(name, &rows.labeled()?, Streams::new(config.seed))?)
 }
 
 fn by_protocol(protocol: &str, folder: &Path, args: &Eval, sets: &[String], device: Device) -> Result<Scores> {

@@ -66,7 +66,7 @@ impl Embedded {
         let Splits { notes, .. } = &loaded.splits;
         notes.iter().for_each(|note| warn!("note: {note}"));
         let side = loaded.splits.named(side)?;
-        let vectors = embedded::plain(&loaded.config, loaded.model.as_ref(), side.as_ref())?;
+        let vectors = embedded::plain(loaded.model.as_ref(), side.as_ref())?;
         let small = |pictures: &dyn Dataset| thumbnails_of(pictures);
         let thumbnails = side.pictures().filter(|_| thumbnails).map(small).transpose()?.unwrap_or_default();
         Ok(Self { vectors, thumbnails })

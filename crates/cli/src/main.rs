@@ -6,6 +6,7 @@ mod out;
 
 mod args;
 mod bench;
+mod beside;
 mod cluster;
 mod compare;
 mod data;

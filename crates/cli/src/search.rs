@@ -79,7 +79,7 @@ impl Queries {
         }
         let loaded = source::load_all(&model_of(index)?, "best", Some(query), &[], device)?;
         let side = loaded.splits.named("all")?;
-        let vectors = embedded::plain(&loaded.config, loaded.model.as_ref(), side.as_ref())?;
+        let vectors = embedded::plain(loaded.model.as_ref(), side.as_ref())?;
         Ok(Self { vectors, pictures: Some(side.clone()) })
     }
 

@@ -54,6 +54,13 @@ pub fn only(sets: &[String], known: &[&str]) -> Result<()> {
     }
 }
 
+/// Settings by which no picture is kept in memory, unless it is looked at more than once or somebody asks for it.
+pub fn looked_at_once(sets: &[String]) -> Vec<String> {
+    let begins = |set: &String| ["tta", "data.cache_mib"].iter().any(|key| set.trim_start().starts_with(key));
+    let uncached = (!sets.iter().any(begins)).then(|| "data.cache_mib=0".to_owned());
+    sets.iter().cloned().chain(uncached).collect()
+}
+
 /// A source as it is written on the command line; `setting` is what it was given as.
 pub fn data_source(setting: &'static str, text: &str) -> Result<DataSource> {
     DataSource::parse(text).map_err(|why| usage(setting, why))

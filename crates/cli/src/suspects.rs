@@ -40,7 +40,7 @@ impl Suspects {
             return Err(source::usage("--run", why.to_owned()));
         }
         let side = loaded.splits.named("all")?.clone();
-        let set = embedded::plain(&loaded.config, loaded.model.as_ref(), side.as_ref())?.labeled()?;
+        let set = embedded::plain_to_judge(loaded.model.as_ref(), side.as_ref())?;
         let measure = loaded.config.evaluation.measure;
         let classes = side.class_index();
         let sizes = (0..classes.len()).map(|class| classes.examples(class).len());

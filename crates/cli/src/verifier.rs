@@ -2,8 +2,8 @@
 
 use crate::{embedded, source};
 use anyhow::Result;
-use npair_evaluate::{EvaluationConfig, Vectors};
-use npair_metrics::{Decision, Rates, Threshold, VerificationPairs, Verifier};
+use npair_evaluate::EvaluationConfig;
+use npair_metrics::{Decision, Embeddings, Rates, Threshold, VerificationPairs, Verifier};
 use npair_recipe::{Config, Device, LearnedVerifier, Run, Which, learns_thresholds};
 use npair_types::{Purpose, Streams};
 use std::path::Path;
@@ -58,22 +58,22 @@ impl Asked<'_> {
             return Ok(None);
         }
         let side = own.splits.named("val")?;
-        let vectors = embedded::plain(&own.config, own.model.as_ref(), side.as_ref())?;
+        let set = embedded::plain_to_judge(own.model.as_ref(), side.as_ref())?;
         let evaluation = config.evaluation.clone();
         let config = Config { evaluation, ..own.config };
-        Ok(Some(LearnedVerifier::learn(&config, side.name(), &vectors, &self.rates(), step)?))
+        Ok(Some(LearnedVerifier::learn(&config, side.name(), &set, &self.rates(), step)?))
     }
 }
 
 /// What the thresholds do on the pairs of a set.
 pub fn rates_on(
     verifier: &Verifier,
-    rows: &Vectors,
+    set: &Embeddings,
     settings: &EvaluationConfig,
     streams: Streams,
 ) -> Result<Vec<Rates>> {
     let mut rng = streams.open(Purpose::Evaluation, [9, 0]);
-    let pairs = VerificationPairs::of(&rows.labeled()?, verifier.measure, settings.pairs, &mut rng);
+    let pairs = VerificationPairs::of(set, verifier.measure, settings.pairs, &mut rng);
     Ok(verifier.rates_on(&pairs.map_err(npair_evaluate::Error::from)?))
 }
 

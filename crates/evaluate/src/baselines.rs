@@ -1,9 +1,9 @@
 //! What scores of a trained model are held against: guessing, and pixels as they are.
 
-use crate::{EvaluationConfig, Inputs, Metric, Result, RetrievalScores, Score, Vectors, View};
+use crate::{EvaluationConfig, Inputs, Metric, Result, RetrievalScores, Score, View};
 use npair_data::{Channels, Dataset, Pipeline, PipelineConfig, Resize};
 use npair_metrics::Embeddings;
-use npair_types::{ClassIndex, ExampleId, Labels, Streams};
+use npair_types::{ClassIndex, ExampleId, Labels, Measure, Streams};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -26,6 +26,10 @@ pub struct Baseline {
 impl Baseline {
     /// Names of the scores that a baseline has.
     pub const SCORES: [&str; 3] = ["recall@1", "R-precision", "EER"];
+
+    /// Most examples that scores are held against others on; of more, [a sample](crate::SampledInputs::whole_classes) stands for all:
+    /// their pixels would not be in memory, and each comparison takes the square of their number.
+    pub const MOST_EXAMPLES: usize = 1 << 16;
 
     /// The value of a score.
     pub fn get(&self, name: &str) -> Option<f64> {
@@ -53,25 +57,43 @@ impl Baseline {
     /// # Errors
     /// Those of judging.
     pub fn of_embeddings(name: impl Into<String>, set: &Embeddings, streams: Streams) -> Result<Self> {
-        let settings =
-            EvaluationConfig { recall_at: vec![1], vrf: Vec::new(), pairs: PAIRS, ..EvaluationConfig::default() };
+        Self::by(Measure::Cosine, name, set, streams)
+    }
+
+    /// Embeddings of any origin, compared by any measure.
+    ///
+    /// # Errors
+    /// Those of judging.
+    pub fn by(measure: Measure, name: impl Into<String>, set: &Embeddings, streams: Streams) -> Result<Self> {
+        let settings = EvaluationConfig {
+            measure,
+            recall_at: vec![1],
+            vrf: Vec::new(),
+            pairs: PAIRS,
+            ..EvaluationConfig::default()
+        };
         let found = RetrievalScores { settings, pairs_per_batch: 2, streams }.scores(set)?;
         let wanted = |score: &Score| Self::SCORES.contains(&score.name.as_str());
         Ok(Self { name: name.into(), scores: found.scores.into_iter().filter(wanted).collect() })
     }
 
-    /// The pixels of pictures, scaled to squares of several sizes, the mean of each picture taken off, compared by cosine: what a
-    /// network has to beat to have learned anything. Sizes that would not fit in a GiB are left out.
+    /// The pixels of some pictures of a data set, scaled to squares of several sizes, the mean of each picture taken off, compared by
+    /// cosine: what a network has to beat to have learned anything. Sizes that would not fit in a GiB are left out.
     ///
     /// # Errors
     /// The first picture that cannot be read, and those of judging.
-    pub fn pixels(pictures: &dyn Dataset, channels: Channels, streams: Streams) -> Result<Vec<Self>> {
-        let values = |side: u32| pictures.len().saturating_mul((side * side) as usize * channels.count());
+    pub fn pixels(
+        pictures: &dyn Dataset,
+        examples: &[ExampleId],
+        channels: Channels,
+        streams: Streams,
+    ) -> Result<Vec<Self>> {
+        let values = |side: u32| examples.len().saturating_mul((side * side) as usize * channels.count());
         let fitting = SIDES.into_iter().filter(|&side| values(side) <= MOST_VALUES);
         fitting
             .map(|side| {
-                let rows = pixel_rows(pictures, channels, side)?;
-                Self::of_embeddings(format!("pixels {side} x {side}"), &rows.labeled()?, streams)
+                let rows = pixel_rows(pictures, examples, channels, side)?;
+                Self::of_embeddings(format!("pixels {side} x {side}"), &rows, streams)
             })
             .collect()
     }
@@ -79,23 +101,25 @@ impl Baseline {
 
 impl Baseline {
     /// The values that a network sees, the mean of each example's taken off, compared by cosine: for examples that are several views
-    /// of one picture, whose own pixels are the same.
+    /// of one picture, whose own pixels are the same. None if they would not fit in a GiB.
     ///
     /// # Errors
     /// The first example that cannot be loaded, and those of judging.
-    pub fn pixels_as_seen(inputs: &dyn Inputs, streams: Streams) -> Result<Self> {
+    pub fn pixels_as_seen(inputs: &dyn Inputs, streams: Streams) -> Result<Option<Self>> {
         let ids: Vec<ExampleId> = (0..inputs.len()).map(ExampleId).collect();
         let (mut values, mut width) = (Vec::new(), 0);
         for chunk in ids.chunks(inputs.chunk().max(1)) {
             for mut row in inputs.load(chunk, View::PLAIN)?.flatten_from(1)?.to_vec2::<f32>()? {
+                if width == 0 && row.len().saturating_mul(ids.len()) > MOST_VALUES {
+                    return Ok(None);
+                }
                 width = row.len();
                 take_mean_off(&mut row);
                 values.extend(row);
             }
         }
-        let rows =
-            Vectors { values, width, labels: Some(inputs.labels().clone()), names: Vec::new(), classes: Vec::new() };
-        Self::of_embeddings("pixels as seen", &rows.labeled()?, streams)
+        let rows = Embeddings::owned(values, width, inputs.labels().clone())?;
+        Self::of_embeddings("pixels as seen", &rows, streams).map(Some)
     }
 }
 
@@ -105,18 +129,18 @@ fn take_mean_off(row: &mut [f32]) {
 }
 
 /// A row of pixels for every picture, whose mean is 0.
-fn pixel_rows(pictures: &dyn Dataset, channels: Channels, side: u32) -> Result<Vectors> {
+fn pixel_rows(pictures: &dyn Dataset, examples: &[ExampleId], channels: Channels, side: u32) -> Result<Embeddings> {
     let config = PipelineConfig { channels, size: side.into(), resize: Resize::Exact, ..PipelineConfig::default() };
     let pipeline = Pipeline::new(config)?;
     let width = pipeline.num_values();
-    let mut values = vec![0f32; width * pictures.len()];
-    values.par_chunks_mut(width).enumerate().try_for_each(|(i, row)| -> Result<()> {
-        pipeline.evaluate(&pictures.load(ExampleId(i))?, row)?;
+    let mut values = vec![0f32; width * examples.len()];
+    values.par_chunks_mut(width).zip(examples).try_for_each(|(row, &example)| -> Result<()> {
+        pipeline.evaluate(&pictures.load(example)?, row)?;
         take_mean_off(row);
         Ok(())
     })?;
-    let labels = Some(pictures.labels().clone());
-    Ok(Vectors { values, width, labels, names: Vec::new(), classes: Vec::new() })
+    let labels = Labels::from_ids(examples.iter().map(|example| pictures.labels().get(example.0)).collect())?;
+    Ok(Embeddings::owned(values, width, labels)?)
 }
 
 #[cfg(test)]
@@ -134,7 +158,8 @@ mod tests {
         assert_eq!(chance.get("EER"), Some(0.5));
         let glyphs = GlyphSet::new(GlyphConfig { classes: 12, instances: 6, ..Default::default() }).unwrap();
         let chance = Baseline::chance(glyphs.labels()).get("recall@1").unwrap();
-        let pixels = Baseline::pixels(&glyphs, Channels::Grey, Streams::new(1)).unwrap();
+        let all: Vec<ExampleId> = (0..glyphs.len()).map(ExampleId).collect();
+        let pixels = Baseline::pixels(&glyphs, &all, Channels::Grey, Streams::new(1)).unwrap();
         assert_eq!(
             pixels.iter().map(|b| b.name.as_str()).collect::<Vec<_>>(),
             ["pixels 8 x 8", "pixels 16 x 16", "pixels 64 x 64"]
@@ -143,5 +168,7 @@ mod tests {
             assert_eq!(baseline.scores.len(), 3, "{baseline:?}");
             assert!(baseline.get("recall@1").unwrap() > 2. * chance, "{baseline:?}");
         });
+        let half = Baseline::pixels(&glyphs, &all[..36], Channels::Grey, Streams::new(1)).unwrap();
+        assert!(half.iter().zip(&pixels).any(|(half, whole)| half.scores != whole.scores));
     }
 }

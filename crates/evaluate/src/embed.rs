@@ -2,6 +2,7 @@ use crate::{Error, Inputs, Result, TtaConfig, Vectors, View};
 use candle_core::{DType, Device, Tensor};
 use npair_backbones::{EmbeddingModel, EmbeddingNet, Mode, VectorNet, is_vector_net};
 use npair_data::{Pipeline, PipelineConfig};
+use npair_metrics::Embeddings;
 use npair_types::{ExampleId, Streams};
 use std::path::Path;
 
@@ -52,6 +53,11 @@ impl TestTimeAugmentation {
         Ok(Self { rotations, ..self })
     }
 
+    /// How often an example is looked at, and turned by how many right angles; and the seed of its changed views.
+    pub(crate) fn facts(self) -> (usize, usize, u64) {
+        (self.views, self.rotations, self.streams.seed())
+    }
+
     /// What the settings ask for.
     ///
     /// # Errors
@@ -73,19 +79,9 @@ pub fn embed_ids(
     ids: &[ExampleId],
     progress: &mut dyn FnMut(usize),
 ) -> Result<Tensor> {
-    in_chunks(inputs, ids, progress, &mut |chunk| one_view(model, inputs, chunk, View::PLAIN))
-}
-
-/// What `part` makes of some examples at a time, one under the other, on the CPU.
-fn in_chunks(
-    inputs: &dyn Inputs,
-    ids: &[ExampleId],
-    progress: &mut dyn FnMut(usize),
-    part: &mut dyn FnMut(&[ExampleId]) -> Result<Tensor>,
-) -> Result<Tensor> {
     let (size, mut parts) = (inputs.chunk().max(1), Vec::new());
     for (at, chunk) in ids.chunks(size).enumerate() {
-        parts.push(part(chunk)?);
+        parts.push(one_view(model, inputs, chunk, View::PLAIN)?);
         progress(at * size + chunk.len());
     }
     Ok(Tensor::cat(&parts, 0)?.to_device(&Device::Cpu)?)
@@ -132,55 +128,98 @@ pub fn embed(
     how: TestTimeAugmentation,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vectors> {
-    let ids: Vec<ExampleId> = (0..inputs.len()).map(ExampleId).collect();
-    let rows = rows(model, inputs, how, &ids, progress)?;
-    Vectors::of_inputs(inputs, &rows)
+    let (values, width) = values(model, inputs, how, progress)?;
+    let names = (0..inputs.len()).map(|i| inputs.describe(ExampleId(i))).collect();
+    let classes = inputs.labels().as_slice().iter().map(|&c| inputs.class_name(c)).collect();
+    Ok(Vectors { values, width, labels: Some(inputs.labels().clone()), names, classes })
 }
 
-impl Vectors {
-    /// The embeddings of all examples of the inputs, with what the inputs know of them.
-    ///
-    /// # Shapes
-    /// `rows` (N, D), in the order of the inputs.
-    ///
-    /// # Errors
-    /// [`Error::NotFinite`] that names the first example whose embedding is not finite.
-    pub fn of_inputs(inputs: &dyn Inputs, rows: &Tensor) -> Result<Self> {
-        let (_, width) = rows.dims2()?;
-        let values = rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-            return Err(Error::NotFinite {
-                what: format!("the embedding of {}", inputs.describe(ExampleId(at / width))),
-            });
+/// The same to be judged: the values once, and no names.
+///
+/// # Errors
+/// Those of [`embed`].
+pub fn embed_to_judge(
+    model: &dyn EmbeddingModel,
+    inputs: &dyn Inputs,
+    how: TestTimeAugmentation,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Embeddings> {
+    let (values, width) = values(model, inputs, how, progress)?;
+    Ok(Embeddings::owned(values, width, inputs.labels().clone())?)
+}
+
+/// The values of all embeddings, row after row, and D.
+fn values(
+    model: &dyn EmbeddingModel,
+    inputs: &dyn Inputs,
+    how: TestTimeAugmentation,
+    progress: &mut dyn FnMut(usize),
+) -> Result<(Vec<f32>, usize)> {
+    let (mut values, mut of_a_row) = (Vec::new(), 0);
+    in_pieces(model, inputs, how, 0, &mut |rows, width| {
+        if values.is_empty() {
+            // All at once: growing would hold them twice.
+            values.reserve_exact(inputs.len() * width);
         }
-        let names = (0..inputs.len()).map(|i| inputs.describe(ExampleId(i))).collect();
-        let classes = inputs.labels().as_slice().iter().map(|&c| inputs.class_name(c)).collect();
-        Ok(Self { values, width, labels: Some(inputs.labels().clone()), names, classes })
-    }
+        of_a_row = width;
+        values.extend_from_slice(rows);
+        progress(values.len() / width.max(1));
+        Ok(())
+    })?;
+    Ok((values, of_a_row))
 }
 
-fn rows(
+/// Chunks that a device other than the CPU computes before their rows are fetched: it goes on while the next examples are loaded.
+const FETCHED_TOGETHER: usize = 16;
+
+/// Takes the rows of one chunk, and their width.
+pub(crate) type TakeRows<'a> = dyn FnMut(&[f32], usize) -> Result<()> + 'a;
+
+/// Embeds the examples from `first` on, [`Inputs::chunk`] at a time, and hands over the rows of each chunk in their order. No more
+/// than a few chunks are in memory.
+pub(crate) fn in_pieces(
+    model: &dyn EmbeddingModel,
+    inputs: &dyn Inputs,
+    how: TestTimeAugmentation,
+    first: usize,
+    take: &mut TakeRows<'_>,
+) -> Result<()> {
+    let size = inputs.chunk().max(1);
+    let together = if model.device().is_cpu() { 1 } else { FETCHED_TOGETHER };
+    let mut ready = Vec::with_capacity(together);
+    for start in (first..inputs.len()).step_by(size) {
+        let end = inputs.len().min(start + size);
+        let ids: Vec<ExampleId> = (start..end).map(ExampleId).collect();
+        ready.push((start, all_views(model, inputs, how, &ids)?));
+        if ready.len() < together && end < inputs.len() {
+            continue;
+        }
+        for (start, rows) in ready.drain(..) {
+            let (_, width) = rows.dims2()?;
+            let values = rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+            if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+                let example = inputs.describe(ExampleId(start + at / width));
+                return Err(Error::NotFinite { what: format!("the embedding of {example}") });
+            }
+            take(&values, width)?;
+        }
+    }
+    Ok(())
+}
+
+/// Embeddings of some examples as they are asked for, where the model is.
+fn all_views(
     model: &dyn EmbeddingModel,
     inputs: &dyn Inputs,
     how: TestTimeAugmentation,
     ids: &[ExampleId],
-    progress: &mut dyn FnMut(usize),
 ) -> Result<Tensor> {
     match how {
-        TestTimeAugmentation { views: 1, rotations: 1, .. } => embed_ids(model, inputs, ids, progress),
-        TestTimeAugmentation { rotations: 1, .. } => {
-            in_chunks(inputs, ids, progress, &mut |chunk| mean_of_views(model, inputs, how, 0, chunk))
-        }
+        TestTimeAugmentation { views: 1, rotations: 1, .. } => one_view(model, inputs, ids, View::PLAIN),
+        TestTimeAugmentation { rotations: 1, .. } => mean_of_views(model, inputs, how, 0, ids),
         TestTimeAugmentation { rotations, .. } => {
-            let mut parts = Vec::new();
-            for turn in 0..rotations {
-                let mut tell = |done: usize| progress((turn * ids.len() + done) / rotations);
-                let turns = turn as u32;
-                parts.push(in_chunks(inputs, ids, &mut tell, &mut |chunk| {
-                    mean_of_views(model, inputs, how, turns, chunk)
-                })?);
-            }
-            Ok((Tensor::cat(&parts, 1)? / (rotations as f64).sqrt())?)
+            let turned = (0..rotations as u32).map(|turns| mean_of_views(model, inputs, how, turns, ids));
+            Ok((Tensor::cat(&turned.collect::<Result<Vec<_>>>()?, 1)? / (rotations as f64).sqrt())?)
         }
     }
 }
@@ -228,5 +267,64 @@ impl Predictor {
         }
         let (net, pipeline) = predictor_on(device, folder)?;
         Ok(Self { model: Box::new(net), pipeline: Some(pipeline) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Var;
+    use npair_types::Labels;
+
+    /// Examples of three values that differ by turn and view, two at a time.
+    struct Turning(Labels);
+
+    impl Inputs for Turning {
+        fn labels(&self) -> &Labels {
+            &self.0
+        }
+        fn load(&self, ids: &[ExampleId], view: View) -> Result<Tensor> {
+            let number = if let View::Augmented { number, .. } = view { number as f32 } else { 0. };
+            let turns = view.quarter_turns() as f32;
+            let values = ids.iter().flat_map(|id| [1.3 + id.0 as f32, 0.7 * turns + 0.1, number - 0.45]).collect();
+            Ok(Tensor::from_vec(values, (ids.len(), 3), &Device::Cpu)?)
+        }
+        fn chunk(&self) -> usize {
+            2
+        }
+    }
+
+    struct AsTheyAre;
+
+    impl EmbeddingModel for AsTheyAre {
+        fn forward(&self, inputs: &Tensor, _: &Mode) -> npair_backbones::Result<Tensor> {
+            Ok(inputs.clone())
+        }
+        fn variables(&self) -> Vec<(String, Var)> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn turns_chunk_by_chunk_have_the_bits_of_turns_one_after_the_other() {
+        let inputs = Turning(Labels::new([0, 0, 1, 1, 2]).unwrap());
+        let how = TestTimeAugmentation::new(3, Streams::new(1)).unwrap().rotated(4).unwrap();
+        let all: Vec<ExampleId> = (0..5).map(ExampleId).collect();
+        let turn = |turns: u32| {
+            let parts: Vec<Tensor> =
+                all.chunks(2).map(|ids| mean_of_views(&AsTheyAre, &inputs, how, turns, ids).unwrap()).collect();
+            Tensor::cat(&parts, 0).unwrap()
+        };
+        let want = (Tensor::cat(&[turn(0), turn(1), turn(2), turn(3)], 1).unwrap() / 2.).unwrap();
+        let mut heard = Vec::new();
+        let found = embed(&AsTheyAre, &inputs, how, &mut |done| heard.push(done)).unwrap();
+        assert_eq!((found.width, heard), (12, vec![2, 4, 5]));
+        assert_eq!(found.values, want.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        assert_eq!(found.values.len(), found.values.capacity());
+        let plain = embed(&AsTheyAre, &inputs, TestTimeAugmentation::none(), &mut |_| ()).unwrap();
+        let want = embed_ids(&AsTheyAre, &inputs, &all, &mut |_| ()).unwrap();
+        assert_eq!(plain.values, want.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        let judged = embed_to_judge(&AsTheyAre, &inputs, how, &mut |_| ()).unwrap();
+        assert_eq!(judged.wide(), found.into_labeled().unwrap().wide());
     }
 }

@@ -1,7 +1,7 @@
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// The file of a folder that says what the others hold.
@@ -13,6 +13,11 @@ const SEAL: &str = "checksums.txt";
 /// # Errors
 /// [`Error::Write`] if it cannot be written.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with(path, &mut |file| file.write_all(bytes))
+}
+
+/// The same for what is not in memory as a whole.
+pub(crate) fn write_with(path: &Path, content: &mut dyn FnMut(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut beside = tempfile::Builder::new();
     beside.prefix(".npair-");
@@ -22,9 +27,12 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
         // As any other file: what the user's mask leaves of it.
         beside.permissions(fs::Permissions::from_mode(0o666));
     }
-    let written = || -> std::io::Result<()> {
+    let mut written = || -> std::io::Result<()> {
         let mut file = beside.tempfile_in(folder)?;
-        file.write_all(bytes)?;
+        let mut buffered = BufWriter::new(file.as_file_mut());
+        content(&mut buffered)?;
+        buffered.flush()?;
+        drop(buffered);
         file.as_file().sync_all()?;
         file.persist(path)?;
         Ok(())

@@ -1,6 +1,7 @@
 //! Embeddings and labels as files hold them.
 
 mod classes;
+mod list;
 mod npy;
 mod numbers;
 mod safetensors;
@@ -15,6 +16,8 @@ use numbers::Array;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use table::{Table, Wanted};
+
+pub(crate) use list::write_list;
 
 /// What comes of a file's bytes, or what is wrong with them.
 type Read<T> = std::result::Result<T, String>;
@@ -41,6 +44,14 @@ impl Vectors {
     /// [`Error::Setting`] if there are no labels, and the first row that is not finite.
     pub fn labeled(&self) -> Result<Embeddings> {
         Ok(Embeddings::new(&self.values, self.width, self.labels.clone().ok_or_else(no_labels)?)?)
+    }
+
+    /// The same of rows that are given away: their values are not copied.
+    ///
+    /// # Errors
+    /// As [`labeled`](Self::labeled).
+    pub fn into_labeled(self) -> Result<Embeddings> {
+        Ok(Embeddings::owned(self.values, self.width, self.labels.ok_or_else(no_labels)?)?)
     }
 
     /// The files that [`write`](Self::write) makes for a path, whatever the rows.
@@ -93,18 +104,6 @@ impl Vectors {
             written.push(beside);
         }
         Ok(written)
-    }
-
-    /// What every row is, as CSV: a line break in a name is quoted, as commas are.
-    fn list(&self) -> std::io::Result<Vec<u8>> {
-        let mut list = csv::Writer::from_writer(Vec::new());
-        list.write_record(["row", "label", "class", "name"])?;
-        for (i, name) in self.names.iter().enumerate() {
-            let label = self.labels.as_ref().map_or(String::new(), |l| l.get(i).to_string());
-            let class = self.classes.get(i).map_or("", String::as_str);
-            list.write_record([&i.to_string(), &label, class, name])?;
-        }
-        list.into_inner().map_err(|e| std::io::Error::other(e.to_string()))
     }
 
     /// Reads rows of floating-point numbers (16, 32 or 64 bits; narrowed to 32) by the ending of `path`:
@@ -245,12 +244,12 @@ pub fn read_embeddings(path: &Path, labels: Option<&Path>) -> Result<Embeddings>
                 None if form == "npy" => return Err(no_labels()),
                 None => classes_of(path, bytes)?.labels,
             };
-            Ok(Embeddings::new(&values, width, labels)?)
+            Ok(Embeddings::owned(values, width, labels)?)
         }
         _ => {
             let mut vectors = Vectors::of_bytes(path, bytes)?;
             labels.map_or(Ok(()), |labels| vectors.label_from(labels))?;
-            vectors.labeled()
+            vectors.into_labeled()
         }
     }
 }
@@ -319,7 +318,7 @@ fn open(path: &Path) -> Result<Vec<u8>> {
     Ok(npair_data::read_regular(path, MAX_FILE)?)
 }
 
-fn ending(path: &Path) -> &str {
+pub(crate) fn ending(path: &Path) -> &str {
     path.extension().and_then(|e| e.to_str()).unwrap_or("")
 }
 

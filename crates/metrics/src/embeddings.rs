@@ -3,6 +3,7 @@ use candle_core::{CpuStorage, DType, Tensor};
 use npair_similarity::{Element, Rows};
 use npair_types::Labels;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Embeddings to be judged, with their labels, in the type that they came in. Ranks are those of similarities in f64 for both.
 ///
@@ -39,11 +40,20 @@ impl Embeddings {
     /// # Errors
     /// If the values are no whole number of rows, a row is not finite (it is named), or the number of labels differs.
     pub fn new<T: Element>(values: &[T], width: usize, labels: Labels) -> Result<Self> {
-        labels.expect_len(Rows::new(values, width)?.len())?;
-        let values = match T::into_storage(values.to_vec()) {
+        Self::owned(values.to_vec(), width, labels)
+    }
+
+    /// The same of values that are given away: nothing is copied.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn owned<T: Element>(values: Vec<T>, width: usize, labels: Labels) -> Result<Self> {
+        labels.expect_len(Rows::new(&values, width)?.len())?;
+        let values = match T::into_storage(values) {
             CpuStorage::F32(values) => Values::Single(values),
+            CpuStorage::F64(values) => Values::Double(values),
             // There is no third type.
-            _ => Values::Double(values.iter().map(|v| v.wide()).collect()),
+            other => Values::Double(T::of_storage(&other).unwrap_or_default().iter().map(|v| v.wide()).collect()),
         };
         Ok(Self { values, width, labels })
     }
@@ -56,9 +66,9 @@ impl Embeddings {
         let (_, width) = rows.dims2()?;
         let rows = rows.flatten_all()?;
         match rows.dtype() {
-            DType::F64 => Self::new(&rows.to_vec1::<f64>()?, width, labels),
+            DType::F64 => Self::owned(rows.to_vec1::<f64>()?, width, labels),
             DType::F32 | DType::F16 | DType::BF16 => {
-                Self::new(&rows.to_dtype(DType::F32)?.to_vec1::<f32>()?, width, labels)
+                Self::owned(rows.to_dtype(DType::F32)?.to_vec1::<f32>()?, width, labels)
             }
             other => Err(npair_similarity::Error::DType { what: "embeddings", dtype: format!("{other:?}") }.into()),
         }
@@ -99,6 +109,15 @@ impl Embeddings {
         match &self.values {
             Values::Single(values) => values.iter().map(|&v| f64::from(v)).collect(),
             Values::Double(values) => Cow::Borrowed(values),
+        }
+    }
+
+    /// The values of some rows in f64.
+    pub(crate) fn wide_part(&self, rows: Range<usize>) -> Cow<'_, [f64]> {
+        let values = rows.start * self.width..rows.end * self.width;
+        match &self.values {
+            Values::Single(all) => all[values].iter().map(|&v| f64::from(v)).collect(),
+            Values::Double(all) => Cow::Borrowed(&all[values]),
         }
     }
 

@@ -4,6 +4,9 @@ use npair_similarity::{Element, Exclude, Rows};
 use npair_types::{ClassId, ExampleId, Measure};
 use std::collections::HashMap;
 
+/// Queries that are widened to f64 at a time: all of them would take twice the memory that they have.
+const WIDENED: usize = 1 << 14;
+
 /// Who is searched where: the queries, the gallery, and the measure between them.
 #[derive(Debug, Clone, Copy)]
 pub struct Search<'a> {
@@ -130,11 +133,16 @@ impl<'a> Search<'a> {
 
     /// What `f` makes of every query's similarity to the whole gallery in f64, hidden rows too.
     pub(crate) fn map_lines<R: Send>(&self, f: impl Fn(usize, &[f64]) -> R + Sync) -> Result<Vec<R>> {
-        let queries = self.queries.wide();
-        let other = (!std::ptr::eq(self.queries, self.gallery)).then(|| self.gallery.wide());
-        let gallery = Rows::trusted(other.as_ref().unwrap_or(&queries), self.gallery.width());
-        let queries = Rows::trusted(&queries, self.queries.width());
-        Ok(queries.map_lines(gallery, self.measure, |query, line| f(query, line))?)
+        let (gallery, width) = (self.gallery.wide(), self.queries.width());
+        let gallery = Rows::trusted(&gallery, self.gallery.width());
+        let mut found = Vec::with_capacity(self.queries.len());
+        for first in (0..self.queries.len()).step_by(WIDENED) {
+            let part = self.queries.wide_part(first..self.queries.len().min(first + WIDENED));
+            let of_part =
+                Rows::trusted(&part, width).map_lines(gallery, self.measure, |row, line| f(first + row, line));
+            found.extend(of_part?);
+        }
+        Ok(found)
     }
 
     /// Number of positives that every query sees (R).
@@ -211,5 +219,27 @@ impl<R: Send, F: Fn(usize, &[usize]) -> R + Sync> WithSides for Ranks<'_, '_, F>
     fn run<T: Element>(self, queries: Rows<T>, gallery: Rows<T>) -> Result<Self::Output> {
         let Search { queries: q, gallery: g, measure, .. } = *self.search;
         Ok(queries.map_class_ranks(gallery, measure, [q.labels(), g.labels()], self.search.exclude(), self.f)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use npair_types::Labels;
+
+    #[test]
+    fn lines_of_many_queries_are_those_of_each() {
+        let n = WIDENED + 70;
+        let rows =
+            |n: usize, step: usize| -> Vec<f32> { (0..3 * n).map(|at| ((at * step % 1013) as f32).sin()).collect() };
+        let labels = |n: usize| Labels::new((0..n as u32).map(|row| row % 5)).unwrap();
+        let queries = Embeddings::owned(rows(n, 37), 3, labels(n)).unwrap();
+        let gallery = Embeddings::owned(rows(9, 11), 3, labels(9)).unwrap();
+        let search = Search::between(&queries, &gallery, Measure::Cosine);
+        let found = search.map_lines(|query, line| (query, line.to_vec())).unwrap();
+        let (q, g) = (queries.wide(), gallery.wide());
+        let whole =
+            Rows::trusted(&q, 3).map_lines(Rows::trusted(&g, 3), Measure::Cosine, |at, line| (at, line.to_vec()));
+        assert_eq!(found, whole.unwrap());
     }
 }

@@ -17,9 +17,10 @@ use npair_backbones::{
     BackboneConfig, ConvNetConfig, EmbeddingModel, EmbeddingNet, HeadOnFeatures, VectorNet, VectorNetConfig,
 };
 use npair_evaluate::{
-    FeatureInputs, Inputs, LabelSetScores, RetrievalScores, Splits, TestTimeAugmentation, TtaConfig, Vectors, embed,
+    FeatureInputs, Inputs, LabelSetScores, RetrievalScores, Splits, TestTimeAugmentation, TtaConfig, embed_to_judge,
     write_file,
 };
+use npair_metrics::Embeddings;
 use npair_train::{
     Callback, Collective, EarlyStopping, EmbeddingWatch, GradCache, Outcome, PairProbe, RunFolder, Trainer,
     TrainerBuilder, WeightAverage, every,
@@ -287,7 +288,7 @@ impl Training {
 ///
 /// # Errors
 /// If the weights that the run began with cannot be read any more, and those of embedding.
-pub fn first_embeddings(config: &Config, inputs: &Arc<dyn Inputs>) -> Result<(&'static str, Vectors)> {
+pub fn first_embeddings(config: &Config, inputs: &Arc<dyn Inputs>) -> Result<(&'static str, Embeddings)> {
     let splits = Splits::of_all(inputs.clone());
     let material = Material::new(config, splits)?;
     material.load_pretrained(config, &mut Vec::new())?;
@@ -295,14 +296,12 @@ pub fn first_embeddings(config: &Config, inputs: &Arc<dyn Inputs>) -> Result<(&'
         Network::Pictures(net) if config.model.pretrained.is_some() => {
             let how = (0, Streams::new(config.seed));
             let features = FeatureInputs::compute(inputs.clone(), net.clone(), how, &mut |_| ())?;
-            let (names, classes) = (Vec::new(), Vec::new());
-            let labels = Some(inputs.labels().clone());
-            let (values, width) = (features.values().to_vec(), net.features());
-            Ok(("pretrained features", Vectors { values, width, labels, names, classes }))
+            let set = Embeddings::new(features.values(), net.features(), inputs.labels().clone());
+            Ok(("pretrained features", set.map_err(npair_evaluate::Error::from)?))
         }
         network => {
             let how = TestTimeAugmentation::of(TtaConfig::default(), Streams::new(config.seed))?;
-            Ok(("untrained network", embed(network.model().as_ref(), inputs.as_ref(), how, &mut |_| ())?))
+            Ok(("untrained network", embed_to_judge(network.model().as_ref(), inputs.as_ref(), how, &mut |_| ())?))
         }
     }
 }

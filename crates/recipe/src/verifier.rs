@@ -1,8 +1,8 @@
 //! What tells whether two examples are of one class, learned from a run's validation split and kept in its folder.
 
 use crate::{Config, Error, Result, Run};
-use npair_evaluate::{Splits, Vectors, write_file};
-use npair_metrics::{VerificationPairs, Verifier};
+use npair_evaluate::{Splits, write_file};
+use npair_metrics::{Embeddings, VerificationPairs, Verifier};
 use npair_train::Which;
 use npair_types::{Purpose, Streams};
 use serde::{Deserialize, Serialize};
@@ -36,11 +36,16 @@ impl LearnedVerifier {
     ///
     /// # Errors
     /// If there are no pairs of one class, or none of two.
-    pub fn learn(config: &Config, set: &str, vectors: &Vectors, rates: &[f64], step: Option<u64>) -> Result<Self> {
-        let embeddings = vectors.labeled()?;
+    pub fn learn(
+        config: &Config,
+        set: &str,
+        embeddings: &Embeddings,
+        rates: &[f64],
+        step: Option<u64>,
+    ) -> Result<Self> {
         let mut rng = Streams::new(config.seed).open(Purpose::Evaluation, [8, 0]);
         let (measure, most) = (config.evaluation.measure, config.evaluation.pairs);
-        let pairs = VerificationPairs::of(&embeddings, measure, most, &mut rng).map_err(npair_evaluate::Error::from)?;
+        let pairs = VerificationPairs::of(embeddings, measure, most, &mut rng).map_err(npair_evaluate::Error::from)?;
         let verifier = Verifier::learn(measure, &pairs, rates).map_err(npair_evaluate::Error::from)?;
         let classes = embeddings.labels().classes().len();
         Ok(Self { version: VERSION, step, set: set.to_owned(), examples: embeddings.len(), classes, verifier })

@@ -3,7 +3,7 @@
 
 use npair_data::{Dataset, InShop, Lfw, OneShotRuns, Picture, sheet::encode_png};
 use npair_evaluate::protocol::{IdentificationSplit, Protocol, identify, lfw_verification, one_shot, query_gallery};
-use npair_evaluate::{EvaluationConfig, Inputs, QueryGallery, Vectors};
+use npair_evaluate::{EvaluationConfig, Inputs, QueryGallery};
 use npair_metrics::Embeddings;
 use npair_recipe::{Config, open_splits};
 use npair_types::{ClassIndex, ExampleId, Labels, Measure, Streams};
@@ -154,8 +154,8 @@ fn queries_are_searched_in_the_gallery_only() {
     assert_eq!(splits.search.as_ref().unwrap().queries, [ExampleId(0), ExampleId(2)]);
     let mut embed = |side: &dyn Inputs| {
         let value = |i| if side.describe(ExampleId(i)).ends_with("1.jpg") { 1. } else { side.labels().get(i).0 as f32 };
-        let values = (0..side.len()).map(value).collect();
-        Ok(Vectors { values, width: 1, labels: Some(side.labels().clone()), names: vec![], classes: vec![] })
+        let values = (0..side.len()).map(value).collect::<Vec<f32>>();
+        Ok(Embeddings::owned(values, 1, side.labels().clone())?)
     };
     let config = EvaluationConfig { measure: Measure::SquaredEuclidean, recall_at: vec![1], ..Default::default() };
     // Both queries are at 1, so that the gallery's item 3 is nearer to both.

@@ -10,8 +10,9 @@ use crate::{
 };
 use npair_backbones::{EmbeddingModel, Mode};
 use npair_batch::{BatchPlan, Prototypes};
-use npair_evaluate::{Inputs, Loader, Metric, Scores, TestTimeAugmentation, Vectors, embed, embed_ids, loader};
+use npair_evaluate::{Inputs, Loader, Metric, Scores, TestTimeAugmentation, embed_ids, embed_to_judge, loader};
 use npair_losses::LossValue;
+use npair_metrics::Embeddings;
 use npair_types::{ExampleId, Purpose, Streams};
 use rand::Rng;
 use serde_json::{Value, json};
@@ -44,9 +45,8 @@ impl Validation {
         let labels = self.inputs.labels();
         let mut rng = Streams::new(0).open(Purpose::Evaluation, [u64::MAX, 0]);
         let values: Vec<f32> = (0..labels.len() * WIDTH).map(|_| rng.random_range(-1f32..1.)).collect();
-        let made_up =
-            Vectors { values, width: WIDTH, labels: Some(labels.clone()), names: Vec::new(), classes: Vec::new() };
-        let tried = made_up.labeled().and_then(|rows| self.metric.scores(&rows));
+        let made_up = Embeddings::owned(values, WIDTH, labels.clone()).map_err(npair_evaluate::Error::from);
+        let tried = made_up.and_then(|rows| self.metric.scores(&rows));
         tried.map(|_| ()).map_err(|error| match error {
             npair_evaluate::Error::Setting { .. } => error.into(),
             other => {
@@ -65,13 +65,15 @@ impl Validation {
     fn judge(&self, model: &dyn EmbeddingModel, ranks: Option<&Ranks>) -> Result<Scores> {
         let inputs = self.inputs.as_ref();
         let rows = match ranks {
-            None => embed(model, inputs, TestTimeAugmentation::none(), &mut |_| ())?,
+            None => embed_to_judge(model, inputs, TestTimeAugmentation::none(), &mut |_| ())?,
             Some(ranks) => {
                 let ids: Vec<ExampleId> = (0..inputs.len()).map(ExampleId).collect();
-                Vectors::of_inputs(inputs, &ranks.embed_ids(model, inputs, &ids)?)?
+                let rows = ranks.embed_ids(model, inputs, &ids)?;
+                let values = rows.flatten_all()?.to_vec1::<f32>()?;
+                Embeddings::owned(values, rows.dim(1)?, inputs.labels().clone()).map_err(npair_evaluate::Error::from)?
             }
         };
-        Ok(self.metric.scores(&rows.labeled()?)?)
+        Ok(self.metric.scores(&rows)?)
     }
 
     /// An error unless the metric gives the score that is to be chosen by: tried on the untrained model.

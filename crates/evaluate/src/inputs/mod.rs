@@ -4,12 +4,14 @@ mod ahead;
 mod features;
 mod pictures;
 mod rows;
+mod sampled;
 mod views;
 
 pub use ahead::{Loader, loader};
 pub use features::FeatureInputs;
 pub use pictures::PictureInputs;
 pub use rows::VectorInputs;
+pub use sampled::SampledInputs;
 pub use views::ViewInputs;
 
 use crate::Result;

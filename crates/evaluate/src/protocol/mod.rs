@@ -12,7 +12,7 @@ pub use one_shot::{OneShot, OneShotRun, one_shot};
 pub use search::query_gallery;
 pub use within_groups::{WithinGroups, one_shot_within_groups};
 
-use crate::{Error, EvaluationConfig, Inputs, PictureInputs, QueryGallery, Result, Scores, Splits, Vectors};
+use crate::{Error, EvaluationConfig, Inputs, PictureInputs, QueryGallery, Result, Scores, Splits};
 use npair_data::{Dataset, InShop, Lfw, OneShotRuns, Pipeline};
 use npair_metrics::Embeddings;
 use npair_types::{ExampleId, Labels, Purpose, Streams};
@@ -67,7 +67,7 @@ impl FromStr for Protocol {
 }
 
 /// Embeds every example.
-pub type Embed<'a> = dyn FnMut(&dyn Inputs) -> Result<Vectors> + 'a;
+pub type Embed<'a> = dyn FnMut(&dyn Inputs) -> Result<Embeddings> + 'a;
 
 impl Protocol {
     /// Whether it judges a split of a run's data, and not data of its own.
@@ -91,7 +91,7 @@ impl Protocol {
             Self::Lfw(path) => {
                 let faces = Arc::new(Lfw::open(path)?);
                 let pairs = faces.pairs()?;
-                let set = embed(&inputs(faces.clone()))?.labeled()?;
+                let set = embed(&inputs(faces.clone()))?;
                 let mut scores = lfw_verification(&faces, &pairs, &set, config.measure)?;
                 let identified = identify(&set, config.measure, streams)?;
                 scores.scores.extend(identified.scores);
@@ -101,7 +101,7 @@ impl Protocol {
             }
             Self::OmniglotOneShot(path) => {
                 let runs = Arc::new(OneShotRuns::open(path)?);
-                let set = embed(&inputs(runs.clone()))?.labeled()?;
+                let set = embed(&inputs(runs.clone()))?;
                 let found = one_shot(&runs, &set, config.measure)?;
                 let mut scores = found.scores(runs.name(), config.measure, set.len(), set.labels().classes().len());
                 scores.notes = runs.notes();
@@ -142,7 +142,7 @@ impl Protocol {
             Self::QueryGallery => judge_search(side, embed, config),
             Self::OneShotWithinGroups(how) => {
                 let pictures = pictures_of(side)?;
-                let set = embed(side)?.labeled()?;
+                let set = embed(side)?;
                 let mut rng = streams.open(Purpose::Evaluation, [5, 0]);
                 let found = one_shot_within_groups(pictures, &set, config.measure, *how, &mut rng)?;
                 let mut scores = found.scores(side.name(), config.measure, set.len(), set.labels().classes().len());
@@ -167,7 +167,7 @@ fn judge_search(side: &dyn Inputs, embed: &mut Embed<'_>, config: &EvaluationCon
             side.name()
         ))
     })?;
-    query_gallery(side.name(), &embed(side)?.labeled()?, &search, config)
+    query_gallery(side.name(), &embed(side)?, &search, config)
 }
 
 fn wrong(why: String) -> Error {

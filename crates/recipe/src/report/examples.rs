@@ -5,7 +5,7 @@ use super::thumbs::Thumbs;
 use crate::{Result, label_sets::label_sets};
 use npair_metrics::{Embeddings, PairScores, QueryScores, Search, query_scores};
 use npair_report::{ClassRow, ConfusedPair, EmbeddingMap, MapPoint, QueryExample, ShownNeighbour, Tsne, pca, tsne};
-use npair_types::{ClassId, ExampleId, LabelSets, Purpose, Streams};
+use npair_types::{ClassId, ExampleId, LabelSets, Labels, Purpose, Streams};
 use std::collections::BTreeMap;
 
 /// Queries that are shown, neighbours of each, worst queries, worst classes, confused pairs, pictures of a class.
@@ -20,8 +20,8 @@ const POINTS: usize = 800;
 const WITH_PICTURE: usize = 400;
 
 /// What the queries of a run find.
-pub(super) struct Found {
-    set: Embeddings,
+pub(super) struct Found<'a> {
+    set: &'a Embeddings,
     /// The rows that are queries, and the rank of the first that is right.
     queries: Vec<(usize, usize)>,
     nearest: Vec<Vec<usize>>,
@@ -29,10 +29,10 @@ pub(super) struct Found {
     sets: Option<LabelSets>,
 }
 
-impl Found {
-    pub(super) fn of(run: &JudgedRun) -> Result<Self> {
-        let set = run.rows.labeled()?;
-        let search = Search::within(&set, run.config.evaluation.measure);
+impl<'a> Found<'a> {
+    pub(super) fn of(run: &'a JudgedRun) -> Result<Self> {
+        let set = &run.set;
+        let search = Search::within(set, run.config.evaluation.measure);
         let k = NEIGHBOURS.min(set.len().saturating_sub(1)).max(1);
         let nearest = search.nearest(k).map_err(npair_evaluate::Error::from)?;
         let sets = label_sets(&run.config, run.side.as_ref());
@@ -77,7 +77,7 @@ impl Found {
         rows: impl Iterator<Item = usize>,
         thumbs: &mut Thumbs,
     ) -> Result<Vec<QueryExample>> {
-        let (pictures, near) = (run.side.pictures(), PairScores::new(&self.set, run.config.evaluation.measure));
+        let (pictures, near) = (run.side.pictures(), PairScores::new(self.set, run.config.evaluation.measure));
         let mut shown = Vec::new();
         for row in rows {
             let class = self.class(run, row);
@@ -157,18 +157,19 @@ impl Found {
 
 /// Two maps of the same examples, of classes spread over the set.
 pub(super) fn maps(run: &JudgedRun, thumbs: &mut Thumbs) -> Result<Vec<EmbeddingMap>> {
-    let set = run.rows.labeled()?;
-    let rows = spread(&set);
+    let set = &run.set;
+    let rows = spread(set);
     if rows.len() < 4 {
         return Ok(Vec::new());
     }
-    let width = run.rows.width;
-    let unit = |row: usize| {
-        let values = &run.rows.values[row * width..(row + 1) * width];
-        let norm = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt().max(f64::from(f32::MIN_POSITIVE));
-        values.iter().map(move |v| (f64::from(*v) / norm) as f32)
+    let width = set.width();
+    let unit = |values: &[f64]| {
+        let norm = values.iter().map(|v| v.powi(2)).sum::<f64>().sqrt().max(f64::from(f32::MIN_POSITIVE));
+        values.iter().map(|v| (v / norm) as f32).collect::<Vec<_>>()
     };
-    let values: Vec<f32> = rows.iter().flat_map(|&row| unit(row)).collect();
+    let chosen = set.select(&rows, Labels::from_ids(rows.iter().map(|&row| set.labels().get(row)).collect())?);
+    let chosen = chosen.map_err(npair_evaluate::Error::from)?;
+    let values: Vec<f32> = chosen.wide().chunks_exact(width).flat_map(unit).collect();
     let mut rng = Streams::new(run.config.seed).open(Purpose::Evaluation, [13, 0]);
     let by_variance = pca(&values, width)?;
     let by_neighbours = tsne(&values, width, &Tsne::fitting(rows.len()), &mut rng)?;

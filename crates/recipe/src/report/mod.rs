@@ -7,12 +7,12 @@ mod thumbs;
 
 use crate::{Config, LearnedVerifier, Result, label_sets::label_sets};
 use examples::Found;
-use npair_evaluate::{Baseline, Inputs, Score, Scores, Vectors};
+use npair_evaluate::{Baseline, Inputs, Score, Scores};
 use npair_metrics::{
     Embeddings, PairedDifference, QueryScores, Search, holm, label_overlaps, paired_difference, query_scores,
 };
 use npair_report::{BaselineKind, BaselineScores, Page, Paired, RecallAt, RunPart, ScoreRow};
-use npair_types::{LabelSets, Labels, Purpose, Streams};
+use npair_types::{ExampleId, LabelSets, Labels, Purpose, Streams};
 use std::path::PathBuf;
 use std::sync::Arc;
 use thumbs::Thumbs;
@@ -32,7 +32,7 @@ pub struct JudgedRun {
     /// The examples.
     pub side: Arc<dyn Inputs>,
     /// Their embeddings.
-    pub rows: Vectors,
+    pub set: Embeddings,
     /// `best` or `last`, and the step after which it was made.
     pub checkpoint: (String, Option<u64>),
     /// All scores.
@@ -103,7 +103,7 @@ fn facts(run: &JudgedRun) -> Vec<(String, String)> {
     let mut facts = vec![
         ("judged on", format!("{}: {} examples, {} classes", run.scores.set, run.scores.examples, run.scores.classes)),
         ("trained on", String::from(config.data.source.clone())),
-        ("network", format!("{network}, embeddings of width {}", run.rows.width)),
+        ("network", format!("{network}, embeddings of width {}", run.set.width())),
     ];
     if let Some(weights) = &config.model.pretrained {
         facts.push(("weights it began with", weights.clone()));
@@ -185,7 +185,8 @@ impl RunDifference {
 /// Whether two runs were judged on the same examples in the same order, by the same scores.
 pub fn same_examples(a: &JudgedRun, b: &JudgedRun) -> bool {
     let by_labels = |run: &JudgedRun| run.config.data.label_separator.is_some();
-    a.rows.names == b.rows.names && a.rows.labels == b.rows.labels && by_labels(a) == by_labels(b)
+    let named_alike = |row: usize| a.side.describe(ExampleId(row)) == b.side.describe(ExampleId(row));
+    a.set.labels() == b.set.labels() && by_labels(a) == by_labels(b) && (0..a.set.len()).all(named_alike)
 }
 
 /// The differences of recall@1, R-precision and MAP@R (of overlap@1, overlap@10 and shared@1 where classes are sets of labels) between every two runs that were judged on the same examples, by the paired
@@ -220,11 +221,11 @@ struct Queries {
 
 impl Queries {
     fn of(run: &JudgedRun) -> Result<Self> {
-        let set = run.rows.labeled()?;
-        let search = Search::within(&set, run.config.evaluation.measure);
+        let set = &run.set;
+        let search = Search::within(set, run.config.evaluation.measure);
         match label_sets(&run.config, run.side.as_ref()) {
-            Some(sets) => Self::by_labels(&search, &sets, &set),
-            None => Self::by_class(&search, &set),
+            Some(sets) => Self::by_labels(&search, &sets, set),
+            None => Self::by_class(&search, set),
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) fn of(run: &JudgedRun) -> Result<Option<VerificationPairs>> {
         return Ok(None);
     }
     let mut rng = Streams::new(run.config.seed).open(Purpose::Evaluation, [12, 0]);
-    match VerificationPairs::of(&run.rows.labeled()?, run.config.evaluation.measure, PAIRS, &mut rng) {
+    match VerificationPairs::of(&run.set, run.config.evaluation.measure, PAIRS, &mut rng) {
         Ok(pairs) => Ok(Some(pairs)),
         Err(npair_metrics::Error::OneKindOfPair { .. }) => Ok(None),
         Err(error) => Err(npair_evaluate::Error::from(error).into()),
