@@ -2,6 +2,7 @@
 
 use crate::progress;
 use npair_backbones::EmbeddingModel;
+use npair_collective::Collective;
 use npair_evaluate::{
     EmbeddingJob, Error, Inputs, OtherPart, PartFile, Result, TestTimeAugmentation, Vectors, embed, embed_to_judge,
 };
@@ -49,7 +50,7 @@ pub fn kept<'a>(run: &Path, name: &str, job: EmbeddingJob<'a>) -> Result<(Embedd
     }
     let filled =
         PartFile::open(&run.join(format!("eval-{name}.npy")), job, OtherPart::BeginAnew).and_then(|mut part| {
-            match fill(&mut part, inputs) {
+            match fill(&mut part, inputs, None) {
                 // Nothing is lost yet.
                 Err(Error::Write { path, why }) if part.rows() == 0 => Err(Error::Write { path, why }),
                 filled => Ok((part, filled)),
@@ -67,8 +68,8 @@ pub fn kept<'a>(run: &Path, name: &str, job: EmbeddingJob<'a>) -> Result<(Embedd
     }
 }
 
-/// Embeds what is not in a file yet, and says what was there.
-pub fn fill(part: &mut PartFile<'_>, inputs: &dyn Inputs) -> Result<()> {
+/// Embeds what is not in a file yet, with other ranks where there are some, and says what was there.
+pub fn fill(part: &mut PartFile<'_>, inputs: &dyn Inputs, ranks: Option<&dyn Collective>) -> Result<()> {
     let (there, all) = (part.rows(), inputs.len());
     if there > 0 {
         warn!("note: goes on behind {there} of {all} embeddings that are in {}", part.path().display());
@@ -76,7 +77,10 @@ pub fn fill(part: &mut PartFile<'_>, inputs: &dyn Inputs) -> Result<()> {
     if let Some(what) = part.begun_anew() {
         warn!("note: begins anew: {} held a part of the embeddings of {what}", part.path().display());
     }
-    shown(inputs, |progress| part.fill(progress))
+    shown(inputs, |progress| match ranks {
+        None => part.fill(progress),
+        Some(ranks) => part.fill_on(ranks, progress),
+    })
 }
 
 fn shown<T>(inputs: &dyn Inputs, work: impl FnOnce(&mut dyn FnMut(usize)) -> Result<T>) -> Result<T> {

@@ -29,7 +29,7 @@ impl Launched {
         if started < 2 {
             return Ok(Self::default());
         }
-        if !matches!(args.command, Command::Train(_)) {
+        if !matches!(args.command, Command::Train(_) | Command::Embed(_)) {
             out::only_from(first());
             let why =
                 format!("{started} processes were started, but one does this: leave out the launcher (mpirun, srun)");

@@ -81,7 +81,7 @@ fn run(args: &Npair, launched: &Launched) -> anyhow::Result<()> {
         Command::Train(train) => train::run(train, launched, args.device, args.json),
         Command::Plan(plan) => plan::run(plan, args.device, args.json),
         Command::Eval(eval) => eval::run(eval, args.device, args.json),
-        Command::Embed(embed) => embed::run(embed, args.device.unwrap_or_default(), args.json),
+        Command::Embed(embed) => embed::run(embed, launched, args.device, args.json),
         Command::Index(index) => index::run(index, args.device.unwrap_or_default(), args.json),
         Command::Search(search) => search::run(search, args.device.unwrap_or_default(), args.json),
         Command::Serve(serve) => serve::run(serve, args.device.unwrap_or_default(), args.json),

@@ -1,6 +1,7 @@
 use crate::{Error, Inputs, Result, TtaConfig, Vectors, View};
 use candle_core::{DType, Device, Tensor};
 use npair_backbones::{EmbeddingModel, EmbeddingNet, Mode, VectorNet, is_vector_net};
+use npair_collective::{Collective, Tag, gather_values};
 use npair_data::{Pipeline, PipelineConfig};
 use npair_metrics::Embeddings;
 use npair_types::{ExampleId, Streams};
@@ -196,15 +197,53 @@ pub(crate) fn in_pieces(
         }
         for (start, rows) in ready.drain(..) {
             let (_, width) = rows.dims2()?;
-            let values = rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-            if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-                let example = inputs.describe(ExampleId(start + at / width));
-                return Err(Error::NotFinite { what: format!("the embedding of {example}") });
-            }
-            take(&values, width)?;
+            take(&finite(inputs, start, &rows)?, width)?;
         }
     }
     Ok(())
+}
+
+/// The same by several ranks, which take a chunk each in turn and all call this: every one of them hands over all rows.
+pub(crate) fn in_pieces_on_ranks(
+    model: &dyn EmbeddingModel,
+    inputs: &dyn Inputs,
+    (how, first): (TestTimeAugmentation, usize),
+    ranks: &dyn Collective,
+    take: &mut TakeRows<'_>,
+) -> Result<()> {
+    let size = inputs.chunk().max(1);
+    let chunk = |round: usize, rank: usize| {
+        let start = (round + rank * size).min(inputs.len());
+        start..(start + size).min(inputs.len())
+    };
+    for round in (first..inputs.len()).step_by(size * ranks.ranks()) {
+        let own = chunk(round, ranks.rank());
+        let values = match own.len() {
+            0 => Vec::new(),
+            _ => {
+                let ids: Vec<ExampleId> = own.clone().map(ExampleId).collect();
+                finite(inputs, own.start, &all_views(model, inputs, how, &ids)?)?
+            }
+        };
+        let all = gather_values(ranks, Tag { what: "embeddings from example", number: round as u64 }, &values)?;
+        for (rank, values) in all.iter().enumerate().filter(|(_, values)| !values.is_empty()) {
+            take(values, values.len() / chunk(round, rank).len().max(1))?;
+        }
+    }
+    Ok(())
+}
+
+/// The values of embeddings of the examples from `start` on, or an error that names the first that is not finite.
+fn finite(inputs: &dyn Inputs, start: usize, rows: &Tensor) -> Result<Vec<f32>> {
+    let (_, width) = rows.dims2()?;
+    let values = rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    match values.iter().position(|v| !v.is_finite()) {
+        None => Ok(values),
+        Some(at) => {
+            let example = inputs.describe(ExampleId(start + at / width));
+            Err(Error::NotFinite { what: format!("the embedding of {example}") })
+        }
+    }
 }
 
 /// Embeddings of some examples as they are asked for, where the model is.

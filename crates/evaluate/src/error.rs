@@ -68,6 +68,9 @@ pub enum Error {
     /// From labels and index sets.
     #[error(transparent)]
     Types(#[from] npair_types::Error),
+    /// From the other ranks.
+    #[error(transparent)]
+    Ranks(#[from] npair_collective::Error),
     /// From candle.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

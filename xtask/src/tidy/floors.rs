@@ -14,7 +14,8 @@ const COLLECTIVE: &str = "npair-collective";
 const SIMD: &str = "npair-simd";
 const SIMILARITY: &str = "npair-similarity";
 const TESTKIT: &str = "npair-testkit";
-const BELOW_EVALUATE: &[&str] = &[TYPES, SIMILARITY, "npair-metrics", "npair-nn", "npair-backbones", "npair-data"];
+const BELOW_EVALUATE: &[&str] =
+    &[TYPES, COLLECTIVE, SIMILARITY, "npair-metrics", "npair-nn", "npair-backbones", "npair-data"];
 const BELOW_INDEX: &[&str] = &[TYPES, SIMILARITY, "npair-metrics"];
 const BELOW_SERVE: &[&str] = &[TYPES, SIMILARITY, "npair-metrics", "npair-index"];
 const BELOW_TRAIN: &[&str] = &[

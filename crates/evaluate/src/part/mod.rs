@@ -7,13 +7,14 @@ mod origin;
 #[cfg(test)]
 mod tests;
 
-use crate::embed::in_pieces;
+use crate::embed::{in_pieces, in_pieces_on_ranks};
 use crate::files::write_with;
 use crate::vectors::write_list;
 use crate::{Error, Inputs, Result, TestTimeAugmentation, Vectors};
 use head::Form;
 use log::{Begun, Log};
 use npair_backbones::EmbeddingModel;
+use npair_collective::{Collective, Tag, broadcast_values};
 use npair_metrics::Embeddings;
 use npair_types::ExampleId;
 use origin::Origin;
@@ -37,6 +38,24 @@ pub struct EmbeddingJob<'a> {
     pub inputs: &'a dyn Inputs,
     /// How often each is looked at.
     pub how: TestTimeAugmentation,
+}
+
+impl EmbeddingJob<'_> {
+    /// Embeds with the first rank, which [fills](PartFile::fill_on) a file: what this rank makes goes there.
+    ///
+    /// # Errors
+    /// Those of [`embed`](crate::embed) and of the ranks.
+    pub fn take_part(&self, ranks: &dyn Collective) -> Result<()> {
+        let first = self.first_of(ranks, 0)?;
+        in_pieces_on_ranks(self.model, self.inputs, (self.how, first), ranks, &mut |_, _| Ok(()))
+    }
+
+    /// The first example that is to be embedded, as the first rank knows; an error unless all have as many examples.
+    fn first_of(&self, ranks: &dyn Collective, there: usize) -> Result<usize> {
+        let tag = Tag { what: "first of examples", number: self.inputs.len() as u64 };
+        let first = broadcast_values(ranks, tag, 0, &[there as u64])?;
+        Ok(first.first().map_or(0, |&first| first as usize))
+    }
 }
 
 /// What to do with files that lie where the rows are to grow, and are not the beginning of what is asked for.
@@ -267,6 +286,20 @@ impl<'a> PartFile<'a> {
     pub fn fill(&mut self, progress: &mut dyn FnMut(usize)) -> Result<()> {
         let EmbeddingJob { model, inputs, how, .. } = self.job;
         in_pieces(model, inputs, how, self.rows(), &mut |rows, width| {
+            self.append(rows, width)?;
+            progress(self.rows());
+            Ok(())
+        })
+    }
+
+    /// The same with other ranks, which [take part](EmbeddingJob::take_part) at the same time: the file has the same bits.
+    ///
+    /// # Errors
+    /// As [`fill`](Self::fill), and those of the ranks.
+    pub fn fill_on(&mut self, ranks: &dyn Collective, progress: &mut dyn FnMut(usize)) -> Result<()> {
+        let EmbeddingJob { model, inputs, how, .. } = self.job;
+        let first = self.job.first_of(ranks, self.rows())?;
+        in_pieces_on_ranks(model, inputs, (how, first), ranks, &mut |rows, width| {
             self.append(rows, width)?;
             progress(self.rows());
             Ok(())

@@ -2,6 +2,7 @@ use super::*;
 use crate::{VectorInputs, View, embed};
 use candle_core::{DType, Device, Tensor};
 use npair_backbones::{VectorNet, VectorNetConfig};
+use npair_collective::Threads;
 use npair_types::{Labels, Streams};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -103,6 +104,35 @@ fn whoever_is_stopped_after_any_chunk_goes_on_to_the_same_bits() {
             assert_eq!(bytes(&files), want);
             let places = Places::beside(&out);
             assert!(!places.rows.exists() && !places.log.exists());
+        }
+    }
+}
+
+#[test]
+fn ranks_fill_a_file_with_the_bits_of_one_process() {
+    let (net, dir) = (Net::new(1), tempfile::tempdir().unwrap());
+    let want = net.want(&dir.path().join("whole.npy"));
+    for ranks in 1..=4 {
+        for stop in [0, 2] {
+            let out = dir.path().join(format!("{ranks}-{stop}.npy"));
+            if stop > 0 {
+                // Begun by one process, gone on with by several.
+                net.part(&out, &Stopping::after(stop)).unwrap().fill(&mut |_| ()).unwrap_err();
+            }
+            let loads: usize = Threads::run(ranks, |rank| {
+                let inputs = Stopping::after(usize::MAX);
+                if rank.rank() > 0 {
+                    net.job(&inputs).take_part(rank).unwrap();
+                } else {
+                    let mut part = net.part(&out, &inputs).unwrap();
+                    part.fill_on(rank, &mut |_| ()).unwrap();
+                    assert_eq!(bytes(&part.place().unwrap()), want, "{ranks} ranks from chunk {stop} on");
+                }
+                usize::MAX - inputs.left.load(Ordering::Relaxed)
+            })
+            .into_iter()
+            .sum();
+            assert_eq!(loads, ROWS.div_ceil(CHUNK) - stop, "every chunk is loaded by one rank");
         }
     }
 }
