@@ -19,7 +19,13 @@ pub fn run(args: &Embed, launched: &Launched, device: Option<Device>, json: bool
         &[&["tta", "data.skip_bad", "data.cache_mib", source::VIEWS][..], &source::SPLITTING].concat(),
     )?;
     let open = if args.split.is_some() { source::load } else { source::load_all };
-    let loaded = open(&args.run, &args.checkpoint, args.data.as_deref(), &source::looked_at_once(&args.sets), device.unwrap_or_default())?;
+    let loaded = open(
+        &args.run,
+        &args.checkpoint,
+        args.data.as_deref(),
+        &source::looked_at_once(&args.sets),
+        device.unwrap_or_default(),
+    )?;
     loaded.splits.notes.iter().for_each(|note| warn!("note: {note}"));
     let side = loaded.splits.named(args.split.as_deref().unwrap_or("all"))?;
     let folder = source::model_folder(&args.run, &args.checkpoint)?;
