@@ -8,8 +8,10 @@ use npair_train::Collective;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// Where launchers write how many processes they have started: OpenMPI, MPICH and Intel MPI, PMIx.
-const SIZES: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+/// Where launchers write how many processes they have started: OpenMPI; MPICH, Intel MPI and Slurm by PMI; Slurm, however it does.
+const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+/// Where they write which of them a process is.
+const RANKS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"];
 
 /// What this process is among those that were started with it.
 #[derive(Debug, Default)]
@@ -49,8 +51,17 @@ impl Launched {
     }
 
     #[cfg(feature = "mpi")]
-    fn join_others(_: usize) -> Result<Self> {
+    fn join_others(started: usize) -> Result<Self> {
         let mpi = npair_collective::Mpi::start().map_err(npair_train::Error::from)?;
+        if mpi.ranks() == 1 {
+            out::only_from(first());
+            // Each of them would begin the same run.
+            mpi.finish().map_err(npair_train::Error::from)?;
+            let why = format!(
+                "{started} processes were started that MPI knows nothing of: start them with mpirun, or with srun --mpi=pmix (or pmi2)"
+            );
+            return Err(source::usage("ranks", why));
+        }
         out::only_from(mpi.rank() == 0);
         Ok(Self { mpi: Some(Arc::new(mpi)) })
     }
@@ -122,5 +133,5 @@ impl Launched {
 
 /// Whether this is the first process, as far as the launcher says.
 fn first() -> bool {
-    ["OMPI_COMM_WORLD_RANK", "PMI_RANK"].iter().find_map(|name| std::env::var(name).ok()).is_none_or(|rank| rank == "0")
+    RANKS.iter().find_map(|name| std::env::var(name).ok()).is_none_or(|rank| rank == "0")
 }
