@@ -17,6 +17,7 @@ use npair_losses::{CrossBatchMemory, Loss, NPairMc, Regularizer};
 use npair_types::{ExampleId, Streams};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Files that are kept in a new run's folder: name and content.
 type Kept = Vec<(String, Vec<u8>)>;
@@ -380,7 +381,7 @@ impl Ready {
             false => None,
         };
         ranks.wait("the run's folder")?;
-        own.map_or_else(|| Ok((RunFolder::open(folder)?, None)), Ok)
+        own.map_or_else(|| Ok((appeared(folder)?, None)), Ok)
     }
 
     fn into_trainer(
@@ -425,6 +426,22 @@ impl Ready {
             _lock: lock,
         })
     }
+}
+
+/// How long a folder that another machine has made may take to be seen here: file systems of a network remember what was not there.
+const SEEN_WITHIN: Duration = Duration::from_secs(60);
+
+/// The folder of a run that another rank has just made.
+fn appeared(folder: &Path) -> Result<RunFolder> {
+    let begun = Instant::now();
+    while !folder.exists() {
+        if begun.elapsed() > SEEN_WITHIN {
+            let why = "was made by rank 0, but is not here: take a folder that all ranks see at one path, on a network's file system say";
+            return Err(Error::file(folder, why));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    RunFolder::open(folder)
 }
 
 /// The width of the model's embeddings of the inputs: tried on the first two, before anything is trained.

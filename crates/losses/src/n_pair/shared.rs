@@ -29,6 +29,9 @@ impl<'a> SharedPairs<'a> {
     /// Positives that all ranks look at together.
     pub const BLOCK: usize = 2048;
 
+    /// Anchors of a shard that are held against them at a time: their gradient is added up in the place where it stays.
+    const ANCHORS: usize = 4096;
+
     /// So many pairs in shards.
     ///
     /// # Errors
@@ -53,6 +56,11 @@ impl<'a> SharedPairs<'a> {
             let rows = self.shards.rows(shard, self.pairs);
             (shard, rows.start - first..rows.end - first)
         })
+    }
+
+    /// A shard's pairs in parts, by their places among this rank's own.
+    fn parts(shard: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        shard.clone().step_by(Self::ANCHORS).map(move |start| start..(start + Self::ANCHORS).min(shard.end))
     }
 
     /// Pairs whose positives are looked at together: who has them, and which they are.
@@ -143,7 +151,7 @@ impl Rows {
         for block in blocks {
             let gallery = pairs.fetch(block, positives)?;
             let mut found = Vec::with_capacity(own.len());
-            for (_, rows) in pairs.own_shards() {
+            for rows in pairs.own_shards().flat_map(|(_, rows)| SharedPairs::parts(rows)) {
                 let queries = anchors.narrow(0, rows.start, rows.len())?;
                 let mask = mask(pairs, &rows, &block.1)?;
                 let sums = Similarity::new(&queries, &gallery, Measure::Dot)?.log_sum_exp(&mask)?;
@@ -184,15 +192,17 @@ impl Rows {
             let gallery = pairs.fetch(block, positives)?;
             let mut by_gallery = TreeSum::new();
             for (shard, rows) in pairs.own_shards() {
-                let queries = anchors.narrow(0, rows.start, rows.len())?;
-                let weight = |i: usize| ((sums[i] - self.own[i] - self.terms[i]).exp() * share) as f32;
-                let upstream: Vec<f32> = rows.clone().map(weight).collect();
-                let upstream = Tensor::from_vec(upstream, rows.len(), anchors.device())?;
-                let mask = mask(pairs, &rows, &block.1)?;
-                let similarity = Similarity::new(&queries, &gallery, Measure::Dot)?;
-                let (by_queries, by_block) = similarity.log_sum_exp_gradients(&mask, &upstream)?;
-                add(&mut by_anchors[rows.start * width..rows.end * width], &values(&by_queries)?);
-                by_gallery.add(shard, values(&by_block)?);
+                let mut by_block = vec![0.; block.1.len() * width];
+                for rows in SharedPairs::parts(rows) {
+                    let upstream = self.upstream(sums, &rows, share, anchors.device())?;
+                    let queries = anchors.narrow(0, rows.start, rows.len())?;
+                    let mask = mask(pairs, &rows, &block.1)?;
+                    let similarity = Similarity::new(&queries, &gallery, Measure::Dot)?;
+                    let (by_queries, taught) = similarity.log_sum_exp_gradients(&mask, &upstream)?;
+                    add(&mut by_anchors[rows.start * width..rows.end * width], &values(&by_queries)?);
+                    add(&mut by_block, &values(&taught)?);
+                }
+                by_gallery.add(shard, by_block);
             }
             let sum = sum_to_rank(pairs.ranks, pairs.shards, block.0, by_gallery)?;
             if let Some(sum) = sum {
@@ -202,6 +212,15 @@ impl Rows {
         }
         let tensor = |values| Tensor::from_vec(values, anchors.dims(), &Device::Cpu)?.to_device(anchors.device());
         Ok((tensor(by_anchors)?, tensor(by_positives)?))
+    }
+}
+
+impl Rows {
+    /// What the log-sum-exps of some anchors over a block count in the loss.
+    fn upstream(&self, block: &[f64], rows: &Range<usize>, share: f64, device: &Device) -> Result<Tensor> {
+        let weight = |i: usize| ((block[i] - self.own[i] - self.terms[i]).exp() * share) as f32;
+        let weights: Vec<f32> = rows.clone().map(weight).collect();
+        Ok(Tensor::from_vec(weights, rows.len(), device)?)
     }
 }
 
