@@ -107,7 +107,7 @@ mod together {
         let dir = tempfile::tempdir().unwrap();
         let out = mpirun("2", &[&TRAIN[..], &["run", "--set", "training.shards=1"]].concat(), dir.path());
         let said = String::from_utf8(out.stderr.clone()).unwrap();
-        assert!(!out.status.success() && said.contains("training.shards is 1, but there are 2 ranks"), "{out:?}");
+        assert!(!out.status.success() && said.contains("training.shards: is 1, but there are 2 ranks"), "{out:?}");
         assert!(!dir.path().join("run").exists());
     }
 }
