@@ -44,11 +44,8 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         }
         return ExitCode::from(130);
     }
+    warn!("error: {line}");
     let kind = if error.is::<BadPictures>() { Kind::Data } else { kind_of(error) };
-    // A mistake of the command line is every process's; what else goes wrong may be one's alone.
-    if kind != Kind::Usage || crate::out::prints() {
-        warn!("error: {line}");
-    }
     ExitCode::from(match kind {
         Kind::Usage => 2,
         Kind::Data => 3,

@@ -57,6 +57,8 @@ fn main() -> ExitCode {
     // Held until an error has been told: a rank that ends early ends the others.
     let launched = match Launched::join(&args) {
         Ok(launched) => launched,
+        // All of them have made the same mistake: one says so. What goes wrong later may be one's alone.
+        Err(_) if !out::prints() => return ExitCode::from(2),
         Err(error) => return fail::report(&error),
     };
     let done = run(&args, &launched).and_then(|()| if prints { out::expect_printed() } else { Ok(()) });

@@ -4,27 +4,12 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-const TRAIN: [&str; 19] = [
-    "train",
-    "--no-plan",
-    "--data",
-    "glyphs",
-    "--set",
-    "data.glyphs.classes=20",
-    "--set",
-    "data.glyphs.instances=5",
-    "--set",
-    "model.width=4",
-    "--set",
-    "batch.classes=6",
-    "--set",
-    "training.steps=4",
-    "--set",
-    "training.eval_every=2",
-    "--set",
-    "training.tensor_board=false",
-    "--out",
-];
+/// A run of four steps; the folder follows.
+fn train<'a>(extra: &[&'a str]) -> Vec<&'a str> {
+    let words = "train --no-plan --data glyphs --set data.glyphs.classes=20 --set data.glyphs.instances=5 --set model.width=4 \
+                 --set batch.classes=6 --set training.steps=4 --set training.eval_every=2 --set training.tensor_board=false --out";
+    words.split_whitespace().chain(extra.iter().copied()).collect()
+}
 
 /// As one of three that a launcher says that it has started.
 fn one_of_three(args: &[&str], rank: &str, dir: &Path) -> Output {
@@ -49,7 +34,7 @@ fn a_verb_of_one_process_says_so_once() {
 #[test]
 fn processes_that_cannot_speak_to_each_other_begin_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let out = one_of_three(&[&TRAIN[..], &["run"]].concat(), "0", dir.path());
+    let out = one_of_three(&train(&["run"]), "0", dir.path());
     let cure = if cfg!(feature = "mpi") { "srun --mpi=pmix" } else { "--features mpi" };
     assert!(said(&out).contains(cure), "{out:?}");
     assert!(!dir.path().join("run").exists());
@@ -84,7 +69,7 @@ mod together {
         let dir = tempfile::tempdir().unwrap();
         let mut left = Vec::new();
         for ranks in ["1", "2", "3"] {
-            let args = [&TRAIN[..], &[ranks, "--set", "training.shards=3"]].concat();
+            let args = train(&[ranks, "--set", "training.shards=3"]);
             let told = well(&mpirun(ranks, &args, dir.path()));
             assert_eq!(told.matches("judge it with: npair eval").count(), 1, "{told}");
             assert_eq!(told.contains("ranks on 1 machine"), ranks != "1", "{told}");
@@ -105,7 +90,7 @@ mod together {
     #[test]
     fn a_mistake_ends_all_and_is_said() {
         let dir = tempfile::tempdir().unwrap();
-        let out = mpirun("2", &[&TRAIN[..], &["run", "--set", "training.shards=1"]].concat(), dir.path());
+        let out = mpirun("2", &train(&["run", "--set", "training.shards=1"]), dir.path());
         let said = String::from_utf8(out.stderr.clone()).unwrap();
         assert!(!out.status.success() && said.contains("training.shards: is 1, but there are 2 ranks"), "{out:?}");
         assert!(!dir.path().join("run").exists());
